@@ -1,0 +1,207 @@
+"""NADE: Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator (AISTATS).
+
+    a_1 = c,   h_i = σ(a_i),   p(x_i = 1 | x_<i) = sigm(b_i + V_i·h_i),   a_{i+1} = a_i + W_i x_i
+
+W (D, H) is tied over the order, V (D, H) is not; one pass costs O(DH).
+
+We differ from the paper in three places. σ may be a rectifier (`activation = "relu"`), which trains
+faster and was used for the best figures that have been published since. b starts at the logit of the
+training data's mean. Training uses whatever optimiser the recipe names.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length
+from zoo_core.errors import InvalidInput
+
+__all__ = ["NADE"]
+
+_CHUNK = 16
+"""Variables computed together: their activations (16, B, H) stay in the processor's cache."""
+
+
+class NADE(nn.Module):
+    """A binary density model with exact likelihood and a sampler of the same cost.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        hidden: number of hidden units, H.
+        activation: the hidden units' σ, `sigmoid` (the paper's) or `relu`.
+        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order_seed: seed of the random order.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        hidden: int = 500,
+        activation: str = "sigmoid",
+        order: str = "raster",
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if activation not in ("sigmoid", "relu"):
+            raise InvalidInput(f"activation {activation!r} is unknown: expected sigmoid or relu.")
+        self.event_shape = tuple(shape)
+        self.activation = activation
+        D, H = torch.Size(shape).numel(), hidden
+        self.register_buffer("order", permutation(D, order, order_seed))
+        self.W = nn.Parameter(torch.empty(D, H))
+        self.V = nn.Parameter(torch.empty(D, H))
+        self.b = nn.Parameter(torch.zeros(D))
+        self.c = nn.Parameter(torch.zeros(H))
+        for weight in (self.W, self.V):
+            nn.init.normal_(weight, std=0.01 if activation == "sigmoid" else (1 / H) ** 0.5 / 4)
+
+    def begin(self, mean: Tensor) -> None:
+        """Set b to the logit of the training data's mean.
+
+        mean: event_shape, in [0, 1].
+        """
+        with torch.no_grad():
+            self.b.copy_(bernoulli_logits(mean.flatten())[self.order])
+
+    def logits(self, x: Tensor) -> Tensor:
+        """b_i + V_i·h_i of each variable, in the order: (B, D).
+
+        x: variables in the order, (B, D), in {0, 1}.
+        """
+        return _ChunkedLogits.apply(x, self.W, self.V, self.b, self.c, self.activation)
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        x = x.flatten(1)[:, self.order]
+        log_p = -F.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
+        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        x = self.b.new_zeros(n, len(self.b))
+        return self._ancestral(x, 0, generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input given the known ones.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        known: which variables are given, event_shape, bool; they must come first in the order.
+
+        Raises InvalidInput when an unknown variable comes before a known one.
+        """
+        d = prefix_length(known, self.order)
+        return self._ancestral(x.flatten(1)[:, self.order], d, generator, temperature)
+
+    @torch.no_grad()
+    def _ancestral(
+        self, x: Tensor, d: int, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw the variables from the d-th on; a is carried from each to the next."""
+        n, D = x.shape
+        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
+        threshold = torch.logit(u) * temperature
+        σ = torch.sigmoid if self.activation == "sigmoid" else torch.relu
+        W, V, b = self.W[d:].unbind(), self.V[d:].unbind(), self.b[d:].unbind()
+        a = torch.addmm(self.c, x[:, :d], self.W[:d])
+        drawn = []
+        for W_i, V_i, b_i, threshold_i in zip(W, V, b, threshold.unbind(), strict=True):
+            x_i = (torch.mv(σ(a), V_i) + b_i > threshold_i).to(x.dtype)
+            a.addr_(x_i, W_i)
+            drawn.append(x_i)
+        x = torch.cat([x[:, :d], torch.stack(drawn, 1)], 1) if drawn else x
+        return torch.empty_like(x).index_copy(1, self.order, x).unflatten(1, self.event_shape)
+
+
+class _ChunkedLogits(torch.autograd.Function):
+    """The logits of all variables, a chunk at a time, without keeping an activation.
+
+    Within a chunk of K variables a_k = a + Σ_{j<k} x_j W_j is one product of the strictly lower
+    triangular part of x, (K·B, K), with W, (K, H). The backward pass computes the activations again
+    from the a that each chunk began with: memory is D/K times smaller, and all of it stays in cache.
+    """
+
+    @staticmethod
+    def forward(ctx, x, W, V, b, c, activation):  # type: ignore[no-untyped-def]
+        """x (B, D), W (D, H), V (D, H), b (D,), c (H,) -> logits (B, D)."""
+        σ = torch.sigmoid_ if activation == "sigmoid" else torch.relu_
+        a = c.expand(len(x), -1)
+        starts, logits = [], []
+        for x_k, W_k, V_k in _chunks(x, W, V):
+            starts.append(a)
+            h = σ(_activations(a, x_k, W_k))
+            logits.append(torch.bmm(h, V_k.unsqueeze(2)).squeeze(2))
+            a = torch.addmm(a, x_k, W_k)
+        ctx.save_for_backward(x, W, V, torch.stack(starts))
+        ctx.activation = activation
+        return torch.cat(logits).t() + b
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):  # type: ignore[no-untyped-def]
+        """g (B, D), the gradient of the logits -> those of x, W, V, b, c."""
+        x, W, V, starts = ctx.saved_tensors
+        dW, dV = torch.empty_like(W), torch.empty_like(V)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        # Σ over the variables after this chunk of the gradient of their a, (B, H)
+        after = torch.zeros_like(starts[0])
+        chunks = zip(_chunks(x, W, V), _chunks(g, dW, dV), starts.unbind(), strict=True)
+        end = x.shape[1]
+        for (x_k, W_k, V_k), (g_k, dW_k, dV_k), a in reversed(list(chunks)):
+            K = x_k.shape[1]
+            mask, h = _strictly_lower(x_k), _activations(a, x_k, W_k)
+            h = torch.sigmoid_(h) if ctx.activation == "sigmoid" else torch.relu_(h)
+            g_k = g_k.t().contiguous()  # (K, B)
+            torch.bmm(g_k.unsqueeze(1), h, out=dV_k.unsqueeze(1))
+            da = g_k.unsqueeze(2) * V_k.unsqueeze(1)  # (K, B, H)
+            da = (
+                torch.ops.aten.sigmoid_backward(da, h)
+                if ctx.activation == "sigmoid"
+                else torch.ops.aten.threshold_backward(da, h, 0)
+            )
+            torch.addmm(x_k.t() @ after, mask.t(), da.flatten(0, 1), out=dW_k)
+            if dx is not None:
+                # gradient of a_{j+1}: all variables of the chunk after j, and those after the chunk
+                later = da.sum(0) + after - da.cumsum(0)
+                dx[:, end - K : end] = torch.bmm(later, W_k.unsqueeze(2)).squeeze(2).t()
+            after = after + da.sum(0)
+            end -= K
+        return dx, dW, dV, g.sum(0), after.sum(0), None
+
+
+def _chunks(x: Tensor, W: Tensor, V: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(x.split(_CHUNK, 1), W.split(_CHUNK), V.split(_CHUNK), strict=True)
+
+
+def _strictly_lower(x: Tensor) -> Tensor:
+    """x (B, K) -> (K·B, K): row (k, b) holds x_b's variables before k, and zeros."""
+    K = x.shape[1]
+    return (x * x.new_ones(K, K).tril(-1).unsqueeze(1)).flatten(0, 1)
+
+
+def _activations(a: Tensor, x: Tensor, W: Tensor) -> Tensor:
+    """a_k of each variable of a chunk, (K, B, H), from the a (B, H) that the chunk begins with."""
+    return (_strictly_lower(x) @ W).unflatten(0, (x.shape[1], -1)).add_(a)

@@ -1,0 +1,45 @@
+"""The environment variables that zoo reads, each in one place."""
+
+import os
+from pathlib import Path
+
+__all__ = ["debug", "home", "offline", "plugin_names", "registry_sources"]
+
+
+def home() -> Path:
+    """Folder of the store and its caches: `ZOO_HOME`, else the platform's cache folder."""
+    if given := os.environ.get("ZOO_HOME"):
+        return Path(given).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("zoo")
+
+
+def offline() -> bool:
+    """Whether `ZOO_OFFLINE` or `HF_HUB_OFFLINE` forbids the network."""
+    return _flag("ZOO_OFFLINE") or _flag("HF_HUB_OFFLINE")
+
+
+def debug() -> bool:
+    """Whether `ZOO_DEBUG` asks for tracebacks."""
+    return _flag("ZOO_DEBUG")
+
+
+def registry_sources() -> tuple[str, ...] | None:
+    """Paths and URLs in `ZOO_REGISTRY`, separated by commas; None when it is not set."""
+    given = os.environ.get("ZOO_REGISTRY")
+    if not given:
+        return None
+    return tuple(part.strip() for part in given.split(",") if part.strip())
+
+
+def plugin_names() -> frozenset[str] | None:
+    """Families named in `ZOO_PLUGINS`, separated by commas; empty for none, None when it is not set."""
+    given = os.environ.get("ZOO_PLUGINS")
+    if given is None:
+        return None
+    return frozenset(part.strip() for part in given.split(",") if part.strip())
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "0") not in ("", "0")

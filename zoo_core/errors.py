@@ -1,0 +1,82 @@
+"""Every failure that a user can meet, with the exit code of the command that met it.
+
+A message says what was given, what was expected and what to do next; it is shown as it is, without a
+traceback, unless `ZOO_DEBUG` is set.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckFailed",
+    "DigestMismatch",
+    "InvalidInput",
+    "InvalidRegistry",
+    "InvalidWeights",
+    "NetworkError",
+    "OutputExists",
+    "PluginError",
+    "UnknownName",
+    "ZooError",
+    "did_you_mean",
+]
+
+
+class ZooError(Exception):
+    """Root of the tree. Exit code 1: a failure that no other code describes."""
+
+    exit_code = 1
+
+
+class InvalidInput(ZooError):
+    """An argument, option, file or data set that a command cannot use."""
+
+    exit_code = 2
+
+
+class OutputExists(InvalidInput):
+    """The output file exists and `--force` was not given."""
+
+
+class InvalidRegistry(ZooError):
+    """A registry file that breaks the schema, or two that claim one name."""
+
+
+class InvalidWeights(ZooError):
+    """A weights file that is not sound safetensors, or does not fit its architecture."""
+
+
+class UnknownName(ZooError):
+    """No entry, architecture, data set, family or task has this name."""
+
+    exit_code = 3
+
+
+class PluginError(ZooError):
+    """A family that is not installed, does not load, or claims a name that another has."""
+
+    exit_code = 4
+
+
+class NetworkError(ZooError):
+    """The network failed, or was needed while `ZOO_OFFLINE` is set."""
+
+    exit_code = 5
+
+
+class DigestMismatch(ZooError):
+    """Bytes that are not those which the registry promises."""
+
+    exit_code = 6
+
+
+class CheckFailed(ZooError):
+    """A recomputed metric lies outside the tolerance of the published one."""
+
+    exit_code = 7
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the sentence that offers up to three near matches of `name`, or nothing."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,125 @@
+"""What a model can do, as small protocols: a task is available when its protocol is implemented.
+
+Shapes: B batch, C channels, H height, W width, D variables (D = C·H·W for images), n samples.
+Ranges: images are float tensors (B, C, H, W) in [0, 1]; tables of variables are (B, D).
+Log-probabilities are in nats. Randomness comes from an explicit `torch.Generator`, or from torch's
+default one where none is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Generator as Random
+    from torch import Tensor, nn
+
+__all__ = ["Autoregressive", "Completer", "DensityModel", "Generator", "Trainer", "Update"]
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A model that draws samples; implicit models can do no more."""
+
+    event_shape: tuple[int, ...]
+    """Shape of one sample: (C, H, W) for images, (D,) for tables."""
+
+    def sample(
+        self, n: int, *, generator: Random | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in [0, 1].
+
+        temperature: divides the logits; 1 samples the model, towards 0 its most probable choices.
+        """
+        ...
+
+
+@runtime_checkable
+class DensityModel(Protocol):
+    """An explicit model: it gives the exact probability of any input."""
+
+    event_shape: tuple[int, ...]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+
+@runtime_checkable
+class Autoregressive(DensityModel, Protocol):
+    """A density model by the chain rule: p(x) = ∏ p(x_i | the variables before i in the order)."""
+
+    @property
+    def order(self) -> Tensor:
+        """The permutation that the chain rule follows: order[t] is the t-th variable, (D,), int64."""
+        ...
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+
+@runtime_checkable
+class Completer(Protocol):
+    """A model that draws the unknown variables of an input given its known ones."""
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: Random | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input; the known ones are returned as given.
+
+        x: inputs, (B, *event_shape), in [0, 1]; unknown places are ignored.
+        known: which variables are given, event_shape, bool.
+
+        Raises InvalidInput when the model cannot condition on this mask.
+        """
+        ...
+
+
+Update = Callable[["Tensor"], None]
+"""Given the loss of one network: its backward pass, clipping, optimiser step and moving average."""
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """An objective that the training loop drives.
+
+    The loop owns devices, optimisers, schedules, checkpoints and seeds; a trainer owns the objective:
+    which networks there are and in which order their losses are computed and applied.
+    """
+
+    monitor: ClassVar[str]
+    """The validation value, lower is better, by which the best weights are chosen."""
+
+    networks: dict[str, nn.Module]
+    """What is trained, by name; `model` is the one that is published. The loop puts the networks in
+    place that it has moved to their device (and wrapped, when several processes train)."""
+
+    def begin(self, mean: Tensor) -> None:
+        """See the training data's mean, event_shape, once before the first step."""
+        ...
+
+    def training_step(
+        self, x: Tensor, update: Mapping[str, Update], generator: Random
+    ) -> dict[str, Tensor]:
+        """Compute the losses of a batch, apply each with `update[network](loss)`, return scalars.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+    def validation_step(self, x: Tensor, generator: Random) -> dict[str, Tensor]:
+        """Values of each input, (B,) each; the loop averages them over the validation split."""
+        ...
