@@ -1,0 +1,14 @@
+"""Names and paths to data sets, over timm, torchvision and Hugging Face datasets."""
+
+from zoo_core.data.dataset import Dataset, binarize, binarized
+from zoo_core.data.resolve import data_root, load_dataset
+from zoo_core.data.synthetic import bars_and_stripes_entropy
+
+__all__ = [
+    "Dataset",
+    "bars_and_stripes_entropy",
+    "binarize",
+    "binarized",
+    "data_root",
+    "load_dataset",
+]

@@ -1,0 +1,76 @@
+"""What a data set is once it is loaded: whole numbers in memory, and how they become floats."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+__all__ = ["Dataset", "binarize", "binarized"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a data set: images or a table, with labels where there are any."""
+
+    name: str
+    split: str
+    x: Tensor
+    """Images (N, C, H, W) of grey levels, or a table (N, D) of categories; uint8, from 0."""
+    levels: int
+    """Number of values that a variable takes: 256 for images, 2 for binary tables."""
+    labels: Tensor | None = None
+    """Class of each row, (N,), int64."""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one row: (C, H, W) or (D,)."""
+        return tuple(self.x.shape[1:])
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the shape and the bytes of x."""
+        sha = hashlib.sha256(str(tuple(self.x.shape)).encode())
+        for rows in range(0, len(self), 4096):
+            sha.update(self.x[rows : rows + 4096].numpy().tobytes())
+        return sha.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice) -> Dataset:
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, x=self.x[rows], labels=labels)
+
+    def floats(self, index: Tensor | slice | None = None) -> Tensor:
+        """The rows of `index`, or all of them, as float32 in [0, 1]."""
+        x = self.x if index is None else self.x[index]
+        return x.float().div_(self.levels - 1)
+
+
+def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw each value from Bernoulli(x), in {0, 1}.
+
+    x: means, any shape, in [0, 1].
+    """
+    u = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return (u < x).to(x.dtype)
+
+
+def binarized(dataset: Dataset, seed: int) -> Dataset:
+    """One draw of the data set's pixels from Bernoulli(grey / 255), fixed by `seed`.
+
+    It is made on the CPU, row after row, so that it is the same on every machine.
+    """
+    if dataset.levels == 2:
+        return dataset
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.empty_like(dataset.x)
+    for start in range(0, len(dataset), 1000):
+        rows = slice(start, start + 1000)
+        drawn[rows] = binarize(dataset.floats(rows), generator).to(torch.uint8)
+    return replace(dataset, x=drawn, levels=2)

@@ -1,0 +1,106 @@
+"""A name, or a path, to the data set that it stands for.
+
+The grammar is `name`, `name:split` and `name:split[a:b]`; splits are train, validation and test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from zoo_core import environment
+from zoo_core.data.dataset import Dataset
+from zoo_core.data.standard import STANDARD, load_standard
+from zoo_core.data.synthetic import bars_and_stripes, bars_and_stripes_size
+from zoo_core.data.tables import is_table, load_table
+from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+
+__all__ = ["SPLITS", "Spec", "data_root", "load_dataset", "parse_spec"]
+
+SPLITS = ("train", "validation", "test")
+_SYNONYMS = {"valid": "validation", "val": "validation", "training": "train"}
+_SPEC = re.compile(r"(?P<name>.+?)(?::(?P<split>\w+))?(?:\[(?P<start>-?\d*):(?P<stop>-?\d*)\])?")
+
+
+class Spec(NamedTuple):
+    """A data set's name, its split where one was given, and the rows that are wanted."""
+
+    name: str
+    split: str | None
+    rows: slice
+
+
+def parse_spec(spec: str) -> Spec:
+    """Take `name:split[a:b]` apart."""
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise InvalidInput(f"data {spec!r}: expected a name, name:split or name:split[a:b].")
+    rows = slice(*(int(bound) if bound else None for bound in match.group("start", "stop")))
+    split = match["split"]
+    return Spec(match["name"], None if split is None else _split(split), rows)
+
+
+def data_root(root: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of data sets: the argument, else `ZOO_DATA`, else `data` in zoo's home."""
+    given = root or os.environ.get("ZOO_DATA")
+    return Path(given).expanduser() if given else environment.home() / "data"
+
+
+def load_dataset(
+    spec: str,
+    *,
+    split: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    size: int | None = None,
+    gray: bool = False,
+) -> Dataset:
+    """Load one split of a data set into memory.
+
+    Args:
+        spec: `name`, `name:split` or `name:split[a:b]`, where the name is a known data set's, the
+            path of a file or folder (from here or from the root), or `hf://user/name`.
+        split: train, validation or test, where the spec has none; train when neither has one.
+        root: folder of data sets; `ZOO_DATA` or zoo's own cache when it is not given.
+        size: height and width to which images are brought.
+        gray: whether colour is dropped.
+    """
+    name, given, rows = parse_spec(spec)
+    if split is not None and given not in (None, _split(split)):
+        raise InvalidInput(f"data {spec!r} names the split {given}, but {split} was asked for.")
+    chosen = given or _split(split or "train")
+    dataset = _load(name, chosen, data_root(root), size, gray)[rows]
+    if not len(dataset):
+        raise InvalidInput(f"data {spec!r} selects no rows.")
+    return dataset
+
+
+def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Dataset:
+    n = bars_and_stripes_size(name)
+    if n is not None:
+        return bars_and_stripes(n, split)
+    if name in STANDARD:
+        return load_standard(name, split, root)
+    for path in (Path(name).expanduser(), root / name):
+        if path.exists() and is_table(path):
+            return load_table(name, path, split)
+    raise UnknownName(_unknown(name, root))
+
+
+def _split(split: str) -> str:
+    known = _SYNONYMS.get(split, split)
+    if known not in SPLITS:
+        raise InvalidInput(
+            f"split {split!r} is unknown: expected {', '.join(SPLITS)}."
+            f"{did_you_mean(split, SPLITS)}"
+        )
+    return known
+
+
+def _unknown(name: str, root: Path) -> str:
+    known = ["bars-and-stripes", *STANDARD]
+    return (
+        f"data set {name!r} is unknown.{did_you_mean(name, known)} Accepted are "
+        f"{', '.join(known)}, a file or folder (looked for here and in {root}), and hf://user/name."
+    )

@@ -1,0 +1,86 @@
+"""torchvision's data sets by name, through timm.
+
+The last 10,000 training images are the validation set, as in the literature: timm's "validation" of
+these sets is their test set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core import environment
+from zoo_core.data.dataset import Dataset
+from zoo_core.errors import InvalidInput, NetworkError
+
+__all__ = ["STANDARD", "load_standard"]
+
+STANDARD = {
+    "mnist": "MNIST/raw",
+    "fashion_mnist": "FashionMNIST/raw",
+    "kmnist": "KMNIST/raw",
+    "qmnist": "QMNIST/raw",
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+}
+"""Name -> the folder, below the root, that holds its files."""
+
+_VALIDATION = 10_000
+
+
+def load_standard(name: str, split: str, root: Path) -> Dataset:
+    """One split of a torchvision data set; missing files are downloaded, into the default root only."""
+    source = _create(name, "test" if split == "test" else "train", root)
+    x, labels = _images(source.data), _labels(source.targets)
+    if split != "test":
+        x, labels = _hold_out(x, split), _hold_out(labels, split)
+    return Dataset(name, split, x, 256, labels, tuple(str(c) for c in source.classes))
+
+
+def _create(name: str, split: str, root: Path) -> Any:
+    # timm imports every model of its own: seconds, which only those pay who ask for such a set
+    from timm.data.dataset_factory import create_dataset
+
+    expected = root / STANDARD[name]
+    ours = root == environment.home() / "data"
+    try:
+        return create_dataset(f"torch/{name}", root=str(root), split=split)
+    except RuntimeError:
+        if not ours:
+            raise InvalidInput(_missing(name, expected)) from None
+    if environment.offline():
+        raise NetworkError(
+            f"{_missing(name, expected)} Downloads are off: ZOO_OFFLINE or HF_HUB_OFFLINE is set."
+        )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return create_dataset(f"torch/{name}", root=str(root), split=split, download=True)
+    except (OSError, RuntimeError) as error:
+        raise NetworkError(f"{_missing(name, expected)} The download failed: {error}") from error
+
+
+def _missing(name: str, expected: Path) -> str:
+    return (
+        f"the files of {name} are not in {expected}. Give the folder that holds "
+        f"{STANDARD[name].split('/')[0]} as --data-root or ZOO_DATA, or leave both unset to have "
+        "them downloaded."
+    )
+
+
+def _images(data: Any) -> Tensor:
+    """Grey (N, H, W), or colour (N, H, W, C) -> (N, C, H, W), uint8."""
+    x = torch.as_tensor(data)
+    return x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
+
+
+def _labels(targets: Any) -> Tensor:
+    """(N,), int64; QMNIST's targets are (N, 8) with the class in the first column."""
+    labels = torch.as_tensor(targets).long()
+    return labels if labels.ndim == 1 else labels[:, 0]
+
+
+def _hold_out(rows: Tensor, split: str) -> Tensor:
+    return rows[-_VALIDATION:] if split == "validation" else rows[:-_VALIDATION]

@@ -1,0 +1,120 @@
+"""Tables of binary or categorical variables, from CSV and NPY files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.data.dataset import Dataset
+from zoo_core.data.notes import note
+from zoo_core.errors import InvalidInput
+
+__all__ = ["is_table", "load_table", "read_table"]
+
+_FILES = {
+    "train": ("train",),
+    "validation": ("valid", "validation", "val"),
+    "test": ("test",),
+}
+_SUFFIXES = (".csv", ".npy")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is a table, or a folder with one table for each split."""
+    return path.suffix in _SUFFIXES if path.is_file() else _split_file(path, "train") is not None
+
+
+def load_table(name: str, path: Path, split: str) -> Dataset:
+    """One split of a table: a folder's own, or 80/10/10 % of a single file's rows."""
+    if path.is_dir():
+        tables = _folder(path)
+        if split not in tables:
+            raise InvalidInput(
+                f"{path} has no {split} split: expected a file "
+                f"{' or '.join(f'{stem}.csv' for stem in _FILES[split])} (or .npy)."
+            )
+        levels, x = _levels(*tables.values()), tables[split]
+    else:
+        rows = read_table(path)
+        levels, x = _levels(rows), _share(rows, split)
+        note(f"{path.name}: {len(rows)} rows, split 80/10/10 % at random with a fixed seed")
+    return Dataset(name, split, x, levels)
+
+
+def read_table(path: Path) -> Tensor:
+    """The categories in a CSV or NPY file, (N, D), uint8."""
+    try:
+        table = _read_npy(path) if path.suffix == ".npy" else _read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} is not a readable table: {error}") from error
+    if table.ndim != 2 or not table.size:
+        raise InvalidInput(f"{path} holds shape {table.shape}: expected (rows, variables).")
+    wrong = ~((table >= 0) & (table <= 255) & (table == np.floor(table)))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InvalidInput(
+            f"{path}, row {row + 1}, column {column + 1}: {table[row, column]} is no category: "
+            "expected whole numbers from 0 to 255, such as 0 and 1."
+        )
+    return torch.from_numpy(table.astype(np.uint8))
+
+
+def _folder(path: Path) -> dict[str, Tensor]:
+    files = {split: _split_file(path, split) for split in _FILES}
+    tables = {split: read_table(file) for split, file in files.items() if file is not None}
+    widths = {split: x.shape[1] for split, x in tables.items()}
+    if len(set(widths.values())) > 1:
+        found = ", ".join(f"{split} has {width}" for split, width in widths.items())
+        raise InvalidInput(f"{path}: the splits differ in their number of variables: {found}.")
+    return tables
+
+
+def _split_file(path: Path, split: str) -> Path | None:
+    names = (path / f"{stem}{suffix}" for stem in _FILES[split] for suffix in _SUFFIXES)
+    return next((name for name in names if name.is_file()), None)
+
+
+def _read_npy(path: Path) -> NDArray[np.float64]:
+    array = np.load(path, allow_pickle=False)
+    return np.asarray(array, dtype=np.float64)
+
+
+def _read_csv(path: Path) -> NDArray[np.float64]:
+    with path.open(encoding="utf-8-sig") as lines:
+        first = lines.readline().strip()
+    delimiter = next((mark for mark in ",;\t" if mark in first), None)
+    header = any(not _is_number(cell) for cell in first.split(delimiter))
+    table: NDArray[np.float64] = np.loadtxt(
+        path, delimiter=delimiter, ndmin=2, skiprows=int(header), encoding="utf-8-sig"
+    )
+    return table
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _levels(*tables: Tensor) -> int:
+    return max(2, *(int(x.max()) + 1 for x in tables))
+
+
+def _share(rows: Tensor, split: str) -> Tensor:
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    train, held_out = len(rows) * 8 // 10, len(rows) // 10
+    bounds = {
+        "train": (0, train),
+        "validation": (train, train + held_out),
+        "test": (train + held_out, len(rows)),
+    }
+    x = rows[order[slice(*bounds[split])]]
+    if not len(x):
+        raise InvalidInput(f"{len(rows)} rows are too few to split 80/10/10 %: {split} is empty.")
+    return x
