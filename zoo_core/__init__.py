@@ -1,0 +1,33 @@
+"""A zoo of generative models: `zoo_core.load("nade.mnist")` gives one with its trained weights.
+
+Importing this package imports nothing else: each name below is found when it is first used, and
+torch only by `load`.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo_core.loading import load
+    from zoo_core.registry import Registry, list_entries, pull
+
+__all__ = ["Registry", "__version__", "list_entries", "load", "pull"]
+
+__version__: str
+
+_HOMES = {"Registry": "registry", "list_entries": "registry", "load": "loading", "pull": "registry"}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("zoo-core")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

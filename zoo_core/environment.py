@@ -34,7 +34,7 @@ def registry_sources() -> tuple[str, ...] | None:
 
 
 def plugin_names() -> frozenset[str] | None:
-    """Families named in `ZOO_PLUGINS`, separated by commas; empty for none, None when it is not set."""
+    """Families in `ZOO_PLUGINS`, separated by commas; empty for none, None when it is not set."""
     given = os.environ.get("ZOO_PLUGINS")
     if given is None:
         return None

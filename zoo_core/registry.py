@@ -1,0 +1,387 @@
+"""Registries: `registry.toml` files become entries that can be looked up and filtered.
+
+A validated registry is kept as JSON in the cache folder, so that a thousand entries list at once.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core import environment
+from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, did_you_mean
+
+if TYPE_CHECKING:
+    from zoo_core.store import Blob
+
+__all__ = [
+    "Entry",
+    "Licence",
+    "Metric",
+    "Paper",
+    "Registry",
+    "Weights",
+    "list_entries",
+    "own_registry",
+    "pull",
+]
+
+CACHE_FORMAT = 1
+"""Raised when the schema or its rules change: what older versions cached is parsed again."""
+
+FRESH = 3600.0
+"""Seconds for which the copy of a remote registry is used without asking its server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights file of an entry."""
+
+    url: str
+    sha256: str
+    bytes: int
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """The paper that an entry's architecture comes from."""
+
+    title: str
+    authors: str
+    year: int
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured figure, with what `zoo eval` needs to recompute it."""
+
+    name: str
+    value: float
+    unit: str
+    tolerance: float
+    protocol: Mapping[str, Any]
+    published: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """SPDX identifiers of the code and of the weights."""
+
+    code: str
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a registry: an architecture with a config and weights."""
+
+    name: str
+    summary: str
+    family: str
+    requires: str
+    architecture: str
+    tasks: tuple[str, ...]
+    tags: tuple[str, ...]
+    data: str
+    recipe: str
+    licence: Licence
+    config: Mapping[str, Any]
+    weights: Weights
+    paper: Paper | None
+    metrics: tuple[Metric, ...]
+    origin: str
+    """Path or URL of the registry that holds the entry."""
+    mirrors: tuple[str, ...] = ()
+    """Folders to take the weights from when the registry's own does not have them."""
+
+    @property
+    def blob(self) -> "Blob":
+        """What the store has to fetch."""
+        from zoo_core.store import Blob
+
+        folders = (_join(self.origin, mirror).rstrip("/") + "/" for mirror in self.mirrors)
+        sources = dict.fromkeys(_join(base, self.weights.url) for base in (self.origin, *folders))
+        return Blob(self.weights.sha256, self.weights.bytes, tuple(sources))
+
+    def metric(self, name: str) -> Metric:
+        """Find a metric by name; raises UnknownName."""
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        known = [metric.name for metric in self.metrics]
+        raise UnknownName(
+            f"entry '{self.name}' has no metric '{name}'.{did_you_mean(name, known)}"
+            f" It has: {', '.join(known) or 'none'}."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything about the entry, as plain values for JSON."""
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+class Registry:
+    """Entries of one or more registry files, in their order."""
+
+    def __init__(self, entries: dict[str, Entry], sources: tuple[str, ...]) -> None:
+        self.entries = entries
+        self.sources = sources
+
+    @classmethod
+    def load(
+        cls, sources: Iterable[str | Path] | None = None, *, refresh: bool = False
+    ) -> "Registry":
+        """Read and merge registries.
+
+        Args:
+            sources: paths, folders or URLs; by default those of `ZOO_REGISTRY`, else our own.
+            refresh: ask the servers of remote registries even when the copy here is fresh.
+
+        Raises InvalidRegistry for a file that breaks the schema or repeats a name, and NetworkError
+        when a remote one cannot be had.
+        """
+        if sources is None:
+            sources = environment.registry_sources() or (own_registry(),)
+        entries: dict[str, Entry] = {}
+        origins = tuple(_origin(str(source)) for source in sources)
+        for origin in dict.fromkeys(origins):
+            _merge(entries, _read(origin, refresh))
+        return cls(entries, origins)
+
+    def lookup(self, name: str) -> Entry:
+        """Find an entry by name, or the first one of a bare architecture name.
+
+        Raises UnknownName with the near matches.
+        """
+        if name in self.entries:
+            return self.entries[name]
+        for entry in self.entries.values():
+            if entry.architecture == name:
+                return entry
+        raise UnknownName(self._unknown(name))
+
+    def match(self, globs: Iterable[str] = ()) -> list[Entry]:
+        """Entries that fit any of the patterns, in file order; all when there is no pattern.
+
+        Patterns are globs over names, or bare architecture names. Raises UnknownName for a name
+        without wildcards that no entry has.
+        """
+        patterns = list(globs)
+        for pattern in patterns:
+            if not set(pattern) & set("*?["):
+                self.lookup(pattern)
+        return [entry for entry in self.entries.values() if _fits(entry, patterns)]
+
+    def _unknown(self, name: str) -> str:
+        if not self.entries:
+            return f"no entry is named '{name}': {', '.join(self.sources)} holds no entries."
+        known = dict.fromkeys([*self.entries, *(e.architecture for e in self.entries.values())])
+        near = did_you_mean(name, known)
+        count = f"{len(self.entries):,}"
+        return f"no entry is named '{name}'.{near} `zoo list` shows the {count} there are."
+
+
+def list_entries(pattern: str = "*") -> list[Entry]:
+    """Entries of the default registries whose names fit a glob such as `nade*`."""
+    return Registry.load().match([pattern])
+
+
+def pull(name: str) -> Path:
+    """Fetch and verify an entry's weights unless they are here; return their path."""
+    from zoo_core.store import Store
+
+    return Store().fetch(Registry.load().lookup(name).blob)
+
+
+def own_registry() -> Path:
+    """The registry that comes with zoo: beside the package in a checkout, else inside it."""
+    package = Path(__file__).parent
+    beside = package.parent / "registry.toml"
+    return beside if beside.is_file() else package / "registry.toml"
+
+
+def _fits(entry: Entry, patterns: list[str]) -> bool:
+    return not patterns or any(
+        fnmatchcase(entry.name, pattern) or entry.architecture == pattern for pattern in patterns
+    )
+
+
+def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
+    for entry in more:
+        other = entries.setdefault(entry.name, entry)
+        if other is not entry:
+            places = f"both in {other.origin} and in {entry.origin}"
+            if other.origin == entry.origin:
+                places = f"twice in {entry.origin}"
+            raise InvalidRegistry(f"entry '{entry.name}' is {places}; rename or remove one.")
+
+
+# Places
+
+
+def _is_url(text: str) -> bool:
+    return "://" in text
+
+
+def _origin(source: str) -> str:
+    if _is_url(source):
+        return source + "registry.toml" if source.endswith("/") else source
+    path = Path(source).expanduser().absolute()
+    return str(path / "registry.toml" if path.is_dir() else path)
+
+
+def _join(base: str, url: str) -> str:
+    """Resolve a URL against the folder of `base`; absolute ones pass through."""
+    if _is_url(url) or Path(url).is_absolute():
+        return url
+    if _is_url(base):
+        return f"{base.partition('?')[0].rpartition('/')[0]}/{url}"
+    return os.path.normpath(Path(base) / url if base.endswith("/") else Path(base).parent / url)
+
+
+# Reading
+
+
+def _read(origin: str, refresh: bool) -> list[Entry]:
+    data = _remote(origin, refresh) if _is_url(origin) else _local(origin)
+    document = _validated(data, origin)
+    mirrors = tuple(document.get("mirrors", ()))
+    return [_entry(raw, origin, mirrors) for raw in document["entry"]]
+
+
+def _entry(raw: dict[str, Any], origin: str, mirrors: tuple[str, ...]) -> Entry:
+    paper = raw.get("paper")
+    return Entry(
+        name=raw["name"],
+        summary=raw["summary"],
+        family=raw["family"],
+        requires=raw["requires"],
+        architecture=raw["architecture"],
+        tasks=tuple(raw["tasks"]),
+        tags=tuple(raw.get("tags", ())),
+        data=raw["data"],
+        recipe=raw.get("recipe", ""),
+        licence=Licence(**raw["licence"]),
+        config=raw["config"],
+        weights=Weights(**raw["weights"]),
+        paper=Paper(**paper) if paper else None,
+        metrics=tuple(Metric(**metric) for metric in raw.get("metrics", ())),
+        origin=origin,
+        mirrors=mirrors,
+    )
+
+
+def _local(origin: str) -> bytes:
+    try:
+        return Path(origin).read_bytes()
+    except FileNotFoundError:
+        raise InvalidRegistry(
+            f"no registry at {origin}. ZOO_REGISTRY holds paths or URLs separated by commas; "
+            "unset it for zoo's own."
+        ) from None
+    except OSError as error:
+        raise InvalidRegistry(f"cannot read the registry {origin}: {error.strerror}.") from None
+
+
+def _remote(origin: str, refresh: bool) -> bytes:
+    copy = _cache_path(origin, ".toml")
+    if _age(copy) < (0 if refresh else FRESH) or (environment.offline() and copy.is_file()):
+        return copy.read_bytes()
+    try:
+        data = _download(origin)
+    except NetworkError as error:
+        if not copy.is_file():
+            raise
+        sys.stderr.write(f"warning: {error} The copy of {_day(copy)} is used.\n")
+        return copy.read_bytes()
+    _validated(data, origin)  # a bad answer must not replace the last good copy
+    _keep(copy, data)
+    return data
+
+
+def _download(origin: str) -> bytes:
+    if environment.offline():
+        raise NetworkError(
+            f"the registry {origin} has not been read before and ZOO_OFFLINE is set. "
+            "Unset it once, or copy the registry here and name its path in ZOO_REGISTRY."
+        )
+    import fsspec
+
+    from zoo_core.schema import MAX_BYTES
+
+    try:
+        with fsspec.open(origin, "rb", **_options(origin)) as stream:
+            return bytes(stream.read(MAX_BYTES + 1))
+    except Exception as error:  # each file system has errors of its own
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise NetworkError(f"cannot read the registry {origin}: {reason}.") from None
+
+
+def _options(origin: str) -> dict[str, Any]:
+    if not origin.startswith(("http://", "https://")):
+        return {}
+    from aiohttp import ClientTimeout
+
+    # Block size 0 streams: one request, whatever the server says of ranges.
+    return {"block_size": 0, "client_kwargs": {"timeout": ClientTimeout(total=30)}}
+
+
+def _validated(data: bytes, origin: str) -> dict[str, Any]:
+    """Parse a registry, or take the cached result for the same bytes."""
+    key = f"{CACHE_FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode()
+    path = _cache_path(origin, ".json")
+    if (cached := _cached(path, key)) is not None:
+        return cached
+    from zoo_core.schema import parse
+
+    document = parse(data, origin)
+    _keep(path, key + json.dumps(document).encode())
+    return document
+
+
+def _cached(path: Path, key: bytes) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as stream:
+            if stream.readline() != key:
+                return None
+            document = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and "entry" in document else None
+
+
+def _cache_path(origin: str, suffix: str) -> Path:
+    name = hashlib.sha256(origin.encode()).hexdigest()[:16] + suffix
+    return environment.home() / "registries" / name
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write a cache file; a cache that cannot be written is only slower."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _day(path: Path) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))

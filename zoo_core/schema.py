@@ -1,0 +1,225 @@
+"""What a registry file may hold, schema 1, and the messages for one that holds something else."""
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_core.errors import InvalidRegistry, did_you_mean
+
+__all__ = ["MAX_BYTES", "SCHEMA", "parse"]
+
+SCHEMA = 1
+MAX_BYTES = 1 << 20
+"""Size limit of a registry: what comes from a stranger's server is read whole and parsed."""
+
+MAX_DOTS = 256
+"""Limit on dots in one line: tomllib takes quadratic time on a key nested thousands deep."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What one key accepts; `keys` are those of a table, or of each table in an array."""
+
+    expected: str
+    accepts: Callable[[Any], bool]
+    required: bool = True
+    keys: Mapping[str, "_Rule"] | None = None
+
+
+def parse(data: bytes, origin: str) -> dict[str, Any]:
+    """Parse and validate a registry; what is returned also survives JSON.
+
+    Args:
+        data: the file's bytes.
+        origin: path or URL of the file, for messages.
+
+    Raises InvalidRegistry naming file, entry, key, what was given and what is allowed.
+    """
+    document = _document(data, origin)
+    _check_table(document, _REGISTRY, origin, "")
+    for number, entry in enumerate(document.setdefault("entry", []), start=1):
+        name = entry.get("name")
+        where = (
+            f"{origin}: entry {name!r}" if isinstance(name, str) else f"{origin}: entry {number}"
+        )
+        _check_table(entry, _ENTRY, where, "")
+        _check_name(entry, where)
+    return document
+
+
+def _document(data: bytes, origin: str) -> dict[str, Any]:
+    if len(data) > MAX_BYTES:
+        raise InvalidRegistry(
+            f"{origin}: {len(data):,} bytes; a registry has at most {MAX_BYTES:,}. "
+            "Split it into several."
+        )
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if (dots := line.count(b".")) > MAX_DOTS:
+            raise InvalidRegistry(
+                f"{origin}: line {number} has {dots:,} dots; expected at most {MAX_DOTS}."
+            )
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidRegistry(f"{origin}: not UTF-8 text ({error}).") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRegistry(f"{origin}: not TOML: {error}.") from None
+    except RecursionError:
+        raise InvalidRegistry(f"{origin}: nested too deeply to be a registry.") from None
+
+
+def _check_table(table: Mapping[str, Any], keys: Mapping[str, _Rule], where: str, at: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise InvalidRegistry(
+                f"{where}: unknown key '{at}{key}'.{did_you_mean(key, keys)} "
+                f"Allowed: {', '.join(keys)}."
+            )
+    for key, rule in keys.items():
+        if key in table:
+            _check_value(table[key], rule, where, at + key)
+        elif rule.required:
+            raise InvalidRegistry(f"{where}: '{at}{key}' is missing; expected {rule.expected}.")
+
+
+def _check_value(value: object, rule: _Rule, where: str, at: str) -> None:
+    if not rule.accepts(value):
+        given = repr(value)
+        given = given if len(given) <= 80 else given[:77] + "..."
+        raise InvalidRegistry(f"{where}: '{at}' is {given}; expected {rule.expected}.")
+    if rule.keys is None:
+        return
+    if isinstance(value, dict):
+        _check_table(value, rule.keys, where, f"{at}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_table(item, rule.keys, where, f"{at}[{index}].")
+
+
+def _check_name(entry: Mapping[str, Any], where: str) -> None:
+    if not entry["name"].startswith(f"{entry['architecture']}."):
+        raise InvalidRegistry(
+            f"{where}: the name must start with its architecture, "
+            f"'{entry['architecture']}.', as in '{entry['architecture']}.mnist'."
+        )
+
+
+# Rules
+
+
+def _is_line(value: object) -> bool:
+    # Printable: a registry from elsewhere must not send control sequences to the terminal.
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(item) for item in value.values())
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    return isinstance(value, bool | str) or _is_number(value)
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _matching(pattern: str) -> Callable[[object], bool]:
+    compiled = re.compile(pattern)
+    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
+
+
+def _line(expected: str = "one line of text", *, required: bool = True) -> _Rule:
+    return _Rule(expected, _is_line, required)
+
+
+def _lines(expected: str, *, required: bool = True) -> _Rule:
+    return _Rule(
+        expected, lambda value: isinstance(value, list) and all(map(_is_line, value)), required
+    )
+
+
+def _count(expected: str) -> _Rule:
+    return _Rule(expected, lambda value: _is_int(value) and value >= 0)
+
+
+def _plain(expected: str) -> _Rule:
+    return _Rule(expected, lambda value: isinstance(value, dict) and _is_plain(value))
+
+
+def _table(keys: Mapping[str, _Rule], *, required: bool = True) -> _Rule:
+    expected = f"a table with {', '.join(keys)}"
+    return _Rule(expected, lambda value: isinstance(value, dict), required, keys)
+
+
+_WEIGHTS = {
+    "url": _line("a path relative to the registry file, or a URL"),
+    "sha256": _Rule("64 hexadecimal digits in lower case", _matching("[0-9a-f]{64}")),
+    "bytes": _count("the file's size, a whole number"),
+    "parameters": _count("the number of parameters, a whole number"),
+}
+
+_PAPER = {
+    "title": _line(),
+    "authors": _line("the authors in one line of text"),
+    "year": _Rule("a year", lambda value: _is_int(value) and 1900 <= value <= 2200),
+    "url": _line("an address", required=False),
+}
+
+_METRIC = {
+    "name": _Rule("a name such as test_nll", _matching("[a-z][a-z0-9_]*")),
+    "value": _Rule("a finite number", _is_number),
+    "unit": _line("a unit such as nats"),
+    "tolerance": _Rule("a number that is not negative", lambda v: _is_number(v) and v >= 0),
+    "protocol": _plain("a table of what `zoo eval` needs, such as {data = 'mnist:test'}"),
+    "published": _Rule("a finite number", _is_number, required=False),
+    "source": _line("where the published figure stands", required=False),
+}
+
+_LICENCE = {
+    "code": _line("an SPDX identifier such as Apache-2.0"),
+    "weights": _line("an SPDX identifier such as CC-BY-4.0"),
+}
+
+_ENTRY = {
+    "name": _Rule(
+        "architecture.variant in lower case, digits and hyphens, such as nade.mnist",
+        _matching(r"[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9.-]*"),
+    ),
+    "summary": _line(),
+    "family": _line("a family's name, such as autoregressive"),
+    "requires": _Rule(
+        "a distribution and version range, such as 'zoo-autoregressive>=0.1,<0.2'",
+        _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*([<>=!~][ -~]*)?"),
+    ),
+    "architecture": _line("an architecture's name, such as nade"),
+    "tasks": _lines("a list of tasks, such as ['sample', 'score']"),
+    "tags": _lines("a list of words", required=False),
+    "data": _line("a data set's name, such as mnist"),
+    "recipe": _line("a path relative to the registry file, or a URL", required=False),
+    "licence": _table(_LICENCE),
+    "config": _plain("a table of numbers, texts, booleans, lists and tables"),
+    "weights": _table(_WEIGHTS),
+    "paper": _table(_PAPER, required=False),
+    "metrics": _Rule("an array of tables, [[entry.metrics]]", _is_tables, False, _METRIC),
+}
+
+_REGISTRY = {
+    "schema": _Rule(
+        f"{SCHEMA}, the schema that this version of zoo reads",
+        lambda value: _is_int(value) and value == SCHEMA,
+    ),
+    "mirrors": _lines("a list of paths or URLs", required=False),
+    "entry": _Rule("an array of tables, [[entry]]", _is_tables, required=False),
+}
