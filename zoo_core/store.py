@@ -1,0 +1,364 @@
+"""The local, content-addressed store of weights: a record of bytes becomes a verified local path.
+
+It knows bytes, not tensors. Nothing gets its final name before its digest has been checked, so a
+file that has that name can be used without a lock, without the network, from a read-only folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from zoo_core import environment
+from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
+from zoo_core.header import stray
+
+__all__ = ["Blob", "Progress", "Store", "local_path", "plan"]
+
+CHUNK = 2**20
+ATTEMPTS = 5  # at one source, as long as each of them gains bytes
+SILENCE = 60.0  # seconds without a byte after which a server is given up
+
+Progress = Callable[[int], None]
+"""Told how many bytes more are there; a negative number when a pull begins again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What a registry promises of one file."""
+
+    sha256: str
+    """64 hexadecimal digits."""
+    bytes: int
+    sources: tuple[str, ...]
+    """Absolute paths or URLs, tried in turn."""
+
+
+def plan(blob: Blob, found: int | None, *, offline: bool) -> Literal["use", "pull", "refuse"]:
+    """Decide what to do for a blob.
+
+    found: size of the file that has the blob's name in the store, None when there is none.
+    """
+    if found == blob.bytes:
+        return "use"
+    if offline and blob.sources and not any(map(local_path, blob.sources)):
+        return "refuse"
+    return "pull"
+
+
+def local_path(source: str) -> Path | None:
+    """Return the path that a source names on this machine, None when it is a URL of elsewhere."""
+    if source.startswith("file://"):
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(urlsplit(source).path))
+    return None if "://" in source else Path(source)
+
+
+class Store:
+    """Verified files by their digest: `blobs/sha256-…`, each written once and then only read."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = environment.home() if home is None else home
+
+    def path(self, sha256: str) -> Path:
+        """Return where the blob of this digest is, or would be."""
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise InvalidInput(
+                f"{sha256!r} is no sha256: 64 digits of 0-9 and a-f are expected, in lower case."
+            )
+        return self.home / "blobs" / f"sha256-{sha256}"
+
+    def has(self, blob: Blob) -> bool:
+        """Whether the blob is here with the right size; its bytes are not read again."""
+        return self._size(blob.sha256) == blob.bytes
+
+    def fetch(self, blob: Blob, *, progress: Progress | None = None) -> Path:
+        """Return the path of the verified blob, pulling it from its sources when it is not here.
+
+        Raises NetworkError when it cannot be reached, DigestMismatch when what was reached is not
+        what the registry promises, ZooError when the store cannot be written.
+        """
+        todo = plan(blob, self._size(blob.sha256), offline=environment.offline())
+        if todo == "refuse":
+            raise NetworkError(_refusal(blob))
+        if todo == "pull":
+            with self._locked(blob.sha256):
+                # Another process may have pulled it while we waited for the lock.
+                if not self.has(blob):
+                    self._pull(blob, progress or (lambda more: None))
+        return self.path(blob.sha256)
+
+    def verify(self, sha256: str) -> bool:
+        """Whether the stored blob still has this digest; reads all of it, and needs no network."""
+        import hashlib
+
+        path = self.path(sha256)
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except FileNotFoundError:
+            raise ZooError(
+                f"There is no {path}: nothing to verify. `zoo pull` fetches it."
+            ) from None
+        except OSError as error:
+            raise ZooError(f"Cannot read {path}: {error.strerror}.") from error
+
+    def remove(self, sha256: str) -> int:
+        """Remove a blob, and what a killed pull left of it; return the bytes that this freed."""
+        with self._locked(sha256):
+            return _unlink(self.path(sha256)) + _unlink(self._partial(sha256))
+
+    def blobs(self) -> list[Path]:
+        """Return the stored blobs, sorted by name; unfinished ones are left out."""
+        return sorted(p for p in (self.home / "blobs").glob("sha256-*") if not p.suffix)
+
+    def _size(self, sha256: str) -> int | None:
+        try:
+            return self.path(sha256).stat().st_size
+        except OSError:
+            return None
+
+    def _partial(self, sha256: str) -> Path:
+        return self.path(sha256).with_suffix(".partial")
+
+    @contextmanager
+    def _locked(self, sha256: str) -> Iterator[None]:
+        """Hold the blob's lock, with the folders made; explain a store that cannot be written."""
+        from filelock import FileLock
+
+        try:
+            (self.home / "blobs").mkdir(parents=True, exist_ok=True)
+            (self.home / "locks").mkdir(exist_ok=True)
+            with FileLock(self.home / "locks" / f"{sha256}.lock"):
+                yield
+        except OSError as error:
+            raise ZooError(
+                f"The store {self.home} cannot be written: {error.strerror or error}."
+                " Make room or give access there, or set ZOO_HOME to another folder."
+            ) from error
+
+    def _pull(self, blob: Blob, progress: Progress) -> None:
+        """Try the sources in turn; the first that holds the promised bytes wins."""
+        offline = environment.offline()
+        failures: list[ZooError] = []
+        with _Partial(self._partial(blob.sha256), progress) as partial:
+            for source in blob.sources:
+                if offline and not local_path(source):
+                    continue
+                try:
+                    _download(source, blob, partial)
+                except ZooError as failure:
+                    failures.append(failure)
+                else:
+                    partial.publish(self.path(blob.sha256))
+                    return
+            raise _summary(blob, failures, kept=partial.size)
+
+
+class _Partial:
+    """A file that grows towards a blob, hashed as it grows; what a killed pull left is kept."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.path = path
+        self.progress = progress
+        self.file = path.open("a+b")
+        self._begin()
+        self.file.seek(0)
+        while chunk := self.file.read(CHUNK):
+            self._count(chunk)
+
+    def __enter__(self) -> _Partial:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.file.close()
+        if self.size == 0:
+            self.path.unlink(missing_ok=True)
+
+    def append(self, chunk: bytes) -> None:
+        self.file.write(chunk)
+        self._count(chunk)
+
+    def restart(self) -> None:
+        self.file.truncate(0)
+        self.progress(-self.size)
+        self._begin()
+
+    def holds(self, blob: Blob) -> bool:
+        return self.size == blob.bytes and self.sha256.hexdigest() == blob.sha256
+
+    def head(self) -> bytes:
+        self.file.seek(0)
+        return self.file.read(64)
+
+    def publish(self, path: Path) -> None:
+        """Give the bytes their final name: neither a crash nor a reader meets half of them."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.path.replace(path)
+        path.chmod(0o444)  # last: a partial file that cannot be opened again would stay for ever
+        _sync_folder(path.parent)
+
+    def _begin(self) -> None:
+        import hashlib
+
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def _count(self, chunk: bytes) -> None:
+        self.sha256.update(chunk)
+        self.size += len(chunk)
+        self.progress(len(chunk))
+
+
+def _unlink(path: Path) -> int:
+    size = path.stat().st_size if path.exists() else 0
+    path.unlink(missing_ok=True)
+    return size
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _download(source: str, blob: Blob, partial: _Partial, attempts: int = ATTEMPTS) -> None:
+    """Complete the partial file from one source, or raise and say why it cannot be done."""
+    if partial.size >= blob.bytes and not partial.holds(blob):
+        partial.restart()
+    held = partial.size
+    try:
+        _receive(source, blob, partial)
+    except NetworkError:
+        if attempts == 1 or partial.size <= held:
+            raise
+        _download(source, blob, partial, attempts - 1)
+    if partial.holds(blob):
+        return
+    failure = _mismatch(source, blob, partial)
+    partial.restart()
+    if not held:
+        raise failure
+    # What we held may have been another source's: this one deserves a clean start.
+    _download(source, blob, partial, attempts)
+
+
+def _receive(source: str, blob: Blob, partial: _Partial) -> None:
+    """Append what the source holds after the partial file's end, until it is clearly too much."""
+    if partial.holds(blob):  # killed between the last byte and the final name
+        return
+    for position, chunk in _chunks(source, partial.size):
+        if position != partial.size:  # the server ignored the range: never append the whole file
+            partial.restart()
+        partial.append(chunk)
+        if partial.size > blob.bytes:
+            return
+
+
+def _chunks(source: str, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Read a source from `offset` on: pairs of position and bytes.
+
+    A server may ignore the range and begin at 0; the position says so.
+    """
+    try:
+        stream, position = _open(source, offset)
+        with stream:
+            while chunk := stream.read(CHUNK):
+                yield position, chunk
+                position += len(chunk)
+    except Exception as error:  # each of fsspec's file systems raises kinds of its own
+        raise _failure(source, error) from error
+
+
+def _open(source: str, offset: int) -> tuple[IO[bytes], int]:
+    path = local_path(source)
+    if path:
+        stream: IO[bytes] = path.open("rb")
+    elif source.startswith(("http://", "https://")):
+        return _open_http(source, offset)
+    else:
+        import fsspec
+
+        system, place = fsspec.url_to_fs(source)
+        stream = system.open(place, "rb")
+    return stream, stream.seek(offset)
+
+
+def _open_http(url: str, offset: int) -> tuple[IO[bytes], int]:
+    """Ask for the rest of a file in one request, rather than for block after block of it."""
+    import aiohttp
+    import fsspec
+
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
+    system = fsspec.filesystem("http", client_kwargs={"timeout": limits, "trust_env": True})
+    # Compressed on the way, a range would not be a range of the file.
+    headers = {"Accept-Encoding": "identity"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    try:
+        stream: Any = system.open(url, "rb", block_size=0, size=-1, headers=headers)
+    except aiohttp.ClientResponseError as error:
+        if offset and error.status == 416:  # it is shorter than what we have: see all of it
+            return _open_http(url, 0)
+        raise
+    given = stream.r.headers.get("Content-Range", "") if stream.r.status == 206 else "bytes 0-"
+    return stream, int(given.removeprefix("bytes ").partition("-")[0] or 0)
+
+
+def _failure(source: str, error: Exception) -> ZooError:
+    path = local_path(source)
+    if path and isinstance(error, FileNotFoundError):
+        return ZooError(
+            f"There is no file {path}."
+            " Put the weights there, or correct the registry that names it."
+        )
+    if path:
+        return ZooError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.")
+    status = getattr(error, "status", None)
+    reason = f"the server answered {status}" if status else str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        reason = "it is not there"
+    return NetworkError(f"Cannot fetch {source}: {reason}.")
+
+
+def _mismatch(source: str, blob: Blob, partial: _Partial) -> DigestMismatch:
+    got = f"sha256 {partial.sha256.hexdigest()} ({partial.size} bytes)"
+    if partial.size > blob.bytes:
+        got = f"more than {blob.bytes} bytes"
+    return DigestMismatch(
+        f"{source} does not hold what the registry promises:"
+        f" expected sha256 {blob.sha256} ({blob.bytes} bytes), got {got}."
+        f" Nothing of it was kept. {stray(partial.head())}".rstrip()
+    )
+
+
+def _refusal(blob: Blob) -> str:
+    return (
+        f"sha256-{blob.sha256} is not in the store, and was not fetched from"
+        f" {', '.join(blob.sources)} because ZOO_OFFLINE (or HF_HUB_OFFLINE) is set."
+        " Unset it, or copy the file into the store from another machine."
+    )
+
+
+def _summary(blob: Blob, failures: list[ZooError], kept: int) -> ZooError:
+    """One error for all sources: of the gravest kind among them, with a line for each."""
+    if not failures:
+        return ZooError(f"The registry names no source of sha256-{blob.sha256}: nothing to fetch.")
+    for kind in (DigestMismatch, NetworkError, ZooError):
+        if any(isinstance(failure, kind) for failure in failures):
+            break
+    text = "\n".join(map(str, failures))
+    if kept:
+        text += f"\nThe {kept} bytes that arrived are kept: the same command goes on from there."
+    return kind(text)
