@@ -96,11 +96,16 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *args: object) -> None:
+        """Clients that hang up are what several tests are about."""
+
+
 @pytest.fixture
 def server() -> Iterator[str]:
     Handler.asked = []
     Handler.gate = threading.Event()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+    with Server(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         Handler.gate.set()
