@@ -1,0 +1,35 @@
+"""Tensors become files and terminal pictures, each with its provenance.
+
+Nothing here loads a model or names a task; matplotlib is imported only by what plots.
+"""
+
+from zoo_core.output.files import (
+    check_free,
+    free_name,
+    read_provenance,
+    save_gif,
+    save_image,
+    save_table,
+    save_tensors,
+    sidecar,
+    write,
+)
+from zoo_core.output.grid import grid
+from zoo_core.output.plots import plot_curve, plot_histogram
+from zoo_core.output.terminal import show
+
+__all__ = [
+    "check_free",
+    "free_name",
+    "grid",
+    "plot_curve",
+    "plot_histogram",
+    "read_provenance",
+    "save_gif",
+    "save_image",
+    "save_table",
+    "save_tensors",
+    "show",
+    "sidecar",
+    "write",
+]

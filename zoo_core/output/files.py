@@ -1,0 +1,221 @@
+"""Results become files: whole or not at all, never over an old one, and with their provenance.
+
+A PNG, a JSON and a safetensors file hold their provenance inside; beside any other file `NAME` lies
+`NAME.provenance.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.errors import InvalidInput, OutputExists, ZooError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+__all__ = [
+    "check_free",
+    "free_name",
+    "read_provenance",
+    "save_gif",
+    "save_image",
+    "save_table",
+    "save_tensors",
+    "sidecar",
+    "write",
+]
+
+Provenance = Mapping[str, Any]
+
+_KEY = "zoo"
+"""Name of the PNG text and of the safetensors metadata that hold the provenance, as JSON."""
+
+_SELF_DESCRIBING = (".png", ".json", ".safetensors")
+
+
+def sidecar(path: Path) -> Path | None:
+    """Where the provenance of a file lies; None for a file that holds it inside."""
+    if path.suffix.lower() in _SELF_DESCRIBING:
+        return None
+    return path.with_name(path.name + ".provenance.json")
+
+
+def check_free(path: Path, *, force: bool = False) -> None:
+    """Refuse a path that cannot be written, before any work is done for it.
+
+    Raises OutputExists when it (or its provenance) is there and force is not given.
+    """
+    if not path.parent.is_dir():
+        raise InvalidInput(
+            f"cannot write {path}: the folder {path.parent} does not exist. "
+            "Make it first, or give another path."
+        )
+    if path.is_dir():
+        raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
+    for taken in (path, sidecar(path)):
+        if not force and taken is not None and os.path.lexists(taken):
+            raise OutputExists(
+                f"{taken} exists, and is not overwritten. Give another path, or --force."
+            )
+
+
+def free_name(stem: str, suffix: str, folder: Path | None = None) -> Path:
+    """The first of stem.png, stem-2.png, stem-3.png … that nothing has."""
+    folder, number = folder or Path(), 1
+    while True:
+        path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}"
+        beside = sidecar(path)
+        if not os.path.lexists(path) and not (beside and os.path.lexists(beside)):
+            return path
+        number += 1
+
+
+def write(path: Path, data: bytes, *, force: bool = False) -> None:
+    """Write a file whole, or leave nothing behind."""
+    check_free(path, force=force)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise ZooError(f"cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_image(
+    path: Path, images: Tensor | Image.Image, provenance: Provenance, *, force: bool = False
+) -> None:
+    """Save images as one PNG that holds its provenance.
+
+    images: a picture, or (n, C, H, W) in [0, 1], which is laid out in a grid.
+    """
+    from PIL import Image, PngImagePlugin
+
+    from zoo_core.output.grid import grid
+
+    picture = images if isinstance(images, Image.Image) else grid(images)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Software", "zoo")
+    text.add_text(_KEY, _json(provenance))
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", pnginfo=text, optimize=True)
+    write(path, buffer.getvalue(), force=force)
+
+
+def save_gif(
+    path: Path,
+    frames: Sequence[Image.Image],
+    provenance: Provenance,
+    *,
+    milliseconds: int = 400,
+    force: bool = False,
+) -> None:
+    """Save pictures of one size as an endless GIF."""
+    buffer = io.BytesIO()
+    first, *rest = frames
+    first.save(
+        buffer, "gif", save_all=True, append_images=rest, duration=milliseconds, loop=0, disposal=1
+    )
+    _write_beside(path, buffer.getvalue(), provenance, force)
+
+
+def save_table(
+    path: Path, rows: Sequence[Mapping[str, Any]], provenance: Provenance, *, force: bool = False
+) -> None:
+    """Save rows as CSV, or as JSON with the provenance inside, by the path's suffix."""
+    if path.suffix.lower() == ".json":
+        plain = [{key: _finite(value) for key, value in row.items()} for row in rows]
+        data = json.dumps({"provenance": dict(provenance), "rows": plain}, indent=1) + "\n"
+        write(path, data.encode(), force=force)
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write_beside(path, text.getvalue().encode(), provenance, force)
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], provenance: Provenance, *, force: bool = False
+) -> None:
+    """Save tensors as safetensors or NPZ, by the path's suffix."""
+    if path.suffix.lower() == ".safetensors":
+        import safetensors.torch
+
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        data = safetensors.torch.save(whole, metadata={_KEY: _json(provenance)})
+        write(path, data, force=force)
+        return
+    import numpy as np
+
+    buffer = io.BytesIO()
+    arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    _write_beside(path, buffer.getvalue(), provenance, force)
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """What a file of ours says of its origin, inside it or beside it."""
+    try:
+        text = _provenance_text(path)
+        found = json.loads(text) if text else None
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{error.filename or path} does not exist.") from error
+    except (ValueError, OSError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{path} holds no provenance: it was not written by zoo.")
+    return found
+
+
+def _provenance_text(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            return picture.info.get(_KEY)
+    if suffix == ".json":
+        document = json.loads(path.read_text("utf-8"))
+        return json.dumps(document.get("provenance")) if isinstance(document, dict) else None
+    if suffix == ".safetensors":
+        from zoo_core.header import read_header
+
+        return read_header(path).metadata.get(_KEY)
+    beside = sidecar(path)
+    return beside.read_text("utf-8") if beside else None
+
+
+def _write_beside(path: Path, data: bytes, provenance: Provenance, force: bool) -> None:
+    """Write the provenance first: a file that is there always has it."""
+    check_free(path, force=force)
+    beside = sidecar(path)
+    if beside is not None:
+        write(beside, (json.dumps(dict(provenance), indent=1) + "\n").encode(), force=force)
+    write(path, data, force=True)
+
+
+def _json(provenance: Provenance) -> str:
+    return json.dumps(dict(provenance), separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinities."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _array(tensor: Tensor) -> Any:
+    # NumPy has no bfloat16
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype.itemsize == 2 else tensor).numpy()

@@ -1,0 +1,55 @@
+"""Images side by side in one picture."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["grid", "pixels"]
+
+_GAP = 96
+"""Grey level between the tiles: apart from the black and from the white of binary images."""
+
+_TILE = 96
+"""Tiles smaller than this are enlarged by a whole number of times, pixel by pixel."""
+
+
+def grid(
+    images: Tensor, columns: int | None = None, pad: int = 2, scale: int | None = None
+) -> Image.Image:
+    """Lay images out in rows.
+
+    Args:
+        images: (n, C, H, W), in [0, 1]; C is 1 or 3.
+        columns: images per row; as square as it goes by default.
+        pad: pixels between the tiles.
+        scale: enlargement of each tile; by default small ones are made visible.
+    """
+    tiles = pixels(images)
+    n, H, W, _ = tiles.shape
+    columns = min(columns or math.ceil(math.sqrt(n)), n)
+    scale = scale or max(1, _TILE // max(H, W))
+    tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+    rows, H, W = math.ceil(n / columns), H * scale, W * scale
+    canvas = np.full((rows * (H + pad) - pad, columns * (W + pad) - pad, 3), _GAP, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * (H + pad), i % columns * (W + pad)
+        canvas[top : top + H, left : left + W] = tile
+    picture = Image.fromarray(canvas)
+    return picture if images.shape[1] == 3 else picture.convert("L")
+
+
+def pixels(images: Tensor) -> NDArray[Any]:
+    """Images as (n, H, W, 3) bytes.
+
+    images: (n, C, H, W), in [0, 1]; C is 1 or 3.
+    """
+    levels = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu()
+    return levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()

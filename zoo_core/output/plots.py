@@ -1,0 +1,168 @@
+"""Histograms and training curves, drawn by matplotlib without a display."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_curve", "plot_histogram"]
+
+_COLOURS = ("#1f6fb4", "#e07b1a", "#3a923a", "#b33a3a", "#7a5ba6", "#7f5a4f")
+_INK = "#333333"
+
+
+def plot_histogram(
+    groups: Mapping[str, Sequence[float]],
+    path: Path,
+    *,
+    label: str,
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Draw one histogram over the other for each group of values.
+
+    Args:
+        groups: values by name; what is not finite is left out.
+        path: the PNG to write.
+        label: what the values are, with their unit.
+        title: a line above the picture.
+        provenance: put into the PNG.
+        force: overwrite.
+    """
+    import numpy as np
+
+    finite = {name: [v for v in values if math.isfinite(v)] for name, values in groups.items()}
+    every = np.concatenate([np.asarray(values, float) for values in finite.values()])
+    if not every.size:
+        raise InvalidInput(f"cannot draw {path}: there are no finite values.")
+    edges = np.histogram_bin_edges(every, _bins(every.size)).tolist()
+    figure, axes = _figure(title)
+    for (name, values), colour in zip(finite.items(), _cycle(), strict=False):
+        if not values:
+            continue
+        text = f"{name} ({len(values):,})"
+        # shares: groups of different sizes are compared
+        share = np.full(len(values), 100 / len(values))
+        axes.hist(values, edges, weights=share, color=colour, alpha=0.3)
+        axes.hist(values, edges, weights=share, color=colour, histtype="step", lw=1.4, label=text)
+        axes.axvline(float(np.mean(values)), color=colour, lw=1.2, ls="--")
+    axes.set_xlabel(f"{label} (dashed: mean)")
+    axes.set_ylabel("% of inputs")
+    _finish(figure, axes, path, provenance, force)
+
+
+def plot_curve(
+    rows: Iterable[Mapping[str, Any]],
+    path: Path,
+    *,
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Draw the losses of a training run; an older picture at the path is replaced.
+
+    Args:
+        rows: records of a metrics.jsonl: training rows with `step` and losses (`loss`, `loss_…`),
+            validation rows with `step` and values whose names begin with `val_`.
+        path: the PNG to write.
+        title: a line above the picture.
+        provenance: put into the PNG.
+    """
+    lines = _lines(rows)
+    figure, axes = _figure(title)
+    for (name, (x, y)), colour in zip(lines.items(), _cycle(), strict=False):
+        if name.startswith("val_"):
+            axes.plot(x, y, color=colour, lw=1.6, marker="o", ms=3.5, label=_with_best(name, y))
+        else:
+            axes.plot(x, y, color=colour, lw=0.6, alpha=0.3)
+            axes.plot(x, _smooth(y), color=colour, lw=1.6, label=name)
+    _limit(axes, [y for _, y in lines.values()])
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_ylabel("loss")
+    _finish(figure, axes, path, provenance, force=True)
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+    """Finite losses by name: their steps and values."""
+    lines: dict[str, tuple[list[float], list[float]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name.startswith(("loss", "val_")) and isinstance(value, int | float):
+                x, y = lines.setdefault(name, ([], []))
+                if math.isfinite(value):
+                    x.append(row["step"])
+                    y.append(value)
+    return {name: line for name, line in lines.items() if line[0]}
+
+
+def _with_best(name: str, y: Sequence[float]) -> str:
+    return f"{name} (best {min(y):.4g}, last {y[-1]:.4g})"
+
+
+def _smooth(y: Sequence[float]) -> list[float]:
+    """A moving mean over about a twentieth of the run; shorter at its start, where losses dive."""
+    mean, smooth = 0.0, []
+    for i, value in enumerate(y):
+        mean += (value - mean) / min(1 + i / 4, 1 + len(y) / 20)
+        smooth.append(mean)
+    return smooth
+
+
+def _limit(axes: Axes, lines: Sequence[Sequence[float]]) -> None:
+    """Leave the first steps' great losses out of the picture when they flatten all the rest."""
+    if not lines:
+        return
+    low = min(min(y) for y in lines)
+    later = max(max(y[len(y) // 10 :]) for y in lines)
+    if max(max(y) for y in lines) - low > 2 * (later - low) > 0:
+        axes.set_ylim(low - 0.06 * (later - low), later + 0.25 * (later - low))
+
+
+def _bins(n: int) -> int:
+    return min(60, max(10, round(2 * math.sqrt(n))))
+
+
+def _cycle() -> Iterable[str]:
+    from itertools import cycle
+
+    return cycle(_COLOURS)
+
+
+def _figure(title: str) -> tuple[Figure, Axes]:
+    # a Figure without pyplot: no display, no global state
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), dpi=140, layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(axis="y", color="#dddddd", lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#999999")
+    axes.tick_params(colors=_INK)
+    axes.set_title(title, loc="left", fontsize=11, color=_INK)
+    return figure, axes
+
+
+def _finish(
+    figure: Figure, axes: Axes, path: Path, provenance: Mapping[str, Any] | None, force: bool
+) -> None:
+    from PIL import Image
+
+    from zoo_core.output.files import save_image
+
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    with Image.open(buffer) as picture:
+        save_image(path, picture.convert("RGB"), provenance or {}, force=force)
