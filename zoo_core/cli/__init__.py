@@ -1,0 +1,147 @@
+"""The command `zoo`: a group that imports a command's module when that command is asked for.
+
+Every failure passes through `Root.main`, the one place where it becomes a line on stderr and an
+exit code.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+from click.shell_completion import CompletionItem
+
+from zoo_core import environment
+from zoo_core.errors import ZooError, did_you_mean
+
+__all__ = ["COMMANDS", "main", "root"]
+
+COMMANDS = {
+    "list": "List the entries.",
+    "show": "Show the card of an entry.",
+    "run": "Run a model: draw, score, detect, complete.",
+    "pull": "Fetch the weights of entries.",
+    "train": "Train a model by a recipe or by flags.",
+    "eval": "Recompute the metrics of an entry.",
+    "verify": "Check pulled weights against their digests.",
+    "rm": "Remove pulled weights.",
+    "plugins": "Show what is installed and whether it loads.",
+    "env": "Show versions, folders and settings.",
+    "completion": "Print the completion script of a shell.",
+}
+"""The commands in the order of `--help`, with the first line of each one's help: to list them, none
+of their modules is imported."""
+
+INTERRUPTED = 130
+
+
+class Root(click.Group):
+    """The group of all commands, each in the module of `zoo_core.cli` that has its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `--help`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is meant; offer near matches of one that does not exist."""
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+            near = did_you_mean(args[0], COMMANDS) or " `zoo --help` lists them."
+            ctx.fail(f"there is no command '{args[0]}'.{near}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name or an option of the group."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        names = (name for name in COMMANDS if name.startswith(incomplete))
+        return [CompletionItem(name, help=COMMANDS[name]) for name in names]
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> NoReturn:
+        """Run the command and exit with its code."""
+        settings["standalone_mode"] = False
+        try:
+            result = super().main(args, *rest, **settings)
+            sys.stdout.flush()
+            code = result if isinstance(result, int) else 0
+        except Exception as error:
+            if environment.debug():
+                traceback.print_exc()
+            code = _report(error)
+        sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    """Say on stderr what went wrong; return the exit code."""
+    if isinstance(error, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        # The reader has left, as `head` does: what is still buffered must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, ZooError):
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    click.echo(f"error: unexpected {what}\nZOO_DEBUG=1 shows where it happened.", err=True)
+    return 1
+
+
+def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from zoo_core import __version__
+
+        click.echo(f"zoo {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def root() -> None:
+    """A zoo of generative models.
+
+    An entry is an architecture with a config and trained weights, such as nade.mnist.
+
+    \b
+    zoo list                 what there is
+    zoo run nade.mnist       draw from it
+    zoo show nade.mnist      what it is and how good
+
+    Completion of commands and entries: put eval "$(zoo completion bash)" into ~/.bashrc
+    (zsh and fish: zoo completion --help).
+
+    Exit codes: 0 done, 1 other failure, 2 usage, 3 unknown name, 4 plugin missing or broken,
+    5 network failed or offline, 6 digest mismatch, 7 metric off, 130 interrupted.
+    """  # noqa: D301 - click looks for the character backspace
+
+
+def main() -> NoReturn:
+    """Run `zoo` on the command line's arguments."""
+    root.main(prog_name="zoo")

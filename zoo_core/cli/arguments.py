@@ -1,0 +1,58 @@
+"""Arguments that commands share, with the completion of their values."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from zoo_core.errors import ZooError
+
+__all__ = ["complete_entry", "complete_family", "entries_argument", "entry_argument", "json_option"]
+
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def complete_entry(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of an entry; a registry that cannot be read completes nothing."""
+    return [
+        CompletionItem(entry.name, help=entry.summary)
+        for entry in _entries()
+        if entry.name.startswith(incomplete)
+    ]
+
+
+def complete_family(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a family that has entries."""
+    names = dict.fromkeys(entry.family for entry in _entries())
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def entry_argument() -> _Decorator:
+    """Return the argument NAME: one entry."""
+    return click.argument("name", metavar="ENTRY", shell_complete=complete_entry)
+
+
+def entries_argument(*, required: bool = False) -> _Decorator:
+    """Return the argument NAMES: entries or globs over their names."""
+    return click.argument(
+        "names", metavar="ENTRY...", nargs=-1, required=required, shell_complete=complete_entry
+    )
+
+
+def json_option() -> _Decorator:
+    """Return the option --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _entries() -> list[Any]:
+    from zoo_core.registry import Registry
+
+    try:
+        return list(Registry.load().entries.values())
+    except ZooError:
+        return []

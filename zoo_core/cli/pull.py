@@ -1,0 +1,84 @@
+"""`zoo pull`: weights into the store, verified."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import entries_argument, json_option
+
+if TYPE_CHECKING:
+    from zoo_core.registry import Entry
+    from zoo_core.store import Store
+
+__all__ = ["command", "fetch"]
+
+
+@click.command("pull")
+@entries_argument(required=True)
+@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be fetched, from where.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@json_option()
+def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -> None:
+    """Fetch the weights of entries.
+
+    ENTRY is a name or a glob over names. What is here already is not fetched again; a pull that was
+    killed goes on where it stopped. Prints each entry's name and the path of its weights.
+    """
+    from zoo_core.registry import Registry
+    from zoo_core.store import Store
+
+    registry, store = Registry.load(), Store()
+    entries = registry.select(names)
+    plans = [_plan(entry, store) for entry in entries]
+    if not dry_run:
+        for entry in entries:
+            path = fetch(entry, store, quiet=quiet)
+            if not as_json:
+                click.echo(f"{entry.name}  {path}")
+    if as_json:
+        text.echo_json(plans)
+    elif dry_run:
+        _print(plans)
+
+
+def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> str:
+    """Fetch an entry's weights with a progress bar on stderr; return their path."""
+    blob = entry.blob
+    if quiet or store.has(blob):
+        return str(store.fetch(blob))
+    from tqdm import tqdm
+
+    # disable=None: no bar when stderr is not a terminal.
+    with tqdm(
+        total=blob.bytes, desc=entry.name, unit="B", unit_scale=True, leave=False, disable=None
+    ) as bar:
+        return str(store.fetch(blob, progress=lambda more: _advance(bar, more)))
+
+
+def _advance(bar: Any, more: int) -> None:
+    if more >= 0:
+        bar.update(more)
+    else:  # the pull begins again; tqdm does not count backwards on its own
+        bar.reset()
+
+
+def _plan(entry: "Entry", store: "Store") -> dict[str, Any]:
+    blob = entry.blob
+    return {
+        "name": entry.name,
+        "bytes": blob.bytes,
+        "sha256": blob.sha256,
+        "pulled": store.has(blob),
+        "path": str(store.path(blob.sha256)),
+        "sources": list(blob.sources),
+    }
+
+
+def _print(plans: list[dict[str, Any]]) -> None:
+    for plan in plans:
+        if plan["pulled"]:
+            click.echo(f"{plan['name']}  here already")
+        else:
+            source = plan["sources"][0]
+            click.echo(f"{plan['name']}  would fetch {text.size(plan['bytes'])} from {source}")

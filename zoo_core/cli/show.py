@@ -1,0 +1,135 @@
+"""`zoo show`: everything known about an entry, on one card."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import entry_argument, json_option
+
+if TYPE_CHECKING:
+    from zoo_core.plugins import Family
+    from zoo_core.registry import Entry, Metric
+
+__all__ = ["command"]
+
+
+@click.command("show")
+@entry_argument()
+@json_option()
+def command(name: str, as_json: bool) -> None:
+    """Show the card of an entry.
+
+    What it is, its paper, config, weights, data, metrics beside the published figure, licences, and
+    the commands that run it.
+    """
+    from zoo_core.plugins import installed
+    from zoo_core.registry import Registry
+    from zoo_core.store import Store
+
+    entry = Registry.load().lookup(name)
+    store = Store()
+    pulled = store.has(entry.blob)
+    path = str(store.path(entry.weights.sha256)) if pulled else None
+    family = installed().get(entry.family)
+    if as_json:
+        state = {"pulled": pulled, "path": path, "installed": family is not None}
+        text.echo_json({**entry.as_dict(), **state, "commands": [c for c, _ in _commands(entry)]})
+        return
+    click.echo(click.style(entry.name, bold=True))
+    click.echo(_wrapped(entry.summary, 0))
+    click.echo()
+    for label, lines in _card(entry, path, family):
+        for line in lines:
+            click.echo(f"{label:<14}{_wrapped(line, 14)}")
+            label = ""
+    click.echo()
+    click.echo("\n".join(text.aligned(_commands(entry), indent=2)))
+
+
+def _card(
+    entry: "Entry", path: str | None, family: "Family | None"
+) -> Iterator[tuple[str, list[str]]]:
+    weights = entry.weights
+    if entry.paper:
+        paper = entry.paper
+        yield (
+            "Paper",
+            [f"{paper.authors} ({paper.year}). {paper.title}", *filter(None, [paper.url])],
+        )
+    yield "Architecture", [f"{entry.architecture}, of the family {entry.family}"]
+    yield "Plugin", [_plugin(entry, family)]
+    yield "Config", [f"{key} = {_value(value)}" for key, value in entry.config.items()] or ["none"]
+    yield "Parameters", [f"{weights.parameters:,}"]
+    yield (
+        "Weights",
+        [
+            f"{text.size(weights.bytes)} ({weights.bytes:,} bytes)",
+            f"sha256 {weights.sha256}",
+            f"pulled: {path}" if path else "not pulled",
+        ],
+    )
+    yield "Data", [entry.data]
+    if entry.recipe:
+        yield "Recipe", [entry.recipe]
+    if entry.metrics:
+        yield "Metrics", [line for metric in entry.metrics for line in _metric(metric)]
+    yield "Licence", [f"code {entry.licence.code}, weights {entry.licence.weights}"]
+    yield "Tasks", [", ".join(entry.tasks)]
+    if entry.tags:
+        yield "Tags", [", ".join(entry.tags)]
+    yield "Registry", [entry.origin]
+
+
+def _plugin(entry: "Entry", family: "Family | None") -> str:
+    if family is None:
+        return f"not installed: pip install '{entry.requires}'"
+    return f"{family}; needed: {entry.requires}"
+
+
+def _metric(metric: "Metric") -> Iterator[str]:
+    protocol = ", ".join(f"{key} {_value(value)}" for key, value in metric.protocol.items())
+    yield f"{metric.name} {metric.value:g} {metric.unit} (±{metric.tolerance:g}), {protocol}"
+    if metric.published is not None:
+        source = f": {metric.source}" if metric.source else ""
+        yield f"  published {metric.published:g} {metric.unit}{source}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return " x ".join(map(_value, value)) if value else "[]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _commands(entry: "Entry") -> list[tuple[str, str]]:
+    """Commands to copy, each with what it does."""
+    inputs = f"--input '{entry.data}:test[0:16]'"
+    tasks = {
+        "sample": ("-n 16", "draw 16 samples"),
+        "score": (f"--task score {inputs}", "log-probability of each input"),
+        "detect": (f"--task detect {inputs} --against FOLDER", "tell inputs from odd ones"),
+        "complete": (f"--task complete {inputs} --keep top", "draw the missing part"),
+    }
+    known = (tasks.get(task, (f"--task {task}", "")) for task in entry.tasks)
+    commands = [(f"zoo run {entry.name} {options}", what) for options, what in known]
+    if entry.metrics:
+        commands.append((f"zoo eval {entry.name} --check", "recompute the metrics"))
+    if entry.recipe:
+        commands.append((f"zoo train {entry.recipe}", "train it again"))
+    return commands
+
+
+def _wrapped(line: str, indent: int) -> str:
+    """Fold a line under its own start, when the output has a width to fold to."""
+    width = text.width()
+    if not width:
+        return line
+    import textwrap
+
+    parts: Iterable[str] = textwrap.wrap(
+        line, max(width - indent, 20), break_long_words=False, break_on_hyphens=False
+    )
+    return f"\n{' ' * indent}".join(parts)

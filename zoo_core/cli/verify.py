@@ -1,0 +1,77 @@
+"""`zoo verify`: the weights in the store against their digests, offline."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import entries_argument, json_option
+from zoo_core.errors import DigestMismatch, ZooError
+
+if TYPE_CHECKING:
+    from zoo_core.registry import Entry, Registry
+    from zoo_core.store import Store
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@entries_argument()
+@json_option()
+def command(names: tuple[str, ...], as_json: bool) -> None:
+    """Check pulled weights against their digests.
+
+    Reads every byte of what is pulled of ENTRY, or of all that is in the store; needs no network.
+    """
+    from zoo_core.registry import Registry
+    from zoo_core.store import Store
+
+    registry, store = Registry.load(), Store()
+    claims = _claims(registry.match(names))
+    if names:
+        _check_pulled(claims, store)
+    else:
+        claims |= {digest: _name(digest, registry) for digest in _stored(store)}
+    results = {digest: store.verify(digest) for digest in claims if store.path(digest).exists()}
+    if as_json:
+        text.echo_json(
+            [{"name": claims[d], "sha256": d, "sound": sound} for d, sound in results.items()]
+        )
+    else:
+        rows = [(claims[d], "sound" if sound else "damaged") for d, sound in results.items()]
+        click.echo("\n".join(text.aligned(rows)) if rows else "nothing is pulled")
+    if damaged := [claims[digest] for digest, sound in results.items() if not sound]:
+        raise DigestMismatch(_advice(damaged))
+
+
+def _claims(entries: list["Entry"]) -> dict[str, str]:
+    """Name the entries that each digest belongs to."""
+    claims: dict[str, list[str]] = {}
+    for entry in entries:
+        claims.setdefault(entry.weights.sha256, []).append(entry.name)
+    return {digest: ", ".join(names) for digest, names in claims.items()}
+
+
+def _stored(store: "Store") -> list[str]:
+    return [path.name.removeprefix("sha256-") for path in store.blobs()]
+
+
+def _name(digest: str, registry: "Registry") -> str:
+    return _claims(list(registry.entries.values())).get(digest, f"sha256-{digest}")
+
+
+def _check_pulled(claims: dict[str, str], store: "Store") -> None:
+    missing = [name for digest, name in claims.items() if not store.path(digest).exists()]
+    if missing and len(missing) == len(claims):
+        raise ZooError(
+            f"not pulled, so there is nothing to verify: {', '.join(missing)}. "
+            f"Fetch first: zoo pull {missing[0].partition(',')[0]}"
+        )
+
+
+def _advice(damaged: list[str]) -> str:
+    first = damaged[0].partition(",")[0]
+    return (
+        f"damaged: {', '.join(damaged)}: the bytes in the store are not those that the registry "
+        f"promises. Replace them: zoo rm {first} && zoo pull {first}"
+    )
