@@ -178,9 +178,20 @@ class Registry:
         """
         patterns = list(globs)
         for pattern in patterns:
-            if not set(pattern) & set("*?["):
+            if not _is_glob(pattern):
                 self.lookup(pattern)
         return [entry for entry in self.entries.values() if _fits(entry, patterns)]
+
+    def select(self, names: Iterable[str]) -> list[Entry]:
+        """Entries by name, each once; a bare architecture is its first entry, a glob all that fit.
+
+        Raises UnknownName for a name without wildcards that no entry has.
+        """
+        found: dict[str, Entry] = {}
+        for name in names:
+            entries = self.match([name]) if _is_glob(name) else [self.lookup(name)]
+            found.update((entry.name, entry) for entry in entries)
+        return list(found.values())
 
     def _unknown(self, name: str) -> str:
         if not self.entries:
@@ -208,6 +219,10 @@ def own_registry() -> Path:
     package = Path(__file__).parent
     beside = package.parent / "registry.toml"
     return beside if beside.is_file() else package / "registry.toml"
+
+
+def _is_glob(pattern: str) -> bool:
+    return not set(pattern).isdisjoint("*?[")
 
 
 def _fits(entry: Entry, patterns: list[str]) -> bool:

@@ -53,14 +53,11 @@ def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> str:
     with tqdm(
         total=blob.bytes, desc=entry.name, unit="B", unit_scale=True, leave=False, disable=None
     ) as bar:
-        return str(store.fetch(blob, progress=lambda more: _advance(bar, more)))
 
+        def advance(more: int) -> None:
+            bar.update(more)
 
-def _advance(bar: Any, more: int) -> None:
-    if more >= 0:
-        bar.update(more)
-    else:  # the pull begins again; tqdm does not count backwards on its own
-        bar.reset()
+        return str(store.fetch(blob, progress=advance))
 
 
 def _plan(entry: "Entry", store: "Store") -> dict[str, Any]:

@@ -46,7 +46,7 @@ def command(names: tuple[str, ...], unused: bool, dry_run: bool) -> None:
 
 def _named(registry: "Registry", store: "Store", names: Iterable[str]) -> dict[str, str]:
     doomed: dict[str, str] = {}
-    for entry in registry.match(names):
+    for entry in registry.select(names):
         digest = entry.weights.sha256
         if not store.path(digest).exists():
             click.echo(f"{entry.name} is not pulled", err=True)

@@ -16,7 +16,7 @@ def width() -> int:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], limit: int = 0) -> list[str]:
-    """Align rows under a head; the last column is cut so that lines have at most `limit` columns."""
+    """Align rows under a head; the last column is cut where lines exceed `limit` columns."""
     lines = [list(head), *map(list, rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return [_cut(columns(line, widths), limit) for line in lines]

@@ -1,5 +1,6 @@
 """`zoo verify`: the weights in the store against their digests, offline."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ from zoo_core.cli.arguments import entries_argument, json_option
 from zoo_core.errors import DigestMismatch, ZooError
 
 if TYPE_CHECKING:
-    from zoo_core.registry import Entry, Registry
+    from zoo_core.registry import Entry
     from zoo_core.store import Store
 
 __all__ = ["command"]
@@ -27,11 +28,12 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     from zoo_core.store import Store
 
     registry, store = Registry.load(), Store()
-    claims = _claims(registry.match(names))
+    claims = _claims(registry.select(names) if names else registry.entries.values())
     if names:
         _check_pulled(claims, store)
     else:
-        claims |= {digest: _name(digest, registry) for digest in _stored(store)}
+        for digest in _stored(store):
+            claims.setdefault(digest, f"sha256-{digest}")
     results = {digest: store.verify(digest) for digest in claims if store.path(digest).exists()}
     if as_json:
         text.echo_json(
@@ -44,7 +46,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
         raise DigestMismatch(_advice(damaged))
 
 
-def _claims(entries: list["Entry"]) -> dict[str, str]:
+def _claims(entries: Iterable["Entry"]) -> dict[str, str]:
     """Name the entries that each digest belongs to."""
     claims: dict[str, list[str]] = {}
     for entry in entries:
@@ -54,10 +56,6 @@ def _claims(entries: list["Entry"]) -> dict[str, str]:
 
 def _stored(store: "Store") -> list[str]:
     return [path.name.removeprefix("sha256-") for path in store.blobs()]
-
-
-def _name(digest: str, registry: "Registry") -> str:
-    return _claims(list(registry.entries.values())).get(digest, f"sha256-{digest}")
 
 
 def _check_pulled(claims: dict[str, str], store: "Store") -> None:
