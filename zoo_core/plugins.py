@@ -29,6 +29,7 @@ __all__ = [
     "Family",
     "Loaded",
     "architecture",
+    "find",
     "import_class",
     "installed",
     "load",
@@ -99,9 +100,15 @@ def architecture(name: str, family: str | None = None) -> Architecture:
     Raises PluginError when the family does not load or two families claim the name, and UnknownName
     when none has it.
     """
+    return find(name, family)[1]
+
+
+def find(name: str, family: str | None = None) -> tuple[Family, Architecture]:
+    """Find an architecture as `architecture` does, and the family that offers it."""
     if family is None and "/" in name:
         family, _, name = name.partition("/")
-    return _owned(name, family) if family is not None else _unowned(name)
+    owner = _owned(name, family) if family is not None else _unowned(name)
+    return owner.family, owner.architectures[name]
 
 
 def require(family: str, requirement: str) -> Family:
@@ -335,7 +342,7 @@ def _tell(loaded: Loaded) -> None:
 # Architectures
 
 
-def _owned(name: str, family: str) -> Architecture:
+def _owned(name: str, family: str) -> Loaded:
     loaded = load(family)
     if loaded.error:
         raise PluginError(f"family '{family}' ({loaded.family}) did not load: {loaded.error}")
@@ -345,10 +352,10 @@ def _owned(name: str, family: str) -> Architecture:
             f"{did_you_mean(name, loaded.architectures)}"
             f" It has: {', '.join(loaded.architectures) or 'none'}."
         )
-    return loaded.architectures[name]
+    return loaded
 
 
-def _unowned(name: str) -> Architecture:
+def _unowned(name: str) -> Loaded:
     everything = load_all()
     owners = [loaded for loaded in everything if name in loaded.architectures]
     if not owners:
@@ -357,7 +364,7 @@ def _unowned(name: str) -> Architecture:
         names = " and ".join(f"'{o.family.name}' ({o.family})" for o in owners)
         forms = " or ".join(f"{o.family.name}/{name}" for o in owners)
         raise PluginError(f"architecture '{name}' is offered by {names}. Name one: {forms}")
-    return owners[0].architectures[name]
+    return owners[0]
 
 
 def _unknown(name: str, everything: list[Loaded]) -> str:

@@ -40,6 +40,9 @@ class DensityModel(Protocol):
     """An explicit model: it gives the exact probability of any input."""
 
     event_shape: tuple[int, ...]
+    levels: int | None
+    """Number of values that a variable takes: 2 for binary models, 256 for grey levels; None where
+    variables are real."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, (B,), nats.

@@ -35,6 +35,7 @@ class NADE(nn.Module):
         order_seed: seed of the random order.
     """
 
+    levels = 2
     order: Tensor
 
     def __init__(

@@ -1,0 +1,245 @@
+"""The one place where an entry, a run folder or a file becomes a model on a device.
+
+A weights file describes itself: its safetensors metadata names the family, the architecture and the
+config, so that `load("model.safetensors")` needs no registry.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core import plugins
+from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName, did_you_mean
+from zoo_core.header import read_header
+from zoo_core.registry import Entry, Registry
+from zoo_core.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from torch import nn
+
+__all__ = ["Source", "build", "load", "open_source", "save"]
+
+WEIGHTS = "model.safetensors"
+"""Name of the weights in a run folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model comes from, known without importing torch."""
+
+    name: str
+    family: str
+    requires: str
+    architecture: str
+    config: Mapping[str, Any]
+    path: Path
+    entry: Entry | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_source(
+    name: str | Path,
+    *,
+    registry: Registry | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Source:
+    """Find the verified weights behind a name, fetching them where they are not in the store.
+
+    name: an entry of the registry, a run folder, or the path of a safetensors file.
+    progress: called with the number of bytes of each piece that is fetched.
+
+    Raises UnknownName for a name that is none of these, and whatever the store raises.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        path = _weights_of_run(path)
+    if path.suffix == ".safetensors" or path.is_file():
+        return _from_file(path)
+    if len(path.parts) > 1:
+        raise UnknownName(f"{name} is no file or folder, and no entry's name has a slash in it.")
+    entry = (registry or Registry.load()).lookup(str(name))
+    return Source(
+        name=entry.name,
+        family=entry.family,
+        requires=entry.requires,
+        architecture=entry.architecture,
+        config=entry.config,
+        path=Store().fetch(entry.blob, progress=progress),
+        entry=entry,
+    )
+
+
+def load(
+    name: str | Path | Source,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+) -> nn.Module:
+    """Return a trained model in evaluation mode, its weights read straight onto the device.
+
+    name: an entry of the registry, a run folder, the path of a safetensors file, or a Source.
+    device: `cpu`, `cuda`, `cuda:1`, `mps`, …
+    dtype: floating type of the weights, e.g. `bfloat16`; None keeps the architecture's own.
+
+    Raises UnknownName, PluginError, InvalidWeights, or InvalidInput for a device or a type that
+    there is not.
+    """
+    source = name if isinstance(name, Source) else open_source(name)
+    plugins.require(source.family, source.requires)
+    architecture = plugins.architecture(source.architecture, source.family)
+    import torch
+
+    place, kind = _device(device), _dtype(dtype)
+    with torch.device("meta"):
+        model = build(plugins.import_class(architecture.path), source.config)
+    state = _read(source.path, model.state_dict(), place, kind)
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def build(cls: type, config: Mapping[str, Any]) -> nn.Module:
+    """Construct an architecture from its config.
+
+    Raises InvalidInput when a key is not one of the class's arguments, or a value does not fit.
+    """
+    known = [name for name in inspect.signature(cls).parameters if name != "self"]
+    for key in config:
+        if key not in known:
+            raise InvalidInput(
+                f"{cls.__name__} has no config {key!r}.{did_you_mean(key, known)} "
+                f"It takes {', '.join(known)}."
+            )
+    model: nn.Module = cls(**config)
+    return model
+
+
+def save(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a model's weights with the metadata that describes them; the file appears whole or not.
+
+    metadata: must hold `family`, `architecture` and `config` (JSON) for `load` to read the file.
+    """
+    from safetensors.torch import save_file
+
+    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        partial = Path(folder) / path.name
+        save_file(state, partial, dict(metadata))
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def _weights_of_run(folder: Path) -> Path:
+    if (path := folder / WEIGHTS).is_file():
+        return path
+    raise UnknownName(
+        f"{folder} holds no {WEIGHTS}: it is not a run folder, or its training has not reached the "
+        "first validation yet."
+    )
+
+
+def _from_file(path: Path) -> Source:
+    if not path.is_file():
+        raise UnknownName(f"{path} does not exist.")
+    metadata = read_header(path).metadata
+    missing = [key for key in ("family", "architecture", "config") if key not in metadata]
+    if missing:
+        raise InvalidWeights(
+            f"{path} does not say what it is: its metadata has no {', '.join(missing)}. "
+            "Weights that `zoo train` writes have them."
+        )
+    try:
+        config = json.loads(metadata["config"])
+    except json.JSONDecodeError as error:
+        raise InvalidWeights(f"{path}: the config in its metadata is not JSON: {error}.") from None
+    if not isinstance(config, dict):
+        raise InvalidWeights(f"{path}: the config in its metadata is not a JSON object.")
+    return Source(
+        name=metadata.get("name", path.stem),
+        family=metadata["family"],
+        requires=metadata.get("requires", ""),
+        architecture=metadata["architecture"],
+        config=config,
+        path=path,
+        metadata=metadata,
+    )
+
+
+def _device(name: str | torch.device) -> torch.device:
+    """Return a device that works, or say why it does not."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        if device.type != "cpu":
+            torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(
+            f"device {str(name)!r} cannot be used here ({reason}). "
+            "Expected cpu, or cuda, cuda:1 or mps where torch finds one."
+        ) from None
+    return device
+
+
+def _dtype(name: str | torch.dtype | None) -> torch.dtype | None:
+    import torch
+
+    kind = getattr(torch, name, None) if isinstance(name, str) else name
+    if name is not None and not (isinstance(kind, torch.dtype) and kind.is_floating_point):
+        raise InvalidInput(
+            f"dtype {name!r} is unknown: expected float32, bfloat16, float16 or float64."
+        )
+    return kind
+
+
+def _read(
+    path: Path,
+    expected: Mapping[str, torch.Tensor],
+    device: torch.device,
+    dtype: torch.dtype | None,
+) -> dict[str, torch.Tensor]:
+    """Read the tensors that a model expects, strictly, each straight onto the device."""
+    from safetensors import SafetensorError, safe_open
+
+    header = read_header(path)
+    offenders = [f"{key} is missing" for key in expected if key not in header.tensors]
+    offenders += [f"{key} is not expected" for key in header.tensors if key not in expected]
+    for key in expected.keys() & header.tensors.keys():
+        if tuple(header.tensors[key].shape) != tuple(expected[key].shape):
+            offenders.append(
+                f"{key} has shape {tuple(header.tensors[key].shape)} "
+                f"instead of {tuple(expected[key].shape)}"
+            )
+    state = {}
+    if not offenders:
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                state = {key: file.get_tensor(key) for key in expected}
+        except SafetensorError as error:
+            raise InvalidWeights(f"{path} is not sound safetensors: {error}.") from None
+        offenders = [
+            f"{key} has type {tensor.dtype} instead of {expected[key].dtype}"
+            for key, tensor in state.items()
+            if tensor.is_floating_point() != expected[key].is_floating_point()
+            or (not tensor.is_floating_point() and tensor.dtype != expected[key].dtype)
+        ]
+    if offenders:
+        more = f", and {len(offenders) - 5} more" if len(offenders) > 5 else ""
+        raise InvalidWeights(
+            f"{path} does not fit its architecture: {'; '.join(sorted(offenders)[:5])}{more}."
+        )
+    return {
+        key: tensor.to(dtype or expected[key].dtype) if tensor.is_floating_point() else tensor
+        for key, tensor in state.items()
+    }

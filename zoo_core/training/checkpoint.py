@@ -1,0 +1,105 @@
+"""Checkpoints as safetensors: networks, moving averages and optimisers, and where training stood.
+
+Nothing else has to be kept: every random stream of the loop is derived from the recipe's seed and a
+step's number, and schedules are functions of the step.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from zoo_core.errors import InvalidInput
+
+__all__ = ["Progress", "read", "write"]
+
+
+@dataclass
+class Progress:
+    """Where a run stands, and the best validation value so far."""
+
+    step: int = 0
+    epoch: int = 0
+    best: float = float("inf")
+    best_step: int = 0
+    recipe: str = ""
+    """Digest of the recipe: a run is not resumed with other settings."""
+
+
+def write(
+    path: Path,
+    progress: Progress,
+    modules: Mapping[str, torch.nn.Module],
+    optimizers: Mapping[str, Optimizer],
+) -> None:
+    """Write a checkpoint; the file appears whole or not at all."""
+    tensors = {
+        f"modules/{name}/{key}": value
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+    for name, optimizer in optimizers.items():
+        tensors.update(_flatten(name, optimizer))
+    partial = path.with_suffix(".partial")
+    save_file(
+        {key: value.detach().contiguous() for key, value in tensors.items()},
+        partial,
+        {"progress": json.dumps(asdict(progress))},
+    )
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read(
+    path: Path,
+    modules: Mapping[str, torch.nn.Module],
+    optimizers: Mapping[str, Optimizer],
+    *,
+    recipe: str,
+) -> Progress:
+    """Put a checkpoint's state into modules and optimisers, and return where training stood.
+
+    Raises InvalidInput when the checkpoint was made with another recipe.
+    """
+    with safe_open(path, framework="pt") as file:
+        progress = Progress(**json.loads(file.metadata()["progress"]))
+        if progress.recipe != recipe:
+            raise InvalidInput(
+                f"{path} was made with other settings than these. Resume with the recipe in its run "
+                "folder, or start a new run in another folder (-o)."
+            )
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: no mapping
+    for name, module in modules.items():
+        module.load_state_dict(_below(tensors, f"modules/{name}/"))
+    for name, optimizer in optimizers.items():
+        _restore(optimizer, _below(tensors, f"optimizers/{name}/"))
+    return progress
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
+
+
+def _flatten(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
+    """The state of each parameter; hyper-parameters come from the recipe and the schedule."""
+    return {
+        f"optimizers/{name}/{index}/{key}": torch.as_tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+    }
+
+
+def _restore(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, field = key.split("/", 1)
+        state.setdefault(int(index), {})[field] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

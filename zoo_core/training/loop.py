@@ -1,0 +1,325 @@
+"""The one training loop, over Lightning Fabric: one process, several, or several hosts.
+
+It takes a Trainer and knows nothing of its objective. Every random stream is derived from the recipe's
+seed, a purpose and a number (the step, the epoch), never carried along: a run that was killed and is
+resumed computes the same numbers as one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo_core.data import Dataset, binarize, binarized
+from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.protocols import Trainer
+from zoo_core.training import checkpoint
+from zoo_core.training.recipe import Recipe
+from zoo_core.training.report import Report
+
+__all__ = ["Interrupted", "Loop", "seed_for"]
+
+_LOG_EVERY = 50
+"""Steps between rows of metrics.jsonl."""
+_CHECKPOINT_SECONDS = 120.0
+_VALIDATION_BATCH = 500
+
+
+class Interrupted(ZooError):
+    """Training was asked to stop; its checkpoint is written."""
+
+    exit_code = 130
+
+
+def seed_for(seed: int, purpose: str, number: int = 0) -> int:
+    """Return the seed of one random stream: a hash, so that no two streams are alike."""
+    text = f"{seed}/{purpose}/{number}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+class Loop:
+    """One run of training.
+
+    Args:
+        trainer: the objective and its networks.
+        recipe: the settings.
+        train: the training split.
+        validation: the split by which the best weights are chosen.
+        folder: the run folder, which exists.
+        publish: called with the networks when a validation is the best so far.
+        fabric: where to train; launched.
+        quiet: whether to show nothing.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        recipe: Recipe,
+        train: Dataset,
+        validation: Dataset,
+        folder: Path,
+        *,
+        publish: Callable[[Mapping[str, nn.Module], Mapping[str, float]], None],
+        fabric: Fabric,
+        quiet: bool = False,
+    ) -> None:
+        self.trainer, self.recipe, self.fabric, self.folder = trainer, recipe, fabric, folder
+        self.train, self.validation = _binarization(recipe, train, validation)
+        self.publish, self.quiet = publish, quiet
+        self.networks = dict(trainer.networks)
+        self.optimizers: dict[str, Optimizer] = {}
+        self.schedulers: dict[str, Any] = {}
+        self.averages: dict[str, ModelEmaV3] = {}
+        self.progress = checkpoint.Progress(recipe=recipe.digest)
+        self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
+        self._sums: dict[str, Any] = {}
+        self._count = 0
+        self._saved = time.monotonic()
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file from which the run can be resumed."""
+        return self.folder / "checkpoints" / "last.safetensors"
+
+    def run(self, *, resume: bool = False) -> checkpoint.Progress:
+        """Train to the end of the recipe, or until the recipe's patience is over.
+
+        Raises Interrupted when a signal asked to stop, and InvalidInput when the loss is not finite
+        or `resume` finds other settings.
+        """
+        torch.manual_seed(seed_for(self.recipe.seed, "begin"))
+        if not resume:
+            self.trainer.begin(self.train.floats().mean(0))
+        self._setup()
+        if resume:
+            self.progress = checkpoint.read(
+                self.checkpoint, self._modules(), self.optimizers, recipe=self.recipe.digest
+            )
+        total = self.recipe.epochs * self.steps_per_epoch
+        quiet = self.quiet or not self.fabric.is_global_zero
+        self.report = Report(self.folder, total, self.progress.step, quiet=quiet)
+        try:
+            with _stop_between_steps() as stopping:
+                while self.progress.step < total and not self._out_of_patience():
+                    self._epoch(stopping)
+        finally:
+            self.report.close()
+        return self.progress
+
+    def _setup(self) -> None:
+        """Make optimisers, schedules and averages, and move everything to its device."""
+        for name, network in self.networks.items():
+            settings = {"opt": "adam", "lr": 1e-3, **self._settings("optimizer", name)}
+            optimizer = create_optimizer_v2(network, **settings)
+            if schedule := self._settings("schedule", name):
+                self.schedulers[name] = _schedule(
+                    optimizer, schedule, self.recipe.epochs, self.steps_per_epoch
+                )
+            wrapped, self.optimizers[name] = self.fabric.setup(network, optimizer)
+            for method in _public_methods(network):
+                wrapped.mark_forward_method(method)
+            self.trainer.networks[name] = wrapped
+            if self.recipe.ema:
+                self.averages[name] = ModelEmaV3(
+                    network, self.recipe.ema, use_warmup=True, foreach=True
+                )
+
+    def _settings(self, section: str, network: str) -> dict[str, Any]:
+        """A recipe's section; a table named after a network overrides it for that one."""
+        table = getattr(self.recipe, section)
+        common = {key: value for key, value in table.items() if key not in self.networks}
+        return {**common, **table.get(network, {})}
+
+    def _modules(self) -> dict[str, nn.Module]:
+        averages = {f"{name}.ema": average.module for name, average in self.averages.items()}
+        return {**self.networks, **averages}
+
+    def _epoch(self, stopping: Callable[[], bool]) -> None:
+        """Train the rest of an epoch, and validate when it is time."""
+        epoch, done = divmod(self.progress.step, self.steps_per_epoch)
+        order = torch.randperm(len(self.train), generator=self._random("epoch", epoch, "cpu"))
+        for batch in order.split(self.recipe.batch_size)[done:]:
+            self._step(batch)
+            if stopping():
+                self._save()
+                raise Interrupted(
+                    f"stopped at step {self.progress.step}; go on with: "
+                    f"zoo train --resume {self.folder}"
+                )
+            if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+                self._save()
+        self.progress.epoch = epoch + 1
+        if self.progress.epoch % self.recipe.validate_every == 0 or epoch + 1 == self.recipe.epochs:
+            self._validate()
+            self._save()
+
+    def _step(self, batch: Tensor) -> None:
+        step = self.progress.step
+        for scheduler in self.schedulers.values():
+            scheduler.step_update(step)
+        # dropout and the like use torch's default stream
+        torch.manual_seed(seed_for(self.recipe.seed, f"step of {self.fabric.global_rank}", step))
+        random = self._random("step", step)
+        mine = batch[self.fabric.global_rank :: self.fabric.world_size]
+        x = self.train.floats(mine).to(self.fabric.device)
+        if self.recipe.binarize == "dynamic":
+            x = binarize(x, random)
+        updates = {name: self._updater(name) for name in self.networks}
+        self._log(self.trainer.training_step(x, updates, random))
+
+    def _updater(self, name: str) -> Callable[[Tensor], None]:
+        network, optimizer = self.trainer.networks[name], self.optimizers[name]
+
+        def update(loss: Tensor) -> None:
+            optimizer.zero_grad()
+            self.fabric.backward(loss)
+            if self.recipe.clip:
+                self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
+            optimizer.step()
+            if name in self.averages:
+                self.averages[name].update(self.networks[name], self.progress.step + 1)
+
+        return update
+
+    def _log(self, values: Mapping[str, Tensor]) -> None:
+        self.progress.step += 1
+        self.report.advance()
+        self._sums = {key: value + self._sums.get(key, 0.0) for key, value in values.items()}
+        self._count += 1
+        if self.progress.step % _LOG_EVERY and self.progress.step % self.steps_per_epoch:
+            return
+        means = {key: float(value) / self._count for key, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        if bad := [key for key, value in means.items() if not abs(value) < float("inf")]:
+            raise InvalidInput(
+                f"{bad[0]} is not finite at step {self.progress.step}. Try a lower learning rate "
+                "(--set optimizer.lr=…) or gradient clipping (--set clip=1)."
+            )
+        rate = {"lr": self.optimizers[next(iter(self.networks))].param_groups[0]["lr"]}
+        where = {"step": self.progress.step, "epoch": self.progress.epoch + 1}
+        if self.fabric.is_global_zero:
+            self.report.step({**means, **rate}, **where)
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        """Measure the validation split, and publish the weights when they are the best so far."""
+        means = self._measure()
+        monitored = means[self.trainer.monitor]
+        best = monitored < self.progress.best
+        if best:
+            self.progress.best, self.progress.best_step = monitored, self.progress.step
+        if self.fabric.is_global_zero:
+            if best:
+                self.publish(self._published(), means)
+            where = {"step": self.progress.step, "epoch": self.progress.epoch}
+            self.report.validation(means, best=best, **where)
+
+    def _measure(self) -> dict[str, float]:
+        trained = dict(self.trainer.networks)
+        self.trainer.networks.update(self._published())
+        for network in self.trainer.networks.values():
+            network.eval()
+        random = self._random("validation", 0)
+        rows = torch.arange(len(self.validation)).split(_VALIDATION_BATCH)
+        parts = [
+            self.trainer.validation_step(
+                self.validation.floats(index).to(self.fabric.device), random
+            )
+            for index in rows
+        ]
+        self.trainer.networks.update(trained)
+        for network in self.trainer.networks.values():
+            network.train()
+        # in double precision: a mean over many inputs must not depend on how they are batched
+        return {key: float(torch.cat([p[key] for p in parts]).double().mean()) for key in parts[0]}
+
+    def _published(self) -> dict[str, nn.Module]:
+        return {
+            name: self.averages[name].module if name in self.averages else network
+            for name, network in self.networks.items()
+        }
+
+    def _out_of_patience(self) -> bool:
+        if not self.recipe.patience:
+            return False
+        waited = (self.progress.step - self.progress.best_step) / self.steps_per_epoch
+        return waited >= self.recipe.patience * self.recipe.validate_every
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            self.checkpoint.parent.mkdir(exist_ok=True)
+            checkpoint.write(self.checkpoint, self.progress, self._modules(), self.optimizers)
+        self._saved = time.monotonic()
+
+    def _random(self, purpose: str, number: int, device: str | None = None) -> torch.Generator:
+        generator = torch.Generator(device or self.fabric.device)
+        rank = "" if device else f" of {self.fabric.global_rank}"
+        return generator.manual_seed(seed_for(self.recipe.seed, purpose + rank, number))
+
+
+def _binarization(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
+    """Validation is drawn once, also where training is drawn afresh; so is training when asked."""
+    if recipe.binarize == "none":
+        return train, validation
+    fixed = binarized(validation, seed_for(recipe.seed, "binarize validation"))
+    if recipe.binarize == "fixed":
+        train = binarized(train, seed_for(recipe.seed, "binarize train"))
+    return train, fixed
+
+
+def _schedule(
+    optimizer: Optimizer, settings: Mapping[str, Any], epochs: int, steps_per_epoch: int
+) -> Any:
+    settings = {"num_epochs": epochs, "min_lr": 0.0, **settings}
+    if settings.get("sched") == "plateau":
+        raise InvalidInput(
+            "schedule.sched is 'plateau'; expected one that is a function of the step."
+        )
+    scheduler, _ = create_scheduler_v2(
+        optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
+    )
+    return scheduler
+
+
+def _public_methods(network: nn.Module) -> list[str]:
+    """What a trainer may call on a network besides forward; Fabric wants to know."""
+    return [
+        name
+        for name, value in vars(type(network)).items()
+        if callable(value) and not name.startswith("_") and name != "forward"
+    ]
+
+
+@contextmanager
+def _stop_between_steps() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a question asked between steps; a second one kills."""
+    asked = []
+
+    def ask(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(number, previous[number])
+
+    previous: dict[int, Any] = {}
+    with suppress(
+        ValueError
+    ):  # signals belong to the main thread; elsewhere there is nothing to do
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,105 @@
+"""What a run writes while it trains: metrics as JSON lines, a curve, a progress bar, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+__all__ = ["Report"]
+
+
+class Report:
+    """Collects the rows of a run folder's `metrics.jsonl` and shows where training stands.
+
+    Args:
+        folder: the run folder.
+        steps: number of steps of the whole run.
+        step: the step that training goes on from; later rows of an earlier attempt are dropped.
+        quiet: whether to show nothing.
+    """
+
+    def __init__(self, folder: Path, steps: int, step: int = 0, *, quiet: bool = False) -> None:
+        self.folder = folder
+        self.path = folder / "metrics.jsonl"
+        self.rows = [row for row in _read(self.path) if row["step"] <= step]
+        self._file = self._rewrite()
+        self._board = _tensorboard(folder)
+        self._quiet = quiet
+        # on a terminal a bar; elsewhere a line for each validation
+        self._bar = tqdm(
+            total=steps, initial=step, unit="step", disable=True if quiet else None, leave=False
+        )
+        self._started = (time.perf_counter(), step)
+
+    def step(self, values: dict[str, float], **where: int) -> None:
+        """Record the mean losses since the last call."""
+        seconds = time.perf_counter() - self._started[0]
+        done = where["step"] - self._started[1]
+        self._bar.set_postfix({key: f"{value:.4g}" for key, value in values.items()})
+        self._row({**where, **values, "steps_per_s": round(done / seconds, 3)})
+
+    def advance(self) -> None:
+        """Move the bar by one step."""
+        self._bar.update()
+
+    def validation(self, values: dict[str, float], *, best: bool, **where: int) -> None:
+        """Record a validation, and draw the curve."""
+        from zoo_core.output import plot_curve
+
+        self._row({**where, **{f"val_{key}": value for key, value in values.items()}})
+        self.say(
+            f"epoch {where['epoch']}, step {where['step']}: "
+            + ", ".join(f"validation {key} {value:.4f}" for key, value in values.items())
+            + (" (best so far)" if best else "")
+        )
+        plot_curve(self.rows, self.folder / "curve.png")
+
+    def say(self, line: str) -> None:
+        """Show a line above the bar."""
+        if not self._quiet:
+            self._bar.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        """Let go of the terminal and the files."""
+        self._bar.close()
+        self._file.close()
+        if self._board:
+            self._board.close()
+
+    def _row(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._board:
+            for key in row.keys() - {"step", "epoch"}:
+                self._board.add_scalar(key, row[key], row["step"])
+
+    def _rewrite(self) -> Any:
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows), "utf-8")
+        partial.replace(self.path)
+        return self.path.open("a", encoding="utf-8")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The rows that were written whole: a killed run may leave half a line."""
+    rows = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]

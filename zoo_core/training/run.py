@@ -1,0 +1,249 @@
+"""A run from recipe to published weights: a folder that holds all of it.
+
+runs/nade.mnist/
+    recipe.toml         the settings, complete
+    metrics.jsonl       losses and validations; curve.png draws them
+    checkpoints/        from which a killed run goes on
+    model.safetensors   the best weights so far: `zoo run runs/nade.mnist`
+    entry.toml          a registry entry for them, at the end
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import tomli_w
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from zoo_core import loading, plugins
+from zoo_core.data import Dataset, load_dataset
+from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.hookspecs import Architecture
+from zoo_core.protocols import Trainer
+from zoo_core.training.loop import Loop, seed_for
+from zoo_core.training.recipe import Recipe, read
+
+if TYPE_CHECKING:
+    from zoo_core.plugins import Family
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One training run and its folder.
+
+    Args:
+        recipe: the settings.
+        folder: the run folder; its name is the entry's.
+        data_root: folder of the data sets.
+        family: the installed family of the recipe's architecture.
+        architecture: its record.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        family: Family,
+        architecture: Architecture,
+        *,
+        data_root: Path | None = None,
+    ) -> None:
+        self.folder, self.family, self.architecture = folder, family, architecture
+        self.train, self.validation = (
+            load_dataset(
+                recipe.data, split=split, root=data_root, size=recipe.size, gray=recipe.gray
+            )
+            for split in ("train", "validation")
+        )
+        self.recipe = self._complete(recipe)
+
+    @property
+    def name(self) -> str:
+        """The entry's name: the folder's where that is `architecture.variant`."""
+        prefix = f"{self.recipe.architecture}."
+        name = self.folder.resolve().name
+        return name if name.startswith(prefix) else prefix + name
+
+    def execute(
+        self,
+        *,
+        resume: bool = False,
+        device: str = "auto",
+        devices: int = 1,
+        nodes: int = 1,
+        quiet: bool = False,
+    ) -> dict[str, Any]:
+        """Train, and return the registry entry of the best weights.
+
+        Raises OutputExists when the folder holds a run and `resume` is not given.
+        """
+        self._prepare(resume)
+        fabric = Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=nodes,
+            precision=cast(Any, self.recipe.precision),
+        )
+        fabric.launch()
+        torch.manual_seed(seed_for(self.recipe.seed, "initialise"))
+        cls = plugins.import_class(self.architecture.path)
+        model = loading.build(cls, self.recipe.config)
+        loop = Loop(
+            self._trainer(model),
+            self.recipe,
+            self.train,
+            self.validation,
+            self.folder,
+            publish=self._publish,
+            fabric=fabric,
+            quiet=quiet,
+        )
+        loop.run(resume=resume)
+        return self._entry()
+
+    def _complete(self, recipe: Recipe) -> Recipe:
+        """Fill in what the data decide: the shape, and whether grey levels are drawn."""
+        cls = plugins.import_class(self.architecture.path)
+        config = dict(recipe.config)
+        if "shape" in _arguments(cls):
+            config.setdefault("shape", list(self.train.event_shape))
+            if tuple(config["shape"]) != self.train.event_shape:
+                raise InvalidInput(
+                    f"config.shape is {tuple(config['shape'])}, but the rows of {recipe.data} have "
+                    f"shape {self.train.event_shape}. Leave config.shape out, or set size and gray."
+                )
+        binarize = recipe.binarize
+        if binarize == "auto":
+            binary_model = getattr(cls, "levels", None) == 2
+            binarize = "dynamic" if binary_model and self.train.levels > 2 else "none"
+        return dataclasses.replace(
+            recipe, config=config, binarize=binarize, family=self.family.name
+        )
+
+    def _prepare(self, resume: bool) -> None:
+        """Make the folder, or check that what it holds can be resumed."""
+        path = self.folder / "recipe.toml"
+        if resume and path.is_file() and read(path).digest != self.recipe.digest:
+            raise InvalidInput(
+                f"{self.folder} was trained with other settings than these; a run is resumed with "
+                "its own. Leave the other settings out, or start a new run in another folder (-o)."
+            )
+        if not resume and path.exists():
+            raise OutputExists(
+                f"{self.folder} already holds a run. Go on with it: zoo train --resume "
+                f"{self.folder}. Or choose another folder (-o), or replace it (--force)."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(_toml(dataclasses.asdict(self.recipe)), "utf-8")
+
+    def _trainer(self, model: nn.Module) -> Trainer:
+        make = cast(Callable[[nn.Module], Trainer], plugins.import_class(self.architecture.trainer))
+        return make(model)
+
+    def _publish(self, networks: Mapping[str, nn.Module], values: Mapping[str, float]) -> None:
+        metadata = self._metadata() | {
+            "metrics": json.dumps({f"val_{key}": value for key, value in values.items()})
+        }
+        loading.save(networks["model"], self.folder / loading.WEIGHTS, metadata)
+
+    def _metadata(self) -> dict[str, str]:
+        versions = {
+            "zoo-core": version("zoo-core"),
+            self.family.distribution: self.family.version,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
+        licence = self.recipe.entry.get("licence", {})
+        return {
+            "format": "pt",
+            "name": self.name,
+            "family": self.family.name,
+            "requires": _requirement(self.family),
+            "architecture": self.recipe.architecture,
+            "config": json.dumps(self.recipe.config),
+            "recipe_sha256": self.recipe.digest,
+            "data": self.recipe.data,
+            "data_sha256": self.train.digest,
+            "licence_code": licence.get("code", ""),
+            "licence_weights": licence.get("weights", ""),
+            "versions": json.dumps(versions),
+        }
+
+    def _entry(self) -> dict[str, Any]:
+        """The registry entry of the run's weights, also written to `entry.toml`."""
+        path = self.folder / loading.WEIGHTS
+        header = loading.read_header(path)
+        data = path.read_bytes()
+        entry = {
+            "name": self.name,
+            "summary": f"{self.architecture.name} on {self.recipe.data}",
+            "family": self.family.name,
+            "requires": _requirement(self.family),
+            "architecture": self.recipe.architecture,
+            "tasks": list(self.architecture.tasks),
+            "data": self.recipe.data,
+            "recipe": "recipe.toml",
+            "licence": {"code": "unknown", "weights": "unknown"},
+            **self.recipe.entry,
+            "config": self.recipe.config,
+            "weights": {
+                "url": loading.WEIGHTS,
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "bytes": len(data),
+                "parameters": header.parameters,
+            },
+        }
+        if metrics := self._metrics():
+            entry["metrics"] = metrics
+        text = _toml({"schema": 1, "entry": [entry]})
+        (self.folder / "entry.toml").write_text(text, "utf-8")
+        return entry
+
+    def _metrics(self) -> list[dict[str, Any]]:
+        """Measure the test split once, by the protocol that `zoo eval` will follow."""
+        return []
+
+
+def _arguments(cls: type) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(cls).parameters)
+
+
+def _requirement(family: Family) -> str:
+    """The versions that may read these weights: this one up to the next that breaks."""
+    major, minor, *_ = (int(part) for part in family.version.split(".")[:2])
+    upper = f"{major + 1}" if major else f"0.{minor + 1}"
+    return f"{family.distribution}>={major}.{minor},<{upper}"
+
+
+def _toml(value: Mapping[str, Any]) -> str:
+    return tomli_w.dumps(_without_none(value))
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: a field that is not set is left out."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def clear(folder: Path) -> None:
+    """Remove a run's files, and nothing else that lies in its folder."""
+    for name in ("recipe.toml", "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
