@@ -39,8 +39,9 @@ def entry_argument() -> _Decorator:
 
 def entries_argument(*, required: bool = False) -> _Decorator:
     """Return the argument NAMES: entries or globs over their names."""
+    metavar = "ENTRY..." if required else "[ENTRY]..."
     return click.argument(
-        "names", metavar="ENTRY...", nargs=-1, required=required, shell_complete=complete_entry
+        "names", metavar=metavar, nargs=-1, required=required, shell_complete=complete_entry
     )
 
 

@@ -45,7 +45,8 @@ def command(name: str, as_json: bool) -> None:
             click.echo(f"{label:<14}{_wrapped(line, 14)}")
             label = ""
     click.echo()
-    click.echo("\n".join(text.aligned(_commands(entry), indent=2)))
+    for line, what in _commands(entry):
+        click.echo(f"  {click.style(f'# {what}', dim=True)}\n  {line}")
 
 
 def _card(
@@ -66,10 +67,10 @@ def _card(
         "Weights",
         [
             f"{text.size(weights.bytes)} ({weights.bytes:,} bytes)",
-            f"sha256 {weights.sha256}",
             f"pulled: {path}" if path else "not pulled",
         ],
     )
+    yield "SHA-256", [weights.sha256]
     yield "Data", [entry.data]
     if entry.recipe:
         yield "Recipe", [entry.recipe]
@@ -89,11 +90,11 @@ def _plugin(entry: "Entry", family: "Family | None") -> str:
 
 
 def _metric(metric: "Metric") -> Iterator[str]:
-    protocol = ", ".join(f"{key} {_value(value)}" for key, value in metric.protocol.items())
-    yield f"{metric.name} {metric.value:g} {metric.unit} (±{metric.tolerance:g}), {protocol}"
+    yield f"{metric.name} {metric.value:g} {metric.unit} (±{metric.tolerance:g})"
     if metric.published is not None:
         source = f": {metric.source}" if metric.source else ""
         yield f"  published {metric.published:g} {metric.unit}{source}"
+    yield "  measured by " + ", ".join(f"{k} = {_value(v)}" for k, v in metric.protocol.items())
 
 
 def _value(value: object) -> str:
@@ -113,7 +114,7 @@ def _commands(entry: "Entry") -> list[tuple[str, str]]:
         "detect": (f"--task detect {inputs} --against FOLDER", "tell inputs from odd ones"),
         "complete": (f"--task complete {inputs} --keep top", "draw the missing part"),
     }
-    known = (tasks.get(task, (f"--task {task}", "")) for task in entry.tasks)
+    known = (tasks.get(task, (f"--task {task}", task)) for task in entry.tasks)
     commands = [(f"zoo run {entry.name} {options}", what) for options, what in known]
     if entry.metrics:
         commands.append((f"zoo eval {entry.name} --check", "recompute the metrics"))
