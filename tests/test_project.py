@@ -1,0 +1,74 @@
+"""What the project says of itself holds: readme, documentation and CI script against the code."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from zoo_core import errors
+from zoo_core.cli import COMMANDS, root
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")])
+
+
+def blocks(page: Path, language: str) -> str:
+    found = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+    return "".join(found)
+
+
+def command_lines() -> list[str]:
+    lines = [line for page in PAGES for line in blocks(page, "sh").splitlines()]
+    return sorted({line.partition("uv run ")[2] or line for line in lines if "zoo " in line})
+
+
+@pytest.mark.parametrize("line", [s for s in command_lines() if s.startswith("zoo ")])
+def test_commands_in_the_documentation_exist(line: str) -> None:
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    assert name in COMMANDS
+    context = click.Context(root)
+    command = root.get_command(context, name)
+    assert command is not None
+    known = {option for param in command.params for option in param.opts + param.secondary_opts}
+    given = {a for a in arguments if re.match(r"--?[a-z]", a)}
+    assert given <= known
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    setup, tests = re.findall(
+        r"^pip install uv && (uv run .*)$", blocks(ROOT / "README.md", "sh"), re.M
+    )
+    script = (ROOT / ".ci" / "run").read_text()
+    assert setup == "uv run zoo run nade.mnist -n 16"
+    assert f"\n{tests}\n" in script
+    assert "pip install uv" in script
+
+
+def test_each_setting_is_documented() -> None:
+    source = "".join(p.read_text() for p in ROOT.glob("zoo_core/**/*.py"))
+    read = set(re.findall(r"""["'](ZOO_[A-Z]+|NO_COLOR)["']""", source))
+    page = (ROOT / "docs" / "installation.md").read_text()
+    assert read == set(re.findall(r"^\| `(\w+)`", page, re.M))
+
+
+def test_each_exit_code_is_documented() -> None:
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    used = {kind.exit_code for kind in kinds if hasattr(kind, "exit_code")}
+    page = (ROOT / "docs" / "index.md").read_text()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.M)} == used | {0, 130}
+
+
+def test_each_decision_has_context_choice_and_consequence() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    for record in records:
+        parts = re.findall(r"^\*\*(\w+)\.\*\*", record.read_text(), re.M)
+        assert parts == ["Context", "Choice", "Consequence"]
+
+
+def test_the_changelog_has_this_version() -> None:
+    from zoo_core import __version__
+
+    assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
