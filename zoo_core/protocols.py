@@ -58,7 +58,7 @@ class Autoregressive(DensityModel, Protocol):
 
     @property
     def order(self) -> Tensor:
-        """The permutation that the chain rule follows: order[t] is the t-th variable, (D,), int64."""
+        """The permutation that the chain rule follows, (D,), int64: order[t] is visited t-th."""
         ...
 
     def conditionals(self, x: Tensor) -> Tensor:
@@ -99,8 +99,8 @@ Update = Callable[["Tensor"], None]
 class Trainer(Protocol):
     """An objective that the training loop drives.
 
-    The loop owns devices, optimisers, schedules, checkpoints and seeds; a trainer owns the objective:
-    which networks there are and in which order their losses are computed and applied.
+    The loop owns devices, optimisers, schedules, checkpoints and seeds; a trainer owns the
+    objective: which networks there are, and in which order their losses are applied.
     """
 
     monitor: ClassVar[str]

@@ -80,11 +80,11 @@ def command(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Train weights from a recipe file, or an architecture on any data.
+    r"""Train weights from a recipe file, or an architecture on any data.
 
-    The run folder holds the recipe, metrics, a curve, checkpoints and the best weights so far, which
-    `zoo run FOLDER` uses as they are. A run that was stopped or killed goes on with --resume and gives
-    the weights that it would have given.
+    The run folder holds the recipe, metrics, a curve, checkpoints and the best weights so far,
+    which `zoo run FOLDER` uses as they are. A run that was stopped or killed goes on with --resume
+    and gives the weights that it would have given.
 
     \b
     zoo train plugins/autoregressive/recipes/nade.mnist.toml

@@ -73,10 +73,10 @@ def read(
         progress = Progress(**json.loads(file.metadata()["progress"]))
         if progress.recipe != recipe:
             raise InvalidInput(
-                f"{path} was made with other settings than these. Resume with the recipe in its run "
-                "folder, or start a new run in another folder (-o)."
+                f"{path} was made with other settings than these. Resume with the recipe in its "
+                "run folder, or start a new run in another folder (-o)."
             )
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: no mapping
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     for name, module in modules.items():
         module.load_state_dict(_below(tensors, f"modules/{name}/"))
     for name, optimizer in optimizers.items():

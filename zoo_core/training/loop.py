@@ -1,8 +1,8 @@
 """The one training loop, over Lightning Fabric: one process, several, or several hosts.
 
-It takes a Trainer and knows nothing of its objective. Every random stream is derived from the recipe's
-seed, a purpose and a number (the step, the epoch), never carried along: a run that was killed and is
-resumed computes the same numbers as one that was not.
+It takes a Trainer and knows nothing of its objective. Every random stream is derived from the
+recipe's seed, a purpose and a number (the step, the epoch), never carried along: a run that was
+killed and is resumed computes the same numbers as one that was not.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Loop:
         self._saved = time.monotonic()
 
     @property
-    def checkpoint(self) -> Path:
+    def last(self) -> Path:
         """The file from which the run can be resumed."""
         return self.folder / "checkpoints" / "last.safetensors"
 
@@ -106,7 +106,7 @@ class Loop:
         self._setup()
         if resume:
             self.progress = checkpoint.read(
-                self.checkpoint, self._modules(), self.optimizers, recipe=self.recipe.digest
+                self.last, self._modules(), self.optimizers, recipe=self.recipe.digest
             )
         total = self.recipe.epochs * self.steps_per_epoch
         quiet = self.quiet or not self.fabric.is_global_zero
@@ -260,8 +260,8 @@ class Loop:
 
     def _save(self) -> None:
         if self.fabric.is_global_zero:
-            self.checkpoint.parent.mkdir(exist_ok=True)
-            checkpoint.write(self.checkpoint, self.progress, self._modules(), self.optimizers)
+            self.last.parent.mkdir(exist_ok=True)
+            checkpoint.write(self.last, self.progress, self._modules(), self.optimizers)
         self._saved = time.monotonic()
 
     def _random(self, purpose: str, number: int, device: str | None = None) -> torch.Generator:
@@ -310,9 +310,9 @@ def _stop_between_steps() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, frame: Any) -> None:
         asked.append(number)
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
-    previous: dict[int, Any] = {}
+    previous: dict[signal.Signals, Any] = {}
     with suppress(
         ValueError
     ):  # signals belong to the main thread; elsewhere there is nothing to do

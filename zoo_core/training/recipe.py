@@ -43,8 +43,8 @@ class Recipe:
     config: dict[str, Any] = field(default_factory=dict)
     """The architecture's arguments; a `shape` that is not given is the data's."""
     binarize: str = "auto"
-    """`dynamic` draws grey values afresh for each batch, `fixed` once, `none` leaves them; `auto` is
-    `dynamic` for a binary model on grey data."""
+    """`dynamic` draws grey values afresh for each batch, `fixed` once, `none` leaves them; `auto`
+    is `dynamic` for a binary model on grey data."""
     size: int | None = None
     """Side to which images are resized and cropped."""
     gray: bool = False
@@ -72,8 +72,8 @@ class Recipe:
     def digest(self) -> str:
         """The sha256 of all settings that decide the weights.
 
-        Fields that have their default are left out: a field that a later version adds does not change
-        the digests of older recipes, and so a default, once published, stays as it is.
+        Fields that have their default are left out: a field that a later version adds does not
+        change the digests of older recipes. So a default, once published, stays as it is.
         """
         settings = {
             key: value
@@ -122,7 +122,7 @@ def parse(raw: Mapping[str, Any], where: str) -> Recipe:
 
 
 def _check(where: str, key: str, value: Any, hint: Any) -> None:
-    allowed = {
+    allowed: dict[Any, tuple[Any, str]] = {
         dict[str, Any]: (dict, "a table"),
         int | None: (int, "a whole number"),
         int: (int, "a whole number"),
@@ -144,7 +144,7 @@ def override(raw: Mapping[str, Any], assignments: Mapping[str, str]) -> dict[str
 
     assignments: dotted field to value; a value is read as TOML, and as a string where it is none.
     """
-    result = json.loads(json.dumps(raw))
+    result: dict[str, Any] = json.loads(json.dumps(raw))
     for key, text in assignments.items():
         *path, last = key.split(".")
         table = result

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics as JSON lines, a curve, a progress bar, TensorBoard."""
+"""What a run shows and writes as it trains: a bar, metrics as JSON lines, a curve, TensorBoard."""
 
 from __future__ import annotations
 
@@ -102,4 +102,4 @@ def _tensorboard(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -26,8 +26,9 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from zoo_core import loading, plugins
-from zoo_core.data import Dataset, load_dataset
+from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
 from zoo_core.protocols import Trainer
 from zoo_core.training.loop import Loop, seed_for
@@ -183,7 +184,7 @@ class Run:
     def _entry(self) -> dict[str, Any]:
         """The registry entry of the run's weights, also written to `entry.toml`."""
         path = self.folder / loading.WEIGHTS
-        header = loading.read_header(path)
+        header = read_header(path)
         data = path.read_bytes()
         entry = {
             "name": self.name,

@@ -1,0 +1,1 @@
+"""Autoregressive density models: exact likelihoods by the chain rule."""

@@ -4,16 +4,16 @@
 
 W (D, H) is tied over the order, V (D, H) is not; one pass costs O(DH).
 
-We differ from the paper in three places. σ may be a rectifier (`activation = "relu"`), which trains
-faster and was used for the best figures that have been published since. b starts at the logit of the
-training data's mean. Training uses whatever optimiser the recipe names.
+We differ from the paper in three places. σ may be a rectifier (`activation = "relu"`), which
+trains faster and was used for the best figures that have been published since. b starts at the
+logit of the training data's mean. Training uses whatever optimiser the recipe names.
 """
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length
 from zoo_core.errors import InvalidInput
@@ -73,7 +73,8 @@ class NADE(nn.Module):
 
         x: variables in the order, (B, D), in {0, 1}.
         """
-        return _ChunkedLogits.apply(x, self.W, self.V, self.b, self.c, self.activation)
+        logits: Tensor = _ChunkedLogits.apply(x, self.W, self.V, self.b, self.c, self.activation)
+        return logits
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
@@ -81,7 +82,7 @@ class NADE(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         """
         x = x.flatten(1)[:, self.order]
-        log_p = -F.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
+        log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
         return torch.empty_like(log_p).index_copy(1, self.order, log_p)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -134,15 +135,15 @@ class NADE(nn.Module):
             a.addr_(x_i, W_i)
             drawn.append(x_i)
         x = torch.cat([x[:, :d], torch.stack(drawn, 1)], 1) if drawn else x
-        return torch.empty_like(x).index_copy(1, self.order, x).unflatten(1, self.event_shape)
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
 
 
 class _ChunkedLogits(torch.autograd.Function):
     """The logits of all variables, a chunk at a time, without keeping an activation.
 
     Within a chunk of K variables a_k = a + Σ_{j<k} x_j W_j is one product of the strictly lower
-    triangular part of x, (K·B, K), with W, (K, H). The backward pass computes the activations again
-    from the a that each chunk began with: memory is D/K times smaller, and all of it stays in cache.
+    triangular part of x, (K·B, K), with W, (K, H). The backward pass computes the activations
+    again from the a that each chunk began with: it needs D/K times less memory, and that is cached.
     """
 
     @staticmethod
@@ -205,4 +206,4 @@ def _strictly_lower(x: Tensor) -> Tensor:
 
 def _activations(a: Tensor, x: Tensor, W: Tensor) -> Tensor:
     """a_k of each variable of a chunk, (K, B, H), from the a (B, H) that the chunk begins with."""
-    return (_strictly_lower(x) @ W).unflatten(0, (x.shape[1], -1)).add_(a)
+    return (_strictly_lower(x) @ W).view(x.shape[1], *a.shape).add_(a)

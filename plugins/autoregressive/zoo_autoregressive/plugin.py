@@ -10,8 +10,8 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="nade",
             path="zoo_autoregressive.nade:NADE",
-            summary="Neural autoregressive distribution estimator: one hidden layer, weights tied over the order",
+            summary="Neural autoregressive distribution estimator: one hidden layer, tied weights",
             tasks=("sample", "score", "detect", "complete"),
-            paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator (AISTATS)",
+            paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
         )
     ]
