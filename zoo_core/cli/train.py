@@ -80,7 +80,7 @@ def command(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    r"""Train weights from a recipe file, or an architecture on any data.
+    """Train weights from a recipe file, or an architecture on any data.
 
     The run folder holds the recipe, metrics, a curve, checkpoints and the best weights so far,
     which `zoo run FOLDER` uses as they are. A run that was stopped or killed goes on with --resume
@@ -90,7 +90,7 @@ def command(
     zoo train plugins/autoregressive/recipes/nade.mnist.toml
     zoo train nade --data my-folder/ --size 28 --gray
     zoo train --resume runs/nade.mnist
-    """
+    """  # noqa: D301 - click looks for the character backspace
     flags = {
         "data": data, "size": size, "gray": gray or None, "epochs": epochs,
         "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision,
