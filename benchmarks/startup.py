@@ -4,7 +4,7 @@
 
 Every round runs every command once, so that what else the machine does meets all of them alike;
 figures are medians over rounds. A family whose import sleeps 2 s is installed throughout. The
-bytecode is compiled, as after an installation; `uncompiled` runs zoo_core without it, as on machines
+bytecode is compiled, as after an installation; `uncompiled` runs zoo_core without it, as
 where PYTHONDONTWRITEBYTECODE is set and nothing was compiled before. `--check` exits with 1 when a
 goal is missed.
 """

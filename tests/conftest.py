@@ -1,6 +1,11 @@
 """Every test has a store of its own and none of the caller's settings."""
 
+import copy
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,3 +16,119 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REGISTRY", "OFFLINE", "PLUGINS", "DEBUG", "DATA"):
         monkeypatch.delenv(f"ZOO_{name}", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+
+ENTRY: dict[str, Any] = {
+    "name": "nade.mnist",
+    "summary": "Handwritten digits, one pixel after the other",
+    "family": "autoregressive",
+    "requires": "zoo-autoregressive>=0.1,<0.2",
+    "architecture": "nade",
+    "tasks": ["sample", "score"],
+    "tags": ["explicit"],
+    "data": "mnist",
+    "recipe": "recipes/nade.mnist.toml",
+    "licence": {"code": "Apache-2.0", "weights": "CC-BY-SA-3.0"},
+    "config": {"shape": [1, 28, 28], "hidden": 500},
+    "weights": {"url": "weights/nade.bin", "sha256": "a" * 64, "bytes": 12, "parameters": 785284},
+    "paper": {"title": "The NADE", "authors": "Larochelle & Murray", "year": 2011},
+    "metrics": [
+        {
+            "name": "test_nll",
+            "value": 86.1,
+            "unit": "nats",
+            "tolerance": 0.05,
+            "protocol": {"data": "mnist:test", "seed": 0},
+            "published": 85.65,
+            "source": "table 2",
+        }
+    ],
+}
+
+
+@pytest.fixture
+def entry() -> Callable[..., dict[str, Any]]:
+    """Make an entry's table; a keyword replaces a key, None removes it, `a__b` reaches into a."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        made = copy.deepcopy(ENTRY)
+        for path, value in changes.items():
+            *tables, key = path.split("__")
+            table = made
+            for name in tables:
+                table = table[name]
+            table[key] = value
+            if value is None:
+                del table[key]
+        return made
+
+    return make
+
+
+@pytest.fixture
+def write_registry(tmp_path: Path) -> Callable[..., Path]:
+    """Write a registry of these entries to a folder below tmp_path."""
+
+    def write(*entries: dict[str, Any], folder: str = "registry", **top: Any) -> Path:
+        path = tmp_path / folder / "registry.toml"
+        path.parent.mkdir(exist_ok=True)
+        lines = [f"{key} = {_toml(value)}" for key, value in ({"schema": 1} | top).items()]
+        for table in entries:
+            lines += ["[[entry]]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def published(
+    entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]
+) -> Callable[..., Path]:
+    """Write a registry whose entries have weights, one file an entry, that can be pulled."""
+
+    def publish(*names: str, **changes: Any) -> Path:
+        path = write_registry()
+        entries = []
+        for name in names:
+            content = f"weights of {name}".encode()
+            (path.parent / f"{name}.bin").write_bytes(content)
+            weights = {
+                "url": f"{name}.bin",
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "bytes": len(content),
+                "parameters": 785284,
+            }
+            architecture = name.partition(".")[0]
+            entries.append(entry(name=name, architecture=architecture, weights=weights, **changes))
+        return write_registry(*entries)
+
+    return publish
+
+
+@pytest.fixture
+def install_family(tmp_path: Path) -> Callable[..., Path]:
+    """Install a family as pip would: a module and a dist-info folder; return the folder of both."""
+
+    def install(name: str, source: str, *, distribution: str = "", version: str = "1.0") -> Path:
+        site = tmp_path / "site"
+        distribution = distribution or f"zoo-{name}"
+        module = distribution.replace("-", "_") + "_plugin"
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / f"{module}.py").write_text(source)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n\nText.\n"
+        )
+        (info / "entry_points.txt").write_text(f"[zoo.families.v1]\n{name} = {module}\n")
+        return site
+
+    return install
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
