@@ -75,6 +75,14 @@ class Handler(BaseHTTPRequestHandler):
     def page(self, start: int) -> None:
         self.answer(b"<!doctype html><title>Sign in</title>")
 
+    def unclear(self, start: int) -> None:
+        """Answer in part, and do not say which part."""
+        self.send_response(206)
+        self.send_header("Content-Range", "bytes */*")
+        self.send_header("Content-Length", str(len(DATA)))
+        self.end_headers()
+        self.wfile.write(DATA)
+
     def missing(self, start: int) -> None:
         self.send_error(404)
 
@@ -279,7 +287,7 @@ def test_a_dropped_connection_goes_on_where_it_was(store: Store, server: str) ->
     assert len(starts) >= 3
 
 
-@pytest.mark.parametrize("way", ["ranges", "no-ranges"])
+@pytest.mark.parametrize("way", ["ranges", "no-ranges", "unclear"])
 @pytest.mark.parametrize("held", [1, 1_500_000, len(DATA) - 1])
 def test_a_pull_resumes(store: Store, server: str, way: str, held: int) -> None:
     leave_partial(store, DATA[:held])

@@ -7,7 +7,7 @@ file that has that name can be used without a lock, without the network, from a 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -312,8 +312,13 @@ def _open_http(url: str, offset: int) -> tuple[IO[bytes], int]:
         if offset and error.status == 416:  # it is shorter than what we have: see all of it
             return _open_http(url, 0)
         raise
-    given = stream.r.headers.get("Content-Range", "") if stream.r.status == 206 else "bytes 0-"
-    return stream, int(given.removeprefix("bytes ").partition("-")[0] or 0)
+    return stream, _position(stream.r.headers) if stream.r.status == 206 else 0
+
+
+def _position(headers: Mapping[str, str]) -> int:
+    """Return where a partial answer begins: `Content-Range: bytes 500-999/1000`."""
+    start = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(start) if start.isdigit() else 0
 
 
 def _failure(source: str, error: Exception) -> ZooError:
