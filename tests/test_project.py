@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -34,6 +35,16 @@ def test_commands_in_the_documentation_exist(line: str) -> None:
     known = {option for param in command.params for option in param.opts + param.secondary_opts}
     given = {a for a in arguments if re.match(r"--?[a-z]", a)}
     assert given <= known
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python")], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_python_in_the_documentation_runs(page: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks(page, "python"), names)
+    assert names["nats"].shape == names["x"].shape[:1]
+    assert (names["nats"] < 0).all()
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
