@@ -1,7 +1,7 @@
 """Every failure that a user can meet, with the exit code of the command that met it.
 
-A message says what was given, what was expected and what to do next; it is shown as it is, without a
-traceback, unless `ZOO_DEBUG` is set.
+A message says what was given, what was expected and what to do next; it is shown as it is, without
+a traceback, unless `ZOO_DEBUG` is set.
 """
 
 import difflib

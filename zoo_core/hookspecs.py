@@ -1,8 +1,8 @@
 """Everything that a plugin can add, on one page.
 
-A plugin is a module named by an entry point of the group `zoo.families.v1`. Its hooks *describe*: they
-return frozen records, and import neither torch nor a model. The class behind a record is imported by
-name when a task needs it.
+A plugin is a module named by an entry point of the group `zoo.families.v1`. Its hooks *describe*:
+they return frozen records, and import neither torch nor a model. The class behind a record is
+imported by name when a task needs it.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Architecture:
     name: str
     """Lower case, digits and hyphens: `nade`, `row-lstm`."""
     path: str
-    """Where the class is: `package.module:Class`. An `nn.Module` that takes its config as keywords."""
+    """Where the class is: `package.module:Class`, an `nn.Module` whose config is its keywords."""
     summary: str
     """One line, no full stop."""
     tasks: tuple[str, ...]
