@@ -22,9 +22,9 @@ __all__ = ["COMMANDS", "main", "root"]
 COMMANDS = {
     "list": "List the entries.",
     "show": "Show the card of an entry.",
-    "run": "Run a model: draw, score, detect, complete.",
+    "run": "Run a model: draw samples, score or judge inputs, complete them.",
     "pull": "Fetch the weights of entries.",
-    "train": "Train a model by a recipe or by flags.",
+    "train": "Train weights from a recipe file, or an architecture on any data.",
     "eval": "Recompute the metrics of an entry.",
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",
