@@ -1,14 +1,17 @@
 """Names and paths to data sets, over timm, torchvision and Hugging Face datasets."""
 
 from zoo_core.data.dataset import Dataset, binarize, binarized
+from zoo_core.data.inputs import Inputs, load_images
 from zoo_core.data.resolve import data_root, load_dataset
 from zoo_core.data.synthetic import bars_and_stripes_entropy
 
 __all__ = [
     "Dataset",
+    "Inputs",
     "bars_and_stripes_entropy",
     "binarize",
     "binarized",
     "data_root",
     "load_dataset",
+    "load_images",
 ]

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from zoo_core import environment
 from zoo_core.data.dataset import Dataset
+from zoo_core.data.fitting import fit_tensor
+from zoo_core.data.folders import load_folder
+from zoo_core.data.hub import HUB, is_hub_folder, load_hub
+from zoo_core.data.notes import note_done
 from zoo_core.data.standard import STANDARD, load_standard
 from zoo_core.data.synthetic import bars_and_stripes, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
@@ -73,7 +79,7 @@ def load_dataset(
     dataset = _load(name, chosen, data_root(root), size, gray)[rows]
     if not len(dataset):
         raise InvalidInput(f"data {spec!r} selects no rows.")
-    return dataset
+    return _resized(dataset, size, gray)
 
 
 def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Dataset:
@@ -82,10 +88,34 @@ def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Da
         return bars_and_stripes(n, split)
     if name in STANDARD:
         return load_standard(name, split, root)
+    if name.startswith(HUB):
+        return load_hub(name, name, split, size=size, gray=gray)
     for path in (Path(name).expanduser(), root / name):
-        if path.exists() and is_table(path):
-            return load_table(name, path, split)
+        if path.exists():
+            return _load_path(name, path, split, size, gray)
     raise UnknownName(_unknown(name, root))
+
+
+def _load_path(name: str, path: Path, split: str, size: int | None, gray: bool) -> Dataset:
+    if is_table(path):
+        return load_table(name, path, split)
+    if not path.is_dir():
+        raise InvalidInput(f"{path} is no data set: expected a .csv or .npy table, or a folder.")
+    if is_hub_folder(path):
+        return load_hub(name, str(path), split, size=size, gray=gray)
+    return load_folder(name, path, split, size=size, gray=gray)
+
+
+def _resized(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
+    """Bring images to the size, and to grey, that their source could not be asked for."""
+    if dataset.levels != 256 or dataset.x.ndim != 4:
+        return dataset
+    C, H, W = dataset.event_shape
+    shape = (1 if gray else C, size or H, size or W)
+    done: Counter[str] = Counter()
+    x = fit_tensor(dataset.x, shape, done)
+    note_done(dataset.name, len(dataset), done)
+    return replace(dataset, x=x)
 
 
 def _split(split: str) -> str:

@@ -32,7 +32,7 @@ _VALIDATION = 10_000
 
 
 def load_standard(name: str, split: str, root: Path) -> Dataset:
-    """One split of a torchvision data set; missing files are downloaded, into the default root only."""
+    """One split; missing files are downloaded, but only into the default root."""
     source = _create(name, "test" if split == "test" else "train", root)
     x, labels = _images(source.data), _labels(source.targets)
     if split != "test":

@@ -1,0 +1,129 @@
+"""Hugging Face data sets: folders of parquet files, and names on the hub as `hf://user/name`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core import environment
+from zoo_core.data.dataset import Dataset
+from zoo_core.data.fitting import BROKEN, fit
+from zoo_core.data.folders import shape_of
+from zoo_core.data.notes import note_done, note_skipped
+from zoo_core.data.splits import choose
+from zoo_core.errors import InvalidInput, NetworkError
+
+__all__ = ["HUB", "is_hub_folder", "load_hub"]
+
+HUB = "hf://"
+_SYNONYMS = {"valid": "validation", "val": "validation"}
+_KEYS = ("text", "caption")
+
+
+def is_hub_folder(path: Path) -> bool:
+    """Whether a folder holds parquet files, in itself or in its `data`."""
+    return any(any(path.glob(pattern)) for pattern in ("*.parquet", "data/*.parquet"))
+
+
+def load_hub(name: str, source: str, split: str, *, size: int | None, gray: bool) -> Dataset:
+    """One split of the first image column; its labels are the first column of class labels."""
+    tables = {_SYNONYMS.get(key, key): table for key, table in _open(source).items()}
+    column = _column(name, next(iter(tables.values())), "Image")
+    table, rows = _rows(name, tables, split)
+    images, kept = _decode(name, table, column, rows)
+    grey = gray or all(image.mode in ("1", "L") for image in images)
+    shape = shape_of(name, [image.size for image in images], size, grey)
+    done: Counter[str] = Counter()
+    x = torch.stack([fit(image, shape, done) for image in images])
+    note_done(name, len(x), done)
+    labels, classes = _labels(table, kept)
+    return Dataset(name, split, x, 256, labels, classes)
+
+
+def _open(source: str) -> dict[str, Any]:
+    if environment.offline():  # read by the library when it is imported
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    datasets = _library()
+    datasets.disable_progress_bars()
+    path = source.removeprefix(HUB)
+    try:
+        return dict(datasets.load_dataset(path, cache_dir=str(environment.home() / "datasets")))
+    except Exception as error:  # the library raises its own, fsspec's, pyarrow's and httpx's
+        text = f"{source} could not be loaded as a Hugging Face data set: {error}"
+        if not source.startswith(HUB):
+            raise InvalidInput(text) from error
+        hint = " ZOO_OFFLINE or HF_HUB_OFFLINE is set." if environment.offline() else ""
+        raise NetworkError(text + hint) from error
+
+
+def _library() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InvalidInput(
+            "Hugging Face data sets need an optional package: pip install 'zoo-core[datasets]'"
+        ) from error
+    return datasets
+
+
+def _rows(name: str, tables: dict[str, Any], split: str) -> tuple[Any, list[int]]:
+    """The table that holds a split, and the places of its rows there."""
+    if split in tables and (split != "train" or "validation" in tables):
+        return tables[split], list(range(len(tables[split])))
+    if "train" not in tables:
+        raise InvalidInput(f"{name} has no {split} split; it has {', '.join(tables)}.")
+    train = tables["train"]
+    own = {key: range(len(table) if key == "train" else 0) for key, table in tables.items()}
+    return train, choose(name, own, _keys(train), split)
+
+
+def _keys(table: Any) -> list[str]:
+    """The caption of each row, so that pictures of one thing stay together; else its place."""
+    column = next((key for key in _KEYS if key in table.column_names), None)
+    if column is None:
+        return [str(i) for i in range(len(table))]
+    return [str(text) for text in table[column]]
+
+
+def _decode(name: str, table: Any, column: str, rows: Sequence[int]) -> tuple[list[Any], list[int]]:
+    images, kept, skipped = [], [], []
+    for i in rows:
+        try:
+            image = table[i][column]
+            image.load()
+        except (*BROKEN, AttributeError):  # AttributeError: a missing image is None
+            skipped.append(f"row {i}")
+        else:
+            images.append(image)
+            kept.append(i)
+    note_skipped(name, skipped)
+    if not images:
+        raise InvalidInput(f"{name}: no image could be read ({len(skipped)} tried).")
+    return images, kept
+
+
+def _column(name: str, table: Any, kind: str) -> str:
+    column = _first(table, kind)
+    if column is None:
+        found = ", ".join(f"{key} ({type(kind).__name__})" for key, kind in table.features.items())
+        raise InvalidInput(f"{name} has no column of images: its columns are {found}.")
+    return column
+
+
+def _first(table: Any, kind: str) -> str | None:
+    columns = table.features.items()
+    return next((key for key, feature in columns if type(feature).__name__ == kind), None)
+
+
+def _labels(table: Any, rows: Sequence[int]) -> tuple[Tensor | None, tuple[str, ...]]:
+    column = _first(table, "ClassLabel")
+    if column is None:
+        return None, ()
+    labels = torch.tensor(table[column])
+    return labels[list(rows)], tuple(table.features[column].names)

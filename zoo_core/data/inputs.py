@@ -1,0 +1,112 @@
+"""What a user hands to a model: files, folders and data sets, fitted to the shape it takes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo_core.data.dataset import Dataset
+from zoo_core.data.fitting import Shape, find_images, fit_tensor, is_image
+from zoo_core.data.folders import read_images
+from zoo_core.data.hub import is_hub_folder
+from zoo_core.data.notes import note_done
+from zoo_core.data.resolve import load_dataset, parse_spec
+from zoo_core.data.tables import is_table, read_table
+from zoo_core.errors import InvalidInput
+
+__all__ = ["Inputs", "load_images"]
+
+
+class Inputs(NamedTuple):
+    """The inputs as one data set, and the name of each: a file's path, or `mnist:test[3]`."""
+
+    data: Dataset
+    names: tuple[str, ...]
+
+
+class _Part(NamedTuple):
+    x: Tensor
+    levels: int
+    names: list[str]
+
+
+def load_images(
+    sources: Sequence[str | os.PathLike[str]],
+    *,
+    shape: tuple[int, ...],
+    root: str | os.PathLike[str] | None = None,
+) -> Inputs:
+    """Load image files, folders of images, tables and data set specs, fitted to a model's shape.
+
+    Args:
+        sources: paths, or specs as `load_dataset` takes them; a spec without a split means test.
+        shape: the model's event shape, (C, H, W) or (D,).
+        root: folder of data sets.
+    """
+    parts = [_load(str(source), shape, root) for source in sources]
+    if not parts:
+        raise InvalidInput("no input was given: expected image files, folders or mnist:test[0:16].")
+    levels = max(part.levels for part in parts)
+    x = torch.cat([_at(part, levels) for part in parts])
+    names = tuple(name for part in parts for name in part.names)
+    return Inputs(Dataset(", ".join(map(str, sources)), "input", x, levels), names)
+
+
+def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
+    path = Path(source).expanduser()
+    if path.is_file() and is_table(path):
+        x = read_table(path)
+        return _fitted(source, x, max(2, int(x.max()) + 1), shape, start=0)
+    files = _files(path)
+    if files:
+        x, read = read_images(files, _image_shape(source, shape), source)
+        return _Part(x, 256, [str(file) for file in read])
+    spec = parse_spec(source)
+    data = load_dataset(source, split=spec.split or "test", root=root)
+    name = f"{data.name}:{data.split}"
+    return _fitted(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir() and not is_table(path) and not is_hub_folder(path):
+        return find_images(path)
+    return [path] if path.is_file() and is_image(path) else []
+
+
+def _fitted(name: str, x: Tensor, levels: int, shape: tuple[int, ...], start: int) -> _Part:
+    names = [f"{name}[{i}]" for i in range(start, start + len(x))]
+    if x[0].numel() == torch.Size(shape).numel():
+        return _Part(x.reshape(-1, *shape), levels, names)
+    if x.ndim == 2:
+        raise InvalidInput(
+            f"{name} has {x.shape[1]} variables a row, but the model takes {_text(shape)}."
+        )
+    done: Counter[str] = Counter()
+    grey = x * (255 // (levels - 1))
+    fitted = fit_tensor(grey, _image_shape(name, shape), done)
+    note_done(name, len(x), done)
+    return _Part(fitted, 256, names)
+
+
+def _image_shape(name: str, shape: tuple[int, ...]) -> Shape:
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise InvalidInput(f"{name} holds images, but the model takes {_text(shape)}.")
+    return shape
+
+
+def _at(part: _Part, levels: int) -> Tensor:
+    if part.levels == levels:
+        return part.x
+    if (levels - 1) % (part.levels - 1):
+        raise InvalidInput(f"inputs of {part.levels} and of {levels} levels cannot be mixed.")
+    return part.x * ((levels - 1) // (part.levels - 1))
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) + (" images" if len(shape) == 3 else " variables")

@@ -1,0 +1,54 @@
+"""Which rows belong to which split, for sources that do not say it, or not for every split."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from zoo_core.data.notes import note
+from zoo_core.errors import InvalidInput
+
+__all__ = ["choose"]
+
+
+def choose(
+    name: str, own: Mapping[str, Sequence[int]], keys: Sequence[str], split: str
+) -> list[int]:
+    """Places of the rows of a split.
+
+    Args:
+        name: of the data set, for messages.
+        own: places of the rows of each split that the source has; only train when it has none.
+        keys: the name of each row; rows of one name stay together.
+        split: the one that is wanted.
+
+    A source without splits is shared out 90/5/5 % by a hash of the keys, so that a row keeps its
+    split when others come or go. One with train but without validation lends it 5 % of train.
+    """
+    lends = "train" in own and "validation" not in own
+    if split in own and not (split == "train" and lends):
+        return list(own[split])
+    alone = set(own) == {"train"}
+    if not lends or (split == "test" and not alone):
+        raise InvalidInput(f"{name} has no {split} split; it has {', '.join(own)}.")
+    shares = _shares({keys[i] for i in own["train"]})
+    wanted = shares[split]
+    if alone:
+        note(f"{name}: shared out 90/5/5 % into train, validation and test by a hash of the names")
+    else:
+        note(f"{name}: has no validation split; 5 % of train, by a hash of the names, stand in")
+        wanted = wanted | shares["test"] if split == "train" else wanted
+    rows = [i for i in own["train"] if keys[i] in wanted]
+    if not rows:
+        raise InvalidInput(
+            f"{name} has {len(own['train'])} rows: too few to take three splits from."
+        )
+    return rows
+
+
+def _shares(keys: set[str]) -> dict[str, set[str]]:
+    by_hash = sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
+    n = max(1, len(keys) * 5 // 100)
+    return {
+        "test": set(by_hash[:n]),
+        "validation": set(by_hash[n : 2 * n]),
+        "train": set(by_hash[2 * n :]),
+    }
