@@ -5,7 +5,9 @@ Nothing here loads a model or names a task; matplotlib is imported only by what 
 
 from zoo_core.output.files import (
     check_free,
+    finite,
     free_name,
+    free_names,
     read_provenance,
     save_gif,
     save_image,
@@ -20,7 +22,9 @@ from zoo_core.output.terminal import show
 
 __all__ = [
     "check_free",
+    "finite",
     "free_name",
+    "free_names",
     "grid",
     "plot_curve",
     "plot_histogram",

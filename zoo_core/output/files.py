@@ -11,7 +11,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_free",
+    "finite",
     "free_name",
+    "free_names",
     "read_provenance",
     "save_gif",
     "save_image",
@@ -62,22 +65,23 @@ def check_free(path: Path, *, force: bool = False) -> None:
         raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
-    for taken in (path, sidecar(path)):
-        if not force and taken is not None and os.path.lexists(taken):
-            raise OutputExists(
-                f"{taken} exists, and is not overwritten. Give another path, or --force."
-            )
+    if not force and (taken := _taken(path)):
+        raise OutputExists(f"{taken} exists. Give another path, or --force to overwrite it.")
 
 
 def free_name(stem: str, suffix: str, folder: Path | None = None) -> Path:
     """The first of stem.png, stem-2.png, stem-3.png … that nothing has."""
-    folder, number = folder or Path(), 1
-    while True:
-        path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}"
-        beside = sidecar(path)
-        if not os.path.lexists(path) and not (beside and os.path.lexists(beside)):
-            return path
-        number += 1
+    return free_names(stem, (suffix,), folder)[0]
+
+
+def free_names(stem: str, suffixes: Sequence[str], folder: Path | None = None) -> list[Path]:
+    """Free names that differ in their suffix only: stem-2.csv and stem-2.png."""
+    for number in count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
+        paths = [(folder or Path()) / f"{name}{suffix}" for suffix in suffixes]
+        if not any(_taken(path) for path in paths):
+            return paths
+    raise AssertionError("count ends")
 
 
 def write(path: Path, data: bytes, *, force: bool = False) -> None:
@@ -135,8 +139,8 @@ def save_table(
 ) -> None:
     """Save rows as CSV, or as JSON with the provenance inside, by the path's suffix."""
     if path.suffix.lower() == ".json":
-        plain = [{key: _finite(value) for key, value in row.items()} for row in rows]
-        data = json.dumps({"provenance": dict(provenance), "rows": plain}, indent=1) + "\n"
+        document = {"provenance": dict(provenance), "rows": finite(rows)}
+        data = json.dumps(document, indent=1, allow_nan=False) + "\n"
         write(path, data.encode(), force=force)
         return
     text = io.StringIO(newline="")
@@ -144,6 +148,17 @@ def save_table(
     writer.writeheader()
     writer.writerows(rows)
     _write_beside(path, text.getvalue().encode(), provenance, force)
+
+
+def finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON can hold them: it has no infinities, null stands for them."""
+    return [
+        {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 def save_tensors(
@@ -197,6 +212,12 @@ def _provenance_text(path: Path) -> str | None:
     return beside.read_text("utf-8") if beside else None
 
 
+def _taken(path: Path) -> Path | None:
+    """The path, or that of its provenance, if there is something."""
+    paths = (path, sidecar(path))
+    return next((taken for taken in paths if taken and os.path.lexists(taken)), None)
+
+
 def _write_beside(path: Path, data: bytes, provenance: Provenance, force: bool) -> None:
     """Write the provenance first: a file that is there always has it."""
     check_free(path, force=force)
@@ -208,11 +229,6 @@ def _write_beside(path: Path, data: bytes, provenance: Provenance, force: bool) 
 
 def _json(provenance: Provenance) -> str:
     return json.dumps(dict(provenance), separators=(",", ":"))
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinities."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _array(tensor: Tensor) -> Any:

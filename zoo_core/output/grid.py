@@ -17,8 +17,8 @@ __all__ = ["grid", "pixels"]
 _GAP = 96
 """Grey level between the tiles: apart from the black and from the white of binary images."""
 
-_TILE = 96
-"""Tiles smaller than this are enlarged by a whole number of times, pixel by pixel."""
+_TILE, _WIDTH = 96, 1200
+"""Small tiles are enlarged a whole number of times, up to this, while the picture is no wider."""
 
 
 def grid(
@@ -35,7 +35,7 @@ def grid(
     tiles = pixels(images)
     n, H, W, _ = tiles.shape
     columns = min(columns or math.ceil(math.sqrt(n)), n)
-    scale = scale or max(1, _TILE // max(H, W))
+    scale = scale or max(1, min(_TILE // max(H, W), _WIDTH // (columns * W)))
     tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
     rows, H, W = math.ceil(n / columns), H * scale, W * scale
     canvas = np.full((rows * (H + pad) - pad, columns * (W + pad) - pad, 3), _GAP, np.uint8)

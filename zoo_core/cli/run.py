@@ -1,0 +1,325 @@
+"""`zoo run`: a model draws, scores, detects or completes."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.errors import InvalidInput, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import nn
+
+    from zoo_core.loading import Source
+    from zoo_core.plugins import Family
+    from zoo_core.registry import Entry
+    from zoo_core.tasks.result import Result
+
+__all__ = ["command"]
+
+SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
+
+_PREVIEW = 16
+"""Rows of a table that a terminal is shown."""
+
+
+@click.command("run")
+@click.argument("name", metavar="ENTRY|FOLDER|FILE", shell_complete=complete_entry)
+@click.option("--task", "-t", help="What to do. [default: sample, where the model can]")
+@click.option(
+    "-n", "n", type=click.IntRange(min=1), default=16, show_default=True, help="Samples to draw."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: drawn, and said]")
+@click.option(
+    "--temperature",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Above 0; less than 1 draws what is more probable.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
+@click.option("--dtype", help="Type of the weights, as bfloat16. [default: the model's own]")
+@click.option(
+    "--output",
+    "-o",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File to write, by its suffix: .png, .gif pictures; .csv, .json rows; .npz, .safetensors "
+    "tensors. Can be repeated. [default: ENTRY-TASK.png or .csv, here]",
+)
+@click.option("--force", "-f", is_flag=True, help="Overwrite.")
+@click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    help="Image file, folder, table or data set such as mnist:test[0:16]. Can be repeated.",
+)
+@click.option("--against", multiple=True, help="detect: odd inputs; gives the AUROC. Repeatable.")
+@click.option(
+    "--keep",
+    default="top",
+    show_default=True,
+    help="complete: the part that is given: top, left, or a picture that is white there.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="complete: completions of each input.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@json_option()
+@click.option("--quiet", "-q", is_flag=True, help="No picture, no summary, no progress.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    name: str,
+    task: str | None,
+    device: str,
+    dtype: str | None,
+    outputs: tuple[Path, ...],
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Run a model: draw samples, score or judge inputs, complete them.
+
+    An ENTRY is pulled when it is not here yet; instead, the FOLDER of a training run or a
+    safetensors FILE can be named. The picture goes to the terminal and into a file, whose path is
+    printed where the output is no terminal.
+    """
+    from zoo_core import loading, plugins
+    from zoo_core.tasks import TASKS, choose
+
+    _check(options["temperature"], outputs, force)
+    origin = _origin(name)
+    family = plugins.require(origin.family, origin.requires)
+    possible = plugins.architecture(origin.architecture, origin.family).tasks
+    task = choose(task, possible, origin.name)
+    source = _fetched(origin, quiet)
+    model = loading.load(source, device=device, dtype=dtype)
+    paths = _paths(task, source, model, outputs, as_json)
+
+    from zoo_core.tasks.request import Request
+
+    seed = _random_seed() if seed is None else seed
+    data = source.entry.data if source.entry else source.metadata.get("data", "")
+    request = Request(name=source.name, data=data, seed=seed, **options)
+    start = time.perf_counter()
+    result = TASKS[task].load()(model, request)
+    seconds = time.perf_counter() - start
+
+    provenance = _provenance(context, task, source, family, model, seed)
+    for path in paths:
+        result.save(path, provenance, force=force)
+    if as_json:
+        text.echo_json(_as_json(result, provenance, paths))
+    elif sys.stdout.isatty() and not quiet:
+        _show(result)
+    elif not sys.stdout.isatty():
+        click.echo("\n".join(map(str, paths)))
+    if not quiet:
+        _tell(result, seed, seconds, paths)
+
+
+def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
+    """Refuse what cannot work, before anything is fetched or loaded."""
+    from zoo_core import output
+
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise InvalidInput(
+            f"--temperature {temperature:g}: expected a number above 0; 1 samples the model itself."
+        )
+    for path in outputs:
+        if path.suffix.lower() not in SUFFIXES:
+            raise InvalidInput(_unknown_suffix(path, SUFFIXES))
+        output.check_free(path, force=force)
+
+
+def _unknown_suffix(path: Path, known: Sequence[str]) -> str:
+    given = f"suffix '{path.suffix}'" if path.suffix else "a name without a suffix"
+    near = did_you_mean(path.suffix, known)
+    return (
+        f"--output {path}: {given} names no format that can be written here.{near} "
+        f"Known are {', '.join(known)}."
+    )
+
+
+def _origin(name: str) -> Entry | Source:
+    """What a name stands for: an entry whose weights may not be here yet, or a file that is."""
+    path = Path(name).expanduser()
+    if path.exists() or path.suffix == ".safetensors" or len(path.parts) > 1:
+        from zoo_core.loading import open_source
+
+        return open_source(name)
+    from zoo_core.registry import Registry
+
+    return Registry.load().lookup(name)
+
+
+def _fetched(origin: Entry | Source, quiet: bool) -> Source:
+    from zoo_core.loading import Source
+
+    if isinstance(origin, Source):
+        return origin
+    from zoo_core.cli.pull import fetch
+    from zoo_core.store import Store
+
+    return Source(
+        name=origin.name,
+        family=origin.family,
+        requires=origin.requires,
+        architecture=origin.architecture,
+        config=origin.config,
+        path=Path(fetch(origin, Store(), quiet=quiet)),
+        entry=origin,
+    )
+
+
+def _paths(
+    task: str, source: Source, model: nn.Module, outputs: Sequence[Path], as_json: bool
+) -> list[Path]:
+    """The files to write: those that were named, else free ones in the current folder."""
+    from zoo_core.output import check_free, free_names
+    from zoo_core.tasks import TASKS
+
+    suffixes = TASKS[task].suffixes(cast("tuple[int, ...]", model.event_shape))
+    for path in outputs:
+        if path.suffix.lower() not in suffixes:
+            raise InvalidInput(_unknown_suffix(path, suffixes))
+    if outputs:
+        return list(outputs)
+    if as_json and ".json" in suffixes:
+        return []  # the rows go to the standard output
+    free = free_names(f"{Path(source.name).name}-{task}", suffixes[: TASKS[task].defaults])
+    for path in free:
+        check_free(path)
+    return free
+
+
+def _random_seed() -> int:
+    import secrets
+
+    return secrets.randbelow(10**6)
+
+
+def _provenance(
+    context: click.Context, task: str, source: Source, family: Family, model: nn.Module, seed: int
+) -> dict[str, Any]:
+    """Everything that it takes to make a result again."""
+    import platform
+    from datetime import UTC, datetime
+
+    import torch
+
+    from zoo_core import __version__
+
+    tensor = next(model.parameters(), torch.empty(0))
+    return {
+        "entry": source.name,
+        "architecture": source.architecture,
+        "task": task,
+        "sha256": _digest(source),
+        "seed": seed,
+        "device": str(tensor.device),
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "versions": {
+            "zoo-core": __version__,
+            family.distribution: family.version,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "command": _command_line(context, seed),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _digest(source: Source) -> str:
+    if source.entry is not None:
+        return source.entry.weights.sha256
+    import hashlib
+
+    with source.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _command_line(context: click.Context, seed: int) -> str:
+    """The command that repeats this one, with the seed that was drawn."""
+    words = ["zoo", "run", context.params["name"]]
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "")
+        if option.name in ("name", "seed") or given is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[option.name or ""]
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+    return shlex.join([*words, "--seed", str(seed)])
+
+
+def _as_json(
+    result: Result, provenance: Mapping[str, Any], paths: Sequence[Path]
+) -> dict[str, Any]:
+    from zoo_core.output import finite
+
+    return {
+        "summary": result.summary,
+        "figures": list(result.figures),
+        "notes": list(result.notes),
+        "outputs": [str(path) for path in paths],
+        "rows": finite(result.rows),
+        "provenance": dict(provenance),
+    }
+
+
+def _show(result: Result) -> None:
+    """A picture, or the first rows, on the terminal."""
+    if result.images is not None:
+        from zoo_core.output import show
+
+        shown, n = show(result.images, columns=result.columns)
+        if shown < n:
+            click.echo(f"{shown} of {n} pictures fit here; the file holds all.", err=True)
+        return
+    for line in _preview(result.rows):
+        click.echo(line)
+
+
+def _preview(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    head, limit = list(rows[0]), text.width()
+    cells = [[_text(value) for value in row.values()] for row in rows[:_PREVIEW]]
+    if len(head) > 8:  # categories side by side
+        lines = ["".join(row) if set(map(len, row)) == {1} else " ".join(row) for row in cells]
+        lines = [line if len(line) <= limit else line[: limit - 1] + "…" for line in lines]
+    else:
+        lines = text.table(head, cells, limit)
+    more = len(rows) - _PREVIEW
+    return [*lines, f"… and {more:,} more"] if more > 0 else lines
+
+
+def _text(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _tell(result: Result, seed: int, seconds: float, paths: Sequence[Path]) -> None:
+    for note in result.notes:
+        click.echo(note, err=True)
+    said = ", ".join([*result.figures, f"seed {seed}", f"{seconds:.2f} s"])
+    where = f" -> {', '.join(map(str, paths))}" if paths else ""
+    click.echo(f"{result.summary} ({said}){where}", err=True)

@@ -1,0 +1,107 @@
+"""How odd is each input? Its −log p beside that of data which the model was not trained on.
+
+A model can find an odd input more probable than its own data (an empty image under a model of
+digits), so the percentile is given as it is: near 0 is as odd as near 100.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from zoo_core.data import load_dataset
+from zoo_core.errors import ZooError
+from zoo_core.tasks.inputs import as_floats, load_inputs, nats
+from zoo_core.tasks.result import Result
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo_core.tasks.request import Request
+
+__all__ = ["auroc", "run"]
+
+_REFERENCE = "validation[0:1000]"
+"""What the inputs are held against; the test split is left to be an input."""
+
+_NORMAL = "test[0:1000]"
+"""The inputs, when only the odd ones are given."""
+
+
+def run(model: nn.Module, request: Request) -> Result:
+    """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
+    batches = {"inputs": load_inputs(model, _inputs(request), request)}
+    if request.against:
+        batches["against"] = load_inputs(model, request.against, request, "--against")
+    scores = {name: nats(model, batch.x, request.batch_size) for name, batch in batches.items()}
+    reference, source = _reference(model, request)
+    rows: list[dict[str, Any]] = [
+        {"group": group, "input": name, **figures}
+        for group, batch in batches.items()
+        for name, figures in zip(batch.names, _figures(scores[group], reference), strict=True)
+    ]
+    rows.sort(key=lambda row: row["nats"], reverse=True)
+    notes = [note for batch in batches.values() for note in batch.notes]
+    if reference is None:
+        notes.append(source)
+    else:
+        scores = {source: reference, **scores}
+    return Result(
+        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} judged by {request.name}",
+        figures=_summary(scores, reference),
+        notes=tuple(notes),
+        rows=rows,
+        tensors=scores,
+        groups={name: values.tolist() for name, values in scores.items()},
+    )
+
+
+def auroc(normal: Tensor, odd: Tensor) -> float:
+    """The probability that an odd one has the greater value; ties count half.
+
+    normal, odd: values, (n,) and (m,).
+    """
+    ranked = normal.sort().values
+    below = torch.searchsorted(ranked, odd)
+    not_above = torch.searchsorted(ranked, odd, right=True)
+    return float((below + not_above).double().mean() / (2 * len(normal)))
+
+
+def _inputs(request: Request) -> tuple[str, ...]:
+    if not request.inputs and request.against and request.data:
+        return (f"{request.data}:{_NORMAL}",)
+    return request.inputs
+
+
+def _reference(model: nn.Module, request: Request) -> tuple[Tensor | None, str]:
+    """−log p of held-out data with its name, or None and the reason why there is none."""
+    if not request.data:
+        return None, "only ranked: the weights do not say which data they were trained on"
+    spec = f"{request.data}:{_REFERENCE}"
+    try:
+        data = load_dataset(spec, root=request.data_root)
+        x, _ = as_floats(model, data)
+    except ZooError as error:
+        return None, f"only ranked, most surprising first: {spec} is not to be had ({error})"
+    return nats(model, x, request.batch_size), f"{request.data}:validation"
+
+
+def _summary(scores: dict[str, Tensor], reference: Tensor | None) -> tuple[str, ...]:
+    figures = []
+    if "against" in scores:
+        figures.append(f"AUROC {auroc(scores['inputs'], scores['against']):.4f}")
+    if reference is not None:
+        figures.append(f"held-out data {reference.mean():.2f} ± {reference.std():.2f} nats")
+    return tuple(figures)
+
+
+def _figures(values: Tensor, reference: Tensor | None) -> list[dict[str, float]]:
+    if reference is None:
+        return [{"nats": value} for value in values.tolist()]
+    share = torch.searchsorted(reference.sort().values, values) / len(reference)
+    z = (values - reference.mean()) / reference.std()
+    return [
+        {"nats": a, "percentile": b, "z": c}
+        for a, b, c in zip(values.tolist(), (100 * share).tolist(), z.tolist(), strict=True)
+    ]

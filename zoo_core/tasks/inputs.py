@@ -1,0 +1,92 @@
+"""A user's inputs, as a model takes them: its shape, its levels, its device and type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+
+from zoo_core.data import Dataset, binarized, load_images
+from zoo_core.errors import InvalidInput
+from zoo_core.tasks.request import device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from zoo_core.protocols import DensityModel
+    from zoo_core.tasks.request import Request
+
+__all__ = ["BINARIZE_SEED", "Batch", "as_floats", "load_inputs", "nats", "table_rows"]
+
+BINARIZE_SEED = 0
+"""Seed of the one draw by which grey inputs become binary; so do the registry's protocols."""
+
+
+class Batch(NamedTuple):
+    """Inputs ready for a model."""
+
+    x: Tensor
+    """(B, *event_shape), in [0, 1]."""
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def load_inputs(
+    model: nn.Module, sources: Sequence[str], request: Request, option: str = "--input"
+) -> Batch:
+    """Load inputs and fit them to the model.
+
+    Raises InvalidInput when there are none, or when they cannot be fitted.
+    """
+    if not sources:
+        raise InvalidInput(
+            f"this task needs inputs: give {option} an image file, a folder, a table, or a data "
+            "set such as mnist:test[0:16]."
+        )
+    shape = cast("tuple[int, ...]", model.event_shape)
+    data, names = load_images(sources, shape=shape, root=request.data_root)
+    x, notes = as_floats(model, data)
+    return Batch(x, names, notes)
+
+
+def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
+    """A data set as the model takes it, and what was done to it."""
+    notes: tuple[str, ...] = ()
+    levels = getattr(model, "levels", None)
+    if levels == 2 and data.levels > 2:
+        if data.levels < 256:
+            raise InvalidInput(
+                f"{data.name} holds {data.levels} categories, but the model is binary: "
+                "expected variables that are 0 or 1."
+            )
+        if ((data.x > 0) & (data.x < 255)).any():
+            notes = (
+                f"{data.name}: grey levels were drawn as black or white (the model is binary), "
+                f"once, with seed {BINARIZE_SEED}",
+            )
+        data = binarized(data, BINARIZE_SEED)
+    dtype = next(model.parameters(), torch.empty(0)).dtype
+    return data.floats().to(device(model), dtype), notes
+
+
+def nats(model: nn.Module, x: Tensor, batch_size: int) -> Tensor:
+    """−log p of each input, (B,), on the CPU.
+
+    x: inputs, (B, *event_shape), in [0, 1].
+    """
+    density = cast("DensityModel", model)
+    with torch.inference_mode():
+        parts = [-density.log_prob(part).double().cpu() for part in x.split(batch_size)]
+    return torch.cat(parts)
+
+
+def table_rows(model: nn.Module, x: Tensor) -> list[dict[str, float]]:
+    """Rows of a table: whole numbers where the variables are categories.
+
+    x: (B, D), in [0, 1].
+    """
+    levels = getattr(model, "levels", None)
+    values = (x * (levels - 1)).round().int().tolist() if levels else x.tolist()
+    return [{f"x{i}": value for i, value in enumerate(row)} for row in values]

@@ -1,0 +1,43 @@
+"""What a task is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of all tasks; each uses those that concern it."""
+
+    name: str = "model"
+    """The model's name, for what is said about the results."""
+    data: str = ""
+    """The data set that the model was trained on, where that is known."""
+    n: int = 16
+    seed: int = 0
+    temperature: float = 1.0
+    inputs: tuple[str, ...] = ()
+    """Image files, folders, tables, data set specs."""
+    against: tuple[str, ...] = ()
+    """The same, of odd ones, for `detect`."""
+    keep: str = "top"
+    """What `complete` is given of each input: top, left, or the path of a mask (white: given)."""
+    samples: int = 4
+    """Completions of each input."""
+    batch_size: int = 256
+    data_root: Path | None = None
+
+    def generator(self, model: nn.Module) -> torch.Generator:
+        """A source of randomness on the model's device, from the seed."""
+        return torch.Generator(device(model)).manual_seed(self.seed)
+
+
+def device(model: nn.Module) -> torch.device:
+    """Where a model is."""
+    return next(model.parameters(), torch.empty(0)).device

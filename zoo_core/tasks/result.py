@@ -1,0 +1,61 @@
+"""What a task gives back, and how it becomes a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core import output
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The parts that a task has; each suffix saves one of them."""
+
+    summary: str
+    """What was done, as `16 samples from nade.mnist`."""
+    figures: tuple[str, ...] = ()
+    """What to say of it, as `mean 86.1 nats`."""
+    notes: tuple[str, ...] = ()
+    """What was done to the inputs."""
+    images: Tensor | None = None
+    """(n, C, H, W), in [0, 1]."""
+    columns: int | None = None
+    """Images per row, where they belong together."""
+    frames: Sequence[Tensor] = ()
+    """Each a set of images, laid out like `images`."""
+    rows: Sequence[Mapping[str, Any]] = ()
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Values to draw as histograms, by name."""
+
+    def save(self, path: Path, provenance: Mapping[str, Any], *, force: bool = False) -> None:
+        """Write what the path's suffix stands for; the task's table says which ones there are."""
+        match path.suffix.lower():
+            case ".png" if self.images is not None:
+                picture = output.grid(self.images, self.columns)
+                output.save_image(path, picture, provenance, force=force)
+            case ".png":
+                title = ", ".join((self.summary, *self.figures))
+                output.plot_histogram(
+                    self.groups,
+                    path,
+                    label="−log p, nats",
+                    title=title,
+                    provenance=provenance,
+                    force=force,
+                )
+            case ".gif":
+                pictures = [output.grid(frame, self.columns) for frame in self.frames]
+                output.save_gif(path, pictures, provenance, force=force)
+            case ".csv" | ".json":
+                output.save_table(path, self.rows, provenance, force=force)
+            case _:
+                output.save_tensors(path, self.tensors, provenance, force=force)
