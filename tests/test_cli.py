@@ -264,6 +264,13 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         assert line in result.stdout.splitlines()
 
 
+def test_colour_can_be_refused(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in CliRunner().invoke(root, ["show", "nade"], color=True).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in CliRunner().invoke(root, ["show", "nade"], color=True).output
+
+
 def test_show_as_json_says_everything(zoo: Zoo, two: Path) -> None:
     card = json.loads(zoo("show", "nade", "--json").stdout)
     assert card["pulled"] is False

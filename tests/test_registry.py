@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import zoo_core
 from zoo_core import registry as registry_module
@@ -138,7 +140,9 @@ FILES: list[tuple[bytes, str]] = [
     (b"schema = ", "not TOML: Invalid value"),
     (b"schema = 1 # \xff", "not UTF-8 text"),
     (b"#" * (MAX_BYTES + 1), "1,048,577 bytes; a registry has at most 1,048,576. Split it"),
-    (b"schema = 1\n" + b"a." * 300 + b"a = 1", "line 2 has 300 dots; expected at most 256"),
+    (b"schema = 1\n" + b"a." * 300 + b"a = 1", "line 2 has 300 dots; expected at most 100"),
+    (b"schema = " + b"9" * 5000, "not TOML: Exceeds the limit (4300 digits)"),
+    (b"schema = 0x" + b"f" * 5000, "'schema' is a number with thousands of digits; expected 1"),
     (b"x = " + b"[" * 100_000, "nested too deeply to be a registry"),
     (b"schema = 1\nentry = [{config = {day = 1979-05-27}}]", "'name' is missing"),
 ]
@@ -150,6 +154,28 @@ def test_a_broken_file_is_named_with_what_is_wrong(data: bytes, text: str) -> No
         parse(data, "some/registry.toml")
     assert str(caught.value).startswith("some/registry.toml: ")
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("depth", [20, 60, 400])
+def test_a_deep_config_is_parsed_or_refused(entry: Make, write_registry: Write, depth: int) -> None:
+    path = write_registry(entry())
+    opening = ("{" + "a." * 90 + "a = [\n") * depth
+    path.write_text(path.read_text().replace("hidden = 500", f"hidden = {opening}{']}' * depth}"))
+    with pytest.raises(InvalidRegistry, match="nested too deeply to be a registry"):
+        Registry.load([path])
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_any_damage_to_a_file_is_a_registry_or_our_error(data: st.DataObject) -> None:
+    good = bytearray(b"schema = 1\n[[entry]]\nname = 'a.b'\nconfig = {x = [1, 2.5, 'y']}\n")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(good)))
+        good[at : at + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=5))
+    try:
+        assert json.loads(json.dumps(parse(bytes(good), "file")))["schema"] == 1
+    except InvalidRegistry as error:
+        assert str(error).startswith("file: ")
 
 
 def test_a_config_holds_what_json_can(entry: Make, write_registry: Write) -> None:

@@ -15,8 +15,11 @@ SCHEMA = 1
 MAX_BYTES = 1 << 20
 """Size limit of a registry: what comes from a stranger's server is read whole and parsed."""
 
-MAX_DOTS = 256
+MAX_DOTS = 100
 """Limit on dots in one line: tomllib takes quadratic time on a key nested thousands deep."""
+
+MAX_INT = 2**63
+"""TOML's own limit, which tomllib does not check; longer numbers cannot even be printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,15 @@ def parse(data: bytes, origin: str) -> dict[str, Any]:
 
     Raises InvalidRegistry naming file, entry, key, what was given and what is allowed.
     """
-    document = _document(data, origin)
+    try:
+        document = _document(data, origin)
+        _check(document, origin)
+    except RecursionError:
+        raise InvalidRegistry(f"{origin}: nested too deeply to be a registry.") from None
+    return document
+
+
+def _check(document: dict[str, Any], origin: str) -> None:
     _check_table(document, _REGISTRY, origin, "")
     for number, entry in enumerate(document.setdefault("entry", []), start=1):
         name = entry.get("name")
@@ -47,7 +58,6 @@ def parse(data: bytes, origin: str) -> dict[str, Any]:
         )
         _check_table(entry, _ENTRY, where, "")
         _check_name(entry, where)
-    return document
 
 
 def _document(data: bytes, origin: str) -> dict[str, Any]:
@@ -65,10 +75,8 @@ def _document(data: bytes, origin: str) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidRegistry(f"{origin}: not UTF-8 text ({error}).") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and that of numbers with thousands of digits
         raise InvalidRegistry(f"{origin}: not TOML: {error}.") from None
-    except RecursionError:
-        raise InvalidRegistry(f"{origin}: nested too deeply to be a registry.") from None
 
 
 def _check_table(table: Mapping[str, Any], keys: Mapping[str, _Rule], where: str, at: str) -> None:
@@ -87,9 +95,7 @@ def _check_table(table: Mapping[str, Any], keys: Mapping[str, _Rule], where: str
 
 def _check_value(value: object, rule: _Rule, where: str, at: str) -> None:
     if not rule.accepts(value):
-        given = repr(value)
-        given = given if len(given) <= 80 else given[:77] + "..."
-        raise InvalidRegistry(f"{where}: '{at}' is {given}; expected {rule.expected}.")
+        raise InvalidRegistry(f"{where}: '{at}' is {_shown(value)}; expected {rule.expected}.")
     if rule.keys is None:
         return
     if isinstance(value, dict):
@@ -97,6 +103,14 @@ def _check_value(value: object, rule: _Rule, where: str, at: str) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _check_table(item, rule.keys, where, f"{at}[{index}].")
+
+
+def _shown(value: object) -> str:
+    try:
+        given = repr(value)
+    except ValueError:
+        return "a number with thousands of digits"
+    return given if len(given) <= 80 else given[:77] + "..."
 
 
 def _check_name(entry: Mapping[str, Any], where: str) -> None:
@@ -116,7 +130,7 @@ def _is_line(value: object) -> bool:
 
 
 def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -MAX_INT <= value < MAX_INT
 
 
 def _is_number(value: object) -> bool:

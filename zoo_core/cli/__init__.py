@@ -76,6 +76,8 @@ class Root(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> NoReturn:
         """Run the command and exit with its code."""
         settings["standalone_mode"] = False
+        if os.environ.get("NO_COLOR"):
+            settings["color"] = False
         try:
             result = super().main(args, *rest, **settings)
             sys.stdout.flush()

@@ -16,7 +16,12 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def complete_entry(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Complete the name of an entry; a registry that cannot be read completes nothing."""
+    """Complete the name of an entry, or a path once one is begun.
+
+    A registry that cannot be read completes nothing.
+    """
+    if incomplete.startswith((".", "/", "~")):
+        return [CompletionItem(incomplete, type="file")]
     return [
         CompletionItem(entry.name, help=entry.summary)
         for entry in _entries()
