@@ -228,9 +228,11 @@ def test_an_entry_without_its_plugin_lists_and_shows(
     result = zoo("list")
     assert result.exit_code == 0
     assert "  unheard !  " in result.stdout
-    assert result.stderr == "! not installed: pip install 'zoo-unheard>=2'\n"
+    advice = "family 'unheard' is not installed. Install it: pip install 'zoo-unheard>=2'"
+    assert result.stderr == f"! {advice}\n"
     assert json.loads(zoo("list", "--json").stdout)[0]["installed"] is False
-    assert "Plugin        not installed: pip install 'zoo-unheard>=2'" in zoo("show", "vae").stdout
+    monkeypatch.delenv("COLUMNS")
+    assert f"Plugin        {advice}\n" in zoo("show", "vae").stdout
 
 
 # show

@@ -128,6 +128,18 @@ def test_completion(run: Run, words: str, current: int, expected: list[str]) -> 
     assert complete(run, words, current) == expected
 
 
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="no bash")
+def test_the_script_for_bash_completes(environment: dict[str, str]) -> None:
+    script = (
+        f'PATH="{ZOO.parent}:$PATH"; eval "$(zoo completion bash)"; '
+        "COMP_WORDS=(zoo show nade.d); COMP_CWORD=2; _zoo_completion zoo; echo ${COMPREPLY[@]}"
+    )
+    result = subprocess.run(
+        ["/bin/bash", "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert (result.stdout, result.stderr) == ("nade.dna\n", "")
+
+
 def test_completion_with_a_broken_registry_offers_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("schema = 9")
     result = run(

@@ -186,6 +186,8 @@ def test_a_named_family_is_the_only_one_imported(install_family: Install) -> Non
     install_family("good", GOOD.format(name="model"))
     assert plugins.architecture("model", family="good").name == "model"
     assert plugins.architecture("good/model").name == "model"
+    family, found = plugins.find("good/model")
+    assert (family.name, found.name) == ("good", "model")
     assert "zoo_broken_plugin" not in sys.modules
     assert plugins._load.cache_info().currsize == 1
 
@@ -280,7 +282,10 @@ def test_a_family_that_the_environment_leaves_out_is_named(
     monkeypatch.setenv("ZOO_PLUGINS", "other")
     with pytest.raises(PluginError) as caught:
         plugins.require("good", "zoo-good>=1")
-    assert "family 'good' is installed, but ZOO_PLUGINS='other' leaves it out" in str(caught.value)
+    assert str(caught.value) == (
+        "family 'good' is installed, but ZOO_PLUGINS='other' leaves it out. "
+        "Add it there, or unset the variable."
+    )
 
 
 def test_a_class_is_imported_by_name() -> None:

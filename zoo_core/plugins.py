@@ -34,6 +34,7 @@ __all__ = [
     "installed",
     "load",
     "load_all",
+    "missing",
     "require",
 ]
 
@@ -124,9 +125,9 @@ def require(family: str, requirement: str) -> Family:
     from packaging.utils import canonicalize_name
 
     found = installed().get(family)
-    advice = f"pip install '{requirement}'"
     if found is None:
-        raise PluginError(f"{_absent(family)} Install it: {advice}")
+        raise PluginError(missing(family, requirement))
+    advice = f"pip install '{requirement}'"
     try:
         wanted = Requirement(requirement)
     except InvalidRequirement as error:
@@ -142,6 +143,13 @@ def require(family: str, requirement: str) -> Family:
     if not wanted.specifier.contains(found.version, prereleases=True):
         raise PluginError(f"{found} is installed, and '{requirement}' is needed. Run: {advice}")
     return found
+
+
+def missing(family: str, requirement: str) -> str:
+    """Say why a family is not among the installed ones, and what to do."""
+    if family in _scan(tuple(sys.path)):
+        return f"{_absent(family)} Add it there, or unset the variable."
+    return f"{_absent(family)} Install it: pip install '{requirement}'"
 
 
 def import_class(path: str) -> type:

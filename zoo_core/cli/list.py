@@ -109,7 +109,7 @@ def _sorted(entries: list["Entry"], everything: list["Entry"], sort: str) -> lis
 
 
 def _print(entries: Sequence["Entry"], pulled: set[str], as_json: bool) -> None:
-    from zoo_core.plugins import installed
+    from zoo_core.plugins import installed, missing
 
     families = installed()
     if as_json:
@@ -121,8 +121,9 @@ def _print(entries: Sequence["Entry"], pulled: set[str], as_json: bool) -> None:
     rows = [_row(e, e.name in pulled, e.family in families) for e in entries]
     head = ("NAME", "PARAMS", "METRIC", "FAMILY", "PULLED", "SUMMARY")
     click.echo("\n".join(text.table(head, rows, text.width())))
-    for advice in sorted({e.requires for e in entries if e.family not in families}):
-        click.echo(f"! not installed: pip install '{advice}'", err=True)
+    absent = {(e.family, e.requires) for e in entries if e.family not in families}
+    for family, requires in sorted(absent):
+        click.echo(f"! {missing(family, requires)}", err=True)
 
 
 def _plain(entry: "Entry", pulled: bool, installed: bool) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def _card(
 
 def _plugin(entry: "Entry", family: "Family | None") -> str:
     if family is None:
-        return f"not installed: pip install '{entry.requires}'"
+        from zoo_core.plugins import missing
+
+        return missing(entry.family, entry.requires)
     return f"{family}; needed: {entry.requires}"
 
 
