@@ -22,7 +22,7 @@ __all__ = ["COMMANDS", "main", "root"]
 COMMANDS = {
     "list": "List the entries.",
     "show": "Show the card of an entry.",
-    "run": "Run a model: draw samples, score or judge inputs, complete them.",
+    "run": "Run a model: draw, score, detect, complete.",
     "pull": "Fetch the weights of entries.",
     "train": "Train weights from a recipe file, or an architecture on any data.",
     "eval": "Recompute the metrics of an entry.",
