@@ -1,0 +1,39 @@
+"""The figures that a registry may hold, by name, each recomputed by its protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from zoo_core.errors import UnknownName, did_you_mean
+from zoo_core.metrics.likelihood import bits_per_dim, nll
+from zoo_core.metrics.measured import Measured
+
+__all__ = ["METRICS", "Measured", "Metric", "measure"]
+
+Metric = Callable[[nn.Module, Mapping[str, Any], "str | os.PathLike[str] | None"], Measured]
+"""Takes the model, the protocol and the folder of data sets."""
+
+METRICS: dict[str, Metric] = {"test_nll": nll, "bits_per_dim": bits_per_dim}
+
+
+def measure(
+    name: str,
+    model: nn.Module,
+    protocol: Mapping[str, Any],
+    data_root: str | os.PathLike[str] | None = None,
+) -> Measured:
+    """Recompute a metric.
+
+    Raises UnknownName for a metric that there is not, InvalidInput for a protocol that it cannot
+    follow.
+    """
+    if name not in METRICS:
+        raise UnknownName(
+            f"metric {name!r} is unknown.{did_you_mean(name, METRICS)} "
+            f"There are {', '.join(METRICS)}."
+        )
+    return METRICS[name](model, protocol, data_root)

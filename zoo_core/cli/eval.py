@@ -1,0 +1,116 @@
+"""`zoo eval`: an entry's metrics, computed again."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import entry_argument, json_option
+from zoo_core.errors import CheckFailed, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo_core.metrics import Measured
+    from zoo_core.registry import Entry, Metric
+
+__all__ = ["command"]
+
+
+class _Row(NamedTuple):
+    metric: "Metric"
+    measured: "Measured"
+
+    @property
+    def off(self) -> float:
+        return abs(self.measured.value - self.metric.value)
+
+    @property
+    def within(self) -> bool:
+        # not `off > tolerance`: a value that is no number is off
+        return self.off <= self.metric.tolerance
+
+
+@click.command("eval")
+@entry_argument()
+@click.option("--check", is_flag=True, help="Fail (exit 7) where a metric is beyond its tolerance.")
+@click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
+@json_option()
+def command(name: str, check: bool, data_root: str | None, device: str, as_json: bool) -> None:
+    """Recompute the metrics of an entry.
+
+    Each is measured by the protocol that the registry states, and shown beside the registry's
+    figure and the published one.
+    """
+    from zoo_core import loading
+
+    source = loading.open_source(name)
+    if source.entry is None:
+        raise InvalidInput(f"{name} is no entry of a registry: it has no metrics to recompute.")
+    if not source.entry.metrics:
+        raise InvalidInput(f"the registry states no metrics of {source.name}.")
+    rows = list(_measured(loading.load(source, device=device), source.entry, data_root))
+    if as_json:
+        text.echo_json([_plain(source.name, row) for row in rows])
+    else:
+        click.echo("\n".join(_table(rows)))
+    if check:
+        _check(source.name, rows)
+
+
+def _measured(model: "nn.Module", entry: "Entry", data_root: str | None) -> Iterator[_Row]:
+    from zoo_core.metrics import measure
+
+    for metric in entry.metrics:
+        yield _Row(metric, measure(metric.name, model, metric.protocol, data_root))
+
+
+def _check(name: str, rows: Iterable[_Row]) -> None:
+    wrong = [
+        f"{row.metric.name} is {row.measured.value:.4f}, but the registry states "
+        f"{row.metric.value:g} ± {row.metric.tolerance:g} {row.metric.unit}"
+        for row in rows
+        if not row.within
+    ]
+    if wrong:
+        raise CheckFailed(
+            f"{name}: {'; '.join(wrong)}. Either the weights, the data or the code are not those "
+            f"that were measured: `zoo verify {name}` checks the weights."
+        )
+
+
+def _table(rows: Iterable[_Row]) -> list[str]:
+    head = ("METRIC", "MEASURED", "REGISTRY", "PUBLISHED", "UNIT", "ROWS", "WITHIN")
+    return text.table(head, [_cells(row) for row in rows])
+
+
+def _cells(row: _Row) -> tuple[str, ...]:
+    metric, measured = row.metric, row.measured
+    return (
+        metric.name,
+        f"{measured.value:.4f} ± {measured.error:.4f}",
+        f"{metric.value:g} ± {metric.tolerance:g}",
+        "-" if metric.published is None else f"{metric.published:g}",
+        metric.unit,
+        f"{measured.n:,}",
+        "yes" if row.within else f"no, off by {row.off:.4f}",
+    )
+
+
+def _plain(name: str, row: _Row) -> dict[str, Any]:
+    metric, measured = row.metric, row.measured
+    return {
+        "entry": name,
+        "metric": metric.name,
+        "value": measured.value,
+        "standard_error": measured.error,
+        "n": measured.n,
+        "registry": metric.value,
+        "tolerance": metric.tolerance,
+        "published": metric.published,
+        "unit": metric.unit,
+        "protocol": dict(metric.protocol),
+        "within": row.within,
+    }

@@ -1,0 +1,92 @@
+"""Negative log-likelihood of held-out data, for models that know it exactly.
+
+The protocol names the rows (`data`) and how grey levels become binary (`binarize`): `fixed`, one
+draw from `seed`, or `none`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.data import Dataset, binarized, load_dataset
+from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.metrics.measured import Measured
+from zoo_core.protocols import DensityModel
+
+__all__ = ["bits_per_dim", "nll"]
+
+_KEYS = ("data", "binarize", "seed", "size", "gray")
+_BATCH = 500
+
+
+def nll(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None = None
+) -> Measured:
+    """Mean of -log p(x), in nats."""
+    return Measured.of(_nats(model, _rows(protocol, data_root)))
+
+
+def bits_per_dim(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None = None
+) -> Measured:
+    """Mean of -log2 p(x) for each variable, in bits."""
+    rows = _rows(protocol, data_root)
+    return Measured.of(_nats(model, rows) / (rows.x[0].numel() * math.log(2)))
+
+
+def _rows(protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None) -> Dataset:
+    for key in protocol:
+        if key not in _KEYS:
+            raise InvalidInput(
+                f"protocol key {key!r} is unknown.{did_you_mean(key, _KEYS)} "
+                f"A likelihood's protocol takes {', '.join(_KEYS)}."
+            )
+    if "data" not in protocol:
+        raise InvalidInput("the protocol names no data: expected data = 'mnist:test' or the like.")
+    rows = load_dataset(
+        protocol["data"],
+        root=data_root,
+        size=protocol.get("size"),
+        gray=protocol.get("gray", False),
+    )
+    binarize = protocol.get("binarize", "none")
+    if binarize not in ("fixed", "none"):
+        raise InvalidInput(f"binarize = {binarize!r} is unknown: expected 'fixed' or 'none'.")
+    return binarized(rows, int(protocol.get("seed", 0))) if binarize == "fixed" else rows
+
+
+@torch.inference_mode()
+def _nats(model: nn.Module, rows: Dataset) -> Tensor:
+    """-log p(x) of each row, (N,), float64, on the CPU."""
+    if not isinstance(model, DensityModel):
+        raise InvalidInput(
+            f"{type(model).__name__} has no exact log-probability: a likelihood cannot be measured."
+        )
+    _check_fit(model, rows)
+    density, weight = cast("DensityModel", model), next(model.parameters())
+    values = [
+        -density.log_prob(rows.floats(slice(start, start + _BATCH)).to(weight.device, weight.dtype))
+        .double()
+        .cpu()
+        for start in range(0, len(rows), _BATCH)
+    ]
+    return torch.cat(values)
+
+
+def _check_fit(model: DensityModel, rows: Dataset) -> None:
+    if rows.event_shape != tuple(model.event_shape):
+        raise InvalidInput(
+            f"{rows.name} has rows of shape {rows.event_shape}, but the model takes "
+            f"{tuple(model.event_shape)}."
+        )
+    if getattr(model, "levels", None) == 2 and rows.levels > 2:
+        raise InvalidInput(
+            f"{rows.name} has {rows.levels} levels, but the model is binary: "
+            "set binarize = 'fixed' in the protocol."
+        )
