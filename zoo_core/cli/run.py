@@ -99,7 +99,7 @@ def command(
     seed: int | None,
     **options: Any,
 ) -> None:
-    """Run a model: draw samples, score or judge inputs, complete them.
+    """Run a model: draw, score, detect, complete.
 
     An ENTRY is pulled when it is not here yet; instead, the FOLDER of a training run or a
     safetensors FILE can be named. The picture goes to the terminal and into a file, whose path is
@@ -136,7 +136,8 @@ def command(
     elif not sys.stdout.isatty():
         click.echo("\n".join(map(str, paths)))
     if not quiet:
-        _tell(result, seed, seconds, paths)
+        said = (f"seed {seed}",) if TASKS[task].random else ()
+        _tell(result, (*said, f"{seconds:.2f} s"), paths)
 
 
 def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
@@ -317,9 +318,9 @@ def _text(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _tell(result: Result, seed: int, seconds: float, paths: Sequence[Path]) -> None:
+def _tell(result: Result, more: Sequence[str], paths: Sequence[Path]) -> None:
     for note in result.notes:
         click.echo(note, err=True)
-    said = ", ".join([*result.figures, f"seed {seed}", f"{seconds:.2f} s"])
+    said = ", ".join([*result.figures, *more])
     where = f" -> {', '.join(map(str, paths))}" if paths else ""
     click.echo(f"{result.summary} ({said}){where}", err=True)

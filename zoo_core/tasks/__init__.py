@@ -38,6 +38,8 @@ class Task:
     """Suffixes of the files that it writes for a model of images."""
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
+    random: bool = False
+    """Whether its results depend on the seed."""
     defaults: int = 1
     """How many files it writes when none is named: those of the first suffixes."""
 
@@ -52,7 +54,7 @@ class Task:
 
 
 TASKS = {
-    "sample": Task("sample", "Generator", "Draw samples", _PICTURES, _TABLE),
+    "sample": Task("sample", "Generator", "Draw samples", _PICTURES, _TABLE, random=True),
     "score": Task(
         "score",
         "DensityModel",
@@ -69,7 +71,9 @@ TASKS = {
         _SCORES,
         defaults=2,
     ),
-    "complete": Task("complete", "Completer", "Fill in what is missing", _PICTURES, _TABLE),
+    "complete": Task(
+        "complete", "Completer", "Fill in what is missing", _PICTURES, _TABLE, random=True
+    ),
 }
 """Tasks by name; the first one that a model can do is its default."""
 
