@@ -88,10 +88,11 @@ class Case:
 
 
 def environment(folder: Path, registry: str) -> dict[str, str]:
-    """The user's environment, with a store of its own, the slow family and a registry."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "PYTHON"))}
+    """The user's environment, with a home of its own, the slow family and a registry."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "PYTHON", "XDG_"))}
+    # HOME and not ZOO_HOME: finding the platform's cache folder is part of what users wait for.
     return env | {
-        "ZOO_HOME": str(folder / "home"),
+        "HOME": str(folder / "home"),
         "ZOO_REGISTRY": str(folder / registry),
         "PYTHONPATH": str(folder / "site"),
         "COLUMNS": "80",

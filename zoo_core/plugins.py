@@ -12,7 +12,6 @@ import os
 import re
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -265,6 +264,8 @@ def _load(family: Family) -> Loaded:
             architectures = _architectures(_import(family.module), family)
     except (Exception, SystemExit) as failure:
         if environment.debug():
+            import traceback
+
             traceback.print_exc()
         error = _describe(failure)
     return Loaded(family, time.perf_counter() - start, architectures, error)

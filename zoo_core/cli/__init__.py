@@ -6,7 +6,6 @@ exit code.
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -84,6 +83,8 @@ class Root(click.Group):
             code = result if isinstance(result, int) else 0
         except Exception as error:
             if environment.debug():
+                import traceback
+
                 traceback.print_exc()
             code = _report(error)
         sys.exit(code)
