@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo_core import plugins
 from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName, did_you_mean
@@ -27,10 +27,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Source", "build", "load", "open_source", "save"]
+__all__ = ["WEIGHTS", "Source", "build", "fill", "load", "open_source", "save"]
 
 WEIGHTS = "model.safetensors"
 """Name of the weights in a run folder."""
+
+_KEY = "zoo"
+"""The one key of the safetensors metadata. The library writes several in no fixed order, and equal
+weights would have different digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Source:
     config: Mapping[str, Any]
     path: Path
     entry: Entry | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says of itself; empty for an entry, of which the registry speaks."""
 
 
 def open_source(
@@ -102,9 +107,21 @@ def load(
     place, kind = _device(device), _dtype(dtype)
     with torch.device("meta"):
         model = build(plugins.import_class(architecture.path), source.config)
-    state = _read(source.path, model.state_dict(), place, kind)
-    model.load_state_dict(state, assign=True)
+    fill(model, source.path, place, kind)
     return model.eval().requires_grad_(False)
+
+
+def fill(
+    model: nn.Module,
+    path: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Give a model, which may be on the meta device, the weights of a file.
+
+    Raises InvalidWeights that names the tensors which are missing, unexpected or of another shape.
+    """
+    model.load_state_dict(_read(path, model.state_dict(), device, dtype), assign=True)
 
 
 def build(cls: type, config: Mapping[str, Any]) -> nn.Module:
@@ -123,17 +140,17 @@ def build(cls: type, config: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def save(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+def save(model: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write a model's weights with the metadata that describes them; the file appears whole or not.
 
-    metadata: must hold `family`, `architecture` and `config` (JSON) for `load` to read the file.
+    metadata: must hold `family`, `architecture` and `config` for `load` to read the file.
     """
     from safetensors.torch import save_file
 
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         partial = Path(folder) / path.name
-        save_file(state, partial, dict(metadata))
+        save_file(state, partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
@@ -151,28 +168,36 @@ def _weights_of_run(folder: Path) -> Path:
 def _from_file(path: Path) -> Source:
     if not path.is_file():
         raise UnknownName(f"{path} does not exist.")
-    metadata = read_header(path).metadata
-    missing = [key for key in ("family", "architecture", "config") if key not in metadata]
-    if missing:
-        raise InvalidWeights(
-            f"{path} does not say what it is: its metadata has no {', '.join(missing)}. "
-            "Weights that `zoo train` writes have them."
-        )
-    try:
-        config = json.loads(metadata["config"])
-    except json.JSONDecodeError as error:
-        raise InvalidWeights(f"{path}: the config in its metadata is not JSON: {error}.") from None
-    if not isinstance(config, dict):
-        raise InvalidWeights(f"{path}: the config in its metadata is not a JSON object.")
+    metadata = _described(path)
     return Source(
         name=metadata.get("name", path.stem),
         family=metadata["family"],
-        requires=metadata.get("requires", ""),
+        requires=metadata["requires"],
         architecture=metadata["architecture"],
-        config=config,
+        config=metadata["config"],
         path=path,
         metadata=metadata,
     )
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """What a weights file says of itself, as far as `load` needs it checked."""
+    try:
+        metadata = json.loads(read_header(path).metadata.get(_KEY, "{}"))
+    except json.JSONDecodeError as error:
+        raise InvalidWeights(f"{path}: its metadata is not JSON: {error}.") from None
+    needed = {"family": str, "requires": str, "architecture": str, "config": dict}
+    wrong = [
+        key
+        for key, kind in needed.items()
+        if not isinstance(metadata, dict) or not isinstance(metadata.get(key), kind)
+    ]
+    if wrong:
+        raise InvalidWeights(
+            f"{path} does not say what it is: its metadata has no sound {', '.join(wrong)}. "
+            "Weights that `zoo train` writes have them."
+        )
+    return cast("dict[str, Any]", metadata)
 
 
 def _device(name: str | torch.device) -> torch.device:
@@ -206,7 +231,7 @@ def _dtype(name: str | torch.dtype | None) -> torch.dtype | None:
 def _read(
     path: Path,
     expected: Mapping[str, torch.Tensor],
-    device: torch.device,
+    device: torch.device | str,
     dtype: torch.dtype | None,
 ) -> dict[str, torch.Tensor]:
     """Read the tensors that a model expects, strictly, each straight onto the device."""

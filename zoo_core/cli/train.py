@@ -93,7 +93,7 @@ def command(
     """  # noqa: D301 - click looks for the character backspace
     flags = {
         "data": data, "size": size, "gray": gray or None, "epochs": epochs,
-        "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision,
+        "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision, "threads": threads,
     }  # fmt: skip
     raw = _settings(what, resume, {k: v for k, v in flags.items() if v is not None}, assignments)
     from zoo_core import plugins
@@ -102,20 +102,20 @@ def command(
     recipe = recipes.parse(raw, what or str(resume))
     family, architecture = plugins.find(recipe.architecture, recipe.family or None)
     folder = resume or output or Path("runs") / _name(what, recipe)
-    if threads:
-        import torch
+    from zoo_core.training.run import Run
 
-        torch.set_num_threads(threads)
-    from zoo_core.training.run import Run, clear
-
-    if force and not resume:
-        clear(folder)
     run = Run(recipe, folder, family, architecture, data_root=data_root)
     entry = run.execute(
-        resume=resume is not None, device=device, devices=devices, nodes=nodes, quiet=quiet
+        resume=resume is not None,
+        device=device,
+        devices=devices,
+        nodes=nodes,
+        quiet=quiet,
+        force=force,
     )
-    click.echo((folder / "entry.toml").read_text("utf-8"))
-    click.echo(f"{entry['name']} is trained. Try it: zoo run {folder}", err=True)
+    if entry:  # one of several processes speaks for all
+        click.echo((folder / "entry.toml").read_text("utf-8"))
+        click.echo(f"{entry['name']} is trained. Try it: zoo run {folder}", err=True)
 
 
 def _settings(

@@ -101,6 +101,7 @@ class Loop:
         or `resume` finds other settings.
         """
         torch.manual_seed(seed_for(self.recipe.seed, "begin"))
+        resume = resume and self.last.is_file()  # a run may be killed before its first checkpoint
         if not resume:
             self.trainer.begin(self.train.floats().mean(0))
         self._setup()
@@ -123,7 +124,7 @@ class Loop:
         """Make optimisers, schedules and averages, and move everything to its device."""
         for name, network in self.networks.items():
             settings = {"opt": "adam", "lr": 1e-3, **self._settings("optimizer", name)}
-            optimizer = create_optimizer_v2(network, **settings)
+            optimizer = _optimizer(network, settings)
             if schedule := self._settings("schedule", name):
                 self.schedulers[name] = _schedule(
                     optimizer, schedule, self.recipe.epochs, self.steps_per_epoch
@@ -173,12 +174,16 @@ class Loop:
         # dropout and the like use torch's default stream
         torch.manual_seed(seed_for(self.recipe.seed, f"step of {self.fabric.global_rank}", step))
         random = self._random("step", step)
-        mine = batch[self.fabric.global_rank :: self.fabric.world_size]
-        x = self.train.floats(mine).to(self.fabric.device)
+        x = self.train.floats(self._share(batch)).to(self.fabric.device)
         if self.recipe.binarize == "dynamic":
             x = binarize(x, random)
         updates = {name: self._updater(name) for name in self.networks}
         self._log(self.trainer.training_step(x, updates, random))
+
+    def _share(self, batch: Tensor) -> Tensor:
+        """The rows of a batch that are this process's; all of them when there are too few."""
+        processes = self.fabric.world_size
+        return batch if len(batch) < processes else batch[self.fabric.global_rank :: processes]
 
     def _updater(self, name: str) -> Callable[[Tensor], None]:
         network, optimizer = self.trainer.networks[name], self.optimizers[name]
@@ -280,6 +285,12 @@ def _binarization(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[
     return train, fixed
 
 
+def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
+    with _explained("optimizer", settings):
+        optimizer: Optimizer = create_optimizer_v2(network, **settings)
+    return optimizer
+
+
 def _schedule(
     optimizer: Optimizer, settings: Mapping[str, Any], epochs: int, steps_per_epoch: int
 ) -> Any:
@@ -288,10 +299,22 @@ def _schedule(
         raise InvalidInput(
             "schedule.sched is 'plateau'; expected one that is a function of the step."
         )
-    scheduler, _ = create_scheduler_v2(
-        optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
-    )
+    with _explained("schedule", settings):
+        scheduler, _ = create_scheduler_v2(
+            optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
+        )
     return scheduler
+
+
+@contextmanager
+def _explained(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Say which section of the recipe timm or torch did not take."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInput(
+            f"the recipe's [{section}] {dict(settings)} does not work: {error}."
+        ) from None
 
 
 def _public_methods(network: nn.Module) -> list[str]:

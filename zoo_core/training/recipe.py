@@ -53,6 +53,8 @@ class Recipe:
     batch_size: int = 100
     seed: int = 0
     precision: str = "32-true"
+    threads: int = 0
+    """Processor threads of torch, which decide the last bits of a sum; 0 for all cores."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 leaves it as it is."""
     ema: float = 0.0
@@ -66,7 +68,8 @@ class Recipe:
     schedule: dict[str, Any] = field(default_factory=dict)
     """Arguments of timm's `create_scheduler_v2`, advanced each step; empty for a constant rate."""
     entry: dict[str, Any] = field(default_factory=dict)
-    """What the registry entry says beyond the settings: summary, tags, licence, paper."""
+    """What the registry entry says beyond the settings: summary, tags, licence, paper, and for each
+    metric the published figure and its source."""
 
     @property
     def digest(self) -> str:

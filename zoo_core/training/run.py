@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import platform
 import shutil
 from collections.abc import Callable, Mapping
@@ -30,7 +29,8 @@ from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
-from zoo_core.protocols import Trainer
+from zoo_core.metrics import measure
+from zoo_core.protocols import DensityModel, Trainer
 from zoo_core.training.loop import Loop, seed_for
 from zoo_core.training.recipe import Recipe, read
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from zoo_core.plugins import Family
 
 __all__ = ["Run"]
+
+_TOLERANCE = 0.01
+"""By how many nats another processor's arithmetic may differ; what is measured is exact."""
 
 
 class Run:
@@ -61,6 +64,7 @@ class Run:
         data_root: Path | None = None,
     ) -> None:
         self.folder, self.family, self.architecture = folder, family, architecture
+        self.data_root = data_root
         self.train, self.validation = (
             load_dataset(
                 recipe.data, split=split, root=data_root, size=recipe.size, gray=recipe.gray
@@ -84,18 +88,25 @@ class Run:
         devices: int = 1,
         nodes: int = 1,
         quiet: bool = False,
+        force: bool = False,
     ) -> dict[str, Any]:
         """Train, and return the registry entry of the best weights.
 
-        Raises OutputExists when the folder holds a run and `resume` is not given.
+        resume: go on with the run that the folder holds.
+        force: replace the run that the folder holds.
+
+        Raises OutputExists when the folder holds a run and neither is given.
         """
-        self._prepare(resume)
+        if self.recipe.threads:
+            torch.set_num_threads(self.recipe.threads)
         fabric = Fabric(
             accelerator=device,
             devices=devices,
             num_nodes=nodes,
             precision=cast(Any, self.recipe.precision),
         )
+        if fabric.is_global_zero:
+            self._prepare(resume, force)
         fabric.launch()
         torch.manual_seed(seed_for(self.recipe.seed, "initialise"))
         cls = plugins.import_class(self.architecture.path)
@@ -111,7 +122,7 @@ class Run:
             quiet=quiet,
         )
         loop.run(resume=resume)
-        return self._entry()
+        return self._finish(model) if fabric.is_global_zero else {}
 
     def _complete(self, recipe: Recipe) -> Recipe:
         """Fill in what the data decide: the shape, and whether grey levels are drawn."""
@@ -132,15 +143,18 @@ class Run:
             recipe, config=config, binarize=binarize, family=self.family.name
         )
 
-    def _prepare(self, resume: bool) -> None:
+    def _prepare(self, resume: bool, force: bool) -> None:
         """Make the folder, or check that what it holds can be resumed."""
         path = self.folder / "recipe.toml"
+        if force and not resume:
+            _clear(self.folder)
         if resume and path.is_file() and read(path).digest != self.recipe.digest:
             raise InvalidInput(
                 f"{self.folder} was trained with other settings than these; a run is resumed with "
                 "its own. Leave the other settings out, or start a new run in another folder (-o)."
             )
-        if not resume and path.exists():
+        started = ("metrics.jsonl", "checkpoints", loading.WEIGHTS)
+        if not resume and any((self.folder / name).exists() for name in started):
             raise OutputExists(
                 f"{self.folder} already holds a run. Go on with it: zoo train --resume "
                 f"{self.folder}. Or choose another folder (-o), or replace it (--force)."
@@ -153,35 +167,64 @@ class Run:
         return make(model)
 
     def _publish(self, networks: Mapping[str, nn.Module], values: Mapping[str, float]) -> None:
-        metadata = self._metadata() | {
-            "metrics": json.dumps({f"val_{key}": value for key, value in values.items()})
-        }
-        loading.save(networks["model"], self.folder / loading.WEIGHTS, metadata)
+        metrics = {f"val_{key}": value for key, value in values.items()}
+        self._save(networks["model"], metrics)
 
-    def _metadata(self) -> dict[str, str]:
+    def _finish(self, model: nn.Module) -> dict[str, Any]:
+        """Measure the best weights once on the test split, and describe them."""
+        loading.fill(model, self.folder / loading.WEIGHTS)
+        metrics = self._measured(model.eval())
+        self._save(model, {metric["name"]: metric["value"] for metric in metrics})
+        return self._entry(metrics)
+
+    def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
+        """The metrics of the entry, by the protocol that `zoo eval` follows."""
+        if not isinstance(model, DensityModel):
+            return []
+        drawn = model.levels == 2 and self.train.levels > 2
+        protocol = {
+            "data": f"{self.recipe.data}:test",
+            "binarize": "fixed" if drawn else "none",
+            "seed": 0,
+            "size": self.recipe.size,
+            "gray": self.recipe.gray,
+        }
+        protocol = {key: value for key, value in protocol.items() if value not in (None, False)}
+        measured = measure("test_nll", model, protocol, self.data_root)
+        metric = {
+            "name": "test_nll",
+            "value": round(measured.value, 3),
+            "unit": "nats",
+            "tolerance": _TOLERANCE,
+            "protocol": protocol,
+        }
+        return [metric | self.recipe.entry.get("published", {}).get("test_nll", {})]
+
+    def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
+        metadata = self._metadata() | {"metrics": dict(metrics)}
+        loading.save(model, self.folder / loading.WEIGHTS, metadata)
+
+    def _metadata(self) -> dict[str, Any]:
         versions = {
             "zoo-core": version("zoo-core"),
             self.family.distribution: self.family.version,
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
-        licence = self.recipe.entry.get("licence", {})
         return {
-            "format": "pt",
             "name": self.name,
             "family": self.family.name,
             "requires": _requirement(self.family),
             "architecture": self.recipe.architecture,
-            "config": json.dumps(self.recipe.config),
+            "config": self.recipe.config,
             "recipe_sha256": self.recipe.digest,
             "data": self.recipe.data,
             "data_sha256": self.train.digest,
-            "licence_code": licence.get("code", ""),
-            "licence_weights": licence.get("weights", ""),
-            "versions": json.dumps(versions),
+            "licence": self.recipe.entry.get("licence", {}),
+            "versions": versions,
         }
 
-    def _entry(self) -> dict[str, Any]:
+    def _entry(self, metrics: list[dict[str, Any]]) -> dict[str, Any]:
         """The registry entry of the run's weights, also written to `entry.toml`."""
         path = self.folder / loading.WEIGHTS
         header = read_header(path)
@@ -196,7 +239,7 @@ class Run:
             "data": self.recipe.data,
             "recipe": "recipe.toml",
             "licence": {"code": "unknown", "weights": "unknown"},
-            **self.recipe.entry,
+            **{k: v for k, v in self.recipe.entry.items() if k != "published"},
             "config": self.recipe.config,
             "weights": {
                 "url": loading.WEIGHTS,
@@ -205,15 +248,11 @@ class Run:
                 "parameters": header.parameters,
             },
         }
-        if metrics := self._metrics():
+        if metrics:
             entry["metrics"] = metrics
         text = _toml({"schema": 1, "entry": [entry]})
         (self.folder / "entry.toml").write_text(text, "utf-8")
         return entry
-
-    def _metrics(self) -> list[dict[str, Any]]:
-        """Measure the test split once, by the protocol that `zoo eval` will follow."""
-        return []
 
 
 def _arguments(cls: type) -> list[str]:
@@ -242,7 +281,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def clear(folder: Path) -> None:
+def _clear(folder: Path) -> None:
     """Remove a run's files, and nothing else that lies in its folder."""
     for name in ("recipe.toml", "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS):
         (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,187 @@
+"""Runs end where they would have ended, whatever happens to them on the way."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from zoo_core import loading
+from zoo_core.cli import root
+from zoo_core.errors import InvalidInput
+from zoo_core.training import recipe as recipes
+
+TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
+EPOCHS = 40
+
+
+def zoo(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "zoo_core", "train", *arguments]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def wait_for_rows(metrics: Path, rows: int, process: subprocess.Popen[str]) -> None:
+    for _ in range(6000):
+        if metrics.is_file() and metrics.read_text().count("\n") >= rows:
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    pytest.fail(f"{metrics} never had {rows} rows")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    process = zoo(*TINY, "--epochs", str(EPOCHS), "--set", "ema=0.9", folder=folder)
+    assert process.wait() == 0, process.stderr and process.stderr.read()
+    return folder / "runs" / "nade.bars-and-stripes"
+
+
+@pytest.mark.parametrize("signal_, code", [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_stopped_run_resumes_to_the_same_bits(
+    signal_: int, code: int, uninterrupted: Path, tmp_path: Path
+) -> None:
+    process = zoo(*TINY, "--epochs", str(EPOCHS), "--set", "ema=0.9", folder=tmp_path)
+    run = tmp_path / "runs" / "nade.bars-and-stripes"
+    wait_for_rows(run / "metrics.jsonl", 7, process)
+    os.kill(process.pid, signal_)
+    stderr = process.communicate()[1]
+    assert process.returncode == code
+    if signal_ == signal.SIGINT:
+        assert "go on with: zoo train --resume runs/nade.bars-and-stripes" in stderr
+    assert zoo("--resume", str(run), folder=tmp_path).wait() == 0
+    for name in ("model.safetensors", "entry.toml"):
+        assert digest(run / name) == digest(uninterrupted / name), name
+    rows, whole = (
+        [json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()]
+        for f in (run, uninterrupted)
+    )
+    assert [row["step"] for row in rows] == [row["step"] for row in whole]
+
+
+def test_a_run_folder_holds_what_it_promises(uninterrupted: Path) -> None:
+    assert {path.name for path in uninterrupted.iterdir()} - {"tensorboard"} == {
+        "checkpoints",
+        "curve.png",
+        "entry.toml",
+        "metrics.jsonl",
+        "model.safetensors",
+        "recipe.toml",
+    }
+    rows = [json.loads(line) for line in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
+    validations = [row["val_nll"] for row in rows if "val_nll" in row]
+    assert len(validations) == EPOCHS
+    assert validations[-1] < validations[0]
+
+
+def test_the_weights_of_a_run_load_and_describe_themselves(uninterrupted: Path) -> None:
+    source = loading.open_source(uninterrupted)
+    assert (source.name, source.family) == ("nade.bars-and-stripes", "autoregressive")
+    assert source.metadata["recipe_sha256"] == recipes.read(uninterrupted / "recipe.toml").digest
+    assert source.metadata["versions"]["torch"] == torch.__version__
+    model = loading.load(uninterrupted)
+    assert model.log_prob(torch.zeros(2, 1, 3, 3)).shape == (2,)
+
+
+def test_the_printed_entry_is_a_registry(uninterrupted: Path) -> None:
+    from zoo_core.registry import Registry
+
+    registry = Registry.load((str(uninterrupted / "entry.toml"),))
+    assert registry.lookup("nade").blob.sha256 == digest(uninterrupted / "model.safetensors")
+
+
+def test_a_folder_with_a_run_is_not_overwritten(uninterrupted: Path) -> None:
+    before = digest(uninterrupted / "model.safetensors")
+    result = CliRunner().invoke(root, ["train", *TINY, "-o", str(uninterrupted)])
+    assert result.exit_code == 2
+    assert "already holds a run" in result.stderr
+    assert digest(uninterrupted / "model.safetensors") == before
+
+
+def test_a_run_is_not_resumed_with_other_settings(uninterrupted: Path) -> None:
+    result = CliRunner().invoke(root, ["train", "--resume", str(uninterrupted), "--lr", "0.5"])
+    assert result.exit_code == 2
+    assert "was trained with other settings" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (
+            {"architecture": "nade", "data": "x", "epoch": 3},
+            "no field 'epoch'. Did you mean epochs",
+        ),
+        (
+            {"architecture": "nade", "data": "x", "epochs": "3"},
+            "epochs is '3'; expected a whole num",
+        ),
+        ({"architecture": "nade", "data": "x", "epochs": 0}, "epochs is 0; expected at least 1"),
+        ({"architecture": "nade", "data": "x", "ema": True}, "ema is True; expected a number"),
+        (
+            {"architecture": "nade", "data": "x", "binarize": "no"},
+            "binarize is 'no'; expected auto",
+        ),
+        ({"architecture": "nade"}, "does not say its data"),
+    ],
+)
+def test_a_recipe_that_is_wrong_says_where(raw: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInput, match=r"given\.toml: ") as caught:
+        recipes.parse(raw, "given.toml")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either a recipe or an architecture"),
+        (["nade", "--data", "bars-and-stripes", "--set", "lr"], "'lr' has no value"),
+        (["nade", "--data", "bars-and-stripes", "--set", "config.hiden=3"], "Did you mean hidden"),
+        (["nade", "--data", "bars-and-stripes", "--set", "optimizer.opt=nope"], "[optimizer]"),
+        (["nade", "--data", "bars-and-stripes", "--set", "schedule.sched=nope"], "[schedule]"),
+        (
+            ["nade", "--data", "bars-and-stripes", "--set", "config.shape=[4]"],
+            "config.shape is (4,)",
+        ),
+        (["none.toml"], "none.toml cannot be read"),
+    ],
+)
+def test_a_command_that_is_wrong_says_what_to_do(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(root, ["train", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_overrides_reach_into_tables_and_keep_the_rest() -> None:
+    raw = {"epochs": 3, "optimizer": {"opt": "adam", "lr": 0.1}}
+    changed = recipes.override(raw, {"optimizer.lr": "3e-4", "data": "mnist", "gray": "true"})
+    assert changed == {
+        "epochs": 3,
+        "optimizer": {"opt": "adam", "lr": 3e-4},
+        "data": "mnist",
+        "gray": True,
+    }
+    assert raw["optimizer"]["lr"] == 0.1
+
+
+def test_defaults_do_not_enter_the_digest() -> None:
+    plain = recipes.parse({"architecture": "nade", "data": "x"}, "")
+    assert (
+        plain.digest == recipes.parse({"architecture": "nade", "data": "x", "clip": 0.0}, "").digest
+    )
+    assert (
+        plain.digest != recipes.parse({"architecture": "nade", "data": "x", "clip": 1.0}, "").digest
+    )
