@@ -1,0 +1,236 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from zoo_autoregressive.nade import NADE
+
+from zoo_core import loading, output
+from zoo_core.cli import root, run
+
+Zoo = Callable[..., Result]
+
+
+def weights(path: Path, *shape: int, **metadata: str) -> Path:
+    torch.manual_seed(0)
+    config = {"shape": list(shape), "hidden": 5}
+    described = {
+        "name": path.stem,
+        "family": "autoregressive",
+        "requires": "zoo-autoregressive>=0.1",
+        "architecture": "nade",
+        "config": config,
+        "data": "bars-and-stripes-4",
+    }
+    loading.save(NADE(**config), path, described | metadata)
+    return path
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """Run the command in a folder that holds a model of images and one of a table."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    weights(Path("nade.bars.safetensors"), 1, 4, 4)
+    weights(Path("nade.table.safetensors"), 12)
+
+    def invoke(*args: str) -> Result:
+        return CliRunner().invoke(root, ["run", *args], prog_name="zoo")
+
+    return invoke
+
+
+IMAGES, TABLE = "nade.bars.safetensors", "nade.table.safetensors"
+BARS = "bars-and-stripes-4:test[0:5]"
+
+
+def test_samples_become_a_png_and_its_path_is_printed(zoo: Zoo) -> None:
+    result = zoo(IMAGES, "-n", "3", "--seed", "5")
+    assert result.exit_code == 0
+    assert result.stdout == "nade.bars-sample.png\n"
+    assert result.stderr.startswith("3 samples from nade.bars (seed 5, 0.")
+    assert result.stderr.endswith(" s) -> nade.bars-sample.png\n")
+    provenance = output.read_provenance(Path("nade.bars-sample.png"))
+    assert provenance["seed"] == 5
+    assert (provenance["entry"], provenance["task"]) == ("nade.bars", "sample")
+    assert (provenance["device"], provenance["dtype"]) == ("cpu", "float32")
+    assert {"zoo-core", "zoo-autoregressive", "torch", "python"} == set(provenance["versions"])
+    assert provenance["command"] == f"zoo run {IMAGES} -n 3 --seed 5"
+
+
+def test_a_drawn_seed_is_said_and_repeats_the_samples(zoo: Zoo) -> None:
+    first = zoo(IMAGES, "-n", "20", "-o", "a.png")
+    provenance = output.read_provenance(Path("a.png"))
+    seed = str(provenance["seed"])
+    assert f"seed {seed}," in first.stderr
+    assert zoo(IMAGES, "-n", "20", "-o", "b.png", "--seed", seed).exit_code == 0
+    assert Image.open("a.png").tobytes() == Image.open("b.png").tobytes()
+
+
+def test_the_next_default_name_is_free(zoo: Zoo) -> None:
+    assert zoo(IMAGES).stdout == "nade.bars-sample.png\n"
+    assert zoo(IMAGES).stdout == "nade.bars-sample-2.png\n"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".npz", ".safetensors"])
+def test_pictures_and_tensors_by_suffix(zoo: Zoo, suffix: str) -> None:
+    result = zoo(IMAGES, "-n", "2", "-o", f"a{suffix}")
+    assert result.exit_code == 0, result.stderr
+    assert output.read_provenance(Path(f"a{suffix}"))["task"] == "sample"
+
+
+def test_a_table_is_sampled_as_rows_that_can_be_scored(zoo: Zoo) -> None:
+    assert zoo(TABLE, "-n", "4").stdout == "nade.table-sample.csv\n"
+    result = zoo(TABLE, "--task", "score", "-i", "nade.table-sample.csv", "-o", "s.csv")
+    assert result.exit_code == 0, result.stderr
+    with Path("s.csv").open() as file:
+        assert [row["input"] for row in csv.DictReader(file)] == [
+            f"nade.table-sample.csv[{i}]" for i in range(4)
+        ]
+
+
+def test_a_table_is_no_picture(zoo: Zoo) -> None:
+    result = zoo(TABLE, "-o", "a.png")
+    assert result.exit_code == 2
+    assert "Known are .csv, .json, .npz, .safetensors." in result.stderr
+    assert not Path("a.png").exists()
+
+
+def test_scores_become_a_table_and_a_histogram(zoo: Zoo) -> None:
+    result = zoo(IMAGES, "--task", "score", "-i", BARS)
+    assert result.stdout == "nade.bars-score.csv\nnade.bars-score.png\n"
+    assert "5 inputs scored by nade.bars (mean " in result.stderr
+    assert "seed" not in result.stderr
+    assert Path("nade.bars-score.csv.provenance.json").is_file()
+
+
+def test_json_goes_to_the_standard_output(zoo: Zoo) -> None:
+    result = zoo(IMAGES, "--task", "score", "-i", BARS, "--json", "-q")
+    document = json.loads(result.stdout)
+    assert document["outputs"] == []
+    assert len(document["rows"]) == 5
+    assert document["rows"][0]["bits_per_dim"] > 0
+    assert document["provenance"]["task"] == "score"
+    assert not list(Path().glob("*score*"))
+
+
+def test_completions_become_a_picture(zoo: Zoo) -> None:
+    result = zoo(IMAGES, "--task", "complete", "-i", BARS, "--samples", "2")
+    assert result.exit_code == 0, result.stderr
+    # 4 rows of 5 tiles of 96 pixels: the inputs, what is given, two completions
+    assert Image.open("nade.bars-complete.png").size == (5 * 98 - 2, 4 * 98 - 2)
+
+
+def test_quiet_leaves_the_path_only(zoo: Zoo) -> None:
+    result = zoo(IMAGES, "-q")
+    assert result.stdout == "nade.bars-sample.png\n"
+    assert result.stderr == ""
+
+
+def test_an_entry_is_pulled_and_run(
+    zoo: Zoo,
+    entry: Callable[..., dict[str, object]],
+    write_registry: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import hashlib
+
+    path = Path(IMAGES).resolve()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    record = {"url": str(path), "sha256": digest, "bytes": path.stat().st_size, "parameters": 181}
+    made = entry(weights=record, config={"shape": [1, 4, 4], "hidden": 5})
+    monkeypatch.setenv("ZOO_REGISTRY", str(write_registry(made)))
+    result = zoo("nade")
+    assert result.exit_code == 0, result.stderr
+    assert output.read_provenance(Path("nade.mnist-sample.png"))["sha256"] == digest
+
+
+# What is refused: before the model is loaded, and with nothing written
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "text"),
+    [
+        (["-n", "0"], 2, "0 is not in the range x>=1"),
+        (["--temperature", "0"], 2, "--temperature 0: expected a number above 0"),
+        (["--temperature", "nan"], 2, "--temperature nan: expected a number above 0"),
+        (["--seed", "-1"], 2, "-1 is not in the range"),
+        (["-o", "a.jpeg"], 2, "suffix '.jpeg' names no format that can be written here."),
+        (["-o", "a"], 2, "a name without a suffix names no format"),
+        (["-o", "a.pgn"], 2, "Did you mean .png? Known are .png, .gif, .csv, .json, .npz"),
+        (["-o", "a.csv"], 2, "Known are .png, .gif, .npz, .safetensors."),
+        (["-o", "none/a.png"], 2, "the folder none does not exist"),
+        (["--task", "translate"], 3, "there is no task 'translate'."),
+        (["--task", "translate"], 3, "nade.bars can sample, score, detect, complete."),
+        (["--device", "quantum"], 2, "device 'quantum' cannot be used here"),
+        (["--dtype", "int8"], 2, "dtype 'int8' is unknown: expected float32, bfloat16"),
+        (["--task", "score"], 2, "this task needs inputs: give --input"),
+        (["--task", "score", "-i", "nowhere"], 3, "data set 'nowhere' is unknown"),
+    ],
+)
+def test_refusals(zoo: Zoo, options: list[str], code: int, text: str) -> None:
+    result = zoo(IMAGES, *options)
+    assert result.exit_code == code, result.output
+    assert text in result.stderr
+    assert {path.name for path in Path().iterdir()} == {IMAGES, TABLE}
+
+
+def test_cuda_without_a_gpu(zoo: Zoo) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    result = zoo(IMAGES, "--device", "cuda")
+    assert result.exit_code == 2
+    assert "device 'cuda' cannot be used here" in result.stderr
+
+
+def test_no_file_is_overwritten_and_no_model_loaded_for_it(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a.png").write_text("precious")
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "load", lambda *_, **__: pytest.fail("loaded"))
+        result = zoo(IMAGES, "-o", "a.png")
+    assert result.exit_code == 2
+    assert "a.png exists. Give another path, or --force" in result.stderr
+    assert Path("a.png").read_text() == "precious"
+    assert zoo(IMAGES, "-o", "a.png", "--force").exit_code == 0
+
+
+def test_a_family_that_is_not_installed(zoo: Zoo) -> None:
+    path = weights(Path("x.safetensors"), 4, family="latent", requires="zoo-latent>=0.1,<0.2")
+    result = zoo(str(path))
+    assert result.exit_code == 4
+    assert "pip install 'zoo-latent>=0.1,<0.2'" in result.stderr
+
+
+def test_a_task_that_the_model_cannot_do(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "zoo_core.plugins.architecture",
+        lambda *_: type("Record", (), {"tasks": ("sample",), "path": ""}),
+    )
+    result = zoo(IMAGES, "--task", "score")
+    assert result.exit_code == 2
+    assert "nade.bars cannot score: nade.bars can sample." in result.stderr
+
+
+def test_an_unknown_name(zoo: Zoo) -> None:
+    assert zoo("nothing.like-this").exit_code == 3
+    assert "does not exist" in zoo("none.safetensors").stderr
+
+
+# On a terminal
+
+
+def test_a_preview_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    wide = [{f"x{i}": i % 2 for i in range(30)}] * 18
+    lines = run._preview(wide)
+    assert lines[0] == "0101010101010101010…"
+    assert lines[-1] == "… and 2 more"
+    narrow = [{"input": "a.png", "nats": 1.23456}]
+    assert run._preview(narrow) == ["input  nats", "a.png  1.2346"]

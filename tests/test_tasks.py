@@ -1,0 +1,243 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from zoo_autoregressive.nade import NADE
+
+from zoo_core import tasks
+from zoo_core.errors import InvalidInput, UnknownName
+from zoo_core.tasks.complete import known_places
+from zoo_core.tasks.detect import auroc
+from zoo_core.tasks.request import Request
+from zoo_core.tasks.result import Result
+
+BARS = "bars-and-stripes-4:test"
+
+
+class Sampler(nn.Module):
+    """An implicit model: it can do no more than sample."""
+
+    event_shape = (1, 2, 2)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> torch.Tensor:
+        return torch.rand(n, 1, 2, 2, generator=generator)
+
+
+def nade(*shape: int, order: str = "raster") -> NADE:
+    torch.manual_seed(0)
+    model = NADE(shape=shape or (1, 4, 4), hidden=5, order=order)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    return model.eval().requires_grad_(False)
+
+
+def run(task: str, model: nn.Module, **options: object) -> Result:
+    return tasks.TASKS[task].load()(model, Request(name="nade.bars", **options))  # type: ignore[arg-type]
+
+
+# Which tasks there are
+
+
+def test_a_task_is_available_when_its_protocol_is() -> None:
+    assert tasks.available(nade()) == ["sample", "score", "detect", "complete"]
+    assert tasks.available(Sampler()) == ["sample"]
+    assert tasks.available(nn.Linear(1, 1)) == []
+
+
+def test_sampling_is_the_default_where_it_is_possible() -> None:
+    assert tasks.choose(None, ["score", "sample"], "m") == "sample"
+    assert tasks.choose(None, ["detect", "score"], "m") == "score"
+    with pytest.raises(InvalidInput, match="can do none of the tasks"):
+        tasks.default([])
+
+
+def test_a_task_that_the_model_cannot_do_is_refused_with_what_it_can() -> None:
+    with pytest.raises(InvalidInput, match=r"^gan\.x cannot score: gan\.x can sample\.$"):
+        tasks.choose("score", ["sample"], "gan.x")
+    with pytest.raises(UnknownName, match=r"no task 'smaple'\. Did you mean sample\? gan\.x can"):
+        tasks.choose("smaple", ["sample"], "gan.x")
+
+
+# Sampling
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (6,)])
+def test_the_same_seed_gives_the_same_samples(shape: tuple[int, ...]) -> None:
+    one, same, other = (
+        run("sample", nade(*shape), n=20, seed=seed).tensors["samples"] for seed in (1, 1, 2)
+    )
+    assert one.shape == (20, *shape)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_samples_come_in_batches() -> None:
+    result = run("sample", nade(), n=7, batch_size=3)
+    assert result.images is not None
+    assert result.images.shape == (7, 1, 4, 4)
+    assert len(result.frames) == 7
+    assert result.summary == "7 samples from nade.bars"
+
+
+def test_samples_of_a_table_are_rows_of_categories() -> None:
+    result = run("sample", nade(6), n=3)
+    assert result.images is None
+    assert [list(row) for row in result.rows] == [[f"x{i}" for i in range(6)]] * 3
+    x = [list(row.values()) for row in result.rows]
+    assert x == result.tensors["samples"].int().tolist()
+
+
+# Scores
+
+
+def test_scores_are_the_models_own_in_nats_and_bits() -> None:
+    model = nade()
+    result = run("score", model, inputs=(BARS,), batch_size=5)
+    x = torch.tensor([[[[1.0] * 4] * 4]])
+    row = result.rows[15]  # the last of the bars: all are on
+    assert row["nats"] == pytest.approx(-float(model.log_prob(x)), rel=1e-5)
+    assert row["bits_per_dim"] == pytest.approx(row["nats"] / 16 / math.log(2))
+    assert row["input"] == "bars-and-stripes-4:test[15]"
+    assert len(result.rows) == len(result.groups["inputs"]) == 32
+
+
+def test_grey_inputs_of_a_binary_model_are_drawn_once_and_it_says_so(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 100).save(tmp_path / "grey.png")
+    first, second = (
+        run("score", nade(), inputs=(str(tmp_path / "grey.png"),), seed=seed) for seed in (1, 2)
+    )
+    assert first.rows == second.rows
+    assert "grey levels were drawn as black or white" in first.notes[0]
+
+
+def test_black_and_white_inputs_are_taken_as_they_are(tmp_path: Path) -> None:
+    model = nade()
+    Image.new("L", (4, 4), 255).save(tmp_path / "white.png")
+    result = run("score", model, inputs=(str(tmp_path / "white.png"),))
+    assert not result.notes
+    expected = -float(model.log_prob(torch.ones(1, 1, 4, 4)))
+    assert result.rows[0]["nats"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_table_scores_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0,1,1\n1,0,0\n")
+    model = nade(3)
+    result = run("score", model, inputs=(str(tmp_path / "t.csv"),))
+    expected = -model.log_prob(torch.tensor([[0.0, 1, 1], [1, 0, 0]]))
+    assert result.tensors["nats"].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_categories_are_no_binary_variables(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0,1,2\n1,0,0\n")
+    with pytest.raises(InvalidInput, match="holds 3 categories, but the model is binary"):
+        run("score", nade(3), inputs=(str(tmp_path / "t.csv"),))
+
+
+@pytest.mark.parametrize("task", ["score", "detect", "complete"])
+def test_a_task_of_inputs_asks_for_them(task: str) -> None:
+    with pytest.raises(InvalidInput, match="give --input an image file, a folder, a table"):
+        run(task, nade())
+
+
+# Detection
+
+
+def test_auroc_counts_pairs_and_halves_ties() -> None:
+    generator = torch.Generator().manual_seed(0)
+    normal, odd = (torch.randint(0, 9, (n,), generator=generator).double() for n in (30, 20))
+    greater = (odd.unsqueeze(1) > normal).double() + 0.5 * (odd.unsqueeze(1) == normal).double()
+    assert auroc(normal, odd) == pytest.approx(float(greater.mean()))
+    assert auroc(torch.zeros(2), torch.ones(3)) == 1
+    assert auroc(torch.ones(2), torch.zeros(3)) == 0
+
+
+def test_inputs_are_held_against_held_out_data() -> None:
+    result = run("detect", nade(), inputs=(f"{BARS}[0:3]",), data="bars-and-stripes-4")
+    reference = np.asarray(result.groups["bars-and-stripes-4:validation"])
+    for row in result.rows:
+        below = 100 * float((reference < row["nats"] - 1e-9).mean())
+        assert row["percentile"] == pytest.approx(below)
+        z = (row["nats"] - reference.mean()) / reference.std(ddof=1)
+        assert row["z"] == pytest.approx(z)
+    assert [row["nats"] for row in result.rows] == sorted(
+        (row["nats"] for row in result.rows), reverse=True
+    )
+
+
+def test_odd_inputs_give_the_auroc(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 100).save(tmp_path / "odd.png")
+    result = run("detect", nade(), against=(str(tmp_path),), data="bars-and-stripes-4")
+    expected = auroc(result.tensors["inputs"], result.tensors["against"])
+    assert result.figures[0] == f"AUROC {expected:.4f}"
+    assert {row["group"] for row in result.rows} == {"inputs", "against"}
+    assert len(result.tensors["inputs"]) == 32  # the test split of the model's own data
+
+
+def test_without_held_out_data_inputs_are_only_ranked() -> None:
+    result = run("detect", nade(), inputs=(BARS,))
+    assert list(result.rows[0]) == ["group", "input", "nats"]
+    assert result.notes == ("only ranked: the weights do not say which data they were trained on",)
+    lost = run("detect", nade(), inputs=(BARS,), data="lost")
+    assert lost.notes[0].startswith("only ranked, most surprising first: lost:validation")
+
+
+# Completion
+
+
+def test_completions_keep_what_is_given() -> None:
+    result = run("complete", nade(), inputs=(f"{BARS}[0:5]",), samples=3, batch_size=2)
+    completions, x = result.tensors["completions"], result.tensors["inputs"]
+    assert completions.shape == (3, 5, 1, 4, 4)
+    assert torch.equal(completions[..., :2, :], x[..., :2, :].expand(3, -1, -1, -1, -1))
+    assert not torch.equal(completions[0], completions[1])
+    assert result.images is not None
+    assert result.images.shape == (5 * (2 + 3), 1, 4, 4)
+    assert result.columns == 5
+    assert torch.equal(result.images[:5], x)
+
+
+def test_completions_of_a_table_are_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0,1,1,0\n1,0,0,1\n")
+    result = run("complete", nade(4), inputs=(str(tmp_path / "t.csv"),), samples=3)
+    assert len(result.rows) == 6
+    assert all((row["x0"], row["x1"]) in ((0, 1), (1, 0)) for row in result.rows)
+
+
+def test_a_mask_that_the_order_does_not_allow_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="can only complete what comes after"):
+        run("complete", nade(), inputs=(BARS,), keep="left")
+
+
+def test_masks() -> None:
+    assert known_places("top", (3, 4, 2)).nonzero()[:, 1].unique().tolist() == [0, 1]
+    assert known_places("left", (1, 2, 4)).nonzero()[:, 2].unique().tolist() == [0, 1]
+    assert known_places("top", (5,)).tolist() == [True, True, False, False, False]
+
+
+def test_a_picture_is_a_mask(tmp_path: Path) -> None:
+    picture = Image.new("L", (4, 4))
+    picture.paste(255, (0, 0, 4, 1))
+    picture.save(tmp_path / "mask.png")
+    known = known_places(str(tmp_path / "mask.png"), (3, 4, 4))
+    assert torch.equal(known, known_places("top", (3, 4, 4)) & (torch.arange(4) < 1).view(4, 1))
+
+
+def test_masks_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"there is no such file\. Expected top, left, or a pic"):
+        known_places(str(tmp_path / "none.png"), (1, 4, 4))
+    with pytest.raises(InvalidInput, match="this model is of tables, expected top"):
+        known_places("left", (4,))
+    Image.new("L", (4, 4), 255).save(tmp_path / "all.png")
+    with pytest.raises(InvalidInput, match="there is nothing to complete"):
+        known_places(str(tmp_path / "all.png"), (1, 4, 4))
+
+
+def test_reduced_precision_reaches_the_inputs() -> None:
+    result = run("score", nade().to(torch.bfloat16), inputs=(BARS,))
+    assert result.tensors["nats"].isfinite().all()
