@@ -312,7 +312,7 @@ def test_a_dry_pull_says_what_and_from_where(zoo: Zoo, two: Path) -> None:
     assert names(zoo("list", "--pulled", "--json")) == []
     plan = json.loads(zoo("pull", "nade", "--dry-run", "--json").stdout)[0]
     assert (plan["bytes"], plan["pulled"]) == (21, False)
-    zoo("pull", "nade")
+    assert json.loads(zoo("pull", "nade", "--json").stdout)[0]["pulled"] is True
     assert zoo("pull", "nade", "-n").stdout == "nade.mnist  here already\n"
 
 

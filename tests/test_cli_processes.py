@@ -121,6 +121,7 @@ def test_reading_commands_import_nothing_heavy(
         ("zoo pull nade.mnist nade.d", 3, ["nade.dna"]),
         ("zoo list --fam", 2, ["--family"]),
         ("zoo list --family a", 3, ["autoregressive"]),
+        ("zoo list --task s", 3, ["sample", "score"]),
         ("zoo nothing na", 2, []),
     ],
 )

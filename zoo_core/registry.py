@@ -339,7 +339,8 @@ def _download(origin: str) -> bytes:
         with fsspec.open(origin, "rb", **_options(origin)) as stream:
             return bytes(stream.read(MAX_BYTES + 1))
     except Exception as error:  # each file system has errors of its own
-        reason = " ".join(f"{type(error).__name__} {error}".split())
+        cause = error.__cause__ or error  # fsspec turns a refused connection into FileNotFoundError
+        reason = " ".join(f"{type(cause).__name__}: {cause}".split())
         raise NetworkError(f"cannot read the registry {origin}: {reason}.") from None
 
 

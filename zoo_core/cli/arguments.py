@@ -8,8 +8,9 @@ from click.shell_completion import CompletionItem
 
 from zoo_core.errors import ZooError
 
-__all__ = ["complete_entry", "complete_family", "entries_argument", "entry_argument", "json_option"]
+__all__ = ["complete_entry", "complete_field", "entries_argument", "entry_argument", "json_option"]
 
+_Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -29,12 +30,15 @@ def complete_entry(
     ]
 
 
-def complete_family(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete the name of a family that has entries."""
-    names = dict.fromkeys(entry.family for entry in _entries())
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+def complete_field(field: str) -> _Completer:
+    """Return a completer of the values that entries have in a field: family, data or tasks."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        held = (getattr(entry, field) for entry in _entries())
+        values = {v for value in held for v in (value if isinstance(value, tuple) else (value,))}
+        return sorted(value for value in values if value.startswith(incomplete))
+
+    return complete
 
 
 def entry_argument() -> _Decorator:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import complete_family, entries_argument, json_option
+from zoo_core.cli.arguments import complete_field, entries_argument, json_option
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,9 +17,13 @@ __all__ = ["command"]
 
 @click.command("list")
 @entries_argument()
-@click.option("--family", help="Only this family's.", shell_complete=complete_family)
-@click.option("--task", help="Only those that can do this task.")
-@click.option("--data", help="Only those trained on this data set.")
+@click.option("--family", help="Only this family's.", shell_complete=complete_field("family"))
+@click.option(
+    "--task", help="Only those that can do this task.", shell_complete=complete_field("tasks")
+)
+@click.option(
+    "--data", help="Only those trained on this data set.", shell_complete=complete_field("data")
+)
 @click.option("--pulled", is_flag=True, help="Only those whose weights are here.")
 @click.option("--where", "condition", help="Only those that fit, e.g. 'params<5M and test_nll<90'.")
 @click.option("--sort", help="By name, params, bytes, year or a metric; -params from the largest.")

@@ -30,12 +30,12 @@ def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -
 
     registry, store = Registry.load(), Store()
     entries = registry.select(names)
-    plans = [_plan(entry, store) for entry in entries]
     if not dry_run:
         for entry in entries:
             path = fetch(entry, store, quiet=quiet)
             if not as_json:
                 click.echo(f"{entry.name}  {path}")
+    plans = [_plan(entry, store) for entry in entries]
     if as_json:
         text.echo_json(plans)
     elif dry_run:
