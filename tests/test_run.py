@@ -17,16 +17,16 @@ Zoo = Callable[..., Result]
 
 def weights(path: Path, *shape: int, **metadata: str) -> Path:
     torch.manual_seed(0)
-    config = {"shape": list(shape), "hidden": 5}
+    model = NADE(shape=shape, hidden=5)
     described = {
         "name": path.stem,
         "family": "autoregressive",
         "requires": "zoo-autoregressive>=0.1",
         "architecture": "nade",
-        "config": config,
+        "config": {"shape": list(shape), "hidden": 5},
         "data": "bars-and-stripes-4",
     }
-    loading.save(NADE(**config), path, described | metadata)
+    loading.save(model, path, described | metadata)
     return path
 
 
