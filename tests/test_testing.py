@@ -1,0 +1,352 @@
+"""The laws must fail where they should: each is held against a model that breaks it."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo_core import loading, plugins
+from zoo_core.hookspecs import Architecture
+from zoo_core.testing import LAWS, Case, LawBroken, cases, p_value, table
+from zoo_core.testing.law import expect
+
+DECLARED = ("sample", "score", "detect", "complete")
+
+
+class Chain(nn.Module):
+    """A sound autoregressive model: each logit is linear in the variables before."""
+
+    levels = 2
+
+    def __init__(self, shape: tuple[int, ...] = (1, 3, 3)) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.D = torch.Size(shape).numel()
+        self.weight = nn.Parameter(torch.zeros(self.D, self.D))
+        self.bias = nn.Parameter(torch.zeros(self.D))
+
+    @property
+    def order(self) -> Tensor:
+        return torch.arange(self.D)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return x @ self.weight.tril(-1).t() + self.bias
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return -nn.functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.conditionals(x).sum(1)
+
+    def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        u = torch.rand(logits.shape, generator=generator)
+        return (u < torch.sigmoid(logits)).float()
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        known = torch.zeros(self.event_shape, dtype=torch.bool)
+        x = torch.zeros(n, *self.event_shape)
+        return Chain.complete(self, x, known, generator=generator, temperature=temperature)
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        first = int(known.sum())
+        if not known.flatten()[:first].all():
+            raise loading.InvalidInput("only the first variables of the order can be known here.")
+        x = x.flatten(1).clone()
+        for i in range(first, self.D):
+            x[:, i] = self.draw(self.logits(x)[:, i] / temperature, generator)
+        return x.reshape(-1, *self.event_shape)
+
+
+class NotNormalised(Chain):
+    def conditionals(self, x: Tensor) -> Tensor:
+        return self.logits(x.flatten(1)) * x.flatten(1)
+
+
+class Peeks(Chain):
+    def logits(self, x: Tensor) -> Tensor:
+        return x @ (self.weight - self.weight.diag().diag()).t() + self.bias
+
+
+class Deaf(Chain):
+    def logits(self, x: Tensor) -> Tensor:
+        return self.bias.expand_as(x)
+
+
+class IgnoresSeed(Chain):
+    def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        return super().draw(logits, torch.Generator().manual_seed(0))
+
+
+class HiddenRandomness(Chain):
+    def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        return super().draw(logits, None)
+
+
+class BiasedSampler(Chain):
+    def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        return super().draw(0.7 * logits, generator)
+
+
+class NoTemperature(Chain):
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        return super().sample(n, generator=generator)
+
+
+class GreySampler(Chain):
+    def sample(self, n: int, **options: Any) -> Tensor:
+        return 255 * super().sample(n, **options)
+
+
+class ForgetsKnown(Chain):
+    def complete(self, x: Tensor, known: Tensor, **options: Any) -> Tensor:
+        return self.sample(len(x), generator=options.get("generator"))
+
+
+class Marginal(Chain):
+    """Completes as if nothing were known."""
+
+    def complete(self, x: Tensor, known: Tensor, **options: Any) -> Tensor:
+        return torch.where(known, x, self.sample(len(x), generator=options.get("generator")))
+
+
+class Refuses(Chain):
+    def complete(self, x: Tensor, known: Tensor, **options: Any) -> Tensor:
+        raise loading.InvalidInput("no.")
+
+
+class Detached(Chain):
+    def logits(self, x: Tensor) -> Tensor:
+        return x @ self.weight.tril(-1).t() + self.bias.detach()
+
+
+class Frozen(Chain):
+    """Its weights move nothing: it can learn no more than the means."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        return x @ (1e-6 * self.weight).tril(-1).t() + self.bias
+
+
+class WrongOrder(Chain):
+    @property
+    def order(self) -> Tensor:
+        return torch.zeros(self.D, dtype=torch.int64)
+
+
+class WrongSum(Chain):
+    def log_prob(self, x: Tensor) -> Tensor:
+        return super().log_prob(x) / self.D
+
+
+class OfTheBatch(Chain):
+    def log_prob(self, x: Tensor) -> Tensor:
+        return super().log_prob(x - 0.1 * x.mean(0))
+
+
+class WrongShape(Chain):
+    def __init__(self, shape: tuple[int, ...] = (1, 3, 3)) -> None:
+        super().__init__(shape)
+        self.event_shape = (self.D,)
+
+
+class Unsteady(Chain):
+    made = 0
+
+    def __init__(self, shape: tuple[int, ...] = (1, 3, 3)) -> None:
+        super().__init__(shape)
+        Unsteady.made += 1
+        nn.init.constant_(self.bias, Unsteady.made)
+
+
+BROKEN: list[tuple[type[Chain], str, str]] = [
+    (NotNormalised, "sums_to_one", "a sum of"),
+    (Peeks, "sums_to_one", "a sum of"),
+    (Peeks, "jacobian_is_triangular", "a derivative of"),
+    (Peeks, "earlier_variables_matter", "a later variable moves"),
+    (Deaf, "earlier_variables_matter", "no earlier variable matters at places [1, 2, 3"),
+    (IgnoresSeed, "same_seed_same_sample", "seeds 1 and 2 give one sample"),
+    (HiddenRandomness, "same_seed_same_sample", "two samples from one seed differ"),
+    (HiddenRandomness, "no_hidden_randomness", "the default generator moved"),
+    (BiasedSampler, "sampler_agrees_with_log_prob", "expected: p > 0.001"),
+    (NoTemperature, "temperature_sharpens", "distinct"),
+    (GreySampler, "samples_have_shape_and_range", "values from 0 to 255"),
+    (GreySampler, "sampler_agrees_with_log_prob", "samples are no state"),
+    (ForgetsKnown, "completion_follows_the_conditional", "known variables changed"),
+    (Marginal, "completion_follows_the_conditional", "with 4 known"),
+    (Marginal, "completion_of_any_mask_is_exact_or_refused", "with 4 known"),
+    (Refuses, "completion_of_any_mask_is_exact_or_refused", "the refusal 'no.'"),
+    (Detached, "gradient_reaches_each_parameter", "no gradient at bias"),
+    (Frozen, "one_batch_can_be_overfitted", "nats"),
+    (WrongOrder, "order_is_a_permutation", "order = [0, 0"),
+    (WrongSum, "conditionals_sum_to_log_prob", "a difference of"),
+    (WrongSum, "sums_to_one", "a sum of"),
+    (OfTheBatch, "log_prob_is_of_each_input_alone", "a difference of"),
+    (WrongShape, "event_shape", "event_shape = (9,)"),
+    (Unsteady, "config_round_trip", "differing tensors: ['bias']"),
+]
+
+
+def case_of(cls: type, tasks: tuple[str, ...] = DECLARED, **options: Any) -> Case:
+    record = Architecture(cls.__name__.lower(), f"tests:{cls.__name__}", "a test's model", tasks)
+    return Case(cls, {"shape": [1, 3, 3]}, record, **options)
+
+
+@pytest.mark.parametrize(("cls", "name", "text"), BROKEN, ids=lambda v: getattr(v, "__name__", v))
+def test_a_broken_model_breaks_the_law(cls: type[Chain], name: str, text: str) -> None:
+    with pytest.raises(LawBroken) as caught:
+        LAWS[name](case_of(cls))
+    message = str(caught.value)
+    assert f"breaks the law {name}" in message
+    assert text in message
+    assert "measured:" in message
+    assert "expected:" in message
+
+
+# a chain of linear logits fits not every batch, and is of no family that a file could name
+EXPRESSIVE_OR_INSTALLED = (
+    "one_batch_can_be_overfitted",
+    "save_and_load_are_inverse",
+    "meta_load_equals_eager_load",
+    "bad_files_are_refused",
+)
+
+
+@pytest.mark.parametrize("name", [n for n in LAWS if n not in EXPRESSIVE_OR_INSTALLED])
+def test_a_sound_model_keeps_the_law(name: str) -> None:
+    LAWS[name](case_of(Chain))
+
+
+def test_an_undeclared_task_breaks_its_law() -> None:
+    with pytest.raises(LawBroken, match="declared \\['sample'\\]"):
+        LAWS["tasks_are_implemented"](case_of(Chain, tasks=("sample",)))
+
+
+def nade(**config: Any) -> Case:
+    (case,) = cases("autoregressive", {"nade": [config]})
+    return case
+
+
+def test_loading_that_alters_a_tensor_breaks_its_laws(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = loading.load
+
+    def altered(*args: Any, **options: Any) -> nn.Module:
+        model = load(*args, **options)
+        next(model.parameters()).mul_(1.001)
+        return model
+
+    monkeypatch.setattr(loading, "load", altered)
+    for name in ("save_and_load_are_inverse", "meta_load_equals_eager_load"):
+        with pytest.raises(LawBroken, match="differing tensors"):
+            LAWS[name](nade(hidden=4))
+
+
+def test_loading_that_trusts_a_file_breaks_its_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "load", lambda path: nn.Identity())
+    with pytest.raises(LawBroken, match="cut short: the file was loaded"):
+        LAWS["bad_files_are_refused"](nade(hidden=4))
+
+
+def test_every_law_has_a_sentence_that_says_it() -> None:
+    for name, law in LAWS.items():
+        assert law.name == name
+        assert (law.check.__doc__ or "").strip().endswith("."), name
+
+
+# The table
+
+
+def test_the_table_holds_every_law_for_a_model_that_can_do_all() -> None:
+    rows = table([case_of(Chain)])
+    assert [row.values[0].name for row in rows] == list(LAWS)
+
+
+def test_a_model_that_only_samples_meets_only_the_laws_of_generators() -> None:
+    class Sampler(nn.Module):
+        def __init__(self, shape: tuple[int, ...]) -> None:
+            super().__init__()
+            self.event_shape = tuple(shape)
+
+        def sample(self, n: int, **options: Any) -> Tensor:
+            return torch.zeros(n, *self.event_shape)
+
+    names = {row.values[0].name for row in table([case_of(Sampler)])}
+    assert "same_seed_same_sample" in names
+    assert names.isdisjoint({"sums_to_one", "temperature_sharpens", "jacobian_is_triangular"})
+
+
+def test_a_skip_is_shown_with_its_reason() -> None:
+    case = case_of(Chain, skips={"sums_to_one": "only a bound is known"})
+    marks = {row.values[0].name: row.marks for row in table([case])}
+    assert marks["sums_to_one"][0].kwargs["reason"] == "only a bound is known"
+    assert not marks["jacobian_is_triangular"]
+
+
+def test_a_skip_of_no_law_is_an_error() -> None:
+    with pytest.raises(ValueError, match="skips laws that there are not: sums_to_two"):
+        table([case_of(Chain, skips={"sums_to_two": "because"})])
+
+
+def test_cases_of_all_families_cover_every_architecture() -> None:
+    found = {case.architecture.name for case in cases()}
+    wanted = {name for loaded in plugins.load_all() for name in loaded.architectures}
+    assert found == wanted
+
+
+def test_a_family_that_does_not_load_is_no_empty_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = plugins.installed()["autoregressive"]
+    monkeypatch.setattr(plugins, "load", lambda name: plugins.Loaded(family, 0.0, {}, "it broke"))
+    with pytest.raises(RuntimeError, match="does not load: it broke"):
+        cases("autoregressive")
+
+
+def test_states_are_every_binary_image_once() -> None:
+    states = case_of(Chain).states()
+    assert states.shape == (512, 1, 3, 3)
+    assert len(states.flatten(1).unique(dim=0)) == 512
+    assert set(states.unique().tolist()) == {0.0, 1.0}
+
+
+def test_too_many_states_are_refused() -> None:
+    case = Case(Chain, {"shape": [1, 5, 5]}, case_of(Chain).architecture)
+    with pytest.raises(ValueError, match=r"2\^25 states are too many; give it a smaller shape"):
+        case.states()
+
+
+def test_a_case_is_named_by_its_options() -> None:
+    assert str(nade(hidden=4, order="random")) == "nade(hidden=4, order=random)"
+    assert json.dumps(dict(nade(hidden=4).config))
+
+
+# The chi-square test, against the table in any textbook
+
+
+@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (27.6, 0.05101), (42.9, 0.0003)])
+def test_p_value_of_a_chi_square_with_three_degrees_of_freedom(shift: float, p: float) -> None:
+    # two cells off by `shift` of 196: the statistic is 2 shift^2 / 196 = 7.77 at 27.6
+    counts = torch.tensor([196 + shift, 196 - shift, 196, 196], dtype=torch.float64)
+    assert p_value(counts, torch.full((4,), 0.25)) == pytest.approx(p, abs=0.0002)
+
+
+def test_an_impossible_state_has_p_zero_and_a_certain_one_p_one() -> None:
+    assert p_value(torch.tensor([9.0, 1.0]), torch.tensor([1.0, 0.0])) == 0.0
+    assert p_value(torch.tensor([10.0, 0.0]), torch.tensor([1.0, 0.0])) == 1.0
+
+
+def test_expect_says_both() -> None:
+    with pytest.raises(AssertionError, match="measured: 1\n  expected: 2"):
+        expect(False, 1, 2)

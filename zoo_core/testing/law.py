@@ -1,0 +1,113 @@
+"""What a law is: a function of a case that says what it measured and expected when broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core.testing.case import Case
+
+__all__ = ["LAWS", "Law", "LawBroken", "applies", "expect", "law", "p_value", "table"]
+
+_SMALLEST_COUNT = 5.0
+
+
+class LawBroken(AssertionError):
+    """A model does not keep a law; the text says which, what was measured and what expected."""
+
+
+class _Unexpected(AssertionError):
+    """Measured and expected, before it is known of which law and case."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A check with the protocols that a model must implement for it to apply."""
+
+    check: Callable[[Case], None]
+    needs: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.check.__name__
+
+    def __call__(self, case: Case) -> None:
+        """Hold the law against a case; raises LawBroken."""
+        try:
+            self.check(case)
+        except _Unexpected as error:
+            sentence = (self.check.__doc__ or "").strip().splitlines()[0]
+            raise LawBroken(f"{case} breaks the law {self.name}: {sentence}\n{error}") from None
+
+
+LAWS: dict[str, Law] = {}
+"""Every law, by name."""
+
+
+def law(*needs: Any) -> Callable[[Callable[[Case], None]], Law]:
+    """Make a function of a case a law for the models that implement all of `needs`."""
+
+    def register(check: Callable[[Case], None]) -> Law:
+        LAWS[check.__name__] = made = Law(check, needs)
+        return made
+
+    return register
+
+
+def expect(kept: bool | Tensor, measured: object, expected: object) -> None:
+    """Go on when `kept`; otherwise the law that calls it is broken."""
+    if not bool(kept):
+        raise _Unexpected(f"  measured: {measured}\n  expected: {expected}")
+
+
+def applies(rule: Law, case: Case) -> bool:
+    """Whether a case implements what a law is about."""
+    model = case.fresh()
+    return all(isinstance(model, protocol) for protocol in rule.needs)
+
+
+def table(chosen: Iterable[Case]) -> list[Any]:
+    """The parameters of a pytest test of (law, case): every law for every case that it applies to.
+
+    What a case skips is marked as skipped, with its reason; a skip that names no law is an error.
+    """
+    import pytest
+
+    rows = []
+    for case in chosen:
+        if unknown := set(case.skips) - set(LAWS):
+            raise ValueError(f"{case} skips laws that there are not: {', '.join(sorted(unknown))}")
+        for rule in LAWS.values():
+            reason = case.skips.get(rule.name)
+            marks = [pytest.mark.skip(reason=reason)] if reason else []
+            if applies(rule, case):
+                rows.append(pytest.param(rule, case, marks=marks, id=f"{rule.name}-{case}"))
+    return rows
+
+
+def p_value(counts: Tensor, probabilities: Tensor) -> float:
+    """Pearson's chi-square: how probable it is to be at least as far from the probabilities.
+
+    Cells of fewer than five expected counts are taken together.
+
+    counts: (K,). probabilities: (K,), summing to one.
+    """
+    import torch
+
+    expected = probabilities.double() * counts.sum()
+    small = expected < _SMALLEST_COUNT
+    observed = torch.cat([counts[~small].double(), counts[small].double().sum().view(1)])
+    expected = torch.cat([expected[~small], expected[small].sum().view(1)])
+    if expected[-1] == 0:
+        if observed[-1] > 0:
+            return 0.0
+        observed, expected = observed[:-1], expected[:-1]
+    if len(expected) == 1:
+        return 1.0
+    statistic = ((observed - expected) ** 2 / expected).sum()
+    freedom = torch.tensor(float(len(expected) - 1), dtype=torch.float64)
+    return float(torch.special.gammaincc(freedom / 2, statistic / 2))

@@ -1,0 +1,324 @@
+"""The laws of the protocols: sampling, densities, the chain rule, completion, training.
+
+Models are stirred (all parameters far from their start) wherever a law would hold trivially for
+one that is near uniform. Seeds are fixed, so a law that holds once holds always.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core import loading
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Autoregressive, Completer, DensityModel, Generator
+from zoo_core.testing.case import Case
+from zoo_core.testing.law import expect, law, p_value
+
+__all__: list[str] = []  # reached through LAWS
+
+_TOLERANCE = 1e-4
+_LEAST_P = 1e-3
+_DRAWS = 20_000
+_PROTOCOLS = {
+    "sample": Generator,
+    "score": DensityModel,
+    "detect": DensityModel,
+    "complete": Completer,
+}
+
+
+# Every model
+
+
+@law(nn.Module)
+def config_round_trip(case: Case) -> None:
+    """A config that went through JSON builds the same model."""
+    again = json.loads(json.dumps(dict(case.config)))
+    model = case.fresh()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        other = loading.build(case.cls, again)
+    differing = _differing(model.state_dict(), other.state_dict())
+    expect(not differing, f"differing tensors: {differing}", "equal tensors from equal seeds")
+
+
+@law(nn.Module)
+def event_shape(case: Case) -> None:
+    """The event shape is the configured one."""
+    wanted = tuple(case.config["shape"])
+    given = case.fresh().event_shape
+    expect(given == wanted, f"event_shape = {given!r}", f"the tuple {wanted!r}")
+
+
+@law(nn.Module)
+def tasks_are_implemented(case: Case) -> None:
+    """Each task that the architecture declares has its protocol, and the reverse."""
+    model = case.fresh()
+    can = {task for task, protocol in _PROTOCOLS.items() if isinstance(model, protocol)}
+    declared = set(case.architecture.tasks) & set(_PROTOCOLS)
+    expect(declared == can, f"declared {sorted(declared)}", f"what is implemented: {sorted(can)}")
+
+
+@law(DensityModel)
+def gradient_reaches_each_parameter(case: Case) -> None:
+    """A training step gives every parameter a gradient that is finite and not all zero."""
+    model = case.stirred().train()
+    x = case.states()[_few(16, case)]
+    trainer = case.trainer(model)
+    update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
+    trainer.training_step(x, cast("Any", update), torch.Generator().manual_seed(0))
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    without = [name for name, g in gradients.items() if g is None or not g.any()]
+    wrong = [name for name, g in gradients.items() if g is not None and not g.isfinite().all()]
+    expect(not without, f"no gradient at {', '.join(without)}", "a gradient at each parameter")
+    expect(not wrong, f"not finite at {', '.join(wrong)}", "finite gradients")
+
+
+@law(DensityModel)
+def one_batch_can_be_overfitted(case: Case) -> None:
+    """Trained on four inputs only, the model comes to give each about a quarter."""
+    model = case.fresh().train()
+    x = case.states()[_few(4, case)]
+    trainer = case.trainer(model)
+    trainer.begin(x.mean(0))
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
+    for _ in range(400):
+        optimizer.zero_grad()
+        trainer.training_step(x, cast("Any", update), generator)
+        optimizer.step()
+    nll = float(-_log_prob(model.eval(), x).mean())
+    least = math.log(len(x))
+    expect(
+        least - _TOLERANCE < nll < least + 0.3, f"{nll:.3f} nats", f"{least:.3f}, or up to 0.3 more"
+    )
+
+
+# Generators
+
+
+@law(Generator)
+def samples_have_shape_and_range(case: Case) -> None:
+    """Samples are floats (n, *event_shape) in [0, 1], also of a model that was never trained."""
+    for model in (case.fresh(), case.stirred()):
+        for n in (1, 7):
+            x = _sample(model, n)
+            wanted = (n, *case.config["shape"])
+            expect(tuple(x.shape) == wanted, f"shape {tuple(x.shape)}", f"shape {wanted}")
+            expect(x.is_floating_point(), f"type {x.dtype}", "a floating type")
+            inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
+            expect(inside, f"values from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+
+
+@law(Generator)
+def same_seed_same_sample(case: Case) -> None:
+    """The generator decides the sample: the same one gives the same, another gives another."""
+    model = case.stirred()
+    first, again, other = (_sample(model, 64, seed) for seed in (1, 1, 2))
+    expect(torch.equal(first, again), "two samples from one seed differ", "equal samples")
+    expect(not torch.equal(first, other), "seeds 1 and 2 give one sample", "different samples")
+
+
+@law(Generator)
+def no_hidden_randomness(case: Case) -> None:
+    """With a generator given, torch's default one is neither read nor moved."""
+    model = case.stirred()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        first = _sample(model, 64)
+        moved = not torch.equal(before, torch.get_rng_state())
+        torch.manual_seed(2)
+        second = _sample(model, 64)
+    expect(not moved, "the default generator moved", "that it stays where it was")
+    expect(torch.equal(first, second), "the sample depends on the default generator", "no effect")
+
+
+@law(Generator, DensityModel)
+def temperature_sharpens(case: Case) -> None:
+    """Towards temperature 0, samples become more probable and fewer are distinct."""
+    model = case.stirred()
+    warm, cold = _sample(model, 500, temperature=1.0), _sample(model, 500, temperature=0.01)
+    distinct = [len(x.flatten(1).unique(dim=0)) for x in (warm, cold)]
+    means = [float(_log_prob(model, x).mean()) for x in (warm, cold)]
+    measured = (
+        f"mean log p {means[0]:.2f} -> {means[1]:.2f}, distinct {distinct[0]} -> {distinct[1]}"
+    )
+    sharper = means[1] > means[0] and distinct[1] < distinct[0]
+    expect(sharper, measured, "a higher mean and fewer distinct samples at 0.01")
+
+
+@law(Generator, DensityModel)
+def sampler_agrees_with_log_prob(case: Case) -> None:
+    """Samples are distributed as log_prob says, by a chi-square test over all states."""
+    model, states = case.stirred(), case.states()
+    p = p_value(_counts(_sample(model, _DRAWS), states), _log_prob(model, states).double().exp())
+    expect(p > _LEAST_P, f"p = {p:.2g} over {_DRAWS} samples", f"p > {_LEAST_P}")
+
+
+# Densities
+
+
+@law(DensityModel)
+def sums_to_one(case: Case) -> None:
+    """The probabilities of all states sum to one."""
+    for model in (case.fresh(), case.stirred()):
+        total = float(_log_prob(model, case.states()).double().exp().sum())
+        expect(abs(total - 1) < _TOLERANCE, f"a sum of {total:.6f}", "1")
+
+
+@law(DensityModel)
+def log_prob_is_of_each_input_alone(case: Case) -> None:
+    """An input's log-probability does not depend on the batch that it is in."""
+    model, x = case.stirred(), case.states()[_few(16, case)]
+    together = _log_prob(model, x)
+    alone = torch.cat([_log_prob(model, one) for one in x.split(1)])
+    expect(together.shape == (len(x),), f"shape {tuple(together.shape)}", f"({len(x)},)")
+    off = float((together - alone).abs().max())
+    expect(off < _TOLERANCE, f"a difference of {off:.2g} nats", f"less than {_TOLERANCE}")
+
+
+@law(Autoregressive)
+def conditionals_sum_to_log_prob(case: Case) -> None:
+    """The conditionals of each input sum to its log-probability."""
+    model, x = _chain(case.stirred()), case.states()
+    with torch.no_grad():
+        off = float((model.conditionals(x).sum(1) - model.log_prob(x)).abs().max())
+    expect(off < _TOLERANCE, f"a difference of {off:.2g} nats", f"less than {_TOLERANCE}")
+
+
+@law(Autoregressive)
+def order_is_a_permutation(case: Case) -> None:
+    """The order visits each variable once."""
+    model = _chain(case.fresh())
+    D = torch.Size(model.event_shape).numel()
+    sound = torch.equal(model.order.sort().values, torch.arange(D))
+    expect(sound, f"order = {model.order.tolist()}", f"each of 0 … {D - 1} once")
+
+
+@law(Autoregressive)
+def jacobian_is_triangular(case: Case) -> None:
+    """In the model's order, no conditional has a derivative by a later variable."""
+    model = _chain(case.stirred())
+    x = case.states()[_few(8, case)]
+    for one in x.split(1):
+        J = torch.autograd.functional.jacobian(lambda v: model.conditionals(v).sum(0), one)
+        J = J.flatten(1)[model.order][:, model.order]
+        off = float(J.triu(1).abs().max())
+        expect(off == 0, f"a derivative of {off:.2g} by a later variable", "0")
+
+
+@law(Autoregressive)
+def earlier_variables_matter(case: Case) -> None:
+    """A change moves no conditional before it, and each is moved by some earlier variable."""
+    model = _chain(case.stirred())
+    order, x = model.order, case.states()[_few(32, case)]
+    with torch.no_grad():
+        moved = torch.stack([_moved(model, x, int(j)) for j in order])[:, order]
+    ahead = float(moved.tril(-1).abs().max())
+    expect(ahead < 1e-6, f"a later variable moves a conditional by {ahead:.2g}", "no change")
+    deaf = [t for t in range(1, len(order)) if moved[:t, t].max() < 1e-6]
+    expect(not deaf, f"no earlier variable matters at places {deaf} of the order", "that some do")
+
+
+# Completion
+
+
+@law(Completer, Autoregressive)
+def completion_follows_the_conditional(case: Case) -> None:
+    """Given the first variables of the order, the rest is drawn from its exact conditional."""
+    model = case.stirred()
+    order = _chain(model).order
+    for d in (0, len(order) // 2, len(order)):
+        known = torch.zeros(len(order), dtype=torch.bool)
+        known[order[:d]] = True
+        _expect_exact(model, case, known.reshape(tuple(case.config["shape"])))
+
+
+@law(Completer, DensityModel)
+def completion_of_any_mask_is_exact_or_refused(case: Case) -> None:
+    """A mask is either completed from its exact conditional, or refused with InvalidInput."""
+    model, shape = case.stirred(), tuple(case.config["shape"])
+    known = (torch.arange(torch.Size(shape).numel()) % 2 == 1).reshape(shape)
+    try:
+        _expect_exact(model, case, known)
+    except InvalidInput as error:
+        expect(len(str(error)) > 40, f"the refusal {str(error)!r}", "a text that says why")
+
+
+def _expect_exact(model: nn.Module, case: Case, known: Tensor) -> None:
+    states = case.states()
+    x = _sample(model, 1, seed=5)
+    generator = torch.Generator().manual_seed(0)
+    # what stands at unknown places must not matter: they hold ones here, and zeros below
+    given = torch.where(known, x, 1.0).expand(_DRAWS // 4, *known.shape)
+    drawn = _completer(model).complete(given, known, generator=generator)
+    kept = torch.equal(drawn[:, known], given[:, known])
+    expect(kept, "known variables changed", "that they are returned as given")
+    again = _completer(model).complete(
+        torch.where(known, given, 0.0), known, generator=torch.Generator().manual_seed(0)
+    )
+    same = torch.equal(drawn, again)
+    expect(same, "what stands at unknown places changes the completion", "that it is ignored")
+    fits = (states == x).flatten(1)[:, known.flatten()].all(1)
+    log_p = _log_prob(model, states).double().masked_fill(~fits, -math.inf)
+    p = p_value(_counts(drawn, states), log_p.softmax(0))
+    wanted = f"p > {_LEAST_P} with {int(known.sum())} known"
+    expect(p > _LEAST_P, f"p = {p:.2g} over {len(drawn)} completions", wanted)
+
+
+# What the laws share
+
+
+def _few(n: int, case: Case) -> Tensor:
+    """Places of n different states, (n,)."""
+    generator = torch.Generator().manual_seed(3)
+    return torch.randperm(len(case.states()), generator=generator)[:n]
+
+
+def _sample(model: nn.Module, n: int, seed: int = 0, temperature: float = 1.0) -> Tensor:
+    sample = cast("Callable[..., Tensor]", model.sample)
+    return sample(n, generator=torch.Generator().manual_seed(seed), temperature=temperature)
+
+
+@torch.no_grad()
+def _log_prob(model: nn.Module, x: Tensor) -> Tensor:
+    return cast("DensityModel", model).log_prob(x)
+
+
+def _chain(model: nn.Module) -> Autoregressive:
+    return cast("Autoregressive", model)
+
+
+def _completer(model: nn.Module) -> Completer:
+    return cast("Completer", model)
+
+
+def _counts(x: Tensor, states: Tensor) -> Tensor:
+    """How often each state is among x, (K,); a sample that is no state fails."""
+    both = torch.cat([states, x]).flatten(1)
+    _, place = both.unique(dim=0, return_inverse=True)
+    counts = torch.bincount(place[len(states) :], minlength=int(place.max()) + 1)
+    found = counts[place[: len(states)]]
+    expect(found.sum() == len(x), f"{len(x) - int(found.sum())} samples are no state", "none")
+    return found
+
+
+def _moved(model: Autoregressive, x: Tensor, j: int) -> Tensor:
+    """By how much each conditional moves, at most, when variable j is flipped, (D,)."""
+    flipped = x.flatten(1).clone()
+    flipped[:, j] = 1 - flipped[:, j]
+    change = model.conditionals(flipped.view_as(x)) - model.conditionals(x)
+    return change.abs().amax(0)
+
+
+def _differing(state: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    unlike = [name for name in state if name in other and not torch.equal(state[name], other[name])]
+    return sorted({*unlike, *(state.keys() ^ other.keys())})

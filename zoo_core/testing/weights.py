@@ -1,0 +1,186 @@
+"""The laws of weights files: what was saved is loaded, and what is not sound is refused."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from zoo_core import loading
+from zoo_core.errors import InvalidWeights
+from zoo_core.protocols import DensityModel, Generator
+from zoo_core.testing.case import Case
+from zoo_core.testing.law import expect, law
+
+__all__ = ["DAMAGES"]
+
+
+@law(nn.Module)
+def save_and_load_are_inverse(case: Case) -> None:
+    """A saved model loads with identical tensors, on no meta device, in evaluation mode."""
+    model = case.stirred()
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = loading.load(_saved(model, case, Path(folder)))
+        state, again = model.state_dict(), loaded.state_dict()
+        differing = [key for key in state if not torch.equal(state[key], again[key])]
+    expect(not differing, f"differing tensors: {differing}", "identical ones")
+    expect(not loaded.training, "a model in training mode", "one in evaluation mode")
+
+
+@law(nn.Module)
+def meta_load_equals_eager_load(case: Case) -> None:
+    """Built on the meta device and filled, a model equals one built and filled on the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = _saved(case.stirred(), case, Path(folder))
+        lazy = loading.load(path)
+        eager = case.fresh(seed=7)
+        eager.load_state_dict(load_file(path))
+    left = [name for name, tensor in _tensors(lazy).items() if tensor.is_meta]
+    expect(not left, f"left on the meta device: {', '.join(left)}", "every tensor on the CPU")
+    ours, theirs = _tensors(lazy), _tensors(eager)
+    differing = [key for key in theirs if not torch.equal(ours[key], theirs[key])]
+    expect(not differing, f"differing tensors: {differing}", "equal ones, buffers too")
+    # tensors that are neither parameter nor buffer show in what the model does
+    for act in (_scores, _draws):
+        same = torch.equal(act(lazy, case), act(eager.eval(), case))
+        expect(same, "different log-probabilities or samples", "equal ones")
+
+
+@law(nn.Module)
+def bad_files_are_refused(case: Case) -> None:
+    """A damaged or lying weights file raises InvalidWeights with a text that names it."""
+    for name, (damage, needle) in DAMAGES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = _saved(case.stirred(), case, Path(folder))
+            damage(path)
+            text = _refusal(path)
+        expect(text is not None, f"{name}: the file was loaded", "InvalidWeights")
+        clear = text is not None and needle in text and str(path) in text
+        expect(clear, f"{name}: the text {text!r}", f"one with the path and {needle!r}")
+
+
+@torch.no_grad()
+def _scores(model: nn.Module, case: Case) -> Tensor:
+    return model.log_prob(case.states()) if isinstance(model, DensityModel) else torch.empty(0)
+
+
+def _draws(model: nn.Module, case: Case) -> Tensor:
+    seeded = torch.Generator().manual_seed(0)
+    return model.sample(9, generator=seeded) if isinstance(model, Generator) else torch.empty(0)
+
+
+def _refusal(path: Path) -> str | None:
+    try:
+        loading.load(path)
+    except InvalidWeights as error:
+        return str(error)
+    return None
+
+
+def _saved(model: nn.Module, case: Case, folder: Path) -> Path:
+    path = folder / "model.safetensors"
+    loading.save(model, path, case.metadata())
+    return path
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+# Damages: each spoils a sound file
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def _cut_in_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(struct.pack("<Q", 64) + b"\xff" * 128)
+
+
+def _huge_header(path: Path) -> None:
+    path.write_bytes(struct.pack("<Q", 2**60) + path.read_bytes()[8:])
+
+
+def _trailing(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"0000")
+
+
+def _header(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the first tensor's record in the header."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(next(record for key, record in header.items() if key != "__metadata__"))
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+
+def _lying_shape(path: Path) -> None:
+    _header(path, lambda record: record["shape"].append(2))
+
+
+def _lying_offsets(path: Path) -> None:
+    _header(path, lambda record: record.update(data_offsets=[0, 2**40]))
+
+
+def _unknown_type(path: Path) -> None:
+    _header(path, lambda record: record.update(dtype="F99"))
+
+
+def _state(path: Path, change: Callable[[dict[str, Tensor], str], None]) -> None:
+    """Write the file again, sound, with its first floating tensor changed."""
+    from zoo_core.header import read_header
+
+    state = load_file(path)
+    change(state, next(key for key, tensor in state.items() if tensor.is_floating_point()))
+    save_file(state, path, read_header(path).metadata)
+
+
+def _wrong_shape(path: Path) -> None:
+    _state(path, lambda state, key: state.update({key: state[key].unsqueeze(0).clone()}))
+
+
+def _wrong_type(path: Path) -> None:
+    _state(path, lambda state, key: state.update({key: state[key].long()}))
+
+
+def _missing_key(path: Path) -> None:
+    _state(path, lambda state, key: state.update(renamed=state.pop(key)))
+
+
+def _extra_key(path: Path) -> None:
+    _state(path, lambda state, key: state.update(surplus=torch.zeros(2)))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "cut short": (_cut, "cut short"),
+    "cut in its header": (_cut_in_header, "cut short"),
+    "empty": (_empty, "0 bytes"),
+    "garbage": (_garbage, "not JSON"),
+    "a header's length beyond the file": (_huge_header, "claims a header"),
+    "bytes after the last tensor": (_trailing, "follow the last tensor"),
+    "a shape that its bytes do not fill": (_lying_shape, "takes"),
+    "offsets beyond the file": (_lying_offsets, "bytes"),
+    "an unknown type": (_unknown_type, "F99"),
+    "a tensor of another shape": (_wrong_shape, "instead of"),
+    "a tensor of another type": (_wrong_type, "instead of"),
+    "a tensor of another name": (_missing_key, "is missing"),
+    "a tensor too many": (_extra_key, "surplus is not expected"),
+}
+"""Name -> what spoils the file, and words that the refusal must hold."""
