@@ -1,0 +1,221 @@
+import json
+import math
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from torch import Tensor, nn
+
+from zoo_core import errors, loading, plugins
+from zoo_core.cli import root
+from zoo_core.data import bars_and_stripes_entropy
+from zoo_core.metrics import METRICS, measure
+from zoo_core.metrics.measured import Measured
+
+BARS = {"data": "bars-and-stripes:test"}
+
+
+class Coins(nn.Module):
+    """Independent variables, each 1 with probability 3/4."""
+
+    levels = 2
+
+    def __init__(self, shape: tuple[int, ...] = (1, 3, 3)) -> None:
+        super().__init__()
+        self.event_shape = shape
+        self.p = nn.Parameter(torch.tensor(0.75))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0.5, self.p.log(), (1 - self.p).log()).flatten(1).sum(1)
+
+
+def test_nll_is_the_mean_over_the_rows_with_its_standard_error() -> None:
+    value, error, n = measure("test_nll", Coins(), BARS)
+    # half of the variables are on; k of 9 on: the distribution of bars has E[k] = 4.5
+    assert value == pytest.approx(-4.5 * (math.log(0.75) + math.log(0.25)), abs=1e-5)
+    assert n == 16
+    assert error > 0
+
+
+def test_the_standard_error_is_that_of_the_mean() -> None:
+    values = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert Measured.of(values) == pytest.approx((2.5, math.sqrt(5 / 3) / 2, 4))
+    assert math.isnan(Measured.of(values[:1]).error)
+
+
+def test_bits_per_dim_are_nats_by_variable_and_log_two() -> None:
+    nats, bits = (measure(name, Coins(), BARS).value for name in ("test_nll", "bits_per_dim"))
+    assert bits == pytest.approx(nats / (9 * math.log(2)))
+
+
+def test_no_model_is_below_the_entropy() -> None:
+    assert measure("test_nll", Coins(), BARS).value > bars_and_stripes_entropy(3)
+
+
+@pytest.fixture
+def grey(tmp_path: Path) -> str:
+    from PIL import Image
+
+    for split in ("train", "val", "test"):
+        (tmp_path / "grey" / split).mkdir(parents=True)
+        Image.new("L", (3, 3), 128).save(tmp_path / "grey" / split / "x.png")
+    return f"{tmp_path / 'grey'}:test"
+
+
+def test_grey_levels_are_drawn_once_from_the_seed(grey: str) -> None:
+    def nll(seed: int) -> float:
+        protocol = {"data": grey, "binarize": "fixed", "seed": seed}
+        return measure("test_nll", Coins(), protocol).value
+
+    assert nll(0) == nll(0)
+    assert len({nll(seed) for seed in range(5)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"binarise": "fixed"}, "protocol key 'binarise' is unknown. Did you mean binarize?"),
+        ({"binarize": "dynamic"}, "binarize = 'dynamic' is unknown: expected 'fixed' or 'none'"),
+        ({"data": "bars-and-stripes-4:test"}, r"rows of shape \(1, 4, 4\), but the model takes"),
+    ],
+)
+def test_a_protocol_that_cannot_be_followed(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=text):
+        measure("test_nll", Coins(), BARS | changes)
+
+
+def test_a_protocol_without_data() -> None:
+    with pytest.raises(errors.InvalidInput, match="the protocol names no data"):
+        measure("test_nll", Coins(), {"seed": 0})
+
+
+def test_grey_rows_do_not_fit_a_binary_model(grey: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="has 256 levels, but the model is binary"):
+        measure("test_nll", Coins(), {"data": grey})
+
+
+def test_a_model_without_density_has_no_likelihood() -> None:
+    with pytest.raises(errors.InvalidInput, match="Linear has no exact log-probability"):
+        measure("test_nll", nn.Linear(2, 2), BARS)
+
+
+def test_an_unknown_metric_gets_near_matches() -> None:
+    with pytest.raises(errors.UnknownName, match=r"'tset_nll' is unknown\. Did you mean test"):
+        measure("tset_nll", Coins(), BARS)
+    assert set(METRICS) == {"test_nll", "bits_per_dim"}
+
+
+# zoo eval
+
+Entry = Callable[..., dict[str, Any]]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def publish(
+    entry: Entry, write_registry: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., float]:
+    """Publish an untrained NADE whose test NLL is off by so much; returns the NLL."""
+
+    def published(off: float = 0.0, metrics: bool = True) -> float:
+        config = {"shape": [1, 3, 3], "hidden": 4}
+        architecture = plugins.architecture("nade")
+        torch.manual_seed(0)
+        model = loading.build(plugins.import_class(architecture.path), config)
+        metadata = {
+            "family": "autoregressive",
+            "requires": "zoo-autoregressive",
+            "architecture": "nade",
+            "config": config,
+        }
+        folder = tmp_path / "registry"
+        folder.mkdir()
+        loading.save(model, folder / "nade.safetensors", metadata)
+        data = (folder / "nade.safetensors").read_bytes()
+        value = measure("test_nll", model, BARS).value
+        table = entry(
+            name="nade.bars",
+            config=config,
+            data="bars-and-stripes",
+            weights__url="nade.safetensors",
+            weights__sha256=sha256(data).hexdigest(),
+            weights__bytes=len(data),
+        )
+        table["metrics"][0] |= {"value": value + off, "protocol": BARS}
+        if not metrics:
+            del table["metrics"]
+        monkeypatch.setenv("ZOO_REGISTRY", str(write_registry(table)))
+        return value
+
+    return published
+
+
+def zoo(*args: str) -> Result:
+    return CliRunner().invoke(root, args, prog_name="zoo")
+
+
+def test_eval_shows_the_measured_beside_the_stated_and_published(
+    publish: Callable[..., float],
+) -> None:
+    value = publish()
+    result = zoo("eval", "nade.bars", "--check")
+    assert result.exit_code == 0, result.output
+    head, row = result.stdout.splitlines()
+    assert head.split() == ["METRIC", "MEASURED", "REGISTRY", "PUBLISHED", "UNIT", "ROWS", "WITHIN"]
+    assert f"{value:.4f} ± " in row
+    assert "85.65" in row
+    assert row.endswith("yes")
+
+
+def test_check_fails_beyond_the_tolerance(publish: Callable[..., float]) -> None:
+    value = publish(off=0.06)
+    result = zoo("eval", "nade", "--check")
+    assert result.exit_code == 7
+    assert f"error: nade.bars: test_nll is {value:.4f}, but the registry states" in result.stderr
+    assert "zoo verify nade.bars" in result.stderr
+    assert "no, off by 0.0600" in result.stdout
+
+
+def test_without_check_a_drift_is_only_shown(publish: Callable[..., float]) -> None:
+    publish(off=0.06)
+    result = zoo("eval", "nade.bars")
+    assert result.exit_code == 0
+    assert "no, off by 0.0600" in result.stdout
+
+
+def test_json_holds_numbers(publish: Callable[..., float]) -> None:
+    value = publish(off=-0.01)
+    (row,) = json.loads(zoo("eval", "nade.bars", "--json").stdout)
+    assert row["value"] == pytest.approx(value, abs=1e-6)
+    assert row["registry"] == pytest.approx(value - 0.01)
+    assert row["within"] is True
+    assert row["n"] == 16
+    assert row["published"] == 85.65
+    assert row["protocol"] == BARS
+
+
+def test_a_value_that_is_no_number_fails_the_check(
+    publish: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish()
+    nothing = Measured(float("nan"), 0.0, 1)
+    monkeypatch.setitem(METRICS, "test_nll", lambda *args: nothing)
+    assert zoo("eval", "nade.bars", "--check").exit_code == 7
+
+
+def test_an_entry_without_metrics(publish: Callable[..., float]) -> None:
+    publish(metrics=False)
+    result = zoo("eval", "nade.bars")
+    assert result.exit_code == 2
+    assert "error: the registry states no metrics of nade.bars." in result.stderr
+
+
+def test_a_file_is_no_entry(publish: Callable[..., float], tmp_path: Path) -> None:
+    publish()
+    result = zoo("eval", str(tmp_path / "registry" / "nade.safetensors"))
+    assert result.exit_code == 2
+    assert "is no entry of a registry: it has no metrics to recompute" in result.stderr
