@@ -1,5 +1,8 @@
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -341,6 +344,42 @@ def test_the_terminal_is_asked(
     stream = Terminal()
     monkeypatch.setattr("sys.stdout", stream)
     assert graphics.supported(stream) == protocol
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("answer", "protocol"),
+    [(b"\x1b_Gi=31;OK\x1b\\\x1b[?62c", "kitty"), (b"\x1b[?62;4c", "sixel"), (b"", "None")],
+)
+def test_a_real_terminal_is_asked_and_left_as_it_was(answer: bytes, protocol: str) -> None:
+    import termios
+
+    program = (
+        "import os, sys\n"
+        "os.close(os.open(os.ttyname(1), os.O_RDWR))  # becomes our controlling terminal\n"
+        "from zoo_core.output.graphics import supported\n"
+        "print('found', supported(sys.stdout), flush=True)"
+    )
+    outer, inner = os.openpty()
+    before = termios.tcgetattr(inner)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        start_new_session=True,
+    )
+    seen = b""
+    while b"found" not in seen or not seen.endswith(b"\n"):
+        seen += os.read(outer, 1024)
+        if answer and seen.endswith(b"\x1b[c"):
+            os.write(outer, answer)
+            answer = b""
+    assert process.wait(10) == 0
+    assert f"found {protocol}" in seen.decode()
+    assert termios.tcgetattr(inner) == before
+    os.close(inner)
+    os.close(outer)
 
 
 def test_a_kitty_picture_is_a_png_in_pieces() -> None:

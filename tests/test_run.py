@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +150,20 @@ def test_an_entry_is_pulled_and_run(
     result = zoo("nade")
     assert result.exit_code == 0, result.stderr
     assert output.read_provenance(Path("nade.mnist-sample.png"))["sha256"] == digest
+
+
+def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
+    program = (
+        "import runpy, sys; sys.argv = ['zoo', 'run', sys.argv[1]]\n"
+        "try: runpy.run_module('zoo_core', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = 'sympy torch._dynamo matplotlib timm torchvision lightning_fabric pandas'\n"
+        "print([name for name in heavy.split() if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, IMAGES], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["nade.bars-sample.png", "[]"]
 
 
 # What is refused: before the model is loaded, and with nothing written
