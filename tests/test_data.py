@@ -157,6 +157,12 @@ def test_a_draw_never_changes() -> None:
     assert binarized(data, 0).digest == digest
 
 
+def test_categories_are_no_grey_levels() -> None:
+    data = Dataset("made", "test", torch.tensor([[0, 2]], dtype=torch.uint8), 3)
+    with pytest.raises(errors.InvalidInput, match="made holds 3 categories: only grey levels"):
+        binarized(data, 0)
+
+
 # Bars and stripes
 
 
@@ -221,6 +227,13 @@ def test_a_slice_and_a_size_of_mnist(mnist: Path, capsys: pytest.CaptureFixture[
     assert data.x.shape == (3, 1, 14, 14)
     assert data.x[:, 0, 0, 0].tolist() == [2, 3, 4]
     assert "mnist: of 3 images, 3 resized and centre-cropped to 14x14" in capsys.readouterr().err
+
+
+def test_damaged_files_are_said_to_be_damaged(mnist: Path) -> None:
+    images = mnist / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-9])
+    with pytest.raises(errors.InvalidInput, match=r"MNIST/raw are damaged \(.*\): replace them"):
+        load_dataset("mnist:test", root=mnist)
 
 
 def test_missing_files_in_a_root_of_ones_own(tmp_path: Path) -> None:
@@ -539,6 +552,17 @@ def test_a_hub_name_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ZOO_OFFLINE or HF_HUB_OFFLINE is set" in str(caught.value)
 
 
+def test_a_hub_name_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def fail(*args: object, **options: object) -> None:
+        raise datasets.exceptions.DatasetNotFoundError("doesn't exist on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(errors.UnknownName, match="doesn't exist on the Hub"):
+        load_dataset("hf://user/name")
+
+
 # Inputs of a run
 
 
@@ -551,6 +575,20 @@ def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None
     assert names[0] == str(one)
     assert names[1].endswith("000.png")
     assert names[3:] == ("mnist:test[3]", "mnist:test[4]")
+
+
+def test_inputs_are_looked_for_in_the_root_too(tmp_path: Path) -> None:
+    pictures(tmp_path / "mine", 2)
+    data, names = load_images(["mine"], shape=(1, 8, 8), root=tmp_path)
+    assert len(data) == len(names) == 2
+
+
+def test_one_split_of_a_folder_of_odd_sizes(tmp_path: Path) -> None:
+    pictures(tmp_path / "train", 2)
+    picture(tmp_path / "test" / "a.png", (9, 5), "RGB", (1, 2, 3))
+    data, names = load_images([f"{tmp_path}:test"], shape=(1, 6, 6))
+    assert data.event_shape == (1, 6, 6)
+    assert names == (f"{tmp_path}:test[0]",)
 
 
 def test_binary_images_and_grey_ones_share_the_levels(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from zoo_core.errors import InvalidInput
+
 __all__ = ["Dataset", "binarize", "binarized"]
 
 
@@ -68,6 +70,11 @@ def binarized(dataset: Dataset, seed: int) -> Dataset:
     """
     if dataset.levels == 2:
         return dataset
+    if dataset.levels != 256:
+        raise InvalidInput(
+            f"{dataset.name} holds {dataset.levels} categories: only grey levels can be drawn as "
+            "black or white."
+        )
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.empty_like(dataset.x)
     for start in range(0, len(dataset), 1000):

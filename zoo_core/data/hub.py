@@ -17,7 +17,7 @@ from zoo_core.data.fitting import BROKEN, fit
 from zoo_core.data.folders import shape_of
 from zoo_core.data.notes import note_done, note_skipped
 from zoo_core.data.splits import choose
-from zoo_core.errors import InvalidInput, NetworkError
+from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 
 __all__ = ["HUB", "is_hub_folder", "load_hub"]
 
@@ -58,6 +58,8 @@ def _open(source: str) -> dict[str, Any]:
         text = f"{source} could not be loaded as a Hugging Face data set: {error}"
         if not source.startswith(HUB):
             raise InvalidInput(text) from error
+        if type(error).__name__ == "DatasetNotFoundError" and not environment.offline():
+            raise UnknownName(text) from error
         hint = " ZOO_OFFLINE or HF_HUB_OFFLINE is set." if environment.offline() else ""
         raise NetworkError(text + hint) from error
 

@@ -16,7 +16,7 @@ from zoo_core.data.fitting import Shape, find_images, fit_tensor, is_image
 from zoo_core.data.folders import read_images
 from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
-from zoo_core.data.resolve import load_dataset, parse_spec
+from zoo_core.data.resolve import data_root, load_dataset, parse_spec
 from zoo_core.data.tables import is_table, read_table
 from zoo_core.errors import InvalidInput
 
@@ -59,7 +59,7 @@ def load_images(
 
 
 def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
-    path = Path(source).expanduser()
+    path = _path(source, root)
     if path.is_file() and is_table(path):
         x = read_table(path)
         return _fitted(source, x, max(2, int(x.max()) + 1), shape, start=0)
@@ -68,9 +68,21 @@ def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | No
         x, read = read_images(files, _image_shape(source, shape), source)
         return _Part(x, 256, [str(file) for file in read])
     spec = parse_spec(source)
-    data = load_dataset(source, split=spec.split or "test", root=root)
+    size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
+    data = load_dataset(
+        source,
+        split=spec.split or "test",
+        root=root,
+        size=size,
+        gray=len(shape) == 3 and shape[0] == 1,
+    )
     name = f"{data.name}:{data.split}"
     return _fitted(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+
+
+def _path(source: str, root: str | os.PathLike[str] | None) -> Path:
+    path = Path(source).expanduser()
+    return path if path.exists() else data_root(root) / source
 
 
 def _files(path: Path) -> list[Path]:

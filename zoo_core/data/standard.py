@@ -48,7 +48,11 @@ def _create(name: str, split: str, root: Path) -> Any:
     ours = root == environment.home() / "data"
     try:
         return create_dataset(f"torch/{name}", root=str(root), split=split)
-    except RuntimeError:
+    except (AssertionError, OSError, RuntimeError, ValueError) as error:
+        if not str(error).startswith("Dataset not found"):
+            raise InvalidInput(
+                f"the files of {name} in {expected} are damaged ({error}): replace them."
+            ) from error
         if not ours:
             raise InvalidInput(_missing(name, expected)) from None
     if environment.offline():

@@ -69,7 +69,8 @@ def _nats(model: nn.Module, rows: Dataset) -> Tensor:
             f"{type(model).__name__} has no exact log-probability: a likelihood cannot be measured."
         )
     _check_fit(model, rows)
-    density, weight = cast("DensityModel", model), next(model.parameters())
+    density = cast("DensityModel", model)
+    weight = next(model.parameters(), torch.empty(0))
     values = [
         -density.log_prob(rows.floats(slice(start, start + _BATCH)).to(weight.device, weight.dtype))
         .double()
