@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -128,6 +129,16 @@ def test_completions_become_a_picture(zoo: Zoo) -> None:
     assert Image.open("nade.bars-complete.png").size == (5 * 98 - 2, 4 * 98 - 2)
 
 
+def test_a_file_that_is_named_twice_is_written_once(zoo: Zoo) -> None:
+    assert zoo(IMAGES, "-o", "a.png", "-o", "a.npz", "-o", "a.png").stdout == "a.png\na.npz\n"
+
+
+def test_tasks_are_completed() -> None:
+    task = next(option for option in run.command.params if option.name == "task")
+    items = task.shell_complete(click.Context(run.command), "s")
+    assert [item.value for item in items] == ["sample", "score"]
+
+
 def test_quiet_leaves_the_path_only(zoo: Zoo) -> None:
     result = zoo(IMAGES, "-q")
     assert result.stdout == "nade.bars-sample.png\n"
@@ -183,6 +194,12 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["-o", "none/a.png"], 2, "the folder none does not exist"),
         (["--task", "translate"], 3, "there is no task 'translate'."),
         (["--task", "translate"], 3, "nade.bars can sample, score, detect, complete."),
+        (["-i", BARS], 2, "sample does not use --input: name one that does, as --task score or"),
+        (
+            ["--task", "score", "-i", BARS, "--against", BARS],
+            2,
+            "score does not use --against: name one that does, as --task detect.",
+        ),
         (["--device", "quantum"], 2, "device 'quantum' cannot be used here"),
         (["--dtype", "int8"], 2, "dtype 'int8' is unknown: expected float32, bfloat16"),
         (["--task", "score"], 2, "this task needs inputs: give --input"),

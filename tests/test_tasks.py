@@ -187,6 +187,26 @@ def test_without_held_out_data_inputs_are_only_ranked() -> None:
     assert lost.notes[0].startswith("only ranked, most surprising first: lost:validation")
 
 
+def test_held_out_data_of_another_shape_cannot_be_used(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.csv").write_text("0,1,1\n1,0,0\n")
+    result = run("detect", nade(), inputs=(BARS,), data=str(tmp_path))
+    assert "its rows have shape (3,), the model takes (1, 4, 4)" in result.notes[0]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_held_out_images_are_fitted_to_the_model(tmp_path: Path, n: int) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for i in range(n):
+            Image.new("RGB", (9, 7), (80 * i, 0, 0)).save(tmp_path / split / f"{i}.png")
+    result = run("detect", nade(), inputs=(BARS,), data=str(tmp_path))
+    if n == 1:
+        assert "it has one row, and a spread takes two" in result.notes[0]
+    else:
+        assert len(result.groups[f"{tmp_path}:validation"]) == n
+
+
 # Completion
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
@@ -33,9 +34,26 @@ _PREVIEW = 16
 """Rows of a table that a terminal is shown."""
 
 
+def _complete_task(
+    context: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from zoo_core.tasks import TASKS
+
+    return [
+        CompletionItem(name, help=task.summary)
+        for name, task in TASKS.items()
+        if name.startswith(incomplete)
+    ]
+
+
 @click.command("run")
 @click.argument("name", metavar="ENTRY|FOLDER|FILE", shell_complete=complete_entry)
-@click.option("--task", "-t", help="What to do. [default: sample, where the model can]")
+@click.option(
+    "--task",
+    "-t",
+    shell_complete=_complete_task,
+    help="What to do. [default: sample, where the model can]",
+)
 @click.option(
     "-n", "n", type=click.IntRange(min=1), default=16, show_default=True, help="Samples to draw."
 )
@@ -113,6 +131,7 @@ def command(
     family = plugins.require(origin.family, origin.requires)
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
+    _check_used(task, inputs=options["inputs"], against=options["against"])
     source = _fetched(origin, quiet)
     model = loading.load(source, device=device, dtype=dtype)
     paths = _paths(task, source, model, outputs, as_json)
@@ -152,6 +171,19 @@ def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise InvalidInput(_unknown_suffix(path, SUFFIXES))
         output.check_free(path, force=force)
+
+
+def _check_used(task: str, **given: tuple[str, ...]) -> None:
+    """Refuse inputs that the task would ignore."""
+    from zoo_core.tasks import TASKS
+
+    for option, values in given.items():
+        if values and option not in TASKS[task].options:
+            takers = [name for name, other in TASKS.items() if option in other.options]
+            raise InvalidInput(
+                f"the task {task} does not use --{option.removesuffix('s')}: "
+                f"name one that does, as --task {' or '.join(takers)}."
+            )
 
 
 def _unknown_suffix(path: Path, known: Sequence[str]) -> str:
@@ -206,7 +238,7 @@ def _paths(
         if path.suffix.lower() not in suffixes:
             raise InvalidInput(_unknown_suffix(path, suffixes))
     if outputs:
-        return list(outputs)
+        return list(dict.fromkeys(outputs))
     if as_json and ".json" in suffixes:
         return []  # the rows go to the standard output
     free = free_names(f"{Path(source.name).name}-{task}", suffixes[: TASKS[task].defaults])

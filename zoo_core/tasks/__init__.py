@@ -38,6 +38,8 @@ class Task:
     """Suffixes of the files that it writes for a model of images."""
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
+    options: tuple[str, ...] = ()
+    """Options of inputs that it takes, beside those that every task has."""
     random: bool = False
     """Whether its results depend on the seed."""
     defaults: int = 1
@@ -61,6 +63,7 @@ TASKS = {
         "Give nats and bits per dimension of each input",
         _SCORES,
         _SCORES,
+        options=("inputs",),
         defaults=2,
     ),
     "detect": Task(
@@ -69,10 +72,17 @@ TASKS = {
         "Say how odd each input is beside the training distribution",
         _SCORES,
         _SCORES,
+        options=("inputs", "against"),
         defaults=2,
     ),
     "complete": Task(
-        "complete", "Completer", "Fill in what is missing", _PICTURES, _TABLE, random=True
+        "complete",
+        "Completer",
+        "Fill in what is missing",
+        _PICTURES,
+        _TABLE,
+        options=("inputs",),
+        random=True,
     ),
 }
 """Tasks by name; the first one that a model can do is its default."""

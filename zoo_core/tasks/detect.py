@@ -6,12 +6,12 @@ digits), so the percentile is given as it is: near 0 is as odd as near 100.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from zoo_core.data import load_dataset
-from zoo_core.errors import ZooError
+from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.tasks.inputs import as_floats, load_inputs, nats
 from zoo_core.tasks.result import Result
 
@@ -79,11 +79,17 @@ def _reference(model: nn.Module, request: Request) -> tuple[Tensor | None, str]:
     if not request.data:
         return None, "only ranked: the weights do not say which data they were trained on"
     spec = f"{request.data}:{_REFERENCE}"
+    shape = cast("tuple[int, ...]", model.event_shape)
+    fitting: dict[str, Any] = {"size": shape[1], "gray": shape[0] == 1} if len(shape) == 3 else {}
     try:
-        data = load_dataset(spec, root=request.data_root)
+        data = load_dataset(spec, root=request.data_root, **fitting)
+        if data.event_shape != shape:
+            raise InvalidInput(f"its rows have shape {data.event_shape}, the model takes {shape}")
+        if len(data) < 2:
+            raise InvalidInput("it has one row, and a spread takes two")
         x, _ = as_floats(model, data)
     except ZooError as error:
-        return None, f"only ranked, most surprising first: {spec} is not to be had ({error})"
+        return None, f"only ranked, most surprising first: {spec} cannot be used ({error})"
     return nats(model, x, request.batch_size), f"{request.data}:validation"
 
 
