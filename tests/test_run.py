@@ -265,5 +265,7 @@ def test_a_preview_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = run._preview(wide)
     assert lines[0] == "0101010101010101010…"
     assert lines[-1] == "… and 2 more"
+    named = [{"input": "a.csv[0]"} | {f"x{i}": 1 for i in range(9)}]
+    assert run._preview(named) == ["a.csv[0] 111111111"]
     narrow = [{"input": "a.png", "nats": 1.23456}]
     assert run._preview(narrow) == ["input  nats", "a.png  1.2346"]

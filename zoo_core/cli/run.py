@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 import time
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -337,13 +338,19 @@ def _show(result: Result) -> None:
 def _preview(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     head, limit = list(rows[0]), text.width()
     cells = [[_text(value) for value in row.values()] for row in rows[:_PREVIEW]]
-    if len(head) > 8:  # categories side by side
-        lines = ["".join(row) if set(map(len, row)) == {1} else " ".join(row) for row in cells]
+    if len(head) > 8:
+        lines = [_side_by_side(row) for row in cells]
         lines = [line if len(line) <= limit else line[: limit - 1] + "…" for line in lines]
     else:
         lines = text.table(head, cells, limit)
     more = len(rows) - _PREVIEW
     return [*lines, f"… and {more:,} more"] if more > 0 else lines
+
+
+def _side_by_side(row: Sequence[str]) -> str:
+    """Cells in a line; digits need no space between them."""
+    runs = groupby(row, key=lambda cell: len(cell) == 1)
+    return " ".join(("" if digits else " ").join(run) for digits, run in runs)
 
 
 def _text(value: object) -> str:
