@@ -92,8 +92,8 @@ def command(
     zoo train --resume runs/nade.mnist
     """  # noqa: D301 - click looks for the character backspace
     flags = {
-        "data": data, "size": size, "gray": gray or None, "epochs": epochs,
-        "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision, "threads": threads,
+        "data": data, "size": size, "gray": gray or None, "epochs": epochs, "seed": seed,
+        "batch_size": batch_size, "optimizer.lr": lr, "precision": precision, "threads": threads,
     }  # fmt: skip
     raw = _settings(what, resume, {k: v for k, v in flags.items() if v is not None}, assignments)
     from zoo_core import plugins

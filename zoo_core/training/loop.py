@@ -319,9 +319,11 @@ def _explained(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
 
 def _public_methods(network: nn.Module) -> list[str]:
     """What a trainer may call on a network besides forward; Fabric wants to know."""
+    own = type(network).__mro__[: type(network).__mro__.index(nn.Module)]
     return [
         name
-        for name, value in vars(type(network)).items()
+        for cls in own
+        for name, value in vars(cls).items()
         if callable(value) and not name.startswith("_") and name != "forward"
     ]
 

@@ -6,6 +6,7 @@ from zoo_core import plugins
 from zoo_core.testing import Case, Law, cases, table
 
 CONFIGS = {
+    "fvsbn": [{}, {"order": "random", "order_seed": 1}],
     "nade": [
         {"hidden": 12},
         {"hidden": 12, "order": "random", "order_seed": 1},

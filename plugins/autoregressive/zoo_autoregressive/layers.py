@@ -1,11 +1,116 @@
 """What several models of this family share."""
 
+from collections.abc import Generator
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
 
-__all__ = ["bernoulli_logits", "permutation", "prefix_length"]
+__all__ = ["BinaryAutoregressive", "bernoulli_logits", "permutation", "prefix_length"]
+
+
+class BinaryAutoregressive(nn.Module):
+    """A binary density model by the chain rule; abstract: models write `logits` and `walk`.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order_seed: seed of the random order.
+    """
+
+    levels = 2
+    order: Tensor
+    b: nn.Parameter
+    """Biases of the logits, (D,), in the order; every model of this kind has them."""
+
+    def __init__(self, shape: tuple[int, ...], order: str, order_seed: int) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        D = torch.Size(shape).numel()
+        self.register_buffer("order", permutation(D, order, order_seed))
+        self.b = nn.Parameter(torch.zeros(D))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The logit of p(x_i = 1 | x_<i) of each variable, in the order: (B, D).
+
+        x: variables in the order, (B, D), in {0, 1}.
+        """
+        raise NotImplementedError
+
+    def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
+        """Yield the logits (n,) of one variable after another; each is sent the value drawn (n,).
+
+        What a step leaves for the next is carried along: a walk costs as much as `logits` once.
+
+        x: the variables before the first one of the walk, in the order, (n, d), in {0, 1}.
+        """
+        raise NotImplementedError
+
+    def begin(self, mean: Tensor) -> None:
+        """Set b to the logit of the training data's mean.
+
+        mean: event_shape, in [0, 1].
+        """
+        with torch.no_grad():
+            self.b.copy_(bernoulli_logits(mean.flatten())[self.order])
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        x = x.flatten(1)[:, self.order]
+        log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
+        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        return self._ancestral(self.b.new_empty(n, 0), generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input given the known ones.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        known: which variables are given, event_shape, bool; they must come first in the order.
+
+        Raises InvalidInput when an unknown variable comes before a known one.
+        """
+        d = prefix_length(known, self.order)
+        return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
+
+    @torch.no_grad()
+    def _ancestral(
+        self, x: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw the variables after x, (n, d), in the order."""
+        (n, d), D = x.shape, len(self.order)
+        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
+        thresholds = (torch.logit(u) * temperature).unbind()
+        walk, drawn = self.walk(x), list[Tensor]()
+        for i, threshold in enumerate(thresholds):
+            logit = walk.send(drawn[-1]) if i else next(walk)
+            drawn.append((logit > threshold).to(x.dtype))
+        x = torch.cat([x, *(x_i.unsqueeze(1) for x_i in drawn)], 1)
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
 
 
 def permutation(D: int, order: str, seed: int) -> Tensor:

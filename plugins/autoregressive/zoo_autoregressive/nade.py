@@ -9,13 +9,12 @@ trains faster and was used for the best figures that have been published since. 
 logit of the training data's mean. Training uses whatever optimiser the recipe names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length
+from zoo_autoregressive.layers import BinaryAutoregressive
 from zoo_core.errors import InvalidInput
 
 __all__ = ["NADE"]
@@ -24,7 +23,7 @@ _CHUNK = 16
 """Variables computed together: their activations (16, B, H) stay in the processor's cache."""
 
 
-class NADE(nn.Module):
+class NADE(BinaryAutoregressive):
     """A binary density model with exact likelihood and a sampler of the same cost.
 
     Args:
@@ -35,9 +34,6 @@ class NADE(nn.Module):
         order_seed: seed of the random order.
     """
 
-    levels = 2
-    order: Tensor
-
     def __init__(
         self,
         shape: tuple[int, ...] = (1, 28, 28),
@@ -46,96 +42,30 @@ class NADE(nn.Module):
         order: str = "raster",
         order_seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(shape, order, order_seed)
         if activation not in ("sigmoid", "relu"):
             raise InvalidInput(f"activation {activation!r} is unknown: expected sigmoid or relu.")
-        self.event_shape = tuple(shape)
         self.activation = activation
-        D, H = torch.Size(shape).numel(), hidden
-        self.register_buffer("order", permutation(D, order, order_seed))
+        D, H = len(self.order), hidden
         self.W = nn.Parameter(torch.empty(D, H))
         self.V = nn.Parameter(torch.empty(D, H))
-        self.b = nn.Parameter(torch.zeros(D))
         self.c = nn.Parameter(torch.zeros(H))
         for weight in (self.W, self.V):
             nn.init.normal_(weight, std=0.01 if activation == "sigmoid" else (1 / H) ** 0.5 / 4)
 
-    def begin(self, mean: Tensor) -> None:
-        """Set b to the logit of the training data's mean.
-
-        mean: event_shape, in [0, 1].
-        """
-        with torch.no_grad():
-            self.b.copy_(bernoulli_logits(mean.flatten())[self.order])
-
     def logits(self, x: Tensor) -> Tensor:
-        """b_i + V_i·h_i of each variable, in the order: (B, D).
-
-        x: variables in the order, (B, D), in {0, 1}.
-        """
+        """b_i + V_i·h_i of each variable, in the order: (B, D)."""
         logits: Tensor = _ChunkedLogits.apply(x, self.W, self.V, self.b, self.c, self.activation)
         return logits
 
-    def conditionals(self, x: Tensor) -> Tensor:
-        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        """
-        x = x.flatten(1)[:, self.order]
-        log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
-        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, (B,), nats.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        """
-        return self.conditionals(x).sum(1)
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}."""
-        x = self.b.new_zeros(n, len(self.b))
-        return self._ancestral(x, 0, generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        known: which variables are given, event_shape, bool; they must come first in the order.
-
-        Raises InvalidInput when an unknown variable comes before a known one.
-        """
-        d = prefix_length(known, self.order)
-        return self._ancestral(x.flatten(1)[:, self.order], d, generator, temperature)
-
-    @torch.no_grad()
-    def _ancestral(
-        self, x: Tensor, d: int, generator: torch.Generator | None, temperature: float
-    ) -> Tensor:
-        """Draw the variables from the d-th on; a is carried from each to the next."""
-        n, D = x.shape
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
-        # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
-        threshold = torch.logit(u) * temperature
+    def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
+        """Carry a from each variable to the next."""
+        d = x.shape[1]
         σ = torch.sigmoid if self.activation == "sigmoid" else torch.relu
-        W, V, b = self.W[d:].unbind(), self.V[d:].unbind(), self.b[d:].unbind()
-        a = torch.addmm(self.c, x[:, :d], self.W[:d])
-        drawn = []
-        for W_i, V_i, b_i, threshold_i in zip(W, V, b, threshold.unbind(), strict=True):
-            x_i = (torch.mv(σ(a), V_i) + b_i > threshold_i).to(x.dtype)
+        a = torch.addmm(self.c, x, self.W[:d])
+        for W_i, V_i, b_i in zip(self.W[d:], self.V[d:], self.b[d:], strict=True):
+            x_i = yield torch.mv(σ(a), V_i) + b_i
             a.addr_(x_i, W_i)
-            drawn.append(x_i)
-        x = torch.cat([x[:, :d], torch.stack(drawn, 1)], 1) if drawn else x
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
 
 
 class _ChunkedLogits(torch.autograd.Function):

@@ -8,10 +8,18 @@ def zoo_architectures() -> list[Architecture]:
     """Describe the architectures of this family."""
     return [
         Architecture(
+            name="fvsbn",
+            path="zoo_autoregressive.fvsbn:FVSBN",
+            summary="Fully visible sigmoid belief network: logistic regression on all predecessors",
+            tasks=("sample", "score", "detect", "complete"),
+            paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
+            "Density Estimators?",
+        ),
+        Architecture(
             name="nade",
             path="zoo_autoregressive.nade:NADE",
             summary="Neural autoregressive distribution estimator: one hidden layer, tied weights",
             tasks=("sample", "score", "detect", "complete"),
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
-        )
+        ),
     ]

@@ -1,0 +1,45 @@
+"""The samplers that carry their state compute what a full pass for each variable would."""
+
+import pytest
+import torch
+
+from zoo_autoregressive.fvsbn import FVSBN
+from zoo_autoregressive.layers import BinaryAutoregressive
+from zoo_autoregressive.nade import NADE
+
+SHAPE = (1, 5, 4)
+MODELS = {
+    "fvsbn": lambda: FVSBN(SHAPE),
+    "nade": lambda: NADE(SHAPE, hidden=9),
+    "nade, relu": lambda: NADE(SHAPE, hidden=9, activation="relu"),
+    "nade, random order": lambda: NADE(SHAPE, hidden=9, order="random"),
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> BinaryAutoregressive:
+    model = MODELS[request.param]().double().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.normal_(generator=generator)
+    return model
+
+
+@pytest.mark.parametrize("d", [0, 1, 7, 19])
+def test_a_walk_yields_the_logits_of_a_full_pass(model: BinaryAutoregressive, d: int) -> None:
+    x = torch.randint(2, (6, 20), generator=torch.Generator().manual_seed(1)).double()
+    walk = model.walk(x[:, :d])
+    walked = [next(walk).clone()]
+    walked += [walk.send(x[:, i]).clone() for i in range(d, 19)]
+    torch.testing.assert_close(torch.stack(walked, 1), model.logits(x)[:, d:])
+
+
+def test_the_cached_sampler_draws_what_the_naive_one_draws(model: BinaryAutoregressive) -> None:
+    n, D = 32, 20
+    cached = model.sample(n, generator=torch.Generator().manual_seed(2), temperature=0.8)
+    u = torch.rand(D, n, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    x = torch.zeros(n, D, dtype=torch.float64)
+    for i in range(D):
+        x[:, i] = (u[i] < torch.sigmoid(model.logits(x)[:, i] / 0.8)).double()
+    naive = torch.empty_like(x).index_copy(1, model.order, x).reshape(n, *SHAPE)
+    assert torch.equal(cached, naive)
