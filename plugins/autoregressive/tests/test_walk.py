@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from zoo_autoregressive.fvsbn import FVSBN
 from zoo_autoregressive.layers import BinaryAutoregressive
 from zoo_autoregressive.nade import NADE
