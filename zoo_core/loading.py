@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.overrides import TorchFunctionMode
 
-__all__ = ["WEIGHTS", "Source", "build", "fill", "load", "open_source", "save"]
+__all__ = ["WEIGHTS", "Source", "build", "fill", "load", "open_source", "resolve", "save"]
 
 WEIGHTS = "model.safetensors"
 """Name of the weights in a run folder."""
@@ -52,6 +52,33 @@ class Source:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the file says of itself; empty for an entry, of which the registry speaks."""
 
+    @classmethod
+    def of(cls, entry: Entry, path: Path) -> Source:
+        """The source of an entry whose weights are at `path`."""
+        return cls(
+            name=entry.name,
+            family=entry.family,
+            requires=entry.requires,
+            architecture=entry.architecture,
+            config=entry.config,
+            path=path,
+            entry=entry,
+        )
+
+
+def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | Source:
+    """Find what a name stands for: an entry, whose weights may not be here yet, or a file that is.
+
+    name: an entry of the registry; or a run folder or a safetensors file, written as a path (a
+        folder that is named like an entry is `./nade.mnist`).
+
+    Raises UnknownName when there is no such entry, folder or file.
+    """
+    if isinstance(name, str) and not _is_path(name):
+        return (registry or Registry.load()).lookup(name)
+    path = Path(name).expanduser()
+    return _from_file(_weights_of_run(path) if path.is_dir() else path)
+
 
 def open_source(
     name: str | Path,
@@ -61,28 +88,15 @@ def open_source(
 ) -> Source:
     """Find the verified weights behind a name, fetching them where they are not in the store.
 
-    name: an entry of the registry, a run folder, or the path of a safetensors file.
+    name: as `resolve` takes it.
     progress: called with the number of bytes of each piece that is fetched.
 
-    Raises UnknownName for a name that is none of these, and whatever the store raises.
+    Raises UnknownName, and whatever the store raises.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        path = _weights_of_run(path)
-    if path.suffix == ".safetensors" or path.is_file():
-        return _from_file(path)
-    if len(path.parts) > 1:
-        raise UnknownName(f"{name} is no file or folder, and no entry's name has a slash in it.")
-    entry = (registry or Registry.load()).lookup(str(name))
-    return Source(
-        name=entry.name,
-        family=entry.family,
-        requires=entry.requires,
-        architecture=entry.architecture,
-        config=entry.config,
-        path=Store().fetch(entry.blob, progress=progress),
-        entry=entry,
-    )
+    origin = resolve(name, registry=registry)
+    if isinstance(origin, Source):
+        return origin
+    return Source.of(origin, Store().fetch(origin.blob, progress=progress))
 
 
 def load(
@@ -157,6 +171,11 @@ def save(model: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
         partial.replace(path)
 
 
+def _is_path(name: str) -> bool:
+    separators = {os.sep, os.altsep or os.sep, "/"}
+    return name.endswith(".safetensors") or any(mark in name for mark in separators) or name == "."
+
+
 def _weights_of_run(folder: Path) -> Path:
     if (path := folder / WEIGHTS).is_file():
         return path
@@ -168,7 +187,10 @@ def _weights_of_run(folder: Path) -> Path:
 
 def _from_file(path: Path) -> Source:
     if not path.is_file():
-        raise UnknownName(f"{path} does not exist.")
+        raise UnknownName(
+            f"{path} does not exist; expected a run folder or a safetensors file. "
+            "`zoo list` shows the entries, whose names have no slash."
+        )
     metadata = _described(path)
     return Source(
         name=metadata.get("name", path.stem),

@@ -128,7 +128,7 @@ def command(
     from zoo_core.tasks import TASKS, choose
 
     _check(options["temperature"], outputs, force)
-    origin = _origin(name)
+    origin = loading.resolve(name)
     family = plugins.require(origin.family, origin.requires)
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
@@ -196,18 +196,6 @@ def _unknown_suffix(path: Path, known: Sequence[str]) -> str:
     )
 
 
-def _origin(name: str) -> Entry | Source:
-    """What a name stands for: an entry whose weights may not be here yet, or a file that is."""
-    path = Path(name).expanduser()
-    if path.exists() or path.suffix == ".safetensors" or len(path.parts) > 1:
-        from zoo_core.loading import open_source
-
-        return open_source(name)
-    from zoo_core.registry import Registry
-
-    return Registry.load().lookup(name)
-
-
 def _fetched(origin: Entry | Source, quiet: bool) -> Source:
     from zoo_core.loading import Source
 
@@ -216,15 +204,7 @@ def _fetched(origin: Entry | Source, quiet: bool) -> Source:
     from zoo_core.cli.pull import fetch
     from zoo_core.store import Store
 
-    return Source(
-        name=origin.name,
-        family=origin.family,
-        requires=origin.requires,
-        architecture=origin.architecture,
-        config=origin.config,
-        path=Path(fetch(origin, Store(), quiet=quiet)),
-        entry=origin,
-    )
+    return Source.of(origin, Path(fetch(origin, Store(), quiet=quiet)))
 
 
 def _paths(
