@@ -7,6 +7,10 @@ from zoo_core.testing import Case, Law, cases, table
 
 CONFIGS = {
     "fvsbn": [{}, {"order": "random", "order_seed": 1}],
+    "made": [
+        {"hidden": [64]},
+        {"hidden": [24, 24], "direct": True, "order": "random", "order_seed": 1},
+    ],
     "nade": [
         {"hidden": 12},
         {"hidden": 12, "order": "random", "order_seed": 1},

@@ -4,11 +4,14 @@ import pytest
 import torch
 from zoo_autoregressive.fvsbn import FVSBN
 from zoo_autoregressive.layers import BinaryAutoregressive
+from zoo_autoregressive.made import MADE
 from zoo_autoregressive.nade import NADE
 
 SHAPE = (1, 5, 4)
 MODELS = {
     "fvsbn": lambda: FVSBN(SHAPE),
+    "made": lambda: MADE(SHAPE, hidden=[30]),
+    "made, two layers": lambda: MADE(SHAPE, hidden=[30, 40], direct=True),
     "nade": lambda: NADE(SHAPE, hidden=9),
     "nade, relu": lambda: NADE(SHAPE, hidden=9, activation="relu"),
     "nade, random order": lambda: NADE(SHAPE, hidden=9, order="random"),

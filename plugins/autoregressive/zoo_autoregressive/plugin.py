@@ -16,6 +16,13 @@ def zoo_architectures() -> list[Architecture]:
             "Density Estimators?",
         ),
         Architecture(
+            name="made",
+            path="zoo_autoregressive.made:MADE",
+            summary="Masked autoencoder: all conditionals in one pass of a masked network",
+            tasks=("sample", "score", "detect", "complete"),
+            paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
+        ),
+        Architecture(
             name="nade",
             path="zoo_autoregressive.nade:NADE",
             summary="Neural autoregressive distribution estimator: one hidden layer, tied weights",

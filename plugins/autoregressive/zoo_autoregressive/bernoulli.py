@@ -1,0 +1,82 @@
+"""Independent Bernoulli variables: n numbers, and the foot of the ladder.
+
+    p(x) = ∏ p(x_i),   p(x_i = 1) = (count of x_i = 1, + α) / (count of inputs, + 2α)
+
+α is additive smoothing (Laplace's rule at 1): a variable that training never saw on may still be.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.counting import check_alpha
+
+__all__ = ["Bernoulli"]
+
+
+class Bernoulli(nn.Module):
+    """Independent binary variables.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        alpha: added to the count of each value.
+    """
+
+    levels = 2
+    order: Tensor
+
+    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), alpha: float = 1.0) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.alpha = check_alpha(alpha)
+        D = torch.Size(shape).numel()
+        self.register_buffer("order", torch.arange(D))
+        self.logits = nn.Parameter(torch.zeros(D), requires_grad=False)
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """The number of inputs, and how often each variable is 1: (1 + D,), int64."""
+        return functional.pad(x.flatten(1), (1, 0), value=1.0).sum(0).long()
+
+    def fit(self, counts: Tensor) -> None:
+        """Set the logits from the sum of the statistics, (1 + D,)."""
+        n, on = counts[0].cpu().double(), counts[1:].cpu().double()
+        self.logits.data.copy_(torch.logit((on + self.alpha) / (n + 2 * self.alpha)))
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i) of each variable: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        x = x.flatten(1)
+        logits = self.logits.expand_as(x)
+        return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        p = torch.sigmoid(self.logits / temperature).expand(n, -1)
+        return torch.bernoulli(p, generator=generator).reshape(n, *self.event_shape)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input, which do not depend on the known ones.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        known: which variables are given, event_shape, bool; any.
+        """
+        drawn = self.sample(len(x), generator=generator, temperature=temperature)
+        return torch.where(known.to(x.device), x, drawn)

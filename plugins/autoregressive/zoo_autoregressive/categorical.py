@@ -1,0 +1,94 @@
+"""Independent categorical variables: k - 1 numbers for each, as grey levels in 256 categories.
+
+    p(x) = ∏ p(x_i),   p(x_i = v) = (count of x_i = v, + α) / (count of inputs, + kα)
+
+The weights hold the log-odds of each category against the first one, which is k - 1 numbers.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.counting import check_alpha
+
+__all__ = ["Categorical"]
+
+
+class Categorical(nn.Module):
+    """Independent variables of several values.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        levels: number of values, k; value v is v / (k - 1) in x.
+        alpha: added to the count of each value.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self, shape: tuple[int, ...] = (1, 28, 28), levels: int = 256, alpha: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.levels = levels
+        self.alpha = check_alpha(alpha)
+        D = torch.Size(shape).numel()
+        self.register_buffer("order", torch.arange(D))
+        self.log_odds = nn.Parameter(torch.zeros(D, levels - 1), requires_grad=False)
+
+    def categories(self, x: Tensor) -> Tensor:
+        """The category of each variable, (B, D), int64, from 0."""
+        return x.flatten(1).mul(self.levels - 1).round().long()
+
+    def log_p(self, temperature: float = 1.0) -> Tensor:
+        """The logarithm of each category's probability, (D, k)."""
+        return functional.pad(self.log_odds, (1, 0)).div(temperature).log_softmax(1)
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """How often each variable has each value: (D, k), int64."""
+        D, k = len(self.order), self.levels
+        cells = self.categories(x) + k * self.order
+        return torch.bincount(cells.flatten(), minlength=D * k).reshape(D, k)
+
+    def fit(self, counts: Tensor) -> None:
+        """Set the log-odds from the sum of the statistics, (D, k)."""
+        log = (counts.cpu().double() + self.alpha).log()
+        self.log_odds.data.copy_(log[:, 1:] - log[:, :1])
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i) of each variable: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        return self.log_p()[self.order, self.categories(x)]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in [0, 1]."""
+        p = self.log_p(temperature).exp()
+        drawn = torch.multinomial(p, n, replacement=True, generator=generator).t()
+        return (drawn.to(p.dtype) / (self.levels - 1)).reshape(n, *self.event_shape)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input, which do not depend on the known ones.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        known: which variables are given, event_shape, bool; any.
+        """
+        drawn = self.sample(len(x), generator=generator, temperature=temperature)
+        return torch.where(known.to(x.device), x, drawn)

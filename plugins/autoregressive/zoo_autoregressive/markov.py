@@ -1,0 +1,34 @@
+"""The first-order Markov chain: each variable depends on the one before it, 2n - 1 numbers.
+
+    p(x) = p(x_1) ∏ p(x_i | x_{i-1})
+
+Every place has probabilities of its own (the chain is not homogeneous). The order is given, not
+learned; compare `chow-liu`, which learns what hangs on what with as many numbers.
+"""
+
+import torch
+
+from zoo_autoregressive.layers import permutation
+from zoo_autoregressive.tree import Tree
+
+__all__ = ["Markov"]
+
+
+class Markov(Tree):
+    """A chain of binary variables.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        alpha: added to the count of each value of a variable and the one before.
+        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order_seed: seed of the random order.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        alpha: float = 1.0,
+        order: str = "raster",
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__(shape, alpha, permutation(torch.Size(shape).numel(), order, order_seed))

@@ -1,0 +1,151 @@
+"""What the chain and the Chow-Liu tree share: each variable depends on one that comes before it.
+
+    p(x) = p(x_root) ∏ p(x_i | x_parent(i)),   2n - 1 numbers
+
+Exact conditioning on any known variables costs one pass up the tree and one down (Pearl 1988).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.counting import check_alpha
+
+__all__ = ["Tree"]
+
+
+class Tree(nn.Module):
+    """Binary variables in a tree; abstract: models choose the order and the parents.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        alpha: added to the count of each value of a variable and its parent.
+        order: the order to begin with, (D,), the root first; each variable hangs on the one before.
+    """
+
+    levels = 2
+    order: Tensor
+    parent: Tensor
+    """Place in the order of the parent of each variable but the root, (D - 1,), int64."""
+
+    def __init__(self, shape: tuple[int, ...], alpha: float, order: Tensor) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.alpha = check_alpha(alpha)
+        D = len(order)
+        self.register_buffer("order", order)
+        self.register_buffer("parent", torch.arange(D - 1))
+        self.root = nn.Parameter(torch.zeros(1), requires_grad=False)
+        """The root's logit."""
+        self.logits = nn.Parameter(torch.zeros(D - 1, 2), requires_grad=False)
+        """Of the others, in the order, where the parent is 0 and where it is 1."""
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """How often two variables are 1 together: (1 + D, 1 + D), int64; variable 0 is always 1."""
+        ones = functional.pad(x.flatten(1), (1, 0), value=1.0)
+        return (ones.t() @ ones).round().long()
+
+    def fit(self, counts: Tensor) -> None:
+        """Set the logits from the sum of the statistics, (1 + D, 1 + D)."""
+        N, α = counts.cpu().double(), self.alpha
+        order = 1 + self.order.cpu()
+        child, parent = order[1:], order[self.parent.cpu()]
+        n, n_root, n_child, n_parent = N[0, 0], N[0, order[:1]], N[0, child], N[0, parent]
+        n_both = N[parent, child]
+        on = torch.stack([n_child - n_both, n_both], 1)
+        seen = torch.stack([n - n_parent, n_parent], 1)
+        self.root.data.copy_(torch.logit((n_root + α) / (n + 2 * α)))
+        self.logits.data.copy_(torch.logit((on + α) / (seen + 2 * α)))
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x_parent(i)) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        x = x.flatten(1)[:, self.order]
+        others = _given(self.logits, x[:, self.parent])
+        logits = torch.cat([self.root.expand(len(x), 1), others], 1)
+        log_p = -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        return self._down(self.root.new_zeros(len(self.order), n), generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input given the known ones, exactly.
+
+        x: inputs, (B, *event_shape), in {0, 1}.
+        known: which variables are given, event_shape, bool; any.
+        """
+        order = self.order
+        log_odds = self._up(x.flatten(1)[:, order], known.flatten().to(order.device)[order])
+        drawn = self._down(log_odds, generator, temperature)
+        return torch.where(known.to(x.device), x, drawn)
+
+    def _up(self, x: Tensor, known: Tensor) -> Tensor:
+        """What the known variables at and below each one say for its being 1: log-odds, (D, B).
+
+        x: variables in the order, (B, D). known: (D,), in the order.
+        """
+        never = x.new_tensor(float("inf"))
+        told = torch.where(known, (2 * x - 1) * never, torch.zeros_like(x)).t().unbind()
+        evidence, parents = list(told), self.parent.tolist()
+        for logits, child, parent in reversed(
+            list(zip(self.logits.unbind(), range(1, len(told)), parents, strict=True))
+        ):
+            off, on = (_log_odds_message(logit, evidence[child]) for logit in logits)
+            evidence[parent] = evidence[parent] + on - off
+        return torch.stack(evidence)
+
+    @torch.no_grad()
+    def _down(
+        self, log_odds: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw each variable given its parent and the evidence from below, (D, n)."""
+        u = torch.rand(log_odds.shape, generator=generator, device=log_odds.device)
+        # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
+        threshold = (torch.logit(u).to(log_odds.dtype) * temperature - log_odds).unbind()
+        drawn = [(self.root > threshold[0]).to(log_odds.dtype)]
+        parents = zip(self.logits.unbind(), self.parent.tolist(), threshold[1:], strict=True)
+        for logits, parent, threshold_i in parents:
+            drawn.append((_given(logits, drawn[parent]) > threshold_i).to(log_odds.dtype))
+        x = torch.stack(drawn, 1)
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(len(x), *self.event_shape)
+
+
+def _given(logits: Tensor, parent: Tensor) -> Tensor:
+    """The logits of variables whose parents have these values.
+
+    logits: (…, 2). parent: (B, …), in {0, 1}.
+    """
+    return torch.lerp(logits[..., 0], logits[..., 1], parent)
+
+
+def _log_odds_message(logit: Tensor, evidence: Tensor) -> Tensor:
+    """log Σ_b p(b) exp(b · evidence), for b of this logit: what a child tells its parent.
+
+    Where the evidence is certain, in favour of 1, the part that all parents share is left out.
+    """
+    certain = evidence == float("inf")
+    finite = torch.where(certain, torch.zeros_like(evidence), evidence)
+    on, off = functional.logsigmoid(logit), functional.logsigmoid(-logit)
+    return torch.where(certain, on.expand_as(finite), torch.logaddexp(off, on + finite))
