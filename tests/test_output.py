@@ -217,7 +217,7 @@ def test_a_curve_replaces_the_older_one(tmp_path: Path) -> None:
 
 def test_a_curve_shows_losses_and_validation_values() -> None:
     rows = [
-        {"step": 1, "epoch": 0, "loss": 3.0, "speed": 9.0},
+        {"step": 1, "epoch": 0, "loss": 3.0, "steps_per_s": 9.0},
         {"step": 2, "loss": float("inf"), "val_nll": 2.0},
     ]
     assert plots._lines(rows) == {"loss": ([1], [3.0]), "val_nll": ([2], [2.0])}

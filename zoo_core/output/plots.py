@@ -18,6 +18,8 @@ __all__ = ["plot_curve", "plot_histogram"]
 
 _COLOURS = ("#1f6fb4", "#e07b1a", "#3a923a", "#b33a3a", "#7a5ba6", "#7f5a4f")
 _INK = "#333333"
+_BOOKKEEPING = ("step", "epoch", "lr", "steps_per_s")
+"""What a row of metrics.jsonl holds besides losses."""
 
 
 def plot_histogram(
@@ -71,8 +73,8 @@ def plot_curve(
     """Draw the losses of a training run; an older picture at the path is replaced.
 
     Args:
-        rows: records of a metrics.jsonl: training rows with `step` and losses (`loss`, `loss_…`),
-            validation rows with `step` and values whose names begin with `val_`.
+        rows: records of a metrics.jsonl: training rows with `step` and losses, validation
+            rows with `step` and values whose names begin with `val_`.
         path: the PNG to write.
         title: a line above the picture.
         provenance: put into the PNG.
@@ -97,7 +99,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[float], li
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
         for name, value in row.items():
-            if name.startswith(("loss", "val_")) and isinstance(value, int | float):
+            if name not in _BOOKKEEPING and isinstance(value, int | float):
                 x, y = lines.setdefault(name, ([], []))
                 if math.isfinite(value):
                     x.append(row["step"])

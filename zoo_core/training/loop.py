@@ -121,8 +121,14 @@ class Loop:
         return self.progress
 
     def _setup(self) -> None:
-        """Make optimisers, schedules and averages, and move everything to its device."""
+        """Move everything to its device; what has gradients gets optimiser, schedule and average.
+
+        A network without trainable parameters is the trainer's own affair: it counts, or is given.
+        """
         for name, network in self.networks.items():
+            if not any(parameter.requires_grad for parameter in network.parameters()):
+                self.trainer.networks[name] = self.fabric.to_device(network)
+                continue
             settings = {"opt": "adam", "lr": 1e-3, **self._settings("optimizer", name)}
             optimizer = _optimizer(network, settings)
             if schedule := self._settings("schedule", name):
@@ -177,7 +183,7 @@ class Loop:
         x = self.train.floats(self._share(batch)).to(self.fabric.device)
         if self.recipe.binarize == "dynamic":
             x = binarize(x, random)
-        updates = {name: self._updater(name) for name in self.networks}
+        updates = {name: self._updater(name) for name in self.optimizers}
         self._log(self.trainer.training_step(x, updates, random))
 
     def _share(self, batch: Tensor) -> Tensor:
@@ -213,7 +219,8 @@ class Loop:
                 f"{bad[0]} is not finite at step {self.progress.step}. Try a lower learning rate "
                 "(--set optimizer.lr=…) or gradient clipping (--set clip=1)."
             )
-        rate = {"lr": self.optimizers[next(iter(self.networks))].param_groups[0]["lr"]}
+        first = next(iter(self.optimizers.values()), None)
+        rate = {"lr": first.param_groups[0]["lr"]} if first else {}
         where = {"step": self.progress.step, "epoch": self.progress.epoch + 1}
         if self.fabric.is_global_zero:
             self.report.step({**means, **rate}, **where)

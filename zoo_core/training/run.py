@@ -130,6 +130,8 @@ class Run:
         config = dict(recipe.config)
         if "shape" in _arguments(cls):
             config.setdefault("shape", list(self.train.event_shape))
+            if "levels" in _arguments(cls):
+                config.setdefault("levels", self.train.levels)
             if tuple(config["shape"]) != self.train.event_shape:
                 raise InvalidInput(
                     f"config.shape is {tuple(config['shape'])}, but the rows of {recipe.data} have "
@@ -175,7 +177,7 @@ class Run:
         loading.fill(model, self.folder / loading.WEIGHTS)
         metrics = self._measured(model.eval())
         self._save(model, {metric["name"]: metric["value"] for metric in metrics})
-        return self._entry(metrics)
+        return self._entry(metrics, getattr(model, "free_parameters", None))
 
     def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
@@ -224,8 +226,11 @@ class Run:
             "versions": versions,
         }
 
-    def _entry(self, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-        """The registry entry of the run's weights, also written to `entry.toml`."""
+    def _entry(self, metrics: list[dict[str, Any]], parameters: int | None) -> dict[str, Any]:
+        """The registry entry of the run's weights, also written to `entry.toml`.
+
+        parameters: how many numbers of the weights are used, where that is fewer than there are.
+        """
         path = self.folder / loading.WEIGHTS
         header = read_header(path)
         data = path.read_bytes()
@@ -245,7 +250,7 @@ class Run:
                 "url": loading.WEIGHTS,
                 "sha256": hashlib.sha256(data).hexdigest(),
                 "bytes": len(data),
-                "parameters": header.parameters,
+                "parameters": header.parameters if parameters is None else parameters,
             },
         }
         if metrics:

@@ -110,8 +110,8 @@ class Joint(nn.Module):
         known: which variables are given, event_shape, bool; any.
         """
         D, x = len(self.order), x.flatten(1).clone()
-        given, free = (mask.nonzero().flatten().tolist() for mask in _both(known.flatten()))
-        table = self.log_p(temperature).reshape((2,) * D).permute(*given, *free)
+        given, free = (mask.nonzero().flatten() for mask in (known.flatten(), ~known.flatten()))
+        table = self.log_p(temperature).reshape((2,) * D).permute(*given.tolist(), *free.tolist())
         rows = table.reshape(2 ** len(given), 2 ** len(free))
         kinds, kind, counts = self.states(x[:, given]).unique(
             return_inverse=True, return_counts=True
@@ -119,13 +119,8 @@ class Joint(nn.Module):
         for i, (row, count) in enumerate(zip(kinds.tolist(), counts.tolist(), strict=True)):
             p = rows[row].softmax(0)
             drawn = torch.multinomial(p, count, replacement=True, generator=generator)
-            places = (kind == i).nonzero()
-            x[places, torch.tensor(free, dtype=torch.long)] = self.bits(drawn, len(free))
+            x[(kind == i).nonzero(), free.to(x.device)] = self.bits(drawn, len(free))
         return x.reshape(len(x), *self.event_shape)
-
-
-def _both(known: Tensor) -> tuple[Tensor, Tensor]:
-    return known, ~known
 
 
 def _number(D: int) -> str:

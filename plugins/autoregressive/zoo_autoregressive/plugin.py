@@ -3,10 +3,57 @@
 from zoo_core.hookspecs import Architecture, hookimpl
 
 
+_ALL = ("sample", "score", "detect", "complete")
+_COUNTING = "zoo_autoregressive.counting:Counting"
+
+
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
     """Describe the architectures of this family."""
     return [
+        Architecture(
+            name="bernoulli",
+            path="zoo_autoregressive.bernoulli:Bernoulli",
+            summary="Independent binary variables",
+            tasks=_ALL,
+            trainer=_COUNTING,
+        ),
+        Architecture(
+            name="categorical",
+            path="zoo_autoregressive.categorical:Categorical",
+            summary="Independent variables of several values, such as 256 grey levels",
+            tasks=_ALL,
+            trainer=_COUNTING,
+        ),
+        Architecture(
+            name="markov",
+            path="zoo_autoregressive.markov:Markov",
+            summary="First-order chain: each variable depends on the one before",
+            tasks=_ALL,
+            trainer=_COUNTING,
+        ),
+        Architecture(
+            name="ar",
+            path="zoo_autoregressive.ar:AR",
+            summary="Regression on the k variables before: logistic, or Gaussian for real values",
+            tasks=_ALL,
+        ),
+        Architecture(
+            name="chow-liu",
+            path="zoo_autoregressive.chow_liu:ChowLiu",
+            summary="The best tree: which variable depends on which is learned",
+            tasks=_ALL,
+            paper="Chow & Liu 1968, Approximating Discrete Probability Distributions with "
+            "Dependence Trees",
+            trainer=_COUNTING,
+        ),
+        Architecture(
+            name="joint",
+            path="zoo_autoregressive.joint:Joint",
+            summary="The full table: a probability for each state",
+            tasks=_ALL,
+            trainer=_COUNTING,
+        ),
         Architecture(
             name="fvsbn",
             path="zoo_autoregressive.fvsbn:FVSBN",
