@@ -7,16 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from lightning_fabric import Fabric
+from zoo_autoregressive.nade import NADE
 
 from zoo_core import loading
 from zoo_core.cli import root
+from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
+from zoo_core.training import loop
 from zoo_core.training import recipe as recipes
+from zoo_core.training.likelihood import MaximumLikelihood
 
 TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
 EPOCHS = 40
@@ -68,6 +74,42 @@ def test_a_stopped_run_resumes_to_the_same_bits(
         for f in (run, uninterrupted)
     )
     assert [row["step"] for row in rows] == [row["step"] for row in whole]
+
+
+def trained(folder: Path, publish: Callable[..., None], *, resume: bool = False) -> list[float]:
+    """Validation values of a small run in this process."""
+    recipe = recipes.parse(
+        {"architecture": "nade", "data": "bars-and-stripes", "epochs": 4, "batch_size": 64}, ""
+    )
+    rows = load_dataset("bars-and-stripes")[:320]
+    torch.manual_seed(0)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    objective = MaximumLikelihood(NADE((1, 3, 3), hidden=4))
+    run = loop.Loop(
+        objective, recipe, rows, rows, folder, publish=publish, fabric=fabric, quiet=True
+    )
+    run.run(resume=resume)
+    return [row["val_nll"] for row in run.report.rows if "val_nll" in row]
+
+
+def test_a_run_killed_while_it_validates_validates_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_CHECKPOINT_SECONDS", -1.0)  # a checkpoint after each step
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    expected = trained(whole, lambda networks, values: None)
+    assert len(expected) == 4
+
+    def die_at_the_second(networks: object, values: dict[str, float]) -> None:
+        if values["nll"] == expected[1]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(killed, die_at_the_second)
+    assert trained(killed, lambda networks, values: None, resume=True) == expected
 
 
 def test_a_run_folder_holds_what_it_promises(uninterrupted: Path) -> None:

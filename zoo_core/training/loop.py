@@ -114,7 +114,7 @@ class Loop:
         self.report = Report(self.folder, total, self.progress.step, quiet=quiet)
         try:
             with _stop_between_steps() as stopping:
-                while self.progress.step < total and not self._out_of_patience():
+                while self.progress.epoch < self.recipe.epochs and not self._out_of_patience():
                     self._epoch(stopping)
         finally:
             self.report.close()
@@ -156,7 +156,8 @@ class Loop:
 
     def _epoch(self, stopping: Callable[[], bool]) -> None:
         """Train the rest of an epoch, and validate when it is time."""
-        epoch, done = divmod(self.progress.step, self.steps_per_epoch)
+        epoch = self.progress.epoch
+        done = self.progress.step - epoch * self.steps_per_epoch
         order = torch.randperm(len(self.train), generator=self._random("epoch", epoch, "cpu"))
         for batch in order.split(self.recipe.batch_size)[done:]:
             self._step(batch)
