@@ -73,7 +73,7 @@ def gradient_reaches_each_parameter(case: Case) -> None:
     trainer = case.trainer(model)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
     trainer.training_step(x, cast("Any", update), torch.Generator().manual_seed(0))
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    trained = {name: p for name, p in model.named_parameters() if _is_trained(p)}
     gradients = {name: parameter.grad for name, parameter in trained.items()}
     without = [name for name, g in gradients.items() if g is None or not g.any()]
     wrong = [name for name, g in gradients.items() if g is not None and not g.isfinite().all()]
@@ -90,7 +90,7 @@ def one_batch_can_be_overfitted(case: Case) -> None:
     trainer.begin(x.mean(0))
     generator = torch.Generator().manual_seed(0)
     # what is fitted by counting has no parameter for an optimiser
-    trained = [p for p in model.parameters() if p.requires_grad] or [torch.zeros(())]
+    trained = [*filter(_is_trained, model.parameters())] or [nn.Parameter(torch.zeros(()))]
     optimizer = torch.optim.Adam(trained, lr=0.03)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
     for _ in range(400):
@@ -284,6 +284,10 @@ def _few(n: int, case: Case) -> Tensor:
     """Places of n different states, (n,)."""
     generator = torch.Generator().manual_seed(3)
     return torch.randperm(len(case.states()), generator=generator)[:n]
+
+
+def _is_trained(parameter: nn.Parameter) -> bool:
+    return parameter.requires_grad
 
 
 def _sample(model: nn.Module, n: int, seed: int = 0, temperature: float = 1.0) -> Tensor:

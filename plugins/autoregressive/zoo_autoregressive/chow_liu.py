@@ -1,5 +1,4 @@
-"""The best tree: Chow & Liu 1968, Approximating Discrete Probability Distributions with Dependence
-Trees (IEEE Transactions on Information Theory 14).
+"""The best tree: Chow & Liu 1968 (IEEE Transactions on Information Theory 14).
 
 Of all trees, the one with the greatest sum of mutual information over its edges has the greatest
 likelihood: a maximum spanning tree. It has as many numbers as a chain; what is gained over one is

@@ -2,7 +2,6 @@
 
 from zoo_core.hookspecs import Architecture, hookimpl
 
-
 _ALL = ("sample", "score", "detect", "complete")
 _COUNTING = "zoo_autoregressive.counting:Counting"
 

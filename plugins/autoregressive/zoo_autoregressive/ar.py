@@ -1,0 +1,175 @@
+"""AR(k): each variable depends on the k before it in the order.
+
+    binary   logit p(x_i = 1 | x_<i) = b_i + Σ_{j=1..k} W_ij x_{i-j}
+    real     x_i | x_<i ~ N(b_i + Σ_{j=1..k} W_ij x_{i-j}, σ_i²)
+
+With `tied`, all places share one W, b and σ: the AR(p) of time series, p coefficients, a constant
+and a variance. Without it each place has its own; the binary model with k = n - 1 is the FVSBN.
+Variables before the first one count as zero.
+
+Real-valued data are images as floats in [0, 1], grey levels taken as real numbers (a recipe says
+`binarize = "none"`), and what `log_prob` gives is then a density. Tables with fractions are not
+read by the data layer, which holds categories; from Python any float tensor will do.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length
+from zoo_core.errors import InvalidInput
+
+__all__ = ["AR"]
+
+
+class AR(nn.Module):
+    """Regression of each variable on the k before it.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        k: number of variables that each one depends on.
+        values: `binary` for logistic regression, `real` for Gaussian noise.
+        tied: whether all places share their weights.
+        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order_seed: seed of the random order.
+    """
+
+    levels: int | None = 2
+    order: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        k: int = 1,
+        values: str = "binary",
+        tied: bool = False,
+        order: str = "raster",
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        D = torch.Size(shape).numel()
+        if values not in ("binary", "real"):
+            raise InvalidInput(f"values {values!r} is unknown: expected binary or real.")
+        if not 1 <= k < D:
+            raise InvalidInput(
+                f"k is {k}; expected 1 to {D - 1}: there are {D} variables, and each depends on k "
+                "before it."
+            )
+        self.event_shape = tuple(shape)
+        self.k, self.tied = k, tied
+        if values == "real":
+            self.levels = None
+        self.register_buffer("order", permutation(D, order, order_seed))
+        rows = 1 if tied else D
+        self.W = nn.Parameter(torch.zeros(rows, k))
+        """The last column belongs to the variable just before."""
+        self.b = nn.Parameter(torch.zeros(rows))
+        self.log_σ = nn.Parameter(torch.zeros(rows)) if values == "real" else None
+
+    @property
+    def free_parameters(self) -> int:
+        """The numbers that are used: the first variables have fewer than k before them."""
+        D, k = len(self.order), self.k
+        weights = k if self.tied else k * D - k * (k + 1) // 2
+        return weights + len(self.b) * (1 if self.log_σ is None else 2)
+
+    def begin(self, mean: Tensor) -> None:
+        """Let every variable start at the training data's mean.
+
+        mean: event_shape, in [0, 1].
+        """
+        mean = mean.flatten()[self.order]
+        mean = mean.mean(0, keepdim=True) if self.tied else mean
+        with torch.no_grad():
+            self.b.copy_(bernoulli_logits(mean) if self.log_σ is None else mean)
+
+    def location(self, x: Tensor) -> Tensor:
+        """The logits or means b + W x of all variables, in the order: (B, D).
+
+        x: variables in the order, (B, D).
+        """
+        D, k = len(self.order), self.k
+        # a band of the matrix that takes k zeros and then x: row i holds W_i from column i on
+        columns = torch.arange(D, device=x.device).unsqueeze(1) + torch.arange(k, device=x.device)
+        band = self.W.new_zeros(D, D + k).scatter(1, columns, self.W.expand(D, k))
+        return functional.linear(x, band[:, k:]) + self.b
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1} or real.
+        """
+        x = x.flatten(1)[:, self.order]
+        log_p = self._log_p(x, self.location(x))
+        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, or log-density where values are real, (B,), nats.
+
+        x: inputs, (B, *event_shape), in {0, 1} or real.
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in {0, 1}, or real and without bounds."""
+        x = self.b.new_zeros(n, len(self.order))
+        return self._ancestral(x, 0, generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input given the known ones.
+
+        x: inputs, (B, *event_shape).
+        known: which variables are given, event_shape, bool; they must come first in the order.
+
+        Raises InvalidInput when an unknown variable comes before a known one.
+        """
+        d = prefix_length(known, self.order)
+        return self._ancestral(x.flatten(1)[:, self.order], d, generator, temperature)
+
+    def _log_p(self, x: Tensor, location: Tensor) -> Tensor:
+        if self.log_σ is None:
+            return -functional.binary_cross_entropy_with_logits(location, x, reduction="none")
+        z = (x - location) * torch.exp(-self.log_σ)
+        return -0.5 * z * z - self.log_σ - 0.5 * math.log(2 * math.pi)
+
+    @torch.no_grad()
+    def _ancestral(
+        self, x: Tensor, d: int, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw the variables from the d-th on; only the window of k before one is looked at."""
+        (n, D), k = x.shape, self.k
+        x = functional.pad(x, (k, 0))
+        noise = self._noise(D - d, n, generator, temperature)
+        W, b = self.W.expand(D, k), self.b.expand(D)
+        for i, noise_i in enumerate(noise.unbind(), start=d):
+            drawn = torch.addmv(b[i], x[:, i : i + k], W[i]) + noise_i
+            x[:, k + i] = drawn if self.log_σ is not None else (drawn > 0).to(x.dtype)
+        x = x[:, k:]
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+
+    def _noise(
+        self, steps: int, n: int, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """What is added to the location of the last `steps` variables, (steps, n)."""
+        size, device = (steps, n), self.b.device
+        if self.log_σ is None:
+            # u < sigm(l / T) is l - T logit(u) > 0
+            u = torch.rand(size, generator=generator, device=device)
+            return -temperature * torch.logit(u).to(self.b.dtype)
+        # the logarithm of the density divided by T: its variance times T
+        σ = self.log_σ.exp().expand(len(self.order))[len(self.order) - steps :]
+        z = torch.randn(size, generator=generator, device=device).to(self.b.dtype)
+        return z * σ.unsqueeze(1) * math.sqrt(temperature)
