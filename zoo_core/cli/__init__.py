@@ -25,6 +25,7 @@ COMMANDS = {
     "pull": "Fetch the weights of entries.",
     "train": "Train weights from a recipe file, or an architecture on any data.",
     "eval": "Recompute the metrics of an entry.",
+    "compare": "Compare density models on the same data.",
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",
     "plugins": "Show what is installed and whether it loads.",

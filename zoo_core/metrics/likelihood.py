@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -19,7 +19,7 @@ from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.metrics.measured import Measured
 from zoo_core.protocols import DensityModel
 
-__all__ = ["bits_per_dim", "nll"]
+__all__ = ["bits_per_dim", "held_out", "nats", "nll"]
 
 _KEYS = ("data", "binarize", "seed", "size", "gray")
 _BATCH = 500
@@ -29,18 +29,21 @@ def nll(
     model: nn.Module, protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None = None
 ) -> Measured:
     """Mean of -log p(x), in nats."""
-    return Measured.of(_nats(model, _rows(protocol, data_root)))
+    return Measured.of(nats(model, held_out(protocol, data_root)))
 
 
 def bits_per_dim(
     model: nn.Module, protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None = None
 ) -> Measured:
     """Mean of -log2 p(x) for each variable, in bits."""
-    rows = _rows(protocol, data_root)
-    return Measured.of(_nats(model, rows) / (rows.x[0].numel() * math.log(2)))
+    rows = held_out(protocol, data_root)
+    return Measured.of(nats(model, rows) / (rows.x[0].numel() * math.log(2)))
 
 
-def _rows(protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None) -> Dataset:
+def held_out(
+    protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None = None
+) -> Dataset:
+    """The rows that a protocol names, binarized where it says so."""
     for key in protocol:
         if key not in _KEYS:
             raise InvalidInput(
@@ -62,17 +65,25 @@ def _rows(protocol: Mapping[str, Any], data_root: str | os.PathLike[str] | None)
 
 
 @torch.inference_mode()
-def _nats(model: nn.Module, rows: Dataset) -> Tensor:
-    """-log p(x) of each row, (N,), float64, on the CPU."""
-    if not isinstance(model, DensityModel):
+def nats(
+    model: nn.Module, rows: Dataset, log_prob: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """-log p(x) of each row, (N,), float64, on the CPU.
+
+    log_prob: what gives log p or a bound of it; the model's exact one where it is not given.
+
+    Raises InvalidInput when there is none, or the rows do not fit the model.
+    """
+    if log_prob is None and not isinstance(model, DensityModel):
         raise InvalidInput(
             f"{type(model).__name__} has no exact log-probability: a likelihood cannot be measured."
         )
-    _check_fit(model, rows)
     density = cast("DensityModel", model)
+    log_prob = log_prob or density.log_prob
+    _check_fit(density, rows)
     weight = next(model.parameters(), torch.empty(0))
     values = [
-        -density.log_prob(rows.floats(slice(start, start + _BATCH)).to(weight.device, weight.dtype))
+        -log_prob(rows.floats(slice(start, start + _BATCH)).to(weight.device, weight.dtype))
         .double()
         .cpu()
         for start in range(0, len(rows), _BATCH)

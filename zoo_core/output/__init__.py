@@ -17,10 +17,11 @@ from zoo_core.output.files import (
     write,
 )
 from zoo_core.output.grid import grid
-from zoo_core.output.plots import plot_curve, plot_histogram
+from zoo_core.output.plots import Point, plot_curve, plot_histogram, plot_points
 from zoo_core.output.terminal import show
 
 __all__ = [
+    "Point",
     "check_free",
     "finite",
     "free_name",
@@ -28,6 +29,7 @@ __all__ = [
     "grid",
     "plot_curve",
     "plot_histogram",
+    "plot_points",
     "read_provenance",
     "save_gif",
     "save_image",

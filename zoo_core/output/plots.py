@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_core.errors import InvalidInput
 
@@ -14,10 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_curve", "plot_histogram"]
+__all__ = ["Point", "plot_curve", "plot_histogram", "plot_points"]
 
 _COLOURS = ("#1f6fb4", "#e07b1a", "#3a923a", "#b33a3a", "#7a5ba6", "#7f5a4f")
 _INK = "#333333"
+
+_SIDES = (
+    (8, 0, "left", "center"),
+    (-8, 0, "right", "center"),
+    (0, 9, "center", "bottom"),
+    (0, -9, "center", "top"),
+    (7, 9, "left", "bottom"),
+    (7, -9, "left", "top"),
+    (-7, 9, "right", "bottom"),
+    (-7, -9, "right", "top"),
+    (8, 0, "left", "center"),
+)
+"""Where a point's name may stand, tried in turn: offset in points, alignment."""
 _BOOKKEEPING = ("step", "epoch", "lr", "steps_per_s")
 """What a row of metrics.jsonl holds besides losses."""
 
@@ -92,6 +105,91 @@ def plot_curve(
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_ylabel("loss")
     _finish(figure, axes, path, provenance, force=True)
+
+
+class Point(NamedTuple):
+    """A named value of `plot_points`, with its standard error."""
+
+    name: str
+    x: float
+    y: float
+    error: float = 0.0
+    hollow: bool = False
+    """Whether y is only a bound, drawn as a triangle that points to where the truth lies."""
+
+
+def plot_points(
+    points: Sequence[Point],
+    path: Path,
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Draw named points over a logarithmic axis.
+
+    Args:
+        points: what to draw; x is above 0.
+        path: the PNG to write.
+        x_label: what x is.
+        y_label: what y is, with its unit.
+        title: a line above the picture.
+        provenance: put into the PNG.
+        force: overwrite.
+    """
+    if not points:
+        raise InvalidInput(f"cannot draw {path}: there are no values.")
+    figure, axes = _figure(title)
+    axes.set_xscale("log")
+    axes.margins(x=0.16, y=0.12)
+    for point, colour in zip(points, _cycle(), strict=False):
+        axes.errorbar(
+            point.x,
+            point.y,
+            yerr=point.error,
+            color=colour,
+            marker="v" if point.hollow else "o",
+            mfc="white" if point.hollow else colour,
+            ms=6,
+            capsize=3,
+            lw=1.2,
+        )
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    _name_points(figure, axes, points)
+    _finish(figure, axes, path, provenance, force)
+
+
+def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+    """Write each name beside its point, where it covers no other name or point."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()  # the layout decides how many pixels a unit has
+    frame = axes.get_window_extent()
+    centres = [axes.transData.transform((point.x, point.y)) for point in points]
+    taken = [Bbox.from_bounds(x - 12, y - 12, 24, 24) for x, y in centres]
+    for i, point in enumerate(points):
+        for side, (dx, dy, across, up) in enumerate(_SIDES):
+            label = axes.annotate(
+                point.name,
+                (point.x, point.y),
+                (dx, dy),
+                textcoords="offset points",
+                ha=across,
+                va=up,
+                fontsize=9,
+                color=_INK,
+            )
+            box = label.get_window_extent()
+            others = taken[:i] + taken[i + 1 :]
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
+            if (inside and not box.count_overlaps(others)) or side == len(_SIDES) - 1:
+                taken.append(box)
+                break
+            label.remove()
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:

@@ -1,0 +1,313 @@
+"""`zoo compare`: density models on the same data, in one table and one plot."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from zoo_core.loading import Source
+    from zoo_core.metrics.comparison import Standing
+
+__all__ = ["command"]
+
+
+@click.command("compare")
+@click.argument(
+    "names",
+    metavar="ENTRY|FOLDER|FILE...",
+    nargs=-1,
+    required=True,
+    shell_complete=complete_entry,
+)
+@click.option("--data", help="As mnist:test. [default: the entries' own, its test split]")
+@click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
+@click.option(
+    "-n",
+    "n",
+    type=click.IntRange(min=0),
+    default=8,
+    show_default=True,
+    help="Samples of each model of images; 0 for none.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="PNG of the plot; samples go beside it. [default: compare.png, here]",
+)
+@click.option("--force", "-f", is_flag=True, help="Overwrite.")
+@json_option()
+def command(
+    names: tuple[str, ...],
+    data: str | None,
+    data_root: str | None,
+    n: int,
+    device: str,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Compare density models on the same data.
+
+    Each ENTRY (a glob such as '*.nltcs' means several) is measured on the same rows: numbers it
+    has, nats, bits per dimension. Models of grey levels and binary ones see different data, one
+    fixed draw for the latter; what they get is not comparable.
+
+    \b
+    zoo compare '*.nltcs'
+    zoo compare bernoulli.mnist nade.mnist --data mnist:test[0:1000] -o two.png
+    """  # noqa: D301 - click looks for the character backspace
+    plot, pictures = _paths(output, as_json, force)
+    sources = _sources(names)
+    spec = _with_split(data or _common_data(sources))
+
+    from zoo_core.metrics.comparison import Comparison
+
+    comparison = Comparison(spec, data_root, samples=n)
+    standings = [comparison.stand(source.name, model) for source, model in _loaded(sources, device)]
+    written = _write(plot, pictures, standings, spec, sources, force)
+    if as_json:
+        text.echo_json(
+            {
+                "data": spec,
+                "models": [_plain(standing) for standing in standings],
+                "outputs": [str(path) for path in written],
+            }
+        )
+        return
+    click.echo("\n".join(_table(standings)))
+    _show(standings)
+    _tell(standings, spec, written)
+
+
+def _paths(
+    output: Path | None, as_json: bool, force: bool
+) -> tuple[Path, Path] | tuple[None, None]:
+    """The files of the plot and of the samples; none for JSON unless they are asked for."""
+    from zoo_core.output import check_free, free_names
+
+    if output is None and as_json:
+        return None, None
+    if output is None:
+        plot, pictures = free_names("compare", (".png", "-samples.png"))
+    elif output.suffix.lower() != ".png":
+        raise InvalidInput(f"--output {output}: the plot is a picture; expected a name in .png.")
+    else:
+        plot, pictures = output, output.with_name(f"{output.stem}-samples.png")
+    for path in (plot, pictures):
+        check_free(path, force=force)
+    return plot, pictures
+
+
+def _sources(names: Iterable[str]) -> list[Source]:
+    """What the names stand for, each once, in their order."""
+    from zoo_core import loading
+    from zoo_core.registry import Entry, Registry
+
+    registry = Registry.load()
+    found: dict[str, Entry | Source] = {}
+    for name in names:
+        several = not set(name).isdisjoint("*?[") and not Path(name).exists()
+        origins = registry.select([name]) if several else [loading.resolve(name, registry=registry)]
+        if not origins:
+            raise InvalidInput(f"no entry fits '{name}'; `zoo list` shows the entries there are.")
+        found |= {origin.name: origin for origin in origins}
+    return [_fetched(origin) for origin in found.values()]
+
+
+def _fetched(origin: Any) -> Source:
+    from zoo_core.cli.pull import fetch
+    from zoo_core.loading import Source
+    from zoo_core.store import Store
+
+    if isinstance(origin, Source):
+        return origin
+    return Source.of(origin, Path(fetch(origin, Store())))
+
+
+def _data_of(source: Source) -> str:
+    return source.entry.data if source.entry else str(source.metadata.get("data", ""))
+
+
+def _common_data(sources: Sequence[Source]) -> str:
+    """The data set that all were trained on."""
+    trained = {source.name: _data_of(source) for source in sources}
+    if len(set(trained.values())) == 1 and (data := next(iter(trained.values()))):
+        return data
+    listed = ", ".join(f"{name} on {data or 'unknown data'}" for name, data in trained.items())
+    raise InvalidInput(
+        f"these have no data set in common: {listed}. Say with --data on which to compare them."
+    )
+
+
+def _with_split(spec: str) -> str:
+    """The data set's test split where the spec names none."""
+    from zoo_core.data.resolve import parse_spec
+
+    if parse_spec(spec).split:
+        return spec
+    name, bracket, rows = spec.partition("[") if spec.endswith("]") else (spec, "", "")
+    return f"{name}:test{bracket}{rows}"
+
+
+def _loaded(sources: Sequence[Source], device: str) -> Iterator[tuple[Source, Any]]:
+    """Load the models one after another: they need not fit into memory together."""
+    from tqdm import tqdm
+
+    from zoo_core import loading
+
+    # disable=None: no bar when stderr is not a terminal
+    with tqdm(sources, unit="model", leave=False, disable=None) as bar:
+        for source in bar:
+            bar.set_description(source.name)
+            yield source, loading.load(source, device=device)
+
+
+def _write(
+    plot: Path | None,
+    pictures: Path | None,
+    standings: Sequence[Standing],
+    spec: str,
+    sources: Sequence[Source],
+    force: bool,
+) -> list[Path]:
+    """Write the plot and the samples, where there is something to see."""
+    from zoo_core import output
+
+    written = []
+    provenance = _provenance(spec, sources)
+    if plot and (points := _points(standings)):
+        output.plot_points(
+            points,
+            plot,
+            x_label="parameters",
+            y_label="nats (less is better)",
+            title=f"{spec}, {next(s.nats.n for s in standings if s.nats):,} rows",
+            provenance=provenance,
+            force=force,
+        )
+        written.append(plot)
+    images, columns = _side_by_side(standings)
+    if pictures and images is not None:
+        picture = output.grid(images, columns)
+        output.save_image(pictures, picture, provenance, force=force)
+        written.append(pictures)
+    return written
+
+
+def _points(standings: Sequence[Standing]) -> list[Any]:
+    """The points of the plot: those of the most frequent kind of values."""
+    from zoo_core.output import Point
+
+    return [
+        Point(s.name, max(1, s.parameters), s.nats.value, s.nats.error, hollow=s.kind == "bound")
+        for s in standings
+        if s.nats and s.values == _plotted(standings)
+    ]
+
+
+def _plotted(standings: Sequence[Standing]) -> str:
+    counts = Counter(standing.values for standing in standings if standing.nats)
+    return counts.most_common(1)[0][0]
+
+
+def _side_by_side(standings: Sequence[Standing]) -> tuple[Any, int | None]:
+    """A row of samples for each model of images, and how many are in one."""
+    import torch
+
+    rows = [s.samples for s in standings if s.samples is not None and s.samples.ndim == 4]
+    if len({row.shape for row in rows}) != 1:
+        return None, None
+    return torch.cat(rows), len(rows[0])
+
+
+def _show(standings: Sequence[Standing]) -> None:
+    from zoo_core.output import show
+
+    images, columns = _side_by_side(standings)
+    if images is not None:
+        show(images, columns=columns)
+
+
+def _table(standings: Sequence[Standing]) -> list[str]:
+    head = ("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "NATS", "BITS/DIM")
+    lines = text.table(head, [_cells(standing) for standing in standings], text.width())
+    notes = [f"{s.name}: {s.note}" for s in standings if s.note]
+    return [*lines, *notes]
+
+
+def _cells(standing: Standing) -> tuple[str, ...]:
+    start = (standing.name, f"{standing.parameters:,}", standing.values)
+    if standing.nats is None or standing.bits_per_dim is None:
+        return (*start, "-", "-", "-")
+    nats = f"{standing.nats.value:.3f} ± {standing.nats.error:.3f}"
+    sign = "≤ " if standing.kind == "bound" else ""
+    return (*start, standing.kind, sign + nats, f"{standing.bits_per_dim:.4f}")
+
+
+def _plain(standing: Standing) -> dict[str, Any]:
+    measured = standing.nats
+    return {
+        "name": standing.name,
+        "parameters": standing.parameters,
+        "values": standing.values,
+        "likelihood": standing.kind or None,
+        "nats": measured and measured.value,
+        "standard_error": measured and measured.error,
+        "n": measured and measured.n,
+        "bits_per_dim": standing.bits_per_dim,
+        "note": standing.note or None,
+    }
+
+
+def _tell(standings: Sequence[Standing], spec: str, written: Sequence[Path]) -> None:
+    measured = [standing for standing in standings if standing.nats]
+    if measured:
+        kept = _plotted(standings)
+        if out := [s.name for s in measured if s.values != kept]:
+            click.echo(
+                f"{', '.join(out)}: not {kept}, so on other data than the rest; "
+                "compare within one kind of values. The plot leaves them out.",
+                err=True,
+            )
+    if len(written) > 1:
+        click.echo("samples: a row for each model that draws, in the table's order", err=True)
+    where = f" -> {', '.join(map(str, written))}" if written else ""
+    models = f"{len(standings)} model{'s' if len(standings) > 1 else ''}"
+    click.echo(f"{models} on {spec}{where}", err=True)
+
+
+def _provenance(spec: str, sources: Sequence[Source]) -> Mapping[str, Any]:
+    from datetime import UTC, datetime
+
+    from zoo_core import __version__
+
+    return {
+        "task": "compare",
+        "data": spec,
+        "weights": {source.name: _digest(source) for source in sources},
+        "versions": {"zoo-core": __version__},
+        "command": shlex.join(["zoo", *sys.argv[1:]]),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _digest(source: Source) -> str:
+    if source.entry is not None:
+        return source.entry.weights.sha256
+    import hashlib
+
+    with source.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

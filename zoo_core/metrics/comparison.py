@@ -1,0 +1,133 @@
+"""Models of any kind beside one another on the same rows.
+
+An explicit model is measured exactly. One that offers `log_prob_bound(x)`, (B,) nats at most the
+log-probability, is measured by it and marked so. An implicit one can only be listed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics.likelihood import held_out, nats
+from zoo_core.metrics.measured import Measured
+from zoo_core.protocols import DensityModel, Generator
+
+__all__ = ["Comparison", "Standing", "parameters"]
+
+_SEED = 0
+"""Of the one draw that makes grey levels binary, and of bounds and samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one model stands."""
+
+    name: str
+    parameters: int
+    values: str
+    """What its variables are: `binary`, `256 levels`, `real`; figures compare within one kind."""
+    kind: str
+    """`exact`, `bound` (the truth is no worse), or nothing where there is no figure."""
+    nats: Measured | None
+    bits_per_dim: float | None
+    note: str
+    samples: Tensor | None
+    """(n, *event_shape), in [0, 1], on the CPU."""
+
+
+class Comparison:
+    """Measures models on one data set.
+
+    Args:
+        data: a data set with a split, as `mnist:test`; binary models see one fixed draw of it.
+        root: folder of the data sets.
+        samples: how many to draw from each model that can.
+    """
+
+    def __init__(
+        self, data: str, root: str | os.PathLike[str] | None = None, *, samples: int = 0
+    ) -> None:
+        self.data, self.root, self.samples = data, root, samples
+        # models of one shape and kind share the rows: they are read and drawn once
+        self.rows = lru_cache(maxsize=4)(self._rows)
+
+    def stand(self, name: str, model: nn.Module) -> Standing:
+        """Measure one model, and draw from it.
+
+        Raises InvalidInput when the data do not fit it.
+        """
+        kind, log_prob = _log_prob(model)
+        measured = None
+        if log_prob:
+            rows = self._rows_for(name, model)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_SEED)  # bounds are estimated from samples
+                measured = Measured.of(nats(model, rows, log_prob))
+        D = torch.Size(_event_shape(model)).numel()
+        return Standing(
+            name=name,
+            parameters=parameters(model),
+            values=_values(model),
+            kind=kind,
+            nats=measured,
+            bits_per_dim=measured.value / (D * math.log(2)) if measured else None,
+            note="" if measured else "an implicit model: it draws, and gives no likelihood",
+            samples=self._drawn(model),
+        )
+
+    def _rows_for(self, name: str, model: nn.Module) -> Dataset:
+        shape = _event_shape(model)
+        rows = self.rows(shape, getattr(model, "levels", None) == 2)
+        if rows.event_shape != shape:
+            raise InvalidInput(
+                f"{name} takes rows of shape {shape}, but those of {self.data} have "
+                f"{rows.event_shape}. Leave it out, or compare on data of its own (--data)."
+            )
+        return rows
+
+    def _rows(self, shape: tuple[int, ...], binary: bool) -> Dataset:
+        protocol: dict[str, Any] = {"data": self.data, "seed": _SEED}
+        if len(shape) == 3:
+            protocol |= {"size": shape[1], "gray": shape[0] == 1}
+        return held_out(protocol | {"binarize": "fixed" if binary else "none"}, self.root)
+
+    def _drawn(self, model: nn.Module) -> Tensor | None:
+        if not self.samples or not isinstance(model, Generator):
+            return None
+        device = next(model.parameters(), torch.empty(0)).device
+        random = torch.Generator(device).manual_seed(_SEED)
+        with torch.inference_mode():
+            return model.sample(self.samples, generator=random).cpu()
+
+
+def parameters(model: nn.Module) -> int:
+    """How many numbers a model has: those that are used, where it says so."""
+    free: int | None = getattr(model, "free_parameters", None)
+    return sum(p.numel() for p in model.parameters()) if free is None else free
+
+
+def _log_prob(model: nn.Module) -> tuple[str, Callable[[Tensor], Tensor] | None]:
+    if isinstance(model, DensityModel):
+        return "exact", model.log_prob
+    if bound := getattr(model, "log_prob_bound", None):
+        return "bound", cast("Callable[[Tensor], Tensor]", bound)
+    return "", None
+
+
+def _values(model: nn.Module) -> str:
+    levels = getattr(model, "levels", None)
+    return {None: "real", 2: "binary"}.get(levels, f"{levels} levels")
+
+
+def _event_shape(model: nn.Module) -> tuple[int, ...]:
+    return tuple(cast("tuple[int, ...]", model.event_shape))
