@@ -1,10 +1,13 @@
 """The closed-form models: what their counts come to, and the parameters that textbooks give."""
 
 import math
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 from zoo_autoregressive.ar import AR
 from zoo_autoregressive.bernoulli import Bernoulli
@@ -14,6 +17,7 @@ from zoo_autoregressive.counting import Counting
 from zoo_autoregressive.joint import Joint
 from zoo_autoregressive.markov import Markov
 
+from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
 from zoo_core.training.likelihood import MaximumLikelihood
 
@@ -203,3 +207,53 @@ def test_the_gaussian_density_integrates_to_one() -> None:
 def test_an_ar_that_cannot_be(config: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInput, match=text):
         AR((4,), **config)
+
+
+def train(*arguments: str) -> int:
+    return CliRunner().invoke(root, ["train", "--quiet", *arguments]).exit_code
+
+
+def chow_liu(folder: Path) -> list[str]:
+    settings = ["--epochs", "5", "--batch-size", "6", "--threads", "1"]
+    return ["chow-liu", "--data", "bars-and-stripes", *settings, "-o", str(folder)]
+
+
+def test_counts_survive_a_run_that_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = tmp_path / "chow-liu.whole", tmp_path / "chow-liu.stopped"
+    assert train(*chow_liu(whole)) == 0
+    step, steps = Counting.training_step, list[int]()
+
+    def until_the_tenth(self: Counting, *arguments: Any) -> dict[str, Tensor]:
+        steps.append(1)
+        if len(steps) == 10:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Counting, "training_step", until_the_tenth)
+    assert train(*chow_liu(stopped)) != 0
+    monkeypatch.undo()
+    assert train("--resume", str(stopped)) == 0
+    tables = [tomllib.loads((f / "entry.toml").read_text())["entry"][0] for f in (whole, stopped)]
+    assert tables[0]["metrics"] == tables[1]["metrics"]
+    last = [(f / "checkpoints" / "last.safetensors").read_bytes() for f in (whole, stopped)]
+    assert last[0] == last[1]
+
+
+def test_an_entry_counts_the_numbers_that_are_used(tmp_path: Path) -> None:
+    folder = tmp_path / "ar.bars"
+    settings = ["--data", "bars-and-stripes", "--epochs", "1", "--set", "config.k=3"]
+    assert train("ar", *settings, "-o", str(folder)) == 0
+    (table,) = tomllib.loads((folder / "entry.toml").read_text())["entry"]
+    assert table["weights"]["parameters"] == 9 + 0 + 1 + 2 + 3 * 6
+
+
+def test_levels_are_those_of_the_data(tmp_path: Path) -> None:
+    table = tmp_path / "dice.csv"
+    table.write_text("\n".join(f"{i % 6},{i // 6 % 6}" for i in range(100)))
+    folder = tmp_path / "categorical.dice"
+    assert train("categorical", "--data", str(table), "--epochs", "1", "-o", str(folder)) == 0
+    (made,) = tomllib.loads((folder / "entry.toml").read_text())["entry"]
+    assert made["config"]["levels"] == 6
+    assert made["weights"]["parameters"] == 2 * 5
