@@ -187,11 +187,11 @@ class Run:
         protocol = {
             "data": f"{self.recipe.data}:test",
             "binarize": "fixed" if drawn else "none",
-            "seed": 0,
+            "seed": 0 if drawn else None,
             "size": self.recipe.size,
-            "gray": self.recipe.gray,
+            "gray": self.recipe.gray or None,
         }
-        protocol = {key: value for key, value in protocol.items() if value not in (None, False)}
+        protocol = {key: value for key, value in protocol.items() if value is not None}
         measured = measure("test_nll", model, protocol, self.data_root)
         metric = {
             "name": "test_nll",
