@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -261,3 +262,17 @@ def test_names_of_points_do_not_cover_one_another(
 def test_a_plot_of_nothing() -> None:
     with pytest.raises(InvalidInput, match=r"cannot draw p\.png: there are no values"):
         plot_points([], Path("p.png"), x_label="x", y_label="y")
+
+
+def test_the_ladders_page_has_the_registrys_figures() -> None:
+
+    from zoo_core.registry import Registry
+
+    page = (Path(__file__).parent.parent / "docs" / "ladder.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w.-]+)` \| ([\d,]+) \|.* ([\d.]+) \|$", page, re.M)
+    entries = Registry.load().entries
+    assert len(rows) == 8
+    for name, numbers, nats in rows:
+        value = entries[name].metric("test_nll").value
+        assert float(nats) == pytest.approx(value, abs=0.0051), name
+        assert numbers == f"{entries[name].weights.parameters:,}", name
