@@ -168,6 +168,7 @@ def save(model: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
         save_file(state, partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
         with partial.open("rb") as file:
             os.fsync(file.fileno())
+        partial.chmod(0o644)  # the library gives it to its owner alone
         partial.replace(path)
 
 

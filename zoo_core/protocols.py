@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor, nn
 
-__all__ = ["Autoregressive", "Completer", "DensityModel", "Generator", "Trainer", "Update"]
+__all__ = [
+    "Autoregressive",
+    "Completer",
+    "Conditional",
+    "DensityModel",
+    "Generator",
+    "Trainer",
+    "Update",
+]
 
 
 @runtime_checkable
@@ -31,6 +39,33 @@ class Generator(Protocol):
         """Draw n samples, (n, *event_shape), in [0, 1].
 
         temperature: divides the logits; 1 samples the model, towards 0 its most probable choices.
+        """
+        ...
+
+
+@runtime_checkable
+class Conditional(Generator, Protocol):
+    """A generator of which samples of a class can be asked.
+
+    Where it is a DensityModel too, its `log_prob` takes the same `label`.
+    """
+
+    classes: int
+    """Number of labels, from 0; 0 where the model was trained without any."""
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: Random | None = None,
+        temperature: float = 1.0,
+        label: Tensor | int | None = None,
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in [0, 1].
+
+        label: the class of all, or of each, (n,), int64; None, or `classes`, leaves it open.
+
+        Raises InvalidInput for a label that there is not.
         """
         ...
 
@@ -115,14 +150,24 @@ class Trainer(Protocol):
         ...
 
     def training_step(
-        self, x: Tensor, update: Mapping[str, Update], generator: Random
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: Random,
+        labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the losses of a batch, apply each with `update[network](loss)`, return scalars.
 
         x: inputs, (B, *event_shape), in [0, 1].
+        labels: class of each input, (B,), int64, from 0; None where the data have none.
         """
         ...
 
-    def validation_step(self, x: Tensor, generator: Random) -> dict[str, Tensor]:
-        """Values of each input, (B,) each; the loop averages them over the validation split."""
+    def validation_step(
+        self, x: Tensor, generator: Random, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Values of each input, (B,) each; the loop averages them over the validation split.
+
+        x, labels: as in `training_step`.
+        """
         ...

@@ -181,11 +181,16 @@ class Loop:
         # dropout and the like use torch's default stream
         torch.manual_seed(seed_for(self.recipe.seed, f"step of {self.fabric.global_rank}", step))
         random = self._random("step", step)
-        x = self.train.floats(self._share(batch)).to(self.fabric.device)
+        share = self._share(batch)
+        x = self.train.floats(share).to(self.fabric.device)
         if self.recipe.binarize == "dynamic":
             x = binarize(x, random)
         updates = {name: self._updater(name) for name in self.optimizers}
-        self._log(self.trainer.training_step(x, updates, random))
+        labels = self._labels(self.train, share)
+        self._log(self.trainer.training_step(x, updates, random, labels))
+
+    def _labels(self, data: Dataset, rows: Tensor) -> Tensor | None:
+        return None if data.labels is None else data.labels[rows].to(self.fabric.device)
 
     def _share(self, batch: Tensor) -> Tensor:
         """The rows of a batch that are this process's; all of them when there are too few."""
@@ -249,7 +254,9 @@ class Loop:
         rows = torch.arange(len(self.validation)).split(_VALIDATION_BATCH)
         parts = [
             self.trainer.validation_step(
-                self.validation.floats(index).to(self.fabric.device), random
+                self.validation.floats(index).to(self.fabric.device),
+                random,
+                self._labels(self.validation, index),
             )
             for index in rows
         ]

@@ -56,7 +56,11 @@ class Counting:
 
     @torch.no_grad()
     def training_step(
-        self, x: Tensor, update: Mapping[str, Update], generator: torch.Generator
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Count a batch x, (B, *event_shape), and solve."""
         counts = self._model.statistics(x)
@@ -66,7 +70,9 @@ class Counting:
         self._model.fit(total.add_(counts))
         return {"nll": -self._model.log_prob(x).mean()}
 
-    def validation_step(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return -log p(x) of each input, (B,), nats."""
         return {"nll": -self._model.log_prob(x)}
 
