@@ -66,6 +66,7 @@ def _complete_task(
     show_default=True,
     help="Above 0; less than 1 draws what is more probable.",
 )
+@click.option("--label", type=int, help="sample: the class to draw, where the model has classes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.option("--dtype", help="Type of the weights, as bfloat16. [default: the model's own]")
 @click.option(
@@ -132,7 +133,7 @@ def command(
     family = plugins.require(origin.family, origin.requires)
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
-    _check_used(task, inputs=options["inputs"], against=options["against"])
+    _check_used(task, **{name: options[name] for name in ("inputs", "against", "label")})
     source = _fetched(origin, quiet)
     model = loading.load(source, device=device, dtype=dtype)
     paths = _paths(task, source, model, outputs, as_json)
@@ -174,12 +175,12 @@ def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
         output.check_free(path, force=force)
 
 
-def _check_used(task: str, **given: tuple[str, ...]) -> None:
-    """Refuse inputs that the task would ignore."""
+def _check_used(task: str, **given: tuple[str, ...] | int | None) -> None:
+    """Refuse options that the task would ignore."""
     from zoo_core.tasks import TASKS
 
     for option, values in given.items():
-        if values and option not in TASKS[task].options:
+        if values not in ((), None) and option not in TASKS[task].options:
             takers = [name for name, other in TASKS.items() if option in other.options]
             raise InvalidInput(
                 f"the task {task} does not use --{option.removesuffix('s')}: "

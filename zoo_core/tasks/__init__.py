@@ -39,7 +39,7 @@ class Task:
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
     options: tuple[str, ...] = ()
-    """Options of inputs that it takes, beside those that every task has."""
+    """Options that it takes, beside those that every task has."""
     random: bool = False
     """Whether its results depend on the seed."""
     defaults: int = 1
@@ -56,7 +56,15 @@ class Task:
 
 
 TASKS = {
-    "sample": Task("sample", "Generator", "Draw samples", _PICTURES, _TABLE, random=True),
+    "sample": Task(
+        "sample",
+        "Generator",
+        "Draw samples",
+        _PICTURES,
+        _TABLE,
+        options=("label",),
+        random=True,
+    ),
     "score": Task(
         "score",
         "DensityModel",

@@ -22,6 +22,8 @@ class Request:
     n: int = 16
     seed: int = 0
     temperature: float = 1.0
+    label: int | None = None
+    """The class of which samples are drawn; None leaves it open."""
     inputs: tuple[str, ...] = ()
     """Image files, folders, tables, data set specs."""
     against: tuple[str, ...] = ()

@@ -137,13 +137,25 @@ class Run:
                     f"config.shape is {tuple(config['shape'])}, but the rows of {recipe.data} have "
                     f"shape {self.train.event_shape}. Leave config.shape out, or set size and gray."
                 )
+        self._check_classes(recipe.data, config.get("classes", 0))
         binarize = recipe.binarize
         if binarize == "auto":
-            binary_model = getattr(cls, "levels", None) == 2
+            binary_model = getattr(cls, "levels", config.get("levels")) == 2
             binarize = "dynamic" if binary_model and self.train.levels > 2 else "none"
         return dataclasses.replace(
             recipe, config=config, binarize=binarize, family=self.family.name
         )
+
+    def _check_classes(self, data: str, classes: object) -> None:
+        """Check that a conditional model has a class for each label of its data."""
+        labels = self.train.labels
+        found = 0 if labels is None else int(labels.max()) + 1
+        if isinstance(classes, int) and classes and not 0 < found <= classes:
+            has = f"labels from 0 to {found - 1}" if found else "no labels"
+            raise InvalidInput(
+                f"config.classes is {classes}, but {data} has {has}. Set it to {found}"
+                + ("." if found else ": the model is then trained without.")
+            )
 
     def _prepare(self, resume: bool, force: bool) -> None:
         """Make the folder, or check that what it holds can be resumed."""

@@ -1,0 +1,339 @@
+"""Decoder-only attention over variables: Vaswani et al. 2017, Attention Is All You Need (NeurIPS).
+
+    Attention(Q, K, V) = softmax(Q Kᵀ / √d_k) V
+    MultiHead(s) = [head_1 … head_h] W_O,   head_j = Attention(s W_Q_j, s W_K_j, s W_V_j)
+    FFN(s) = max(0, s W_1) W_2
+
+Place t of the sequence holds the value of the variable before it (the first one a start token) and
+the position of the variable to come; attention is causal, so that the last layer's place t gives
+p(x_t | x_<t), a softmax over the variable's levels.
+
+We differ from the paper in these places. There is a decoder only: nothing is translated.
+Normalization comes before each sublayer (pre-norm: s + MultiHead(norm(s))) and once at the end: the
+residual path from the loss to each layer is then an identity, and training at a high rate does not
+diverge for want of a long warm-up. A variable of an image has a position on each axis, each with
+sinusoids of its own; learned positions start at the sinusoids, where a shift is one rotation
+for all places (from a random start, "the pixel above" must be found for each pixel anew). The
+rectifier in FFN may be chosen (`activation = "gelu"`, as in GPT-2). The start token carries the
+class label, where there are labels.
+"""
+
+from collections.abc import Generator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.layers import permutation, prefix_length
+from zoo_core.errors import InvalidInput
+
+__all__ = ["Attention"]
+
+
+class Attention(nn.Module):
+    """A transformer over the variables of an input, of two levels or many.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        levels: number of values of a variable; value v is v / (levels - 1) in x.
+        blocks: number of layers, each of attention and FFN (the paper's N).
+        d: width of the sequence (the paper's d_model).
+        h: number of heads, each of width d_k = d / h.
+        d_ff: width inside FFN; 4 d when it is 0.
+        positions: `learned`, or `sinusoidal` for ones that stay as the paper's formula has them.
+        activation: the non-linearity of FFN, `relu` (the paper's) or `gelu`.
+        dropout: share of each sublayer's output, and of its first input, that training drops.
+        classes: number of class labels that samples can be asked for; 0 for none.
+        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order_seed: seed of the random order.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        levels: int = 2,
+        blocks: int = 4,
+        d: int = 64,
+        h: int = 2,
+        d_ff: int = 0,
+        positions: str = "learned",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        classes: int = 0,
+        order: str = "raster",
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        _check(d, h, positions, activation)
+        self.event_shape, self.levels, self.classes = tuple(shape), levels, classes
+        self.register_buffer("order", permutation(torch.Size(shape).numel(), order, order_seed))
+        P = sinusoids(self.order, self.event_shape, d)
+        if positions == "learned":
+            self.P = nn.Parameter(P)
+        else:
+            self.register_buffer("P", P)
+        self.start = nn.Embedding(classes + 1, d)
+        """One token for each label, and the last one for no label."""
+        self.value = nn.Embedding(levels, d)
+        self.dropout = nn.Dropout(dropout)
+        layers = [Block(d, h, d_ff or 4 * d, activation, dropout) for _ in range(blocks)]
+        self.blocks = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Linear(d, levels)
+        with torch.no_grad():
+            for block in layers:  # the residual path sums 2 · blocks of these
+                block.attention.W_O.weight.div_((2 * blocks) ** 0.5)
+                block.W_2.weight.div_((2 * blocks) ** 0.5)
+
+    def categories(self, x: Tensor) -> Tensor:
+        """The level of each variable, in the order, (B, D), int64, from 0.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        return x.flatten(1)[:, self.order].mul(self.levels - 1).round().long()
+
+    def logits(self, v: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """The logits of p(x_i = · | x_<i, label) of each variable, in the order: (B, D, levels).
+
+        v: levels of the variables in the order, (B, D), int64; the last one is not looked at.
+        label: as in `log_prob`.
+        """
+        s = self.dropout(self._sequence(v[:, :-1], label))
+        for block in self.blocks:
+            s = block(s)
+        logits: Tensor = self.head(self.norm(s))
+        return logits
+
+    def walk(self, v: Tensor, label: Tensor | int | None = None) -> Generator[Tensor, Tensor, None]:
+        """Yield the logits (n, levels) of one variable after another; each is sent the level drawn.
+
+        The keys and values of the variables before are kept: a step computes one place. What is
+        sent has the shape (n,).
+
+        v: levels of the variables before the first one of the walk, in the order, (n, d), int64.
+        """
+        (n, first), D = v.shape, len(self.order)
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        caches = [block.attention.cache(n, D) for block in blocks]
+        s = self._sequence(v, label)
+        for i in range(first, D):
+            for block, cache in zip(blocks, caches, strict=True):
+                s = block.extend(s, cache)
+            drawn = yield self.head(self.norm(s[:, -1]))
+            s = (self.value(drawn) + self.P[(i + 1) % D]).unsqueeze(1)
+
+    def conditionals(self, x: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """log p(x_i | x before i, label) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        label: as in `log_prob`.
+        """
+        v = self.categories(x)
+        logits = self.logits(v, label).movedim(2, 1)
+        log_p = -functional.cross_entropy(logits, v, reduction="none")
+        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+
+    def log_prob(self, x: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        label: what to condition on, one class or (B,), int64; `classes`, or None, stands for none.
+
+        Raises InvalidInput for a label that there is not.
+        """
+        return self.conditionals(x, label).sum(1)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        label: Tensor | int | None = None,
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in [0, 1].
+
+        label: the class of all of them, or of each, (n,), int64; None leaves it open.
+
+        Raises InvalidInput for a label that there is not.
+        """
+        v = self.order.new_empty(n, 0)
+        return self._ancestral(v, generator, temperature, label)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        label: Tensor | int | None = None,
+    ) -> Tensor:
+        """Draw the unknown variables of each input given the known ones.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        known: which variables are given, event_shape, bool; they must come first in the order.
+        label: as in `sample`.
+
+        Raises InvalidInput when an unknown variable comes before a known one, or for a label that
+        there is not.
+        """
+        d = prefix_length(known, self.order)
+        drawn = self._ancestral(self.categories(x)[:, :d], generator, temperature, label)
+        return torch.where(known.to(x.device), x, drawn)
+
+    @torch.no_grad()
+    def _ancestral(
+        self,
+        v: Tensor,
+        generator: torch.Generator | None,
+        temperature: float,
+        label: Tensor | int | None,
+    ) -> Tensor:
+        """Draw the variables after v, (n, d), in the order."""
+        (n, d), D = v.shape, len(self.order)
+        dtype = self.head.weight.dtype
+        u = torch.rand(D - d, n, generator=generator, device=v.device, dtype=dtype)
+        walk, drawn = self.walk(v, label), list(v.unbind(1))
+        for i, u_i in enumerate(u.unsqueeze(2).unbind()):
+            logits = walk.send(drawn[-1]) if i else next(walk)
+            below = (logits / temperature).softmax(1).cumsum(1)[:, :-1]
+            drawn.append((u_i > below).sum(1))  # the level in whose part of [0, 1] u lies
+        x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+
+    def _sequence(self, v: Tensor, label: Tensor | int | None) -> Tensor:
+        """The start token and v, (B, d - 1), each with its position: (B, d, width)."""
+        start = self.start(self._labels(len(v), label)).unsqueeze(1)
+        return torch.cat([start, self.value(v)], 1) + self.P[: v.shape[1] + 1]
+
+    def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
+        """The row of `start` for each of n inputs, (n,)."""
+        none = self.classes
+        labels = torch.as_tensor(none if label is None else label, device=self.order.device)
+        if ((labels < 0) | (labels > none)).any() or (label is not None and not none):
+            raise InvalidInput(
+                f"label {label} cannot be asked for: "
+                + (f"expected 0 to {none - 1}." if none else "this model was trained without any.")
+            )
+        return labels.expand(n)
+
+
+class Block(nn.Module):
+    """One layer: s + MultiHead(norm(s)), then s + FFN(norm(s))."""
+
+    def __init__(self, d: int, h: int, d_ff: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.norm_1, self.norm_2 = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.attention = MultiHead(d, h)
+        self.W_1 = nn.Linear(d, d_ff)
+        self.W_2 = nn.Linear(d_ff, d)
+        self.activation = functional.relu if activation == "relu" else functional.gelu
+        self.dropout = dropout
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Map a whole sequence s, (B, D, d), to one of its shape."""
+        s = s + self._dropped(self.attention(self.norm_1(s)))
+        return s + self._dropped(self._ffn(self.norm_2(s)))
+
+    def extend(self, s: Tensor, cache: "Cache") -> Tensor:
+        """Map places s, (n, new, d), after those whose keys and values are in the cache."""
+        s = s + self.attention.extend(self.norm_1(s), cache)
+        return s + self._ffn(self.norm_2(s))
+
+    def _ffn(self, s: Tensor) -> Tensor:
+        out: Tensor = self.W_2(self.activation(self.W_1(s)))
+        return out
+
+    def _dropped(self, s: Tensor) -> Tensor:
+        return functional.dropout(s, self.dropout, self.training)
+
+
+class MultiHead(nn.Module):
+    """Causal attention by h heads; W_Q, W_K and W_V hold those of all heads side by side."""
+
+    def __init__(self, d: int, h: int) -> None:
+        super().__init__()
+        self.h, self.d_k = h, d // h
+        self.W_Q = nn.Linear(d, d, bias=False)
+        self.W_K = nn.Linear(d, d, bias=False)
+        self.W_V = nn.Linear(d, d, bias=False)
+        self.W_O = nn.Linear(d, d, bias=False)
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Let each place of s, (B, D, d), attend to itself and those before it."""
+        Q, K, V = (self._heads(W(s)) for W in (self.W_Q, self.W_K, self.W_V))
+        return self._joined(functional.scaled_dot_product_attention(Q, K, V, is_causal=True))
+
+    def extend(self, s: Tensor, cache: "Cache") -> Tensor:
+        """The same for places s, (n, new, d), after those in the cache, to which they are added.
+
+        More than one place at once only where the cache is empty.
+        """
+        Q, K, V = (self._heads(W(s)) for W in (self.W_Q, self.W_K, self.W_V))
+        K, V = cache.add(K, V)
+        causal = s.shape[1] > 1
+        return self._joined(functional.scaled_dot_product_attention(Q, K, V, is_causal=causal))
+
+    def cache(self, n: int, D: int) -> "Cache":
+        """Room for the keys and values of D places of n sequences."""
+        return Cache(self.W_K.weight.new_empty(2, n, self.h, D, self.d_k))
+
+    def _heads(self, s: Tensor) -> Tensor:
+        """(B, D, h · d_k) -> (B, h, D, d_k)."""
+        B, D, _ = s.shape
+        return s.view(B, D, self.h, self.d_k).transpose(1, 2)
+
+    def _joined(self, heads: Tensor) -> Tensor:
+        """(B, h, D, d_k) -> (B, D, d), by W_O."""
+        out: Tensor = self.W_O(heads.transpose(1, 2).flatten(2))
+        return out
+
+
+class Cache:
+    """Keys and values of the places that a walk has passed.
+
+    Args:
+        room: for the keys and the values, (2, n, h, D, d_k).
+    """
+
+    def __init__(self, room: Tensor) -> None:
+        self.K, self.V = room.unbind()
+        self.filled = 0
+
+    def add(self, K: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        """Put those of new places, (n, h, new, d_k), behind the others, and return them all."""
+        end = self.filled + K.shape[2]
+        self.K[:, :, self.filled : end] = K
+        self.V[:, :, self.filled : end] = V
+        self.filled = end
+        return self.K[:, :, :end], self.V[:, :, :end]
+
+
+def sinusoids(places: Tensor, shape: tuple[int, ...], d: int) -> Tensor:
+    """The position of variables of an input, (len(places), d).
+
+    The paper's sin(p / 10000^{2i/d}) and cos(p / 10000^{2i/d}) for each axis that is longer than
+    one, side by side; zeros fill what is left.
+
+    places: numbers of variables, in raster order, int64.
+    """
+    strides = [torch.Size(shape[k + 1 :]).numel() for k in range(len(shape))]
+    axes = [(stride, size) for stride, size in zip(strides, shape, strict=True) if size > 1]
+    waves = d // (2 * max(1, len(axes)))
+    rates = 10_000 ** (-torch.arange(waves, device=places.device) / max(1, waves))
+    angles = [(places // stride % size).unsqueeze(1) * rates for stride, size in axes]
+    parts = [wave for angle in angles for wave in (angle.sin(), angle.cos())]
+    P = torch.cat([places.new_empty(len(places), 0, dtype=rates.dtype), *parts], 1)
+    return functional.pad(P, (0, d - P.shape[1]))
+
+
+def _check(d: int, h: int, positions: str, activation: str) -> None:
+    if d < 1 or h < 1 or d % h:
+        raise InvalidInput(f"d is {d} and h is {h}: expected a width that h heads share evenly.")
+    if positions not in ("learned", "sinusoidal"):
+        raise InvalidInput(f"positions {positions!r}: expected learned or sinusoidal.")
+    if activation not in ("relu", "gelu"):
+        raise InvalidInput(f"activation {activation!r} is unknown: expected relu or gelu.")
