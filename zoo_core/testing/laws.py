@@ -93,9 +93,10 @@ def one_batch_can_be_overfitted(case: Case) -> None:
     trained = [*filter(_is_trained, model.parameters())] or [nn.Parameter(torch.zeros(()))]
     optimizer = torch.optim.Adam(trained, lr=0.03)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
+    batch = torch.cat([x] * 16)  # a random objective is averaged over the copies
     for _ in range(400):
         optimizer.zero_grad()
-        trainer.training_step(x, cast("Any", update), generator)
+        trainer.training_step(batch, cast("Any", update), generator)
         optimizer.step()
     nll = float(-_log_prob(model.eval(), x).mean())
     least = math.log(len(x))
