@@ -1,0 +1,96 @@
+"""PixelCNN: van den Oord et al. 2016, Pixel Recurrent Neural Networks (ICML); its baseline.
+
+A residual layer of 2h features x, of which the 3 x 3 convolution has mask B:
+
+    x + (ReLU, 1 x 1 to 2h)(ReLU, 3 x 3 to h)(ReLU, 1 x 1 to h)(x)
+
+First convolution, masks, head and likelihood: `pixels.py`. As in the paper's figure 5 the ReLU
+stands before each convolution, and nothing follows the addition. Training uses whatever optimiser
+the recipe names; the paper has RMSProp.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zoo_autoregressive.pixels import (
+    ConvSteps,
+    MaskedConv,
+    PixelLayer,
+    PixelNetwork,
+    PointSteps,
+    Steps,
+)
+
+__all__ = ["PixelCNN"]
+
+
+class PixelCNN(PixelNetwork):
+    """Masked convolutions over images.
+
+    Args:
+        shape: shape of one image, (C, H, W).
+        levels: number of values of a variable: 2 for a sigmoid, else a softmax over so many.
+        hidden: number of features inside a layer, h; between layers there are 2h.
+        layers: number of residual layers.
+        head: number of features between the two last convolutions.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        levels: int = 2,
+        hidden: int = 16,
+        layers: int = 15,
+        head: int = 32,
+    ) -> None:
+        super().__init__(shape, levels, hidden, layers, head)
+
+    def layer(self, h: int, channels: int) -> PixelLayer:
+        """A residual layer of 2h features."""
+        return Residual(h, channels)
+
+
+class Residual(PixelLayer):
+    """1 x 1 to h features, 3 x 3 with mask B, 1 x 1 back to 2h, added to the input.
+
+    Args:
+        h: number of features inside.
+        channels: number of channels that the features belong to.
+    """
+
+    def __init__(self, h: int, channels: int) -> None:
+        super().__init__()
+        self.features = 2 * h
+        self.down = MaskedConv(2 * h, h, channels=channels)
+        self.conv = MaskedConv(h, h, 3, channels=channels, above=1)
+        self.up = MaskedConv(h, 2 * h, channels=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, 2h, H, W) to the same shape."""
+        y: Tensor = self.conv(torch.relu(self.down(torch.relu(x))))
+        y = self.up(torch.relu(y))
+        return x + y
+
+    def steps(self, x: Tensor) -> Steps:
+        """Go on after the rows x, (n, 2h, i, W)."""
+        return _ResidualSteps(self, x)
+
+
+class _ResidualSteps(Steps):
+    def __init__(self, layer: Residual, x: Tensor) -> None:
+        self.down = PointSteps(layer.down)
+        self.conv = ConvSteps(layer.conv, torch.relu(layer.down.rows(torch.relu(x))))
+        # the bias as the weights of a feature that is always 1: one operation less a column
+        self.up = torch.cat([layer.up.masked().flatten(1).t(), layer.up.bias.unsqueeze(0)])
+        self.y = x.new_ones(len(x), len(self.up))
+        self.inside = self.y[:, :-1]
+
+    def row(self) -> None:
+        self.conv.row()
+
+    def column(self, j: int, x: Tensor) -> Tensor:
+        torch.clamp_min(self.down.column(j, torch.relu(x)), 0, out=self.conv.slots[j])
+        torch.clamp_min(self.conv.read(j), 0, out=self.inside)
+        return torch.addmm(x, self.y, self.up)

@@ -1,0 +1,384 @@
+"""Images pixel by pixel: what PixelCNN and the two PixelRNNs share.
+
+Van den Oord, Kalchbrenner & Kavukcuoglu 2016, Pixel Recurrent Neural Networks (ICML).
+
+    p(x) = ∏ p(x_i | x_<i),   pixels in raster order, and within a pixel its channels (R, G, B)
+
+    7 x 7 convolution, mask A; residual layers of 2h features; ReLU, 1 x 1, mask B; ReLU, 1 x 1,
+    mask B; sigmoid for binary variables, else a softmax over the levels of each channel
+
+Features belong to channels, in contiguous groups. At a pixel itself a feature of channel c sees the
+channels before c (mask A), or up to c (mask B); elsewhere it sees all of what is above or to the
+left. Taps that no mask keeps, those below the centre, have no weights.
+
+The sampler keeps, of each layer, the rows above that it looks at and the row that it is in. What a
+row owes to the rows above is computed once a row; a pixel then takes one column of each layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.layers import prefix_length
+from zoo_core.errors import InvalidInput
+
+__all__ = [
+    "ConvSteps",
+    "MaskedConv",
+    "PixelLayer",
+    "PixelNetwork",
+    "PointSteps",
+    "Steps",
+    "channel_of",
+    "draw",
+]
+
+
+class Steps:
+    """A layer computed a column at a time, in raster order; abstract."""
+
+    def row(self) -> None:
+        """Begin the next row: all columns of the one above are written."""
+        raise NotImplementedError
+
+    def column(self, j: int, x: Tensor) -> Tensor:
+        """Write the input's column j, (n, F), and return the output's, (n, F').
+
+        With several channels a column is written once for each: what belongs to channels that are
+        not drawn yet is arbitrary, in and out, and corrected by the last time.
+        """
+        raise NotImplementedError
+
+
+class PixelLayer(nn.Module):
+    """A layer that sees nothing below, or to the right in its own row; abstract."""
+
+    features: int
+    """Number of output features, F'."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, F, H, W) to (B, F', H, W)."""
+        raise NotImplementedError
+
+    def steps(self, x: Tensor) -> Steps:
+        """Go on after the rows x, (n, F, i, W), of which there may be none."""
+        raise NotImplementedError
+
+    def rows(self, x: Tensor) -> Tensor:
+        """The output (n, F', i, W) of the rows x, of which there may be none."""
+        n, _, i, W = x.shape
+        y: Tensor = self(x) if i else x.new_zeros(n, self.features, 0, W)
+        return y
+
+
+class MaskedConv(PixelLayer):
+    """A convolution over a pixel's own row up to itself, and over the rows above.
+
+    Args:
+        inputs: number of input features, F.
+        features: number of output features, F'.
+        k: width, odd.
+        mask: `A` or `B`.
+        channels: number of channels that the features belong to.
+        above: number of rows above that are seen; (k - 1) / 2 makes it a masked k x k convolution.
+        copies: how often the output features run through all channels.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        features: int,
+        k: int = 1,
+        mask: str = "B",
+        channels: int = 1,
+        above: int = 0,
+        copies: int = 1,
+    ) -> None:
+        super().__init__()
+        self.features, self.channels, self.above, self.copies = features, channels, above, copies
+        self.mask_type = mask
+        self.left = k // 2
+        width = k if above else self.left + 1
+        self.weight = nn.Parameter(torch.empty(features, inputs, above + 1, width))
+        self.bias = nn.Parameter(torch.zeros(features))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def masked(self) -> Tensor:
+        """The weights, zero where the mask leaves a connection out: (F', F, rows, width)."""
+        if self.mask_type == "B" and self.channels == 1 and not self.above:
+            return self.weight
+        features, inputs, _, _ = self.weight.shape
+        reader = channel_of(features // self.copies, self.channels).repeat(self.copies)[:, None]
+        read = channel_of(inputs, self.channels)
+        mask = torch.ones_like(self.weight)
+        sees = reader > read if self.mask_type == "A" else reader >= read
+        mask[:, :, -1, self.left] = sees.to(mask)
+        mask[:, :, -1, self.left + 1 :] = 0
+        return self.weight * mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, F, H, W) to (B, F', H, W)."""
+        right = self.left if self.above else 0
+        if self.left or self.above:
+            x = functional.pad(x, (self.left, right, self.above, 0))
+        return functional.conv2d(x, self.masked(), self.bias)
+
+    def steps(self, x: Tensor) -> Steps:
+        """Go on after the rows x, (n, F, i, W)."""
+        return ConvSteps(self, x) if self.left else PointSteps(self)
+
+
+class PointSteps(Steps):
+    """The columns of a 1 x 1 convolution, which carries nothing along."""
+
+    def __init__(self, conv: MaskedConv) -> None:
+        self.weight, self.bias = conv.masked().flatten(1).t(), conv.bias
+
+    def row(self) -> None:
+        """Do nothing."""
+
+    def column(self, j: int, x: Tensor) -> Tensor:
+        """Map the column x, (n, F), to (n, F')."""
+        return torch.addmm(self.bias, x, self.weight)
+
+
+class ConvSteps(Steps):
+    """The columns of a convolution that is wider than a pixel.
+
+    Args:
+        conv: the convolution.
+        x: the rows above, (n, F, i, W).
+    """
+
+    def __init__(self, conv: MaskedConv, x: Tensor) -> None:
+        (self.n, self.F, _, self.W), self.left, self.above = x.shape, conv.left, conv.above
+        weight = conv.masked()
+        self.from_above, self.bias = weight[:, :, :-1], conv.bias
+        own = weight[:, :, -1, : self.left + 1]
+        self.from_row = own.permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps · F, F')
+        self.window = functional.pad(x, (0, 0, self.above, 0))[:, :, x.shape[2] :]
+        self.line = x.new_zeros(self.n, (self.left + self.W) * self.F)
+        # views of the line, made once: the slot of each column, and what the column sees
+        starts = range(0, self.W * self.F, self.F)
+        self.slots = [self.line[:, s + self.left * self.F :][:, : self.F] for s in starts]
+        self.seen = [self.line[:, s : s + (self.left + 1) * self.F] for s in starts]
+        self.parts: Sequence[Tensor] = [self.bias] * self.W
+        self.begun = False
+
+    def row(self) -> None:
+        """Add up what the new row owes to the rows above."""
+        if not self.above:
+            return
+        if self.begun:
+            done = self.line.view(self.n, -1, self.F)[:, self.left :]
+            done = done.transpose(1, 2).unsqueeze(2)
+            self.window = torch.cat([self.window[:, :, 1:], done], 2)
+        self.begun = True
+        parts = functional.conv2d(self.window, self.from_above, self.bias, padding=(0, self.left))
+        self.parts = parts.squeeze(2).permute(2, 0, 1).contiguous().unbind()
+
+    def read(self, j: int) -> Tensor:
+        """The output's column j, (n, F'), once the input's is in its slot."""
+        return torch.addmm(self.parts[j], self.seen[j], self.from_row)
+
+    def column(self, j: int, x: Tensor) -> Tensor:
+        """Write the input's column j, (n, F), and return the output's, (n, F')."""
+        self.slots[j].copy_(x)
+        return self.read(j)
+
+
+class PixelNetwork(nn.Module):
+    """A density model of images by a masked network; abstract: models write `layer`.
+
+    Args:
+        shape: shape of one image, (C, H, W).
+        levels: number of values of a variable: 2 for a sigmoid, else a softmax over so many.
+        hidden: number of features of a layer's inside, h.
+        layers: number of residual layers.
+        head: number of features between the two last convolutions.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self, shape: Sequence[int], levels: int, hidden: int, layers: int, head: int
+    ) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.levels = levels
+        C = _checked(self.event_shape, levels, hidden, layers, head)
+        self.register_buffer("order", _raster(*self.event_shape))
+        self.outputs = 1 if levels == 2 else levels
+        """Numbers that say how a variable is distributed, K."""
+        self.input = MaskedConv(C, 2 * hidden, 7, "A", C, above=3)
+        self.layers = nn.ModuleList(self.layer(hidden, C) for _ in range(layers))
+        self.head = nn.ModuleList(
+            [
+                MaskedConv(2 * hidden, head, channels=C),
+                MaskedConv(head, C * self.outputs, channels=C),
+            ]
+        )
+
+    def layer(self, h: int, channels: int) -> PixelLayer:
+        """A residual layer of 2h features."""
+        raise NotImplementedError
+
+    def logits(self, x: Tensor) -> Tensor:
+        """What is before the sigmoid or the softmax of each variable: (B, C, K, H, W).
+
+        x: images, (B, C, H, W), in [0, 1].
+        """
+        B, C, H, W = x.shape
+        # a 1 x 1 convolution is five times faster where a pixel's features lie side by side
+        x = self.input(x).contiguous(memory_format=torch.channels_last)
+        for layer in self.layers:
+            x = layer(x)
+        for conv in self.head:
+            x = conv(torch.relu(x))
+        return x.reshape(B, C, self.outputs, H, W)
+
+    def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
+        """Yield the logits (n, K) of one variable after another; each is sent the value drawn (n,).
+
+        x: the variables before the first one of the walk, in the order, (n, d), in [0, 1].
+        """
+        d, (C, H, W), K = x.shape[1], self.event_shape, self.outputs
+        first = d // (C * W)  # the row that the walk begins in; it is walked from its first column
+        given = x[:, : first * C * W].reshape(len(x), first, W, C).permute(0, 3, 1, 2)
+        start, layers, head = self._steps(given)
+        for i in range(first, H):
+            for steps in (start, *layers):
+                steps.row()
+            for j in range(W):
+                for c in range(C):
+                    features = start.read(j)
+                    for steps in layers:
+                        features = steps.column(j, features)
+                    for steps in head:
+                        features = steps.column(j, torch.relu(features))
+                    t = (i * W + j) * C + c
+                    known = t < d
+                    value = x[:, t] if known else (yield features[:, c * K : (c + 1) * K])
+                    start.slots[j][:, c] = value
+
+    def _steps(self, x: Tensor) -> tuple[ConvSteps, list[Steps], list[Steps]]:
+        """The layers' steps after the rows x, (n, C, i, W)."""
+        start = ConvSteps(self.input, x)
+        x = self.input.rows(x)
+        layers = []
+        for module in self.layers:
+            layer = cast(PixelLayer, module)
+            layers.append(layer.steps(x))
+            x = layer.rows(x)
+        head: list[Steps] = [PointSteps(cast(MaskedConv, conv)) for conv in self.head]
+        return start, layers, head
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        x: images, (B, C, H, W), in [0, 1].
+        """
+        logits = self.logits(x)
+        if self.levels == 2:
+            loss = functional.binary_cross_entropy_with_logits(
+                logits.squeeze(2), x, reduction="none"
+            )
+        else:
+            values = x.mul(self.levels - 1).round().long()
+            loss = functional.cross_entropy(logits.transpose(1, 2), values, reduction="none")
+        return -loss.flatten(1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each image, (B,), nats.
+
+        x: images, (B, C, H, W), in [0, 1].
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n images, (n, C, H, W), in [0, 1]."""
+        return self._ancestral(self.input.bias.new_empty(n, 0), generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each image given the known ones.
+
+        x: images, (B, C, H, W), in [0, 1].
+        known: which variables are given, (C, H, W), bool; they must come first in the order.
+
+        Raises InvalidInput when an unknown variable comes before a known one.
+        """
+        d = prefix_length(known, self.order)
+        return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
+
+    @torch.no_grad()
+    def _ancestral(
+        self, x: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw the variables after x, (n, d), in the order."""
+        (n, d), D = x.shape, len(self.order)
+        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        walk, drawn = self.walk(x), list[Tensor]()
+        for i, u_i in enumerate(u.unbind()):
+            logits = walk.send(drawn[-1]) if i else next(walk)
+            drawn.append(draw(logits, u_i, temperature))
+        x = torch.cat([x, *(x_i.unsqueeze(1) for x_i in drawn)], 1)
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+
+
+def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
+    """The values in [0, 1] that uniform numbers choose, (n,): one number for each.
+
+    logits: (n, K); one for a binary variable, or one for each level.
+    u: (n,), in [0, 1).
+    """
+    K = logits.shape[1]
+    if K == 1:
+        # u < sigm(l / T) is l > T logit(u)
+        return (logits[:, 0] > temperature * torch.logit(u)).to(u.dtype)
+    below = torch.softmax(logits / temperature, 1).cumsum(1)[:, :-1]
+    return (below <= u.unsqueeze(1)).sum(1).to(u.dtype) / (K - 1)
+
+
+def channel_of(features: int, channels: int) -> Tensor:
+    """The channel that each of the features belongs to, (features,), int64."""
+    return torch.arange(features) * channels // features
+
+
+def _raster(C: int, H: int, W: int) -> Tensor:
+    """The order of pixels row by row, each with all its channels, (D,), int64."""
+    return torch.arange(C * H * W).reshape(C, H * W).t().flatten()
+
+
+def _checked(shape: tuple[int, ...], levels: int, hidden: int, layers: int, head: int) -> int:
+    """Return the number of channels of a network that can be.
+
+    Raises InvalidInput that says what cannot be.
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise InvalidInput(
+            f"shape is {list(shape)}; expected (C, H, W): a pixel network models images. For "
+            "tables there are fvsbn, nade and made."
+        )
+    if levels < 2:
+        raise InvalidInput(f"levels is {levels}; expected 2 for binary variables, or more.")
+    C = shape[0]
+    if hidden < C or head < C or layers < 0:
+        raise InvalidInput(
+            f"hidden is {hidden}, head {head}, layers {layers}; expected at least {C} for the "
+            f"first two, as each of {C} channels has features of its own, and 0 for the last."
+        )
+    return C
