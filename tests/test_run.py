@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from zoo_autoregressive.attention import Attention
 from zoo_autoregressive.nade import NADE
 
 from zoo_core import loading, output
@@ -139,6 +140,26 @@ def test_tasks_are_completed() -> None:
     assert [item.value for item in items] == ["sample", "score"]
 
 
+def test_a_label_is_drawn_and_remembered(zoo: Zoo) -> None:
+    config = {"shape": [1, 4, 4], "blocks": 1, "d": 8, "classes": 3}
+    described = {
+        "name": "attention.bars",
+        "family": "autoregressive",
+        "requires": "zoo-autoregressive>=0.1",
+        "architecture": "attention",
+        "config": config,
+    }
+    loading.save(Attention(**config), Path("attention.safetensors"), described)
+    result = zoo("attention.safetensors", "--label", "0", "-n", "2", "--seed", "1")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("2 samples of label 0 from attention.bars (seed 1, ")
+    provenance = output.read_provenance(Path("attention.bars-sample.png"))
+    assert provenance["command"].endswith("-n 2 --label 0 --seed 1")
+    refused = zoo("attention.safetensors", "--label", "3")
+    assert refused.exit_code == 2
+    assert "--label 3: attention.bars has the labels 0 to 2." in refused.stderr
+
+
 def test_quiet_leaves_the_path_only(zoo: Zoo) -> None:
     result = zoo(IMAGES, "-q")
     assert result.stdout == "nade.bars-sample.png\n"
@@ -200,6 +221,13 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
             2,
             "score does not use --against: name one that does, as --task detect.",
         ),
+        (
+            ["--task", "score", "-i", BARS, "--label", "0"],
+            2,
+            "score does not use --label: name one",
+        ),
+        (["--label", "7"], 2, "--label 7: nade.bars was trained without labels"),
+        (["--label", "x"], 2, "'x' is not a valid integer"),
         (["--device", "quantum"], 2, "device 'quantum' cannot be used here"),
         (["--dtype", "int8"], 2, "dtype 'int8' is unknown: expected float32, bfloat16"),
         (["--task", "score"], 2, "this task needs inputs: give --input"),

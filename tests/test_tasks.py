@@ -64,7 +64,43 @@ def test_a_task_that_the_model_cannot_do_is_refused_with_what_it_can() -> None:
         tasks.choose("smaple", ["sample"], "gan.x")
 
 
+class Labelled(Sampler):
+    """It draws its label."""
+
+    classes = 3
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        label: int | torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        return torch.full((n, 1, 2, 2), float(self.classes if label is None else label))
+
+
 # Sampling
+
+
+def test_a_label_is_drawn() -> None:
+    for label in (0, 2):
+        result = run("sample", Labelled(), label=label, n=3)
+        assert (result.tensors["samples"] == label).all()
+        assert result.summary == f"3 samples of label {label} from nade.bars"
+    assert (run("sample", Labelled()).tensors["samples"] == 3).all()
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_out_of_range_is_refused_with_those_there_are(label: int) -> None:
+    with pytest.raises(InvalidInput, match=f"^--label {label}: nade.bars has the labels 0 to 2.$"):
+        run("sample", Labelled(), label=label)
+
+
+def test_a_label_of_a_model_without_any_is_refused_with_what_it_can() -> None:
+    with pytest.raises(InvalidInput, match=r"^--label 0: nade\.bars was trained wi") as no:
+        run("sample", nade(), label=0)
+    assert str(no.value).endswith("Leave --label out; it can sample, score, detect, complete.")
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (6,)])

@@ -1,5 +1,6 @@
 """Runs end where they would have ended, whatever happens to them on the way."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,11 +19,12 @@ from zoo_autoregressive.nade import NADE
 
 from zoo_core import loading
 from zoo_core.cli import root
-from zoo_core.data import load_dataset
+from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.training import loop
 from zoo_core.training import recipe as recipes
 from zoo_core.training.likelihood import MaximumLikelihood
+from zoo_core.training.recipe import Recipe
 
 TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
 EPOCHS = 40
@@ -112,6 +114,60 @@ def test_a_run_killed_while_it_validates_validates_again(
     assert trained(killed, lambda networks, values: None, resume=True) == expected
 
 
+class Listener:
+    """Learns nothing, and remembers which labels came with which inputs."""
+
+    monitor = "nll"
+
+    def __init__(self) -> None:
+        self.networks = {"model": torch.nn.Linear(1, 1).requires_grad_(False)}
+        self.heard: dict[str, list[tuple[torch.Tensor, torch.Tensor | None]]] = {
+            "training": [],
+            "validation": [],
+        }
+
+    def begin(self, mean: torch.Tensor) -> None: ...
+
+    def training_step(
+        self, x: torch.Tensor, update: object, generator: object, labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        self.heard["training"].append((x, labels))
+        return {"nll": torch.zeros(())}
+
+    def validation_step(
+        self, x: torch.Tensor, generator: object, labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        self.heard["validation"].append((x, labels))
+        return {"nll": torch.zeros(len(x))}
+
+
+def heard(rows: Dataset, folder: Path) -> Listener:
+    listener = Listener()
+    recipe = dataclasses.replace(Recipe("nade", "x"), binarize="none", epochs=1, batch_size=7)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    loop.Loop(
+        listener, recipe, rows, rows, folder, publish=lambda *_: None, fabric=fabric, quiet=True
+    ).run()
+    return listener
+
+
+def test_a_trainer_is_handed_the_label_of_each_input(tmp_path: Path) -> None:
+    x = torch.arange(20, dtype=torch.uint8).unsqueeze(1)
+    rows = Dataset("numbers", "train", x, levels=256, labels=torch.arange(20))
+    for batches in heard(rows, tmp_path).heard.values():
+        numbers = torch.cat([x for x, _ in batches]).mul(255).round().long().squeeze(1)
+        labels = torch.cat([labels for _, labels in batches if labels is not None])
+        assert torch.equal(labels, numbers)
+        assert len(labels.unique()) == 20
+
+
+def test_a_trainer_of_data_without_labels_is_handed_none(tmp_path: Path) -> None:
+    rows = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
+    for batches in heard(rows, tmp_path).heard.values():
+        assert all(labels is None for _, labels in batches)
+
+
 def test_a_run_folder_holds_what_it_promises(uninterrupted: Path) -> None:
     assert {path.name for path in uninterrupted.iterdir()} - {"tensorboard"} == {
         "checkpoints",
@@ -194,6 +250,10 @@ def test_a_recipe_that_is_wrong_says_where(raw: dict[str, object], message: str)
         (
             ["nade", "--data", "bars-and-stripes", "--set", "config.shape=[4]"],
             "config.shape is (4,)",
+        ),
+        (
+            ["attention", "--data", "bars-and-stripes", "--set", "config.classes=1"],
+            "config.classes is 1, but bars-and-stripes has labels from 0 to 1. Set it to 2.",
         ),
         (["none.toml"], "none.toml cannot be read"),
     ],
