@@ -2,7 +2,7 @@
 
     uv run python benchmarks/run.py [--rounds 9]
 
-The two take turns; the sampling's own time, which the command prints, is taken off before the ratio.
+The two take turns. The time of the sampling, which the command prints, is taken off first.
 """
 
 import argparse

@@ -52,6 +52,16 @@ class Source:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the file says of itself; empty for an entry, of which the registry speaks."""
 
+    @property
+    def sha256(self) -> str:
+        """Digest of the weights: the registry's, or else the file's."""
+        if self.entry is not None:
+            return self.entry.weights.sha256
+        import hashlib
+
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     @classmethod
     def of(cls, entry: Entry, path: Path) -> Source:
         """The source of an entry whose weights are at `path`."""

@@ -13,6 +13,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.cli.pull import fetched
 from zoo_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -124,17 +125,7 @@ def _sources(names: Iterable[str]) -> list[Source]:
         if not origins:
             raise InvalidInput(f"no entry fits '{name}'; `zoo list` shows the entries there are.")
         found |= {origin.name: origin for origin in origins}
-    return [_fetched(origin) for origin in found.values()]
-
-
-def _fetched(origin: Any) -> Source:
-    from zoo_core.cli.pull import fetch
-    from zoo_core.loading import Source
-    from zoo_core.store import Store
-
-    if isinstance(origin, Source):
-        return origin
-    return Source.of(origin, Path(fetch(origin, Store())))
+    return [fetched(origin) for origin in found.values()]
 
 
 def _data_of(source: Source) -> str:
@@ -297,17 +288,8 @@ def _provenance(spec: str, sources: Sequence[Source]) -> Mapping[str, Any]:
     return {
         "task": "compare",
         "data": spec,
-        "weights": {source.name: _digest(source) for source in sources},
+        "weights": {source.name: source.sha256 for source in sources},
         "versions": {"zoo-core": __version__},
         "command": shlex.join(["zoo", *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _digest(source: Source) -> str:
-    if source.entry is not None:
-        return source.entry.weights.sha256
-    import hashlib
-
-    with source.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

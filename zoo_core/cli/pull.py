@@ -8,10 +8,13 @@ from zoo_core.cli import text
 from zoo_core.cli.arguments import entries_argument, json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zoo_core.loading import Source
     from zoo_core.registry import Entry
     from zoo_core.store import Store
 
-__all__ = ["command", "fetch"]
+__all__ = ["command", "fetch", "fetched"]
 
 
 @click.command("pull")
@@ -44,11 +47,11 @@ def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -
         _print(plans)
 
 
-def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> str:
+def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> "Path":
     """Fetch an entry's weights with a progress bar on stderr; return their path."""
     blob = entry.blob
     if quiet or store.has(blob):
-        return str(store.fetch(blob))
+        return store.fetch(blob)
     from tqdm import tqdm
 
     # disable=None: no bar when stderr is not a terminal.
@@ -59,7 +62,17 @@ def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> str:
         def advance(more: int) -> None:
             bar.update(more)
 
-        return str(store.fetch(blob, progress=advance))
+        return store.fetch(blob, progress=advance)
+
+
+def fetched(origin: "Entry | Source", *, quiet: bool = False) -> "Source":
+    """Return what a name stands for with its weights here, fetched when they are not."""
+    from zoo_core.loading import Source
+    from zoo_core.store import Store
+
+    if isinstance(origin, Source):
+        return origin
+    return Source.of(origin, fetch(origin, Store(), quiet=quiet))
 
 
 def _plan(entry: "Entry", store: "Store") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.cli.pull import fetched
 from zoo_core.errors import InvalidInput, did_you_mean
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from zoo_core.loading import Source
     from zoo_core.plugins import Family
-    from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
 __all__ = ["command"]
@@ -134,7 +134,7 @@ def command(
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
     _check_used(task, **{name: options[name] for name in ("inputs", "against", "label")})
-    source = _fetched(origin, quiet)
+    source = fetched(origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
     paths = _paths(task, source, model, outputs, as_json)
 
@@ -197,17 +197,6 @@ def _unknown_suffix(path: Path, known: Sequence[str]) -> str:
     )
 
 
-def _fetched(origin: Entry | Source, quiet: bool) -> Source:
-    from zoo_core.loading import Source
-
-    if isinstance(origin, Source):
-        return origin
-    from zoo_core.cli.pull import fetch
-    from zoo_core.store import Store
-
-    return Source.of(origin, Path(fetch(origin, Store(), quiet=quiet)))
-
-
 def _paths(
     task: str, source: Source, model: nn.Module, outputs: Sequence[Path], as_json: bool
 ) -> list[Path]:
@@ -251,7 +240,7 @@ def _provenance(
         "entry": source.name,
         "architecture": source.architecture,
         "task": task,
-        "sha256": _digest(source),
+        "sha256": source.sha256,
         "seed": seed,
         "device": str(tensor.device),
         "dtype": str(tensor.dtype).removeprefix("torch."),
@@ -264,15 +253,6 @@ def _provenance(
         "command": _command_line(context, seed),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _digest(source: Source) -> str:
-    if source.entry is not None:
-        return source.entry.weights.sha256
-    import hashlib
-
-    with source.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _command_line(context: click.Context, seed: int) -> str:
