@@ -21,10 +21,35 @@ CONFIGS = {
         {"hidden": [64]},
         {"hidden": [24, 24], "direct": True, "order": "random", "order_seed": 1},
     ],
+    "attention": [
+        {"blocks": 2, "d": 16},
+        {"blocks": 1, "d": 12, "h": 3, "classes": 3, "order": "random", "order_seed": 1},
+        {"blocks": 1, "d": 16, "shape": [6], "levels": 3, "positions": "sinusoidal"},
+        {"blocks": 1, "d": 16, "activation": "gelu", "window": 4},
+    ],
+    "eonade": [{"hidden": 64, "orders": 1}, {"hidden": 64, "orders": 3, "order_seed": 1}],
     "nade": [
         {"hidden": 12},
         {"hidden": 12, "order": "random", "order_seed": 1},
         {"hidden": 12, "activation": "relu"},
+    ],
+    "pixelcnn": [
+        {"hidden": 4, "layers": 1, "head": 6},
+        {"shape": [1, 2, 3], "levels": 4, "hidden": 4, "layers": 1, "head": 6},
+        {"shape": [3, 2, 2], "hidden": 9, "layers": 1, "head": 18},
+        {"shape": [3, 1, 2], "levels": 4, "hidden": 6, "layers": 1, "head": 18},
+    ],
+    "row-lstm": [
+        {"hidden": 4, "layers": 1, "head": 6},
+        {"shape": [1, 2, 3], "levels": 4, "hidden": 4, "layers": 1, "head": 6},
+        {"shape": [3, 2, 2], "hidden": 9, "layers": 1, "head": 18},
+        {"shape": [3, 1, 2], "levels": 4, "hidden": 6, "layers": 1, "head": 18},
+    ],
+    "diagonal-bilstm": [
+        {"hidden": 4, "layers": 1, "head": 6},
+        {"shape": [1, 2, 3], "levels": 4, "hidden": 6, "layers": 1, "head": 12},
+        {"shape": [3, 2, 2], "hidden": 9, "layers": 1, "head": 18},
+        {"shape": [3, 2, 1], "levels": 4, "hidden": 6, "layers": 1, "head": 24},
     ],
 }
 
@@ -37,6 +62,9 @@ SKIPS = {
     "categorical": INDEPENDENT,
     "markov": {"one_batch_can_be_overfitted": "a chain cannot tell four inputs apart"},
     "ar": {"one_batch_can_be_overfitted": "k variables cannot tell four inputs apart"},
+    "eonade": {
+        "completion_of_any_mask_is_exact_or_refused": "it draws in random orders"
+    },
     "chow-liu": {"one_batch_can_be_overfitted": "a tree cannot tell four inputs apart"},
 }
 

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from zoo_autoregressive.diagonal_bilstm import DiagonalBiLSTM, diagonals
 from zoo_autoregressive.pixelcnn import PixelCNN
 from zoo_autoregressive.pixels import MaskedConv, PixelNetwork, draw
+from zoo_autoregressive.row_lstm import RowLSTM
 
 from zoo_core.errors import InvalidInput
 
@@ -17,6 +19,11 @@ MODELS = {
     "pixelcnn, grey": lambda: PixelCNN((1, 4, 5), levels=5, layers=2, **SMALL),
     "pixelcnn, RGB": lambda: PixelCNN((3, 4, 4), levels=4, layers=2, **SMALL),
     "pixelcnn, binary RGB": lambda: PixelCNN((3, 3, 4), layers=1, hidden=4, head=5),
+    "row-lstm": lambda: RowLSTM((1, 5, 4), layers=2, **SMALL),
+    "row-lstm, RGB": lambda: RowLSTM((3, 4, 4), levels=4, layers=2, **SMALL),
+    "diagonal-bilstm": lambda: DiagonalBiLSTM((1, 5, 4), layers=2, **SMALL),
+    "diagonal-bilstm, a wide image": lambda: DiagonalBiLSTM((1, 3, 7), layers=2, **SMALL),
+    "diagonal-bilstm, RGB": lambda: DiagonalBiLSTM((3, 4, 4), levels=4, layers=2, **SMALL),
 }
 
 
@@ -111,6 +118,13 @@ def test_draws_follow_the_softmax_and_one_number_decides() -> None:
     values = draw(p.log().expand(6, 4), u, 1.0) * 3
     assert values.tolist() == pytest.approx([0, 0, 2, 2, 3, 3])
     assert draw(torch.tensor([[0.5], [0.5]]), torch.tensor([0.62, 0.63]), 1.0).tolist() == [1, 0]
+
+
+def test_pixels_by_diagonals() -> None:
+    spans, (there, back) = diagonals(2, 3, torch.device("cpu"))
+    assert list(spans) == [(0, 1), (0, 2), (0, 2), (1, 2)]
+    assert there.tolist() == [0, 1, 3, 2, 4, 5]
+    assert back.tolist() == [2, 1, 5, 0, 4, 3]
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,7 @@ class PixelNetwork(nn.Module):
         x = self.input(x).contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x = layer(x)
+        x = x.contiguous(memory_format=torch.channels_last)
         for conv in self.head:
             x = conv(torch.relu(x))
         return x.reshape(B, C, self.outputs, H, W)
