@@ -1,10 +1,10 @@
-"""Attention with 8 blocks, d = 64 and 2 heads: the sampler that keeps keys and values, and one that
-recomputes the whole sequence for each pixel.
+"""Attention's sampler that keeps keys and values, against one that recomputes all for each pixel.
 
     uv run python benchmarks/attention.py [--threads 2] [--places 8]
 
-The naive sampler takes the same time for each of its 784 places (it computes all of them each
-time), so a few are measured and the rest is extrapolated.
+Of the size of a well-known library's pixel transformer: 8 blocks, d = 64, 2 heads. The
+naive one takes the same time for each of its 784 places (it computes all of them each time), so a
+few are measured and the rest is extrapolated.
 """
 
 import argparse

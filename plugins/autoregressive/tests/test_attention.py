@@ -19,6 +19,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "random order": {"order": "random", "order_seed": 1},
     "sinusoids": {"positions": "sinusoidal", "activation": "gelu"},
     "labels": {"classes": 4},
+    "window": {"window": 6, "levels": 3},
+    "window wider than the input": {"window": 30},
 }
 
 
@@ -179,6 +181,7 @@ def test_training_learns_both_with_and_without_labels() -> None:
     ("config", "text"),
     [
         ({"d": 10, "h": 3}, "d is 10 and h is 3: expected a width that h heads share evenly."),
+        ({"window": 0}, "window is 0: expected 1, the variable before, or more."),
         ({"positions": "none"}, "positions 'none': expected learned or sinusoidal."),
         ({"activation": "tanh"}, "activation 'tanh' is unknown: expected relu or gelu."),
     ],

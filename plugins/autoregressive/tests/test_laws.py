@@ -22,7 +22,7 @@ CONFIGS = {
         {"hidden": [24, 24], "direct": True, "order": "random", "order_seed": 1},
     ],
     "attention": [
-        {"blocks": 2, "d": 16},
+        {"blocks": 2, "d": 8, "activation": "gelu"},
         {"blocks": 1, "d": 12, "h": 3, "classes": 3, "order": "random", "order_seed": 1},
         {"blocks": 1, "d": 16, "shape": [6], "levels": 3, "positions": "sinusoidal"},
         {"blocks": 1, "d": 16, "activation": "gelu", "window": 4},
