@@ -11,7 +11,8 @@ down over rows (R = W, k = 3: neighbours left and right); Diagonal BiLSTM over d
 k = 2: the cell above, and the same one, which is the pixel to the left).
 
 The input's part x comes in one product for all steps. So does the gradient of U on the way back,
-which is written out here: left to autograd, a step would be some thirty nodes of a graph.
+which is written out here: left to autograd, a step would be some thirty nodes of a graph. In it
+tanh(a) is 2 sigm(2a) - 1, which is several times faster on a processor.
 """
 
 from __future__ import annotations
@@ -88,11 +89,12 @@ class _Recurrence(torch.autograd.Function):
             before[:, s] = cells[:, lo:hi]
             a = gates[:, s]
             torch.baddbmm(_flat(x[:, s]), _flat(z[:, s]), U, out=_flat(a))
-            a[..., : 3 * h].sigmoid_()
-            a[..., 3 * h :].tanh_()
             i, f, o, g = a.chunk(4, -1)
+            g.mul_(2)
+            a.sigmoid_()
+            g.mul_(2).sub_(1)  # tanh, like the one below
             c = torch.mul(f, before[:, s], out=cells[:, lo:hi]).addcmul_(i, g)
-            t = torch.tanh(c, out=after[:, s])
+            t = torch.mul(c, 2, out=after[:, s]).sigmoid_().mul_(2).sub_(1)
             line[:, lo + 1 : hi + 1] = torch.mul(o, t, out=y[:, s])
         ctx.save_for_backward(U, z, gates, before, after)
         ctx.spans, ctx.R = spans, R
