@@ -21,6 +21,7 @@ from zoo_autoregressive.pixels import (
     PixelNetwork,
     PointSteps,
     Steps,
+    rows,
 )
 
 __all__ = ["PixelCNN"]
@@ -81,7 +82,7 @@ class Residual(PixelLayer):
 class _ResidualSteps(Steps):
     def __init__(self, layer: Residual, x: Tensor) -> None:
         self.down = PointSteps(layer.down)
-        self.conv = ConvSteps(layer.conv, torch.relu(layer.down.rows(torch.relu(x))))
+        self.conv = ConvSteps(layer.conv, torch.relu(rows(layer.down, torch.relu(x))))
         # the bias as the weights of a feature that is always 1: one operation less a column
         self.up = torch.cat([layer.up.masked().flatten(1).t(), layer.up.bias.unsqueeze(0)])
         self.y = x.new_ones(len(x), len(self.up))

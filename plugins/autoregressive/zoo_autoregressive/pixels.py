@@ -36,6 +36,7 @@ __all__ = [
     "Steps",
     "channel_of",
     "draw",
+    "rows",
 ]
 
 
@@ -69,14 +70,8 @@ class PixelLayer(nn.Module):
         """Go on after the rows x, (n, F, i, W), of which there may be none."""
         raise NotImplementedError
 
-    def rows(self, x: Tensor) -> Tensor:
-        """The output (n, F', i, W) of the rows x, of which there may be none."""
-        n, _, i, W = x.shape
-        y: Tensor = self(x) if i else x.new_zeros(n, self.features, 0, W)
-        return y
 
-
-class MaskedConv(PixelLayer):
+class MaskedConv(nn.Module):
     """A convolution over a pixel's own row up to itself, and over the rows above.
 
     Args:
@@ -127,10 +122,6 @@ class MaskedConv(PixelLayer):
         if self.left or self.above:
             x = functional.pad(x, (self.left, right, self.above, 0))
         return functional.conv2d(x, self.masked(), self.bias)
-
-    def steps(self, x: Tensor) -> Steps:
-        """Go on after the rows x, (n, F, i, W)."""
-        return ConvSteps(self, x) if self.left else PointSteps(self)
 
 
 class PointSteps(Steps):
@@ -270,12 +261,12 @@ class PixelNetwork(nn.Module):
     def _steps(self, x: Tensor) -> tuple[ConvSteps, list[Steps], list[Steps]]:
         """The layers' steps after the rows x, (n, C, i, W)."""
         start = ConvSteps(self.input, x)
-        x = self.input.rows(x)
+        x = rows(self.input, x)
         layers = []
         for module in self.layers:
             layer = cast(PixelLayer, module)
             layers.append(layer.steps(x))
-            x = layer.rows(x)
+            x = rows(layer, x)
         head: list[Steps] = [PointSteps(cast(MaskedConv, conv)) for conv in self.head]
         return start, layers, head
 
@@ -338,6 +329,13 @@ class PixelNetwork(nn.Module):
             drawn.append(draw(logits, u_i, temperature))
         x = torch.cat([x, *(x_i.unsqueeze(1) for x_i in drawn)], 1)
         return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+
+
+def rows(layer: MaskedConv | PixelLayer, x: Tensor) -> Tensor:
+    """A layer's output (n, F', i, W) for the rows x, (n, F, i, W), of which there may be none."""
+    n, _, i, W = x.shape
+    y: Tensor = layer(x) if i else x.new_zeros(n, layer.features, 0, W)
+    return y
 
 
 def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:

@@ -28,6 +28,7 @@ from zoo_autoregressive.pixels import (
     PixelNetwork,
     PointSteps,
     Steps,
+    rows,
 )
 from zoo_autoregressive.recurrence import State, lstm
 
@@ -97,7 +98,7 @@ class _RowSteps(Steps):
         self.outside = layer.state.h0.expand(n, -1)
         self.h = [self.outside] * W
         self.c = [layer.state.c0.expand(n, -1)] * W
-        for a in layer.input.rows(x).permute(2, 3, 0, 1).unbind():
+        for a in rows(layer.input, x).permute(2, 3, 0, 1).unbind():
             self._above()
             h, c = lstm(a + self.from_above, self.c_above)
             self.h, self.c = list(h.unbind()), list(c.unbind())
