@@ -62,9 +62,7 @@ SKIPS = {
     "categorical": INDEPENDENT,
     "markov": {"one_batch_can_be_overfitted": "a chain cannot tell four inputs apart"},
     "ar": {"one_batch_can_be_overfitted": "k variables cannot tell four inputs apart"},
-    "eonade": {
-        "completion_of_any_mask_is_exact_or_refused": "it draws in random orders"
-    },
+    "eonade": {"completion_of_any_mask_is_exact_or_refused": "it draws in random orders"},
     "chow-liu": {"one_batch_can_be_overfitted": "a tree cannot tell four inputs apart"},
 }
 
