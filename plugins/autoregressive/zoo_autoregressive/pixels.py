@@ -197,7 +197,12 @@ class PixelNetwork(nn.Module):
     order: Tensor
 
     def __init__(
-        self, shape: Sequence[int], levels: int, hidden: int, layers: int, head: int
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        levels: int = 2,
+        hidden: int = 16,
+        layers: int = 7,
+        head: int = 32,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(shape)

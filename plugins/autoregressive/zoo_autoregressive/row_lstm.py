@@ -14,7 +14,6 @@ The paper leaves open what is above the first row and beside the image; here it 
 Training uses whatever optimiser the recipe names; the paper has RMSProp.
 """
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -38,23 +37,8 @@ __all__ = ["RowLSTM"]
 class RowLSTM(PixelNetwork):
     """Residual LSTM layers that run down the rows of an image.
 
-    Args:
-        shape: shape of one image, (C, H, W).
-        levels: number of values of a variable: 2 for a sigmoid, else a softmax over so many.
-        hidden: number of features of a state, h; between layers there are 2h.
-        layers: number of residual layers.
-        head: number of features between the two last convolutions.
+    It takes what every PixelNetwork takes; `hidden` is the number of features of a state.
     """
-
-    def __init__(
-        self,
-        shape: Sequence[int] = (1, 28, 28),
-        levels: int = 2,
-        hidden: int = 16,
-        layers: int = 7,
-        head: int = 32,
-    ) -> None:
-        super().__init__(shape, levels, hidden, layers, head)
 
     def layer(self, h: int, channels: int) -> PixelLayer:
         """A residual layer of 2h features."""
