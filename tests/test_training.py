@@ -92,6 +92,7 @@ def trained(folder: Path, publish: Callable[..., None], *, resume: bool = False)
         objective, recipe, rows, rows, folder, publish=publish, fabric=fabric, quiet=True
     )
     run.run(resume=resume)
+    assert run.report
     return [row["val_nll"] for row in run.report.rows if "val_nll" in row]
 
 
@@ -166,6 +167,20 @@ def test_a_trainer_of_data_without_labels_is_handed_none(tmp_path: Path) -> None
     rows = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
     for batches in heard(rows, tmp_path).heard.values():
         assert all(labels is None for _, labels in batches)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--precision", "bf16-mixed"], ["--devices", "2", "--device", "cpu"]]
+)
+def test_mixed_precision_and_two_processes_learn_too(arguments: list[str], tmp_path: Path) -> None:
+    process = zoo(*TINY, "--epochs", "6", "--lr", "0.02", *arguments, folder=tmp_path)
+    assert process.wait() == 0, process.stderr and process.stderr.read()
+    run = tmp_path / "runs" / "nade.bars-and-stripes"
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    validations = [row["val_nll"] for row in rows if "val_nll" in row]
+    assert len(validations) == 6  # one process speaks for all
+    assert validations[-1] < validations[0] - 0.5
+    assert loading.load(run).W.dtype == torch.float32
 
 
 def test_a_run_folder_holds_what_it_promises(uninterrupted: Path) -> None:

@@ -85,6 +85,7 @@ class Loop:
         self.averages: dict[str, ModelEmaV3] = {}
         self.progress = checkpoint.Progress(recipe=recipe.digest)
         self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
+        self.report: Report | None = None
         self._sums: dict[str, Any] = {}
         self._count = 0
         self._saved = time.monotonic()
@@ -110,14 +111,15 @@ class Loop:
                 self.last, self._modules(), self.optimizers, recipe=self.recipe.digest
             )
         total = self.recipe.epochs * self.steps_per_epoch
-        quiet = self.quiet or not self.fabric.is_global_zero
-        self.report = Report(self.folder, total, self.progress.step, quiet=quiet)
+        if self.fabric.is_global_zero:  # one process writes for all
+            self.report = Report(self.folder, total, self.progress.step, quiet=self.quiet)
         try:
             with _stop_between_steps() as stopping:
                 while self.progress.epoch < self.recipe.epochs and not self._out_of_patience():
                     self._epoch(stopping)
         finally:
-            self.report.close()
+            if self.report:
+                self.report.close()
         return self.progress
 
     def _setup(self) -> None:
@@ -158,7 +160,7 @@ class Loop:
         """Train the rest of an epoch, and validate when it is time."""
         epoch = self.progress.epoch
         done = self.progress.step - epoch * self.steps_per_epoch
-        order = torch.randperm(len(self.train), generator=self._random("epoch", epoch, "cpu"))
+        order = torch.randperm(len(self.train), generator=self._random("epoch", epoch))
         for batch in order.split(self.recipe.batch_size)[done:]:
             self._step(batch)
             if stopping():
@@ -178,9 +180,10 @@ class Loop:
         step = self.progress.step
         for scheduler in self.schedulers.values():
             scheduler.step_update(step)
+        rank = self.fabric.global_rank
         # dropout and the like use torch's default stream
-        torch.manual_seed(seed_for(self.recipe.seed, f"step of {self.fabric.global_rank}", step))
-        random = self._random("step", step)
+        torch.manual_seed(seed_for(self.recipe.seed, f"default stream of {rank}", step))
+        random = self._random(f"step of {rank}", step, self.fabric.device)
         share = self._share(batch)
         x = self.train.floats(share).to(self.fabric.device)
         if self.recipe.binarize == "dynamic":
@@ -213,7 +216,8 @@ class Loop:
 
     def _log(self, values: Mapping[str, Tensor]) -> None:
         self.progress.step += 1
-        self.report.advance()
+        if self.report:
+            self.report.advance()
         self._sums = {key: value + self._sums.get(key, 0.0) for key, value in values.items()}
         self._count += 1
         if self.progress.step % _LOG_EVERY and self.progress.step % self.steps_per_epoch:
@@ -228,7 +232,7 @@ class Loop:
         first = next(iter(self.optimizers.values()), None)
         rate = {"lr": first.param_groups[0]["lr"]} if first else {}
         where = {"step": self.progress.step, "epoch": self.progress.epoch + 1}
-        if self.fabric.is_global_zero:
+        if self.report:
             self.report.step({**means, **rate}, **where)
 
     @torch.no_grad()
@@ -239,7 +243,7 @@ class Loop:
         best = monitored < self.progress.best
         if best:
             self.progress.best, self.progress.best_step = monitored, self.progress.step
-        if self.fabric.is_global_zero:
+        if self.report:
             if best:
                 self.publish(self._published(), means)
             where = {"step": self.progress.step, "epoch": self.progress.epoch}
@@ -250,7 +254,7 @@ class Loop:
         self.trainer.networks.update(self._published())
         for network in self.trainer.networks.values():
             network.eval()
-        random = self._random("validation", 0)
+        random = self._random("validation", 0, self.fabric.device)
         rows = torch.arange(len(self.validation)).split(_VALIDATION_BATCH)
         parts = [
             self.trainer.validation_step(
@@ -284,10 +288,11 @@ class Loop:
             checkpoint.write(self.last, self.progress, self._modules(), self.optimizers)
         self._saved = time.monotonic()
 
-    def _random(self, purpose: str, number: int, device: str | None = None) -> torch.Generator:
-        generator = torch.Generator(device or self.fabric.device)
-        rank = "" if device else f" of {self.fabric.global_rank}"
-        return generator.manual_seed(seed_for(self.recipe.seed, purpose + rank, number))
+    def _random(
+        self, purpose: str, number: int, device: torch.device | str = "cpu"
+    ) -> torch.Generator:
+        generator = torch.Generator(device)
+        return generator.manual_seed(seed_for(self.recipe.seed, purpose, number))
 
 
 def _binarization(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
