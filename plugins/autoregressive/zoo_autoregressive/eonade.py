@@ -69,7 +69,7 @@ class EoNADE(nn.Module):
         self.b = nn.Parameter(torch.zeros(D))
         self.c = nn.Parameter(torch.zeros(H))
         for weight in (self.W, self.W_o, self.V):
-            nn.init.normal_(weight, std=(1 / H) ** 0.5 / 4)
+            nn.init.normal_(weight, std=(1 / D) ** 0.5)  # smaller ones learn far more slowly
 
     def begin(self, mean: Tensor) -> None:
         """Set b to the logit of the training data's mean, event_shape, in [0, 1]."""
