@@ -271,6 +271,7 @@ def test_a_recipe_that_is_wrong_says_where(raw: dict[str, object], message: str)
             "config.classes is 1, but bars-and-stripes has labels from 0 to 1. Set it to 2.",
         ),
         (["none.toml"], "none.toml cannot be read"),
+        (["nade", "--data", "bars-and-stripes", "--device", "warp"], "cannot train on 1 x 'warp'"),
     ],
 )
 def test_a_command_that_is_wrong_says_what_to_do(
@@ -280,6 +281,21 @@ def test_a_command_that_is_wrong_says_what_to_do(
     result = CliRunner().invoke(root, ["train", *arguments])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_data_without_a_test_split_trains_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "table"
+    table.mkdir()
+    for name in ("train", "valid"):
+        (table / f"{name}.csv").write_text("0,1,0\n1,1,0\n0,0,1\n1,0,1\n")
+    result = CliRunner().invoke(root, ["train", "nade", "--data", "table", "--epochs", "1"])
+    assert result.exit_code == 0, result.stderr
+    assert "the entry has no metrics: table has no test split" in result.stderr
+    assert "metrics" not in result.stdout
+    assert loading.load("runs/nade.table").event_shape == (3,)
 
 
 def test_overrides_reach_into_tables_and_keep_the_rest() -> None:

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ from torch import nn
 
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
-from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.errors import InvalidInput, OutputExists, ZooError
 from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
 from zoo_core.metrics import measure
@@ -99,12 +100,7 @@ class Run:
         """
         if self.recipe.threads:
             torch.set_num_threads(self.recipe.threads)
-        fabric = Fabric(
-            accelerator=device,
-            devices=devices,
-            num_nodes=nodes,
-            precision=cast(Any, self.recipe.precision),
-        )
+        fabric = self._fabric(device, devices, nodes)
         if fabric.is_global_zero:
             self._prepare(resume, force)
         fabric.launch()
@@ -122,7 +118,22 @@ class Run:
             quiet=quiet,
         )
         loop.run(resume=resume)
-        return self._finish(model) if fabric.is_global_zero else {}
+        return self._finish(model, fabric.device) if fabric.is_global_zero else {}
+
+    def _fabric(self, device: str, devices: int, nodes: int) -> Fabric:
+        try:
+            return Fabric(
+                accelerator=device,
+                devices=devices,
+                num_nodes=nodes,
+                precision=cast(Any, self.recipe.precision),
+            )
+        except (RuntimeError, ValueError) as error:
+            raise InvalidInput(
+                f"cannot train on {devices} x {device!r} with precision {self.recipe.precision} "
+                f"({error}). Expected --device auto, cpu, cuda or mps, and as many --devices as "
+                "there are."
+            ) from None
 
     def _complete(self, recipe: Recipe) -> Recipe:
         """Fill in what the data decide: the shape, and whether grey levels are drawn."""
@@ -184,10 +195,14 @@ class Run:
         metrics = {f"val_{key}": value for key, value in values.items()}
         self._save(networks["model"], metrics)
 
-    def _finish(self, model: nn.Module) -> dict[str, Any]:
+    def _finish(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
         """Measure the best weights once on the test split, and describe them."""
-        loading.fill(model, self.folder / loading.WEIGHTS)
-        metrics = self._measured(model.eval())
+        loading.fill(model, self.folder / loading.WEIGHTS, device)
+        try:
+            metrics = self._measured(model.eval())
+        except ZooError as error:  # no reason to lose what was trained
+            metrics = []
+            print(f"the entry has no metrics: {error}", file=sys.stderr)  # noqa: T201
         self._save(model, {metric["name"]: metric["value"] for metric in metrics})
         return self._entry(metrics, getattr(model, "free_parameters", None))
 
