@@ -11,7 +11,6 @@ runs/nade.mnist/
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import platform
 import shutil
 import sys
@@ -259,8 +258,6 @@ class Run:
         parameters: how many numbers of the weights are used, where that is fewer than there are.
         """
         path = self.folder / loading.WEIGHTS
-        header = read_header(path)
-        data = path.read_bytes()
         entry = {
             "name": self.name,
             "summary": f"{self.architecture.name} on {self.recipe.data}",
@@ -275,9 +272,9 @@ class Run:
             "config": self.recipe.config,
             "weights": {
                 "url": loading.WEIGHTS,
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "bytes": len(data),
-                "parameters": header.parameters if parameters is None else parameters,
+                "sha256": loading.open_source(path).sha256,
+                "bytes": path.stat().st_size,
+                "parameters": read_header(path).parameters if parameters is None else parameters,
             },
         }
         if metrics:
