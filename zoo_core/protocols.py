@@ -8,20 +8,26 @@ default one where none is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor, nn
 
 __all__ = [
+    "ELBO",
     "Autoregressive",
+    "Bound",
     "Completer",
     "Conditional",
+    "Decoder",
     "DensityModel",
+    "Encoder",
     "Generator",
+    "LatentVariable",
     "Trainer",
+    "Traversal",
     "Update",
 ]
 
@@ -122,6 +128,95 @@ class Completer(Protocol):
         known: which variables are given, event_shape, bool.
 
         Raises InvalidInput when the model cannot condition on this mask.
+        """
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A model that maps inputs to latent variables."""
+
+    event_shape: tuple[int, ...]
+    latent_dim: int
+    """Number of latent variables."""
+
+    def encode(self, x: Tensor, *, generator: Random | None = None) -> Tensor:
+        """Map inputs to latents, (B, latent_dim).
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        generator: draws from the posterior, where there is one; None gives its mean.
+        """
+        ...
+
+
+@runtime_checkable
+class Decoder(Generator, Protocol):
+    """A generator that maps latent variables to samples."""
+
+    latent_dim: int
+    """Number of latent variables."""
+
+    def latent(self, n: int, *, generator: Random | None = None) -> Tensor:
+        """Draw n latents from the prior, (n, latent_dim)."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to mean samples, (n, *event_shape), in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class LatentVariable(Encoder, Decoder, Protocol):
+    """A model that goes both ways: from inputs to latents and back."""
+
+
+class Traversal(NamedTuple):
+    """A walk through latent space that is worth a look."""
+
+    name: str
+    """What varies, as `z7` or `digit`."""
+    index: tuple[int, ...]
+    """The latent variables that are set together."""
+    values: Sequence[Sequence[float]]
+    """One step each: a value for each of them."""
+
+
+class ELBO(NamedTuple):
+    """The evidence lower bound of each input and its two terms, each (B,), in nats."""
+
+    reconstruction: Tensor
+    """E_q[log p(x|z)], one draw of z."""
+    prior_fitting: Tensor
+    """KL(q(z|x) ‖ p(z)), or its estimate; not subtracted yet."""
+
+    @property
+    def bound(self) -> Tensor:
+        """reconstruction − prior_fitting <= log p(x), in expectation."""
+        return self.reconstruction - self.prior_fitting
+
+
+@runtime_checkable
+class Bound(Protocol):
+    """A latent-variable model: its likelihood is an integral, which is not computed but bounded."""
+
+    event_shape: tuple[int, ...]
+    levels: int | None
+    """Number of values that a variable takes; None where variables are real."""
+
+    def elbo(self, x: Tensor, *, generator: Random | None = None) -> ELBO:
+        """The evidence lower bound, split.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+    def log_prob_bound(self, x: Tensor, k: int = 1, *, generator: Random | None = None) -> Tensor:
+        """Importance-weighted lower bound of log p(x), (B,), nats (Burda et al. 2015).
+
+        In expectation it rises with k, towards log p(x).
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        k: number of draws of the latents.
         """
         ...
 
