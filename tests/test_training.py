@@ -262,6 +262,7 @@ def test_a_recipe_that_is_wrong_says_where(raw: dict[str, object], message: str)
         (["nade", "--data", "bars-and-stripes", "--set", "config.hiden=3"], "Did you mean hidden"),
         (["nade", "--data", "bars-and-stripes", "--set", "optimizer.opt=nope"], "[optimizer]"),
         (["nade", "--data", "bars-and-stripes", "--set", "schedule.sched=nope"], "[schedule]"),
+        (["nade", "--data", "bars-and-stripes", "--set", "trainer.beta=2"], "trainer.beta"),
         (
             ["nade", "--data", "bars-and-stripes", "--set", "config.shape=[4]"],
             "config.shape is (4,)",

@@ -34,7 +34,8 @@ class Architecture:
     paper: str = ""
     """Authors, year and title, with an identifier that can be looked up."""
     trainer: str = "zoo_core.training.likelihood:MaximumLikelihood"
-    """The class, by name, of the Trainer that fits it: called with the model."""
+    """The class, by name, of the Trainer that fits it: called with the model, and with the recipe's
+    `[trainer]` table as keywords."""
 
 
 @hookspec

@@ -175,7 +175,7 @@ class Traversal(NamedTuple):
 
     name: str
     """What varies, as `z7` or `digit`."""
-    index: tuple[int, ...]
+    dims: tuple[int, ...]
     """The latent variables that are set together."""
     values: Sequence[Sequence[float]]
     """One step each: a value for each of them."""

@@ -63,6 +63,8 @@ class Recipe:
     """Epochs between validations."""
     patience: int = 0
     """Validations without a better value after which training ends; 0 trains all epochs."""
+    trainer: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the architecture's trainer: weights of its loss terms and the like."""
     optimizer: dict[str, Any] = field(default_factory=lambda: {"opt": "adam", "lr": 1e-3})
     """Arguments of timm's `create_optimizer_v2`."""
     schedule: dict[str, Any] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from torch import nn
 
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
-from zoo_core.errors import InvalidInput, OutputExists, ZooError
+from zoo_core.errors import InvalidInput, OutputExists, ZooError, did_you_mean
 from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
 from zoo_core.metrics import measure
@@ -187,8 +187,15 @@ class Run:
         path.write_text(_toml(dataclasses.asdict(self.recipe)), "utf-8")
 
     def _trainer(self, model: nn.Module) -> Trainer:
-        make = cast(Callable[[nn.Module], Trainer], plugins.import_class(self.architecture.trainer))
-        return make(model)
+        cls = plugins.import_class(self.architecture.trainer)
+        taken = _arguments(cls)[1:]
+        for key in self.recipe.trainer:
+            if key not in taken:
+                raise InvalidInput(
+                    f"trainer.{key} is not an argument of {cls.__name__}."
+                    f"{did_you_mean(key, taken)} It takes {', '.join(taken) or 'none'}."
+                )
+        return cast(Trainer, cls(model, **self.recipe.trainer))
 
     def _publish(self, networks: Mapping[str, nn.Module], values: Mapping[str, float]) -> None:
         metrics = {f"val_{key}": value for key, value in values.items()}
