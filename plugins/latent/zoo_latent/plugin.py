@@ -2,8 +2,28 @@
 
 from zoo_core.hookspecs import Architecture, hookimpl
 
+_VAE = "zoo_latent.vae:VAE"
+_VAE_TASKS = ("sample", "score", "detect")
+
 
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
     """Describe the architectures of this family."""
-    return []
+    return [
+        Architecture(
+            name="vae",
+            path=_VAE,
+            summary="Variational autoencoder: MLP or convolutional, one or more stochastic layers",
+            tasks=_VAE_TASKS,
+            paper="Kingma & Welling 2013, Auto-Encoding Variational Bayes",
+            trainer="zoo_latent.variational:Variational",
+        ),
+        Architecture(
+            name="iwae",
+            path=_VAE,
+            summary="The same, trained by the tighter importance-weighted bound",
+            tasks=_VAE_TASKS,
+            paper="Burda, Grosse & Salakhutdinov 2015, Importance Weighted Autoencoders",
+            trainer="zoo_latent.variational:ImportanceWeighted",
+        ),
+    ]

@@ -1,0 +1,197 @@
+"""What a decoder's output says of x: p(x|z), the variables independent given the latents.
+
+An output has shape (*batch, P, *event_shape): P numbers for each variable. x broadcasts against it,
+so that one input can be held against several draws of the latents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_core.errors import InvalidInput
+
+__all__ = ["Bernoulli", "Categorical", "Gaussian", "Likelihood", "make_likelihood"]
+
+_LEAST = 1e-3
+_LOG_SIGMA = (-6.0, 2.0)
+"""Range of log σ: a variable that never varies would make the density infinite."""
+
+
+class Likelihood(nn.Module):
+    """A distribution of the variables given the decoder's output; abstract.
+
+    Args:
+        shape: event_shape.
+    """
+
+    P: int
+    levels: int | None
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.event_dims = tuple(range(-len(shape), 0))
+        self.axis = -len(shape) - 1
+        """Where the P numbers of each variable are."""
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """The output, (P, *event_shape), that tells of the mean alone, event_shape."""
+        raise NotImplementedError
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), (*batch,), nats.
+
+        output: (*batch, P, *event_shape).
+        x: inputs that broadcast against (*batch, *event_shape), in [0, 1].
+        """
+        raise NotImplementedError
+
+    def mean(self, output: Tensor) -> Tensor:
+        """E[x|z], (*batch, *event_shape), in [0, 1]."""
+        raise NotImplementedError
+
+    def sample(
+        self, output: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw x given z, (*batch, *event_shape), in [0, 1]."""
+        raise NotImplementedError
+
+
+class Bernoulli(Likelihood):
+    """Binary variables: the output is their logit."""
+
+    P = 1
+    levels = 2
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """logit(mean), kept finite."""
+        return mean.clamp(_LEAST, 1 - _LEAST).logit().unsqueeze(0)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """∑ x·l − log(1 + exp l)."""
+        logit = output.squeeze(self.axis).flatten(self.axis + 1)
+        told = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
+        return told - functional.softplus(logit).sum(-1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """The probability of a one."""
+        return output.squeeze(self.axis).sigmoid()
+
+    def sample(
+        self, output: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw zeros and ones."""
+        p = (output.squeeze(self.axis) / temperature).sigmoid()
+        return p.bernoulli(generator=generator)
+
+
+class Gaussian(Likelihood):
+    """Real variables: a mean, and a variance that is learned.
+
+    Args:
+        shape: event_shape.
+        each: whether the decoder gives each variable a variance of its own, as in the paper; else
+            one is shared by all (Rybkin et al. 2021, Simple and Effective VAE Training with
+            Calibrated Decoders).
+        squashed: whether a sigmoid keeps the mean in (0, 1), as in the paper.
+    """
+
+    levels = None
+
+    def __init__(self, shape: Sequence[int], each: bool = False, squashed: bool = True) -> None:
+        super().__init__(shape)
+        self.P, self.squashed = (2 if each else 1), squashed
+        self.log_sigma = None if each else nn.Parameter(torch.tensor(-1.0))
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """The mean, or its logit; and log σ = −1."""
+        mean = mean.clamp(_LEAST, 1 - _LEAST).logit() if self.squashed else mean
+        return torch.stack([mean, torch.full_like(mean, -1.0)])[: self.P]
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """∑ log N(x; μ, σ²)."""
+        mu, log_sigma = self._moments(output)
+        squares = ((x - mu) * (-log_sigma).exp()) ** 2
+        terms = -0.5 * squares - log_sigma - 0.5 * math.log(2 * math.pi)
+        return terms.sum(self.event_dims)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """μ, cut off at 0 and 1."""
+        return self._moments(output)[0].clamp(0, 1)
+
+    def sample(
+        self, output: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """μ + σ ε, cut off at 0 and 1; σ² is multiplied by the temperature."""
+        mu, log_sigma = self._moments(output)
+        noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+        return (mu + temperature**0.5 * log_sigma.exp() * noise).clamp(0, 1)
+
+    def _moments(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """μ, (*batch, *event_shape), and log σ that broadcasts against it."""
+        parts = output.unbind(self.axis)
+        log_sigma = parts[1] if self.log_sigma is None else self.log_sigma
+        return parts[0].sigmoid() if self.squashed else parts[0], log_sigma.clamp(*_LOG_SIGMA)
+
+
+class Categorical(Likelihood):
+    """Variables of several values, as 256 grey levels: a softmax over the values.
+
+    Args:
+        shape: event_shape.
+        levels: number of values of a variable.
+    """
+
+    def __init__(self, shape: Sequence[int], levels: int) -> None:
+        super().__init__(shape)
+        self.P = self.levels = levels
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """No value is preferred: a mean tells little of a distribution over many."""
+        return mean.new_zeros(self.P, *mean.shape)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """∑ log softmax at the value of x."""
+        category = (x * (self.P - 1)).round().long().unsqueeze(self.axis)
+        shape = (*output.shape[: self.axis], 1, *output.shape[self.axis + 1 :])
+        told = output.gather(self.axis, category.expand(shape)).squeeze(self.axis)
+        return (told - output.logsumexp(self.axis)).sum(self.event_dims)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """The mean value."""
+        values = torch.linspace(0, 1, self.P, device=output.device, dtype=output.dtype)
+        return output.softmax(self.axis).movedim(self.axis, -1) @ values
+
+    def sample(
+        self, output: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw values."""
+        p = (output / temperature).softmax(self.axis).movedim(self.axis, -1)
+        drawn = p.flatten(0, -2).multinomial(1, generator=generator).view(p.shape[:-1])
+        return drawn.to(output.dtype) / (self.P - 1)
+
+
+def make_likelihood(name: str, shape: Sequence[int], levels: int) -> Likelihood:
+    """Make a likelihood by its name; `auto` follows the number of levels."""
+    if name == "auto":
+        name = "bernoulli" if levels == 2 else "categorical"
+    if name == "bernoulli" and levels != 2:
+        raise InvalidInput(
+            f"likelihood is 'bernoulli' with levels = {levels}; expected levels = 2, or the "
+            "likelihood 'categorical' or 'gaussian'."
+        )
+    match name:
+        case "bernoulli":
+            return Bernoulli(shape)
+        case "categorical":
+            return Categorical(shape, levels)
+        case "gaussian" | "gaussian-each" | "gaussian-linear":
+            return Gaussian(shape, each=name.endswith("each"), squashed=name != "gaussian-linear")
+    raise InvalidInput(
+        f"likelihood {name!r} is unknown: expected auto, bernoulli, categorical, gaussian (one "
+        "variance), gaussian-each (one of each variable) or gaussian-linear (an unbounded mean)."
+    )

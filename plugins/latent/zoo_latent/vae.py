@@ -1,0 +1,325 @@
+"""VAE: Kingma & Welling 2013, Auto-Encoding Variational Bayes; Burda et al. 2015, IWAE.
+
+With x = z_0 and L stochastic layers,
+
+    p(x, z) = N(z_L; 0, I) ∏ p(z_{l-1} | z_l),   q(z | x) = ∏ q(z_l | z_{l-1})
+
+where every q and every p above x is a Gaussian with a diagonal covariance, whose mean and log
+variance are affine in the last hidden layer of a network. One layer is the paper's VAE,
+
+    log p(x) >= E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))
+    log p(x) >= E[log 1/k ∑_i w_i],   w_i = p(x, z_i) / q(z_i | x)
+
+We differ from the papers in three places. Binary data meet tanh units as in Burda et al., but
+weights have Glorot's start without their factor. With L > 1 the KL of the topmost layer is in
+closed form and that of the others is estimated by the draw; they draw all. The convolutional form
+is ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import ELBO, Traversal
+from zoo_latent.layers import ConvDecoder, ConvEncoder, MLPDecoder, TimmEncoder, affine, mlp
+from zoo_latent.likelihoods import make_likelihood
+
+__all__ = ["VAE", "Normal"]
+
+_ROWS = 2000
+"""Rows that are decoded at once: few enough for the processor's cache."""
+_MOMENTUM = 0.01
+"""Share of a batch in the running mean of the KL of each latent."""
+_ACTIVE = 0.01
+"""Variance of a latent's posterior mean, over the data, from which it counts as active."""
+
+
+class Normal(NamedTuple):
+    """A Gaussian with a diagonal covariance."""
+
+    mu: Tensor
+    """(*batch, Z)."""
+    log_var: Tensor
+    """(*batch, Z)."""
+
+    def draw(self, generator: torch.Generator | None, k: int | None = None) -> Tensor:
+        """Draw once, (*batch, Z), or k times, (k, *batch, Z)."""
+        shape = self.mu.shape if k is None else (k, *self.mu.shape)
+        eps = torch.randn(shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype)
+        return torch.addcmul(self.mu, (0.5 * self.log_var).exp(), eps)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log N(z; mu, var), (*batch,)."""
+        squares = (z - self.mu) ** 2 * (-self.log_var).exp()
+        return -0.5 * (squares + self.log_var + math.log(2 * math.pi)).sum(-1)
+
+    def kl(self) -> Tensor:
+        """KL to N(0, I) of each latent, (*batch, Z), nats."""
+        return 0.5 * (self.mu**2 + self.log_var.exp() - self.log_var - 1)
+
+
+class Layer(nn.Module):
+    """A Gaussian given what is beside it in the chain.
+
+    Args:
+        network: from inputs to features.
+        features: their number.
+        z: number of the Gaussian's variables.
+    """
+
+    def __init__(self, network: nn.Module, features: int, z: int) -> None:
+        super().__init__()
+        self.network, self.moments = network, affine(features, 2 * z)
+
+    def forward(self, x: Tensor) -> Normal:
+        """The Gaussian of each row."""
+        mu, log_var = self.moments(self.network(x)).chunk(2, -1)
+        # its range keeps exp finite; what is learned stays far inside
+        return Normal(mu, log_var.clamp(-14, 14))
+
+
+class VAE(nn.Module):
+    """A variational autoencoder.
+
+    Its likelihood is an integral over the latents, which is not computed: it is a Bound, and no
+    DensityModel.
+
+    Args:
+        shape: shape of one input, (C, H, W) for images or (D,) for tables.
+        levels: number of values of a variable: 2 for Bernoulli variables, else a softmax over them.
+        z: number of latents; of each stochastic layer, from x upwards, where there are several.
+        hidden: units of each hidden layer of the encoder (for `conv` the channels), which the
+            decoder mirrors; a list for each stochastic layer, where there are several.
+        activation: tanh, relu, leaky_relu, gelu, silu or softplus.
+        encoder: `mlp`, `conv`, or the name of one of timm's backbones; the decoder is convolutional
+            unless it is `mlp`.
+        likelihood: `auto` by the levels, `bernoulli`, `categorical`, `gaussian`, `gaussian-each` or
+            `gaussian-linear`; the latter three take variables as real numbers.
+    """
+
+    kl: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        levels: int = 2,
+        z: int | Sequence[int] = 50,
+        hidden: Sequence[int] | Sequence[Sequence[int]] = (200, 200),
+        activation: str = "tanh",
+        encoder: str = "mlp",
+        likelihood: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        Z, H = _stochastic_layers(z, hidden)
+        self.latent_dim = Z[-1]
+        self.likelihood = make_likelihood(likelihood, shape, levels)
+        self.levels = self.likelihood.levels
+        output = (self.likelihood.P, *shape)
+        first, features = _encoder(encoder, shape, H[0], activation)
+        self.q = nn.ModuleList([Layer(first, features, Z[0])])
+        self.p = nn.ModuleList()
+        for (below, z_above), units in zip(pairwise(Z), H[1:], strict=True):
+            self.q.append(_between(below, units, z_above, activation))
+            self.p.append(_between(z_above, units[::-1], below, activation))
+        self.decoder: MLPDecoder | ConvDecoder
+        if encoder == "mlp":
+            self.decoder = MLPDecoder([Z[0], *H[0][::-1]], output, activation)
+        else:
+            self.decoder = ConvDecoder(Z[0], output, H[0], activation)
+        self.register_buffer("kl", torch.zeros(self.latent_dim))
+
+    def __getattr__(self, name: str) -> Any:
+        """Say why there is no exact likelihood."""
+        if name == "log_prob":
+            raise AttributeError(
+                "a VAE is no DensityModel: log p(x) = log ∫ p(x|z) p(z) dz is not computed, only "
+                "bounded. Use log_prob_bound(x, k), which rises towards it with k, or elbo(x)."
+            )
+        return super().__getattr__(name)
+
+    def begin(self, mean: Tensor) -> None:
+        """Let the decoder start from the training data's mean, event_shape."""
+        self.decoder.begin(self.likelihood.bias(mean))
+
+    # Latents and inputs
+
+    def posterior(self, x: Tensor) -> Normal:
+        """q(z_1 | x) of inputs x (B, *event_shape)."""
+        normal: Normal = self.q[0](x)
+        return normal
+
+    def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Map inputs (B, *event_shape) to latents of the top layer, (B, latent_dim)."""
+        normal = self.posterior(x)
+        for layer in self.q[1:]:
+            normal = layer(normal.mu if generator is None else normal.draw(generator))
+        return normal.mu if generator is None else normal.draw(generator)
+
+    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n latents from N(0, I), (n, latent_dim)."""
+        weight = self.q[0].moments.weight
+        return torch.randn(
+            n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
+        )
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to mean images, (n, *event_shape), in [0, 1]."""
+        for layer in reversed(self.p):
+            z = layer(z).mu
+        return self.likelihood.mean(self.decoder(z))
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n inputs, (n, *event_shape), in [0, 1]: z from its prior, x given z.
+
+        temperature: of x given z; towards 0 the most probable x of each z.
+        """
+        z = self.latent(n, generator=generator)
+        for layer in reversed(self.p):
+            z = layer(z).draw(generator)
+        return self.likelihood.sample(self.decoder(z), generator, temperature)
+
+    def traversals(self) -> list[Traversal]:
+        """Each latent from −3 to 3, by its KL, the greatest first."""
+        values = [(-3 + 0.75 * i,) for i in range(9)]
+        order = self.kl.argsort(descending=True).tolist()
+        return [Traversal(f"z{i} ({float(self.kl[i]):.2f} nats)", (i,), values) for i in order]
+
+    # Bounds
+
+    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None, k: int = 1) -> ELBO:
+        """The evidence lower bound, split; the mean of k draws.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        path = self._climb(self.posterior(x), k, generator)
+        kl = path.top.kl()
+        self._note(kl)
+        reconstruction = self.likelihood.log_prob(self.decoder(path.z), x)
+        prior_fitting = (path.ratio + kl.sum(-1)).expand_as(reconstruction)
+        return ELBO(reconstruction.mean(0), prior_fitting.mean(0))
+
+    def log_weights(
+        self, x: Tensor, k: int, *, generator: torch.Generator | None = None
+    ) -> ELBO:
+        """The two terms of log w = log p(x|z) − log q(z|x)/p(z) of k draws, each (k, B), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        return self._weigh(self.posterior(x), x, k, generator)
+
+    def log_prob_bound(
+        self, x: Tensor, k: int = 1, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Importance-weighted lower bound of log p(x), (B,), nats: log 1/k ∑ w_i.
+
+        In expectation it rises with k, towards log p(x). Inputs are encoded once, and decoded in
+        parts: memory does not grow with k.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        if k < 1:
+            raise InvalidInput(f"k is {k}; a bound takes at least one draw.")
+        q, at_once = self.posterior(x), max(1, _ROWS // max(1, len(x)))
+        total = x.new_full((len(x),), -math.inf)
+        for start in range(0, k, at_once):
+            weights = self._weigh(q, x, min(at_once, k - start), generator)
+            total = torch.logaddexp(total, weights.bound.logsumexp(0))
+        return total - math.log(k)
+
+    def kl_per_dimension(self, x: Tensor) -> Tensor:
+        """Mean KL of each latent of the top layer over inputs x, (latent_dim,), nats."""
+        return self._climb(self.posterior(x), 1, None, draw=False).top.kl().mean((0, 1))
+
+    def active_units(self, x: Tensor) -> Tensor:
+        """Which latents follow the input: Cov_x(E_q[z]) > 0.01, (latent_dim,), bool.
+
+        x: inputs, (B, *event_shape), in [0, 1]: many.
+        """
+        return self.encode(x).var(0) > _ACTIVE
+
+    def _weigh(
+        self, q: Normal, x: Tensor, k: int, generator: torch.Generator | None
+    ) -> ELBO:
+        path = self._climb(q, k, generator)
+        self._note(path.top.kl())
+        prior = Normal(torch.zeros_like(path.z_top), torch.zeros_like(path.z_top))
+        ratio = path.ratio + path.top.log_prob(path.z_top) - prior.log_prob(path.z_top)
+        return ELBO(self.likelihood.log_prob(self.decoder(path.z), x), ratio)
+
+    def _climb(
+        self, q: Normal, k: int, generator: torch.Generator | None, draw: bool = True
+    ) -> _Path:
+        """Draw the latents from x upwards, k times."""
+        z = first = q.draw(generator, k) if draw else q.mu.unsqueeze(0)
+        ratio = z.new_zeros(())
+        for up, down in zip(self.q[1:], self.p, strict=True):
+            below, z_below = q, z
+            q = up(z_below)
+            z = q.draw(generator) if draw else q.mu
+            ratio = ratio + below.log_prob(z_below) - down(z).log_prob(z_below)
+        return _Path(first, ratio, q, z)
+
+    @torch.no_grad()
+    def _note(self, kl: Tensor) -> None:
+        """Keep a running mean of the KL of each latent, (*batch, latent_dim), while training."""
+        if self.training:
+            self.kl.lerp_(kl.flatten(0, -2).mean(0), _MOMENTUM)
+
+
+class _Path(NamedTuple):
+    """Latents drawn from x upwards."""
+
+    z: Tensor
+    """Of the first layer, (k, B, Z)."""
+    ratio: Tensor
+    """∑ log q(z_l | z_{l-1}) − log p(z_l | z_{l+1}) below the top, (k, B), or nothing, ()."""
+    top: Normal
+    """q of the top layer, (B, Z) where it is the first, else (k, B, Z)."""
+    z_top: Tensor
+    """(k, B, Z)."""
+
+
+def _stochastic_layers(
+    z: int | Sequence[int], hidden: Sequence[int] | Sequence[Sequence[int]]
+) -> tuple[list[int], list[list[int]]]:
+    """The latents and the hidden units of each stochastic layer."""
+    Z = [z] if isinstance(z, int) else list(z)
+    nested = [list(units) for units in hidden if not isinstance(units, int)]
+    H = nested or [[units for units in hidden if isinstance(units, int)]]
+    if not Z or len(Z) != len(H) or (nested and len(nested) != len(hidden)):
+        raise InvalidInput(
+            f"z is {z} and hidden {hidden}; expected a list of hidden units for each stochastic "
+            "layer, as z = [100, 50] with hidden = [[200, 200], [100, 100]]."
+        )
+    return Z, H
+
+
+def _encoder(
+    name: str, shape: Sequence[int], hidden: Sequence[int], activation: str
+) -> tuple[nn.Module, int]:
+    """The network from x to features, and their number."""
+    if name == "mlp":
+        sizes = [prod(shape), *hidden]
+        return nn.Sequential(nn.Flatten(), *mlp(sizes, activation)), sizes[-1]
+    if name == "conv":
+        conv = ConvEncoder(shape, hidden, activation)
+        return conv, conv.features
+    backbone = TimmEncoder(name, shape[0])
+    return backbone, backbone.features
+
+
+def _between(inputs: int, hidden: Sequence[int], z: int, activation: str) -> Layer:
+    """A Gaussian of z latents given those of another layer."""
+    sizes = [inputs, *hidden]
+    return Layer(mlp(sizes, activation), sizes[-1], z)
