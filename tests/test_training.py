@@ -21,6 +21,7 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import InvalidInput
+from zoo_core.header import read_header
 from zoo_core.training import loop
 from zoo_core.training import recipe as recipes
 from zoo_core.training.likelihood import MaximumLikelihood
@@ -205,6 +206,20 @@ def test_the_weights_of_a_run_load_and_describe_themselves(uninterrupted: Path) 
     assert source.metadata["versions"]["torch"] == torch.__version__
     model = loading.load(uninterrupted)
     assert model.log_prob(torch.zeros(2, 1, 3, 3)).shape == (2,)
+
+
+def test_weights_can_be_stored_in_half_precision(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        root, ["train", *TINY, "--epochs", "2", "--set", "store=float16", "-o", str(tmp_path / "r")]
+    )
+    assert result.exit_code == 0, result.stderr
+    header = read_header(tmp_path / "r" / "model.safetensors")
+    assert {tensor.dtype for tensor in header.tensors.values()} == {"F16", "I64"}
+    model = loading.load(tmp_path / "r")
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    said = loading.open_source(tmp_path / "r").metadata["metrics"]["test_nll"]
+    x = load_dataset("bars-and-stripes-3:test").floats()
+    assert float(-model.log_prob(x).mean()) == pytest.approx(said, abs=1e-3)
 
 
 def test_the_printed_entry_is_a_registry(uninterrupted: Path) -> None:

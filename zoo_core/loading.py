@@ -165,14 +165,25 @@ def build(cls: type, config: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def save(model: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
+def save(
+    model: nn.Module,
+    path: Path,
+    metadata: Mapping[str, Any],
+    *,
+    dtype: str | torch.dtype | None = None,
+) -> None:
     """Write a model's weights with the metadata that describes them; the file appears whole or not.
 
     metadata: must hold `family`, `architecture` and `config` for `load` to read the file.
+    dtype: floating type in the file, e.g. `float16`, a half of the bytes; None keeps the model's.
     """
     from safetensors.torch import save_file
 
-    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    kind = _dtype(dtype)
+    state = {
+        name: tensor.detach().to(kind if tensor.is_floating_point() else None).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         partial = Path(folder) / path.name
         save_file(state, partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})

@@ -27,6 +27,7 @@ __all__ = ["Recipe", "override", "parse", "read"]
 _CHOICES = {
     "binarize": ("auto", "dynamic", "fixed", "none"),
     "precision": ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true"),
+    "store": ("auto", "float16", "bfloat16", "float32"),
 }
 _POSITIVE = ("epochs", "batch_size", "validate_every")
 
@@ -59,6 +60,9 @@ class Recipe:
     """Largest norm of the gradient; 0 leaves it as it is."""
     ema: float = 0.0
     """Decay of the moving average of the weights that is validated and published; 0 for none."""
+    store: str = "auto"
+    """Type of the floating-point numbers in the weights file; `auto` is the model's own. A model is
+    loaded, and measured, in its own type all the same."""
     validate_every: int = 1
     """Epochs between validations."""
     patience: int = 0

@@ -237,7 +237,8 @@ class Run:
 
     def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
         metadata = self._metadata() | {"metrics": dict(metrics)}
-        loading.save(model, self.folder / loading.WEIGHTS, metadata)
+        store = None if self.recipe.store == "auto" else self.recipe.store
+        loading.save(model, self.folder / loading.WEIGHTS, metadata, dtype=store)
 
     def _metadata(self) -> dict[str, Any]:
         versions = {
