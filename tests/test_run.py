@@ -263,10 +263,10 @@ def test_no_file_is_overwritten_and_no_model_loaded_for_it(
 
 
 def test_a_family_that_is_not_installed(zoo: Zoo) -> None:
-    path = weights(Path("x.safetensors"), 4, family="latent", requires="zoo-latent>=0.1,<0.2")
+    path = weights(Path("x.safetensors"), 4, family="flows", requires="zoo-flows>=0.1,<0.2")
     result = zoo(str(path))
     assert result.exit_code == 4
-    assert "pip install 'zoo-latent>=0.1,<0.2'" in result.stderr
+    assert "pip install 'zoo-flows>=0.1,<0.2'" in result.stderr
 
 
 def test_a_task_that_the_model_cannot_do(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
