@@ -18,6 +18,9 @@ __all__ = ["SHAPE", "Case", "cases"]
 SHAPE = (1, 3, 3)
 """The shape of 3x3 bars and stripes: 2^9 states, all of which can be looked at."""
 
+LR = 0.03
+"""Learning rate of a case that does not say; high, for small models and few steps."""
+
 _MOST_STATES = 4096
 
 
@@ -32,6 +35,8 @@ class Case:
     requires: str = ""
     skips: Mapping[str, str] = field(default_factory=dict)
     """Laws that this architecture does not keep, by name, each with the reason."""
+    lr: float = LR
+    """Learning rate at which Adam fits it to four inputs."""
 
     def __str__(self) -> str:
         options = (f"{key}={value}" for key, value in self.config.items() if key != "shape")
@@ -82,6 +87,7 @@ def cases(
     family: str | None = None,
     configs: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     skips: Mapping[str, Mapping[str, str]] | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> list[Case]:
     """A case for each architecture of one family, or of all that are installed, and each config.
 
@@ -90,17 +96,21 @@ def cases(
         configs: small configs by architecture; `shape` is 1x3x3 where a config does not say.
             Without any, an architecture is taken with its own defaults.
         skips: by architecture, the names of laws that it does not keep, with the reason.
+        rates: by architecture, the learning rate that suits it where 0.03 is too high.
 
     Raises whatever keeps a family from loading: a suite must not pass because nothing was tested.
     """
     names = [family] if family is not None else list(plugins.installed())
-    return [case for name in names for case in _of_family(name, configs or {}, skips or {})]
+    return [
+        case for name in names for case in _of_family(name, configs or {}, skips or {}, rates or {})
+    ]
 
 
 def _of_family(
     name: str,
     configs: Mapping[str, Sequence[Mapping[str, Any]]],
     skips: Mapping[str, Mapping[str, str]],
+    rates: Mapping[str, float],
 ) -> Iterator[Case]:
     loaded = plugins.load(name)
     if loaded.error:
@@ -115,6 +125,7 @@ def _of_family(
                 family=name,
                 requires=loaded.family.distribution,
                 skips=skips.get(architecture.name, {}),
+                lr=rates.get(architecture.name, LR),
             )
 
 

@@ -91,7 +91,7 @@ def one_batch_can_be_overfitted(case: Case) -> None:
     generator = torch.Generator().manual_seed(0)
     # what is fitted by counting has no parameter for an optimiser
     trained = [*filter(_is_trained, model.parameters())] or [nn.Parameter(torch.zeros(()))]
-    optimizer = torch.optim.Adam(trained, lr=0.03)
+    optimizer = torch.optim.Adam(trained, lr=case.lr)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
     batch = torch.cat([x] * 16)  # a random objective is averaged over the copies
     for _ in range(400):

@@ -27,7 +27,11 @@ CONFIGS = {
         {"blocks": 1, "d": 16, "shape": [6], "levels": 3, "positions": "sinusoidal"},
         {"blocks": 1, "d": 16, "activation": "gelu", "window": 4},
     ],
-    "eonade": [{"hidden": 64, "orders": 1}, {"hidden": 64, "orders": 3, "order_seed": 1}],
+    "eonade": [
+        {"hidden": [64], "orders": 1},
+        {"hidden": [64], "orders": 3, "order_seed": 1},
+        {"hidden": [64, 32], "orders": 2},
+    ],
     "nade": [
         {"hidden": 12},
         {"hidden": 12, "order": "random", "order_seed": 1},
@@ -66,11 +70,13 @@ SKIPS = {
     "chow-liu": {"one_batch_can_be_overfitted": "a tree cannot tell four inputs apart"},
 }
 
+RATES = {"eonade": 0.01}
+
 
 def test_every_architecture_has_a_config() -> None:
     assert set(CONFIGS) == set(plugins.load("autoregressive").architectures)
 
 
-@pytest.mark.parametrize(("law", "case"), table(cases("autoregressive", CONFIGS, SKIPS)))
+@pytest.mark.parametrize(("law", "case"), table(cases("autoregressive", CONFIGS, SKIPS, RATES)))
 def test_law(law: Law, case: Case) -> None:
     law(case)

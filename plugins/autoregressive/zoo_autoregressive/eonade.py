@@ -1,27 +1,34 @@
 """EoNADE: Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator (ICML).
 
-One network for every order. It sees the known variables, and which ones they are, o in {0, 1}^D:
+One network for every order (DeepNADE). It sees the known variables, and which ones they are,
+o in {0, 1}^D:
 
-    h = relu(c + W (x ⊙ o) + W_o o),   logit p(x_i = 1 | x_o) = b_i + V_i·h
+    h^1 = relu(c + W (x ⊙ o) + W_o o),   h^l = relu(c^l + U^l h^{l-1}),
+    logit p(x_i = 1 | x_o) = b_i + V_i·h^L
 
-Training draws an order and how many variables d it has passed; what comes after them is predicted
-at once, weighted so that the loss is an unbiased estimate of -log p(x) under a random order:
+Training draws which variables are known, every number d of them as probable as another; the others
+are predicted at once, weighted so that the loss is an unbiased estimate of -log p(x) under a random
+order:
 
-    D / (D - d) · Σ_{i not in o} -log p(x_i | x_o)
+    (D + 1) / (D - d) · Σ_{i not in o} -log p(x_i | x_o),   0 where d = D
 
 The density is the equal mixture of the networks of K fixed orders: the log-mean-exp of their
 log-probabilities (a mean of logits would be no likelihood).
 
-We differ from the paper in three places. There is one hidden layer, as in its EoNADE 1hl: then a
-variable that is passed adds a row to h's pre-activation, and an order costs as little as in NADE.
-b starts at the logit of the training data's mean. Training uses whatever optimiser the recipe
-names.
+A variable that is passed adds a row of W and W_o to the first layer, which is carried along; the
+layers after it are computed at each step. With one layer an order costs as little as in NADE.
+
+We differ from the paper in three places. It draws d from 0 … D - 1 and weights by D / (D - d); here
+each variable is known with a probability that is drawn uniformly, which makes d uniform on 0 … D
+without sorting. b starts at the logit of the training data's mean. Training uses whatever optimiser
+the recipe names, and all layers learn at once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import ClassVar, cast
 
 import torch
@@ -40,7 +47,7 @@ class EoNADE(nn.Module):
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        hidden: number of hidden units, H.
+        hidden: number of units of each hidden layer.
         orders: number of orders in the mixture, K.
         order_seed: seed of the orders.
     """
@@ -51,25 +58,32 @@ class EoNADE(nn.Module):
     def __init__(
         self,
         shape: Sequence[int] = (1, 28, 28),
-        hidden: int = 500,
+        hidden: Sequence[int] = (500,),
         orders: int = 16,
         order_seed: int = 0,
     ) -> None:
         super().__init__()
-        if orders < 1:
-            raise InvalidInput(f"eonade has at least one order; given orders = {orders}.")
+        if orders < 1 or not hidden:
+            raise InvalidInput(
+                f"eonade has at least one order and one hidden layer; given orders = {orders}, "
+                f"hidden = {list(hidden)}."
+            )
         self.event_shape = tuple(shape)
-        D, H = torch.Size(shape).numel(), hidden
+        D = torch.Size(shape).numel()
         generator = torch.Generator().manual_seed(order_seed)
         drawn = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
         self.register_buffer("orders", torch.stack(drawn))
-        self.W = nn.Parameter(torch.empty(D, H))
-        self.W_o = nn.Parameter(torch.empty(D, H))
-        self.V = nn.Parameter(torch.empty(D, H))
+        self.W = nn.Parameter(torch.empty(D, hidden[0]))
+        self.W_o = nn.Parameter(torch.empty(D, hidden[0]))
+        self.c = nn.Parameter(torch.zeros(hidden[0]))
+        self.layers = nn.ModuleList(nn.Linear(below, H) for below, H in pairwise(hidden))
+        self.V = nn.Parameter(torch.empty(D, hidden[-1]))
         self.b = nn.Parameter(torch.zeros(D))
-        self.c = nn.Parameter(torch.zeros(H))
         for weight in (self.W, self.W_o, self.V):
             nn.init.normal_(weight, std=(1 / D) ** 0.5)  # smaller ones learn far more slowly
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
     def begin(self, mean: Tensor) -> None:
         """Set b to the logit of the training data's mean, event_shape, in [0, 1]."""
@@ -82,8 +96,18 @@ class EoNADE(nn.Module):
         x: variables, (B, D), in {0, 1}; those that o leaves out are ignored.
         o: which variables are known, (B, D), in {0, 1}.
         """
-        a = torch.addmm(self.c, x * o, self.W) + o @ self.W_o
-        return functional.linear(torch.relu(a), self.V, self.b)
+        return functional.linear(self._last_layer(self._first_layer(x * o, o)), self.V, self.b)
+
+    def _first_layer(self, x: Tensor, o: Tensor) -> Tensor:
+        """a = c + W x + W_o o, (B, H): what goes into the first layer; x is zero where o is."""
+        return torch.addmm(self.c, torch.cat([x, o], 1), torch.cat([self.W, self.W_o]))
+
+    def _last_layer(self, a: Tensor) -> Tensor:
+        """The units of the last layer, (B, H'), of what goes into the first, (B, H)."""
+        h = torch.relu(a)
+        for layer in self.layers:
+            h = torch.relu(layer(h))
+        return h
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-probability of each input under the mixture over orders, (B,), nats.
@@ -103,7 +127,7 @@ class EoNADE(nn.Module):
         W, V, W_o = self.W[order], self.V[order], self.W_o[order]
         a, logits = self.c.expand(len(x), -1), []
         for x_i, W_i, W_oi, V_i in zip(x.unbind(1), W, W_o, V, strict=True):
-            logits.append(torch.mv(torch.relu(a), V_i))
+            logits.append(torch.mv(self._last_layer(a), V_i))
             a = torch.addr(a + W_oi, x_i, W_i)
         log_p = -functional.binary_cross_entropy_with_logits(
             torch.stack(logits, 1) + self.b[order], x, reduction="none"
@@ -148,11 +172,11 @@ class EoNADE(nn.Module):
         """Draw the variables after the first d of each row's own order, (n, D); a is carried."""
         (n, D), rows = x.shape, torch.arange(len(x), device=x.device)
         o = torch.zeros_like(x).scatter_(1, order[:, :d], 1.0)
-        a = torch.addmm(self.c, x, self.W) + o @ self.W_o
+        a = self._first_layer(x, o)
         u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
         x = x.clone()
         for i, threshold in zip(order[:, d:].unbind(1), torch.logit(u) * temperature, strict=True):
-            logit = (torch.relu(a) * self.V[i]).sum(1) + self.b[i]
+            logit = (self._last_layer(a) * self.V[i]).sum(1) + self.b[i]
             x_i = (logit > threshold).to(x.dtype)
             a += self.W_o[i] + x_i.unsqueeze(1) * self.W[i]
             x[rows, i] = x_i
@@ -198,13 +222,18 @@ class OrderAgnostic:
         return {"order_nll": self._losses(x, generator)}
 
     def _losses(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """D / (D - d) times the cross-entropy of the D - d variables that a random o leaves out."""
+        """The weighted cross-entropy of what a random o leaves out, of each input, (B,)."""
         x = x.flatten(1)
         B, D = x.shape
-        d = torch.randint(D, (B, 1), generator=generator, device=x.device)
-        ranks = torch.rand(B, D, generator=generator, device=x.device).argsort(1).argsort(1)
-        o = (ranks < d).to(x.dtype)
+        # how probable it is to be known is spread evenly over the batch: the mean varies less
+        p = torch.arange(B, device=x.device) / B + torch.rand(
+            1, generator=generator, device=x.device
+        )
+        u = torch.rand(B, D, generator=generator, device=x.device)
+        o = (u < p.frac().unsqueeze(1)).to(x.dtype)
         each = functional.binary_cross_entropy_with_logits(
             self._model.logits(x, o), x, reduction="none"
         )
-        return (each * (1 - o)).sum(1) * D / (D - d.squeeze(1))
+        left_out = 1 - o
+        # where nothing is left out the sum is zero
+        return (each * left_out).sum(1) * (D + 1) / left_out.sum(1).clamp(min=1)
