@@ -19,6 +19,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.metrics import measure
 from zoo_core.metrics.comparison import Comparison, parameters
 from zoo_core.output import Point, plot_points, read_provenance
+from zoo_core.protocols import ELBO
 
 BARS = "bars-and-stripes:test"
 
@@ -38,8 +39,15 @@ class Noise(nn.Module):
 class Bounded(Noise):
     """A model with a bound that is estimated from random numbers."""
 
-    def log_prob_bound(self, x: Tensor) -> Tensor:
-        return -10 - torch.rand(len(x))
+    levels = 2
+
+    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> ELBO:
+        return ELBO(-torch.ones(len(x)), 9 + torch.rand(len(x), generator=generator))
+
+    def log_prob_bound(
+        self, x: Tensor, k: int = 1, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return -10 - torch.rand(len(x), generator=generator)
 
 
 class Coins(Noise):

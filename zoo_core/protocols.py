@@ -26,6 +26,7 @@ __all__ = [
     "Encoder",
     "Generator",
     "LatentVariable",
+    "Scored",
     "Trainer",
     "Traversal",
     "Update",
@@ -219,6 +220,10 @@ class Bound(Protocol):
         k: number of draws of the latents.
         """
         ...
+
+
+Scored = DensityModel | Bound
+"""A model that tells how probable an input is, exactly or by a bound."""
 
 
 Update = Callable[["Tensor"], None]

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from zoo_core.errors import UnknownName, did_you_mean
+from zoo_core.metrics.bounds import active_units, elbo, iw_bound, prior_fitting
 from zoo_core.metrics.likelihood import bits_per_dim, nll
 from zoo_core.metrics.measured import Measured
 
@@ -17,7 +18,14 @@ __all__ = ["METRICS", "Measured", "Metric", "measure"]
 Metric = Callable[[nn.Module, Mapping[str, Any], "str | os.PathLike[str] | None"], Measured]
 """Takes the model, the protocol and the folder of data sets."""
 
-METRICS: dict[str, Metric] = {"test_nll": nll, "bits_per_dim": bits_per_dim}
+METRICS: dict[str, Metric] = {
+    "test_nll": nll,
+    "bits_per_dim": bits_per_dim,
+    "iw_bound": iw_bound,
+    "elbo": elbo,
+    "prior_fitting": prior_fitting,
+    "active_units": active_units,
+}
 
 
 def measure(

@@ -1,7 +1,7 @@
 """Models of any kind beside one another on the same rows.
 
-An explicit model is measured exactly. One that offers `log_prob_bound(x)`, (B,) nats at most the
-log-probability, is measured by it and marked so. An implicit one can only be listed.
+An explicit model is measured exactly. A Bound is measured by its importance-weighted bound and
+marked so. An implicit one can only be listed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import torch
@@ -20,10 +20,12 @@ from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import held_out, nats
 from zoo_core.metrics.measured import Measured
-from zoo_core.protocols import DensityModel, Generator
+from zoo_core.protocols import Bound, DensityModel, Generator
 
 __all__ = ["Comparison", "Standing", "parameters"]
 
+_DRAWS = 100
+"""Of the latents, for each row, by which a likelihood is bounded."""
 _SEED = 0
 """Of the one draw that makes grey levels binary, and of bounds and samples."""
 
@@ -119,8 +121,8 @@ def parameters(model: nn.Module) -> int:
 def _log_prob(model: nn.Module) -> tuple[str, Callable[[Tensor], Tensor] | None]:
     if isinstance(model, DensityModel):
         return "exact", model.log_prob
-    if bound := getattr(model, "log_prob_bound", None):
-        return "bound", cast("Callable[[Tensor], Tensor]", bound)
+    if isinstance(model, Bound):
+        return "bound", partial(model.log_prob_bound, k=_DRAWS)
     return "", None
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo_core.data import Dataset, binarized, load_dataset
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.metrics.measured import Measured
-from zoo_core.protocols import DensityModel
+from zoo_core.protocols import Bound, DensityModel
 
 __all__ = ["bits_per_dim", "held_out", "nats", "nll"]
 
@@ -74,6 +74,11 @@ def nats(
 
     Raises InvalidInput when there is none, or the rows do not fit the model.
     """
+    if log_prob is None and isinstance(model, Bound):
+        raise InvalidInput(
+            f"{type(model).__name__} is no DensityModel: its likelihood is an integral over the "
+            "latents, which is not computed, only bounded. Measure iw_bound or elbo."
+        )
     if log_prob is None and not isinstance(model, DensityModel):
         raise InvalidInput(
             f"{type(model).__name__} has no exact log-probability: a likelihood cannot be measured."

@@ -67,7 +67,7 @@ TASKS = {
     ),
     "score": Task(
         "score",
-        "DensityModel",
+        "Scored",
         "Give nats and bits per dimension of each input",
         _SCORES,
         _SCORES,
@@ -76,7 +76,7 @@ TASKS = {
     ),
     "detect": Task(
         "detect",
-        "DensityModel",
+        "Scored",
         "Say how odd each input is beside the training distribution",
         _SCORES,
         _SCORES,

@@ -12,7 +12,7 @@ import torch
 
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.tasks.inputs import as_floats, load_inputs, nats
+from zoo_core.tasks.inputs import as_floats, caveat, load_inputs, nats
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(model: nn.Module, request: Request) -> Result:
     batches = {"inputs": load_inputs(model, _inputs(request), request)}
     if request.against:
         batches["against"] = load_inputs(model, request.against, request, "--against")
-    scores = {name: nats(model, batch.x, request.batch_size) for name, batch in batches.items()}
+    scores = {name: nats(model, batch.x, request) for name, batch in batches.items()}
     reference, source = _reference(model, request)
     rows: list[dict[str, Any]] = [
         {"group": group, "input": name, **figures}
@@ -43,6 +43,7 @@ def run(model: nn.Module, request: Request) -> Result:
     ]
     rows.sort(key=lambda row: row["nats"], reverse=True)
     notes = [note for batch in batches.values() for note in batch.notes]
+    notes += caveat(model)
     if reference is None:
         notes.append(source)
     else:
@@ -90,7 +91,7 @@ def _reference(model: nn.Module, request: Request) -> tuple[Tensor | None, str]:
         x, _ = as_floats(model, data)
     except ZooError as error:
         return None, f"only ranked, most surprising first: {spec} cannot be used ({error})"
-    return nats(model, x, request.batch_size), f"{request.data}:validation"
+    return nats(model, x, request), f"{request.data}:validation"
 
 
 def _summary(scores: dict[str, Tensor], reference: Tensor | None) -> tuple[str, ...]:

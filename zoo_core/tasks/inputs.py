@@ -8,6 +8,7 @@ import torch
 
 from zoo_core.data import Dataset, binarized, load_images
 from zoo_core.errors import InvalidInput
+from zoo_core.protocols import DensityModel
 from zoo_core.tasks.request import device
 
 if TYPE_CHECKING:
@@ -15,13 +16,25 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from zoo_core.protocols import DensityModel
+    from zoo_core.protocols import Bound
     from zoo_core.tasks.request import Request
 
-__all__ = ["BINARIZE_SEED", "Batch", "as_floats", "load_inputs", "nats", "table_rows"]
+__all__ = [
+    "BINARIZE_SEED",
+    "BOUND_DRAWS",
+    "Batch",
+    "as_floats",
+    "caveat",
+    "load_inputs",
+    "nats",
+    "table_rows",
+]
 
 BINARIZE_SEED = 0
 """Seed of the one draw by which grey inputs become binary; so do the registry's protocols."""
+
+BOUND_DRAWS = 100
+"""Draws of the latents for each input where a likelihood is only bounded."""
 
 
 class Batch(NamedTuple):
@@ -71,15 +84,29 @@ def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]
     return data.floats().to(device(model), dtype), notes
 
 
-def nats(model: nn.Module, x: Tensor, batch_size: int) -> Tensor:
-    """−log p of each input, (B,), on the CPU.
+def nats(model: nn.Module, x: Tensor, request: Request) -> Tensor:
+    """−log p of each input, or a bound that is no less in expectation: (B,), on the CPU.
 
     x: inputs, (B, *event_shape), in [0, 1].
     """
-    density = cast("DensityModel", model)
+    if isinstance(model, DensityModel):
+        log_prob = model.log_prob
+    else:
+        bound, random = cast("Bound", model), request.generator(model)
+        log_prob = lambda x: bound.log_prob_bound(x, BOUND_DRAWS, generator=random)  # noqa: E731
     with torch.inference_mode():
-        parts = [-density.log_prob(part).double().cpu() for part in x.split(batch_size)]
+        parts = [-log_prob(part).double().cpu() for part in x.split(request.batch_size)]
     return torch.cat(parts)
+
+
+def caveat(model: nn.Module) -> tuple[str, ...]:
+    """What to say of `nats` where they are no exact ones."""
+    if isinstance(model, DensityModel):
+        return ()
+    return (
+        f"nats are bounds (k = {BOUND_DRAWS} draws of the latents): −log p is no more than that, "
+        "in expectation; it is an integral, which is not computed",
+    )
 
 
 def table_rows(model: nn.Module, x: Tensor) -> list[dict[str, float]]:

@@ -60,7 +60,7 @@ class Case:
     def states(self) -> Tensor:
         """Every input that there is, (levels^D, *event_shape), in [0, 1]."""
         model = self.fresh()
-        shape, levels = _shape(model), int(getattr(model, "levels", 2))
+        shape, levels = _shape(model), int(getattr(model, "levels", None) or 2)
         D = torch.Size(shape).numel()
         if levels**D > _MOST_STATES:
             raise ValueError(f"{self}: {levels}^{D} states are too many; give it a smaller shape")

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Autoregressive, Completer, DensityModel, Generator
+from zoo_core.protocols import (
+    Autoregressive,
+    Bound,
+    Completer,
+    Decoder,
+    DensityModel,
+    Encoder,
+    Generator,
+    Scored,
+)
 from zoo_core.testing.case import Case
 from zoo_core.testing.law import expect, law, p_value
 
@@ -25,10 +34,12 @@ __all__: list[str] = []  # reached through LAWS
 _TOLERANCE = 1e-4
 _LEAST_P = 1e-3
 _DRAWS = 20_000
+_WEIGHTS = 2000
+"""Importance weights of each state; where the posterior is too narrow their tails are heavy."""
 _PROTOCOLS = {
     "sample": Generator,
-    "score": DensityModel,
-    "detect": DensityModel,
+    "score": Scored,
+    "detect": Scored,
     "complete": Completer,
 }
 
@@ -65,7 +76,7 @@ def tasks_are_implemented(case: Case) -> None:
     expect(declared == can, f"declared {sorted(declared)}", f"what is implemented: {sorted(can)}")
 
 
-@law(DensityModel)
+@law(Scored)
 def gradient_reaches_each_parameter(case: Case) -> None:
     """A training step gives every trainable parameter a finite gradient that is not all zero."""
     model = case.stirred().train()
@@ -278,6 +289,89 @@ def _expect_exact(model: nn.Module, case: Case, known: Tensor) -> None:
     expect(p > _LEAST_P, f"p = {p:.2g} over {len(drawn)} completions", wanted)
 
 
+# Latent variables
+
+
+@law(Encoder)
+def latents_are_of_each_input_alone(case: Case) -> None:
+    """Latents are (B, latent_dim), finite, the same each time, and of each input alone."""
+    model, x = case.stirred(), case.states()[_few(16, case)]
+    encoder = cast("Encoder", model)
+    with torch.no_grad():
+        z, alone = encoder.encode(x), torch.cat([encoder.encode(one) for one in x.split(1)])
+        drawn = [encoder.encode(x, generator=_seeded(s)) for s in (1, 1)]
+    wanted = (len(x), encoder.latent_dim)
+    expect(tuple(z.shape) == wanted, f"shape {tuple(z.shape)}", f"shape {wanted}")
+    expect(z.isfinite().all(), "values that are not finite", "finite ones")
+    off = float((z - alone).abs().max())
+    expect(off < 1e-3, f"a difference of {off:.2g} to the input alone", "less than 0.001")
+    expect(torch.equal(*drawn), "two draws from one seed differ", "equal draws")
+
+
+@law(Decoder)
+def latents_are_decoded_into_range(case: Case) -> None:
+    """Latents drawn from the prior are (n, latent_dim), seeded, and decoded into [0, 1]."""
+    for model in (case.fresh(), case.stirred()):
+        decoder = cast("Decoder", model)
+        with torch.no_grad():
+            first, again, other = (decoder.latent(7, generator=_seeded(s)) for s in (1, 1, 2))
+            x = decoder.decode(first)
+        wanted = (7, decoder.latent_dim)
+        expect(tuple(first.shape) == wanted, f"shape {tuple(first.shape)}", f"shape {wanted}")
+        sound = torch.equal(first, again) and not torch.equal(first, other)
+        expect(sound, "latents that do not follow the seed", "equal ones from equal seeds alone")
+        shape = (7, *case.config["shape"])
+        expect(tuple(x.shape) == shape, f"decoded shape {tuple(x.shape)}", f"shape {shape}")
+        inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
+        expect(inside, f"values from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+
+
+@law(Bound)
+def bounds_are_seeded_and_split(case: Case) -> None:
+    """Both bounds are (B,), finite, follow the seed, and the ELBO is its two terms."""
+    model, x = case.stirred(), case.states()[_few(16, case)]
+    bound = cast("Bound", model)
+    with torch.no_grad():
+        elbo, again = (bound.elbo(x, generator=_seeded()) for _ in range(2))
+        tight = [bound.log_prob_bound(x, 3, generator=_seeded()) for _ in range(2)]
+    for values in (elbo.reconstruction, elbo.prior_fitting, tight[0]):
+        expect(values.shape == (len(x),), f"shape {tuple(values.shape)}", f"({len(x)},)")
+        expect(values.isfinite().all(), "values that are not finite", "finite ones")
+    split = torch.equal(elbo.bound, elbo.reconstruction - elbo.prior_fitting)
+    expect(split, "an ELBO that is not its terms", "reconstruction − prior_fitting")
+    same = torch.equal(elbo.bound, again.bound) and torch.equal(*tight)
+    expect(same, "two bounds from one seed differ", "equal ones")
+
+
+@law(Bound)
+def bound_rises_with_k(case: Case) -> None:
+    """The mean bound rises with k, from the ELBO on."""
+    model, x = case.fresh(), case.states()[_few(16, case)].repeat_interleave(256, 0)
+    bound = cast("Bound", model)
+    with torch.no_grad():
+        values = [bound.log_prob_bound(x, k, generator=_seeded(k)) for k in (1, 5, 25)]
+        values = [bound.elbo(x, generator=_seeded()).bound, *values]
+    elbo, *means = (float(value.mean()) for value in values)
+    error = 5 * float((values[0].var() + values[1].var()).sqrt()) / len(x) ** 0.5
+    same = abs(means[0] - elbo) < error + _TOLERANCE
+    expect(same, f"{means[0]:.3f} nats at k = 1", f"the ELBO, {elbo:.3f} ± {error:.3f}")
+    slack = _TOLERANCE + error / 50
+    rises = means[0] < means[1] + slack and means[1] < means[2] + slack
+    expect(rises, f"{means} nats at k = 1, 5, 25", "that they rise")
+
+
+@law(Bound)
+def importance_weights_sum_to_one(case: Case) -> None:
+    """The weights' means estimate p(x) without bias: over all states they sum to one."""
+    model, bound = case.fresh(), cast("Bound", case.fresh())
+    if getattr(model, "levels", None) is None:
+        return  # real variables have no states
+    with torch.no_grad():
+        log_p = bound.log_prob_bound(case.states(), _WEIGHTS, generator=_seeded())
+    total = float(log_p.double().exp().sum())
+    expect(abs(total - 1) < 0.1, f"a sum of {total:.4f}", "1")
+
+
 # What the laws share
 
 
@@ -285,6 +379,10 @@ def _few(n: int, case: Case) -> Tensor:
     """Places of n different states, (n,)."""
     generator = torch.Generator().manual_seed(3)
     return torch.randperm(len(case.states()), generator=generator)[:n]
+
+
+def _seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def _is_trained(parameter: nn.Parameter) -> bool:

@@ -74,8 +74,8 @@ class Recipe:
     schedule: dict[str, Any] = field(default_factory=dict)
     """Arguments of timm's `create_scheduler_v2`, advanced each step; empty for a constant rate."""
     entry: dict[str, Any] = field(default_factory=dict)
-    """What the registry entry says beyond the settings: summary, tags, licence, paper, and for each
-    metric the published figure and its source."""
+    """What the registry entry says beyond the settings: summary, tags, licence, paper, and by
+    metric the published figure with its source, and what its protocol has beyond the usual (k)."""
 
     @property
     def digest(self) -> str:

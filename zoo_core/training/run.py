@@ -30,7 +30,7 @@ from zoo_core.errors import InvalidInput, OutputExists, ZooError, did_you_mean
 from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
 from zoo_core.metrics import measure
-from zoo_core.protocols import DensityModel, Trainer
+from zoo_core.protocols import Bound, DensityModel, Trainer
 from zoo_core.training.loop import Loop, seed_for
 from zoo_core.training.recipe import Recipe, read
 
@@ -41,6 +41,13 @@ __all__ = ["Run"]
 
 _TOLERANCE = 0.01
 """By how many nats another processor's arithmetic may differ; what is measured is exact."""
+_OF_BOUNDS = {
+    "iw_bound": ("nats", 0.05),
+    "elbo": ("nats", 0.05),
+    "prior_fitting": ("nats", 0.05),
+    "active_units": ("latents", 1.0),
+}
+"""What is measured of a bound, with unit and tolerance: it is estimated from seeded draws."""
 
 
 class Run:
@@ -214,26 +221,35 @@ class Run:
 
     def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
-        if not isinstance(model, DensityModel):
-            return []
-        drawn = model.levels == 2 and self.train.levels > 2
+        if isinstance(model, DensityModel):
+            return [self._metric(model, "test_nll")]
+        if isinstance(model, Bound):
+            return [self._metric(model, name, *kind) for name, kind in _OF_BOUNDS.items()]
+        return []
+
+    def _metric(
+        self, model: nn.Module, name: str, unit: str = "nats", tolerance: float = _TOLERANCE
+    ) -> dict[str, Any]:
+        """A metric as the registry has it; the recipe's entry may add to its protocol."""
+        drawn = getattr(model, "levels", None) == 2 and self.train.levels > 2
         protocol = {
             "data": f"{self.recipe.data}:test",
             "binarize": "fixed" if drawn else "none",
             "seed": 0 if drawn else None,
             "size": self.recipe.size,
             "gray": self.recipe.gray or None,
+            **self.recipe.entry.get("protocol", {}).get(name, {}),
         }
         protocol = {key: value for key, value in protocol.items() if value is not None}
-        measured = measure("test_nll", model, protocol, self.data_root)
+        measured = measure(name, model, protocol, self.data_root)
         metric = {
-            "name": "test_nll",
+            "name": name,
             "value": round(measured.value, 3),
-            "unit": "nats",
-            "tolerance": _TOLERANCE,
+            "unit": unit,
+            "tolerance": tolerance,
             "protocol": protocol,
         }
-        return [metric | self.recipe.entry.get("published", {}).get("test_nll", {})]
+        return metric | self.recipe.entry.get("published", {}).get(name, {})
 
     def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
         metadata = self._metadata() | {"metrics": dict(metrics)}
@@ -276,7 +292,7 @@ class Run:
             "data": self.recipe.data,
             "recipe": "recipe.toml",
             "licence": {"code": "unknown", "weights": "unknown"},
-            **{k: v for k, v in self.recipe.entry.items() if k != "published"},
+            **{k: v for k, v in self.recipe.entry.items() if k not in ("published", "protocol")},
             "config": self.recipe.config,
             "weights": {
                 "url": loading.WEIGHTS,

@@ -31,14 +31,15 @@ def activation_of(name: str) -> nn.Module:
     return _ACTIVATIONS[name]()
 
 
-def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
-    """Affine maps from sizes[0] to sizes[-1], each followed by the activation.
+def mlp(sizes: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
+    """Affine maps from sizes[0] to sizes[-1], each followed by the activation, and by dropout.
 
     Weights start as Glorot & Bengio's, biases at zero.
     """
-    layers = []
+    layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [affine(inputs, outputs), activation_of(activation)]
+        layers += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers)
 
 
@@ -57,12 +58,15 @@ class MLPDecoder(nn.Module):
         sizes: number of latents, then of the units of each hidden layer.
         shape: shape of the output.
         activation: by name.
+        dropout: share of the hidden units that are left out in training.
     """
 
-    def __init__(self, sizes: Sequence[int], shape: Sequence[int], activation: str) -> None:
+    def __init__(
+        self, sizes: Sequence[int], shape: Sequence[int], activation: str, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.hidden = mlp(sizes, activation)
+        self.hidden = mlp(sizes, activation, dropout)
         self.output = affine(sizes[-1], prod(shape))
 
     def begin(self, bias: Tensor) -> None:
@@ -151,7 +155,9 @@ class ConvDecoder(nn.Module):
         self.start = affine(z, prod(self.first))
         self.activation = activation_of(activation)
         widths = [*channels[::-1], P * C]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths[:-1]))
+        # each variable of the output has a bias of its own
+        self.layers.append(nn.Conv2d(widths[-2], widths[-1], 3, padding=1, bias=False))
         self.bias = nn.Parameter(torch.zeros(self.shape))
 
     def begin(self, bias: Tensor) -> None:

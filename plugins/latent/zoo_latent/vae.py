@@ -209,9 +209,7 @@ class VAE(nn.Module):
         prior_fitting = (path.ratio + kl.sum(-1)).expand_as(reconstruction)
         return ELBO(reconstruction.mean(0), prior_fitting.mean(0))
 
-    def log_weights(
-        self, x: Tensor, k: int, *, generator: torch.Generator | None = None
-    ) -> ELBO:
+    def log_weights(self, x: Tensor, k: int, *, generator: torch.Generator | None = None) -> ELBO:
         """The two terms of log w = log p(x|z) − log q(z|x)/p(z) of k draws, each (k, B), nats.
 
         x: inputs, (B, *event_shape), in [0, 1].
@@ -248,9 +246,7 @@ class VAE(nn.Module):
         """
         return self.encode(x).var(0) > _ACTIVE
 
-    def _weigh(
-        self, q: Normal, x: Tensor, k: int, generator: torch.Generator | None
-    ) -> ELBO:
+    def _weigh(self, q: Normal, x: Tensor, k: int, generator: torch.Generator | None) -> ELBO:
         path = self._climb(q, k, generator)
         self._note(path.top.kl())
         prior = Normal(torch.zeros_like(path.z_top), torch.zeros_like(path.z_top))

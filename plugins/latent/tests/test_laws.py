@@ -1,0 +1,23 @@
+"""The conformance suite, for every architecture of this family."""
+
+import pytest
+
+from zoo_core.testing import Case, Law, cases, table
+
+CONFIGS = {
+    "vae": [
+        {"z": 2, "hidden": [16]},
+        {"z": [3, 2], "hidden": [[12], [8]]},
+        {"z": 2, "hidden": [4, 6], "encoder": "conv", "activation": "relu"},
+        {"z": 2, "hidden": [12], "shape": [1, 2, 3], "levels": 3},
+        {"z": 2, "hidden": [12], "likelihood": "gaussian"},
+        {"z": 2, "hidden": [6], "encoder": "conv", "likelihood": "gaussian-each"},
+        {"z": 2, "hidden": [], "shape": [5], "likelihood": "gaussian-linear"},
+    ],
+    "iwae": [{"z": 2, "hidden": [16]}],
+}
+
+
+@pytest.mark.parametrize(("law", "case"), table(cases("latent", CONFIGS)))
+def test_law(law: Law, case: Case) -> None:
+    law(case)
