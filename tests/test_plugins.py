@@ -117,7 +117,7 @@ BROKEN = [
     ("import nonsense", "ModuleNotFoundError: No module named 'nonsense'"),
     ("raise SystemExit('bye')", "SystemExit: bye"),
     ("1 +", "SyntaxError: invalid syntax"),
-    ("", "implements no hook; mark one of zoo_architectures with @hookimpl"),
+    ("", "implements no hook; mark one of zoo_architectures, zoo_datasets, zoo_metrics, zoo_tasks"),
     (
         GOOD.replace("zoo_architectures", "zoo_architecture"),
         "implements unknown hook 'zoo_architecture'. Did you mean zoo_architectures?",
@@ -304,3 +304,122 @@ def test_a_class_that_cannot_be_imported_is_named(path: str, text: str) -> None:
     with pytest.raises(PluginError) as caught:
         plugins.import_class(path)
     assert text in str(caught.value)
+
+
+# What a family offers beside architectures
+
+
+EXTRAS = """
+from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
+
+@hookimpl
+def zoo_metrics():
+    return [Metric("mean_value", "m:mean", "The mean")]
+
+@hookimpl
+def zoo_datasets():
+    return [DataSet("two-moons", "m:moons", "Two half circles")]
+
+@hookimpl
+def zoo_tasks():
+    return [Task("mean", "m:run", "m:Proto", "Mean", (".png",), (".csv",), settings={"k": 3})]
+"""
+
+
+def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None:
+    install_family("extra", EXTRAS)
+    assert plugins.offered("metrics", "mean_value").path == "m:mean"
+    assert plugins.offered("datasets", "two-moons").summary == "Two half circles"
+    assert plugins.offered("tasks", "mean").settings == {"k": 3}
+    assert plugins.offered("tasks", "median") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            ("mean_value", "mean-value"),
+            "metric's name is 'mean-value'; expected lower case, digits",
+        ),
+        (("m:moons", "moons"), "dataset's path is 'moons'; expected package.module:function"),
+        (("m:Proto", "Proto"), "task's protocol is 'Proto'; expected package.module:Class"),
+        (('(".png",)', '".png"'), "task 'mean': for_images is '.png'; expected a tuple of names"),
+        (("[Metric", "[1, Metric"), "zoo_metrics() gave int 1; expected zoo_core.hookspecs.Metric"),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_said(
+    install_family: Install, change: tuple[str, str], text: str
+) -> None:
+    install_family("extra", EXTRAS.replace(*change))
+    assert text in str(plugins.load("extra").error)
+
+
+def test_one_name_offered_by_two_families_names_both(install_family: Install) -> None:
+    install_family("extra", EXTRAS)
+    install_family("other", EXTRAS)
+    with pytest.raises(PluginError, match=r"'mean' is offered by zoo-extra 1.0 and zoo-other 1.0"):
+        plugins.offers("tasks")
+
+
+def rewrite(site: Path, name: str, old: str, new: str) -> None:
+    path = next(site.glob("*.dist-info")) / name
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_a_family_for_another_core_says_which_versions_fit(
+    install_family: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install_family("late", GOOD.format(name="model"))
+    rewrite(site, "METADATA", "\n\n", "\nRequires-Dist: torch\nRequires-Dist: zoo-core<9,>=8\n\n")
+    monkeypatch.setattr(plugins, "_core_version", lambda: "0.1.0")
+    assert plugins.load("late").error == (
+        "needs zoo-core<9,>=8, and zoo-core 0.1.0 is installed. "
+        "Run: pip install 'zoo-core<9,>=8', or install another version of zoo-late"
+    )
+
+
+def test_a_family_that_fits_this_core_loads(
+    install_family: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install_family("fits", GOOD.format(name="model"))
+    rewrite(site, "METADATA", "\n\n", "\nRequires-Dist: zoo-core (>=0.1,<0.2)\n\n")
+    monkeypatch.setattr(plugins, "_core_version", lambda: "0.1.7")
+    assert plugins.load("fits").error is None
+
+
+def test_a_family_for_another_group_is_listed_and_says_what_fits(
+    install_family: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install_family("next", GOOD.format(name="model"))
+    rewrite(site, "entry_points.txt", "families.v1", "families.v2")
+    rewrite(
+        site,
+        "METADATA",
+        "\n\n",
+        "\nRequires-Dist: zoo-core[x]; extra == 'x'\nRequires-Dist: zoo-core>=2\n\n",
+    )
+    monkeypatch.setattr(plugins, "_core_version", lambda: "0.1.0")
+    error = plugins.load("next").error
+    assert error is not None
+    assert (
+        "written for the group zoo.families.v2, and zoo-core 0.1.0 reads zoo.families.v1" in error
+    )
+    assert "pip install 'zoo-core>=2'" in error
+
+
+def test_a_registry_in_a_familys_package_is_found_without_importing_it(
+    install_family: Install,
+) -> None:
+    site = install_family("shipped", "")
+    (site / "zoo_shipped").mkdir()
+    (site / "zoo_shipped" / "__init__.py").write_text("raise RuntimeError")
+    (site / "zoo_shipped" / "registry.toml").write_text("schema = 1")
+    rewrite(site, "entry_points.txt", "zoo_shipped_plugin", "zoo_shipped.plugin")
+    assert plugins.registries() == [site / "zoo_shipped" / "registry.toml"]
+
+
+def test_commands_are_read_from_metadata(install_family: Install) -> None:
+    site = install_family("talks", "")
+    path = next(site.glob("*.dist-info")) / "entry_points.txt"
+    path.write_text(path.read_text() + "[zoo.commands.v1]\nhello = zoo_talks.cli:hello\n")
+    assert plugins.commands()["hello"] == ("zoo_talks.cli:hello", "zoo-talks")

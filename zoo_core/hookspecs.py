@@ -1,22 +1,54 @@
 """Everything that a plugin can add, on one page.
 
 A plugin is a module named by an entry point of the group `zoo.families.v1`. Its hooks *describe*:
-they return frozen records, and import neither torch nor a model. The class behind a record is
-imported by name when a task needs it.
+they return frozen records, and import neither torch nor a model. The class or function behind a
+record is imported by name when it is needed.
+
+Two things need no hook, because `zoo list` and `zoo --help` must find them without importing a
+plugin: a `registry.toml` in the family's package, whose entries join the default registry, and the
+entry points of the group `zoo.commands.v1`, each a `click.Command`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pluggy
 
-__all__ = ["GROUP", "Architecture", "hookimpl", "hookspec"]
+__all__ = [
+    "COMMANDS",
+    "GROUP",
+    "Architecture",
+    "Check",
+    "DataSet",
+    "Metric",
+    "Task",
+    "hookimpl",
+    "hookspec",
+]
 
 GROUP = "zoo.families.v1"
 """The entry-point group. The number changes when a hook changes in a way that old plugins break."""
 
+COMMANDS = "zoo.commands.v1"
+"""The entry-point group of commands: `name = "package.module:command"`."""
+
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How the conformance suite holds an architecture against the laws."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """A config small enough to try every input; `shape` is 1x3x3 where it does not say."""
+    data: str = "bars-and-stripes"
+    """A data set of that shape, on which its trainer makes progress."""
+    lr: float = 0.03
+    """Learning rate at which Adam fits it in few steps."""
+    skips: Mapping[str, str] = field(default_factory=dict)
+    """Laws that it does not keep, by name, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +68,74 @@ class Architecture:
     trainer: str = "zoo_core.training.likelihood:MaximumLikelihood"
     """The class, by name, of the Trainer that fits it: called with the model, and with the recipe's
     `[trainer]` table as keywords."""
+    check: Check = field(default_factory=Check)
+    """How `zoo plugin check` tries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that `zoo eval` can recompute."""
+
+    name: str
+    """Lower case, digits and underscores: `test_nll`."""
+    path: str
+    """`package.module:function`, called with the model, the protocol's table and the folder of data
+    sets; returns a `zoo_core.metrics.Measured`."""
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set that recipes and inputs can name."""
+
+    name: str
+    """Lower case, digits and hyphens: `two-moons`."""
+    path: str
+    """`package.module:function`, called with the split (train, validation or test) and the folder
+    of data sets; returns a `zoo_core.data.Dataset`."""
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that `zoo run --task NAME` can ask of any model that implements a protocol."""
+
+    name: str
+    """Lower case, digits and hyphens: `mean`."""
+    path: str
+    """`package.module:function`, called with the model and a `zoo_core.tasks.request.Request`;
+    returns a `zoo_core.tasks.result.Result`."""
+    protocol: str
+    """What a model must implement: `zoo_core.protocols:Generator`, or a protocol of your own."""
+    summary: str
+    for_images: tuple[str, ...]
+    """Suffixes of the files that it writes for a model of images, the default first: `.png`,
+    `.gif`, `.csv`, `.json`, `.npz`, `.safetensors`."""
+    for_tables: tuple[str, ...]
+    """The same for a model of tables."""
+    options: tuple[str, ...] = ()
+    """Which of `--input`, `--against` and `--label` it takes: `inputs`, `against`, `label`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Options of its own with their defaults: `--set steps=5` is in the request's `settings`."""
+    random: bool = False
+    """Whether its results depend on the seed."""
 
 
 @hookspec
 def zoo_architectures() -> Iterable[Architecture]:  # type: ignore[empty-body]
     """Describe the architectures of this family."""
+
+
+@hookspec
+def zoo_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]
+    """Describe the metrics of this family."""
+
+
+@hookspec
+def zoo_datasets() -> Iterable[DataSet]:  # type: ignore[empty-body]
+    """Describe the data sets of this family."""
+
+
+@hookspec
+def zoo_tasks() -> Iterable[Task]:  # type: ignore[empty-body]
+    """Describe the tasks of this family."""

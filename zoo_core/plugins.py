@@ -16,26 +16,34 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pluggy
 
 from zoo_core import environment, hookspecs
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
-from zoo_core.hookspecs import Architecture
+from zoo_core.hookspecs import Architecture, DataSet, Metric, Task
 
 __all__ = [
     "SLOW",
     "Family",
     "Loaded",
     "architecture",
+    "commands",
     "find",
     "import_class",
+    "import_object",
     "installed",
     "load",
     "load_all",
     "missing",
+    "offered",
+    "offers",
+    "registries",
     "require",
 ]
+
+_STEM = hookspecs.GROUP.rstrip("0123456789")
 
 SLOW = 1.0
 """Seconds from which loading a family is worth a line on stderr."""
@@ -51,6 +59,10 @@ class Family:
     module: str
     rivals: tuple["Family", ...] = ()
     """Other distributions that claim the same name; none of them is loaded."""
+    group: str = hookspecs.GROUP
+    """The entry-point group that it is written for."""
+    core: str = ""
+    """The versions of zoo-core that it asks for, such as `>=0.1,<0.2`; empty when it names none."""
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
@@ -58,12 +70,15 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading a family: its architectures, or the error that kept it from loading."""
+    """What came of loading a family: what it offers, or the error that kept it from loading."""
 
     family: Family
     seconds: float
     architectures: dict[str, Architecture] = field(default_factory=dict)
     error: str | None = None
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    datasets: dict[str, DataSet] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
 
 
 def installed() -> dict[str, Family]:
@@ -111,6 +126,54 @@ def find(name: str, family: str | None = None) -> tuple[Family, Architecture]:
     return owner.family, owner.architectures[name]
 
 
+def offers(kind: str) -> dict[str, Any]:
+    """All records of a kind that the installed families offer, by name.
+
+    kind: `metrics`, `datasets` or `tasks`.
+
+    Raises PluginError when two families offer the same name.
+    """
+    owners: dict[str, Loaded] = {}
+    for loaded in load_all():
+        for name in getattr(loaded, kind):
+            if name in owners:
+                claims = " and ".join(str(one.family) for one in (owners[name], loaded))
+                raise PluginError(
+                    f"'{name}' is offered by {claims}: uninstall one of them, or leave one out "
+                    "with ZOO_PLUGINS."
+                )
+            owners[name] = loaded
+    return {name: getattr(loaded, kind)[name] for name, loaded in owners.items()}
+
+
+def offered(kind: str, name: str) -> Any | None:
+    """The record of a kind that has this name, or None; raises as `offers` does."""
+    return offers(kind).get(name)
+
+
+def registries() -> list[Path]:
+    """The `registry.toml` of each installed family's package that has one; imports none of them."""
+    from importlib.util import find_spec
+
+    found = []
+    for family in installed().values():
+        try:
+            spec = find_spec(family.module.partition(":")[0].partition(".")[0])
+        except (ImportError, ValueError):
+            continue
+        folders = (spec.submodule_search_locations or ()) if spec else ()
+        found += [path for path in (Path(f, "registry.toml") for f in folders) if path.is_file()]
+    return found
+
+
+def commands() -> dict[str, tuple[str, str]]:
+    """Commands that installed distributions add: name -> (`package.module:command`, distribution).
+
+    The first one of a name on the path wins; `zoo plugin check` tells of the others.
+    """
+    return dict(_commands(tuple(sys.path)))
+
+
 def require(family: str, requirement: str) -> Family:
     """Check that a family is installed in a version that fits, and return it.
 
@@ -156,17 +219,25 @@ def import_class(path: str) -> type:
 
     Raises PluginError when the module does not import or holds no such class.
     """
+    found = import_object(path)
+    if not isinstance(found, type):
+        raise PluginError(f"{path} is a {type(found).__name__}; expected a class.")
+    return found
+
+
+def import_object(path: str) -> Any:
+    """Import a function or class by `package.module:name`.
+
+    Raises PluginError when the module does not import or holds no such name.
+    """
     module, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except Exception as error:
         raise PluginError(
             f"cannot import {path}: {_describe(error)}. `zoo plugins` shows what is installed; "
             "ZOO_DEBUG=1 shows the traceback."
         ) from error
-    if not isinstance(found, type):
-        raise PluginError(f"{path} is a {type(found).__name__}; expected a class.")
-    return found
 
 
 # Finding
@@ -188,15 +259,40 @@ def _claimed(families: list[Family]) -> Family:
 def _families(folders: Iterable[str]) -> Iterator[Family]:
     seen: set[str] = set()
     for folder in _metadata_folders(folders):
-        points = _entry_points(_read(folder / "entry_points.txt"))
+        text = _read(folder / "entry_points.txt")
+        if _STEM not in text:
+            continue
+        groups = re.findall(rf"^\[({re.escape(_STEM)}\d+)\]", text, re.M)
+        # a distribution may be written for several groups; ours is the one that counts
+        group = hookspecs.GROUP if hookspecs.GROUP in groups else "".join(groups[:1])
+        points = _entry_points(text, group)
         if not points:
             continue
-        name, version = _identity(folder)
-        key = re.sub(r"[-_.]+", "-", name).lower()
+        name, version, core = _identity(folder)
+        key = _canonical(name)
         # A distribution earlier on the path hides a later one of the same name, as in imports.
         if key not in seen:
             seen.add(key)
-            yield from (Family(family, name, version, value) for family, value in points.items())
+            for family, value in points.items():
+                yield Family(family, name, version, value, group=group, core=core)
+
+
+@functools.cache
+def _commands(folders: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    seen: set[str] = set()
+    for folder in _metadata_folders(folders):
+        points = _entry_points(_read(folder / "entry_points.txt"), hookspecs.COMMANDS)
+        if not points or (key := _canonical(_identity(folder)[0])) in seen:
+            continue
+        seen.add(key)
+        for name, value in points.items():
+            found.setdefault(name, (value, key))
+    return found
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _metadata_folders(folders: Iterable[str]) -> Iterator[Path]:
@@ -217,27 +313,34 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _entry_points(text: str) -> dict[str, str]:
-    """Read the names and values of our group from an entry_points.txt."""
-    if hookspecs.GROUP not in text:
+def _entry_points(text: str, group: str) -> dict[str, str]:
+    """Read the names and values of a group from an entry_points.txt."""
+    if group not in text:
         return {}
     points, inside = {}, False
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
-            inside = line == f"[{hookspecs.GROUP}]"
+            inside = line == f"[{group}]"
         elif inside and "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             points[name.strip()] = value.partition("[")[0].strip()
     return points
 
 
-def _identity(folder: Path) -> tuple[str, str]:
-    """Read a distribution's name and version; the folder's own name is the fallback."""
+def _identity(folder: Path) -> tuple[str, str, str]:
+    """Read a distribution's name, version, and the versions of zoo-core that it asks for.
+
+    The folder's own name is the fallback for the first two.
+    """
     stem = folder.name.rpartition(".")[0].split("-")
     name, version = stem[0], stem[1] if len(stem) > 1 else "unknown"
     header = (_read(folder / "METADATA") or _read(folder / "PKG-INFO")).partition("\n\n")[0]
     fields = dict(line.split(": ", 1) for line in header.splitlines() if ": " in line)
-    return fields.get("Name", name).strip(), fields.get("Version", version).strip()
+    core = re.search(
+        r"^Requires-Dist: (?!.*extra ==)zoo[-_.]core\b(?:\[[^]]*\])?([^;\n]*)", header, re.M | re.I
+    )
+    asked = core[1].strip(" ()") if core else ""
+    return fields.get("Name", name).strip(), fields.get("Version", version).strip(), asked
 
 
 def _absent(name: str) -> str:
@@ -255,20 +358,57 @@ def _load(family: Family) -> Loaded:
     if family.rivals:
         owners = " and ".join(str(claim) for claim in (family, *family.rivals))
         return Loaded(family, 0.0, error=f"claimed by {owners}; uninstall all but one")
+    if trouble := _incompatible(family):
+        return Loaded(family, 0.0, error=trouble)
     start = time.perf_counter()
-    architectures: dict[str, Architecture] = {}
+    records: dict[str, dict[str, Any]] = {}
     error = None
     try:
         # A plugin that prints must not end up inside `--json`.
         with contextlib.redirect_stdout(sys.stderr):
-            architectures = _architectures(_import(family.module), family)
+            records = _records(_import(family.module), family)
     except (Exception, SystemExit) as failure:
         if environment.debug():
             import traceback
 
             traceback.print_exc()
         error = _describe(failure)
-    return Loaded(family, time.perf_counter() - start, architectures, error)
+    return Loaded(family, time.perf_counter() - start, error=error, **records)
+
+
+def _incompatible(family: Family) -> str | None:
+    """Say why this zoo-core cannot run a family, and which versions fit."""
+    ours = _core_version()
+    other = f"install another version of {family.distribution}"
+    if family.group != hookspecs.GROUP:
+        fits = f" It fits zoo-core{family.core}." if family.core else ""
+        return (
+            f"written for the group {family.group}, and zoo-core {ours} reads {hookspecs.GROUP}."
+            f"{fits} Run: pip install 'zoo-core{family.core}', or {other}"
+        )
+    if not (family.core and ours):
+        return None
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        if SpecifierSet(family.core).contains(ours, prereleases=True):
+            return None
+    except InvalidSpecifier:  # a direct reference names no range
+        return None
+    return (
+        f"needs zoo-core{family.core}, and zoo-core {ours} is installed. "
+        f"Run: pip install 'zoo-core{family.core}', or {other}"
+    )
+
+
+def _core_version() -> str:
+    """The version of zoo-core, or nothing where it was never installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("zoo-core")
+    except PackageNotFoundError:
+        return ""
 
 
 def _import(value: str) -> ModuleType:
@@ -279,19 +419,32 @@ def _import(value: str) -> ModuleType:
     return plugin
 
 
-def _architectures(plugin: ModuleType, family: Family) -> dict[str, Architecture]:
+_KINDS: dict[str, type] = {
+    "architectures": Architecture,
+    "metrics": Metric,
+    "datasets": DataSet,
+    "tasks": Task,
+}
+"""What the hooks describe: `zoo_architectures` returns `Architecture` records, and so on."""
+
+
+def _records(plugin: ModuleType, family: Family) -> dict[str, dict[str, Any]]:
+    """What each hook of a plugin describes: kind -> name -> record."""
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name=family.name)
     _check_hooks(manager, plugin)
-    records: dict[str, Architecture] = {}
-    for answer in manager.hook.zoo_architectures():
-        for record in answer:
-            _check_record(record)
-            if record.name in records:
-                raise PluginError(f"describes architecture '{record.name}' twice")
-            records[record.name] = record
-    return records
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
+    for kind, records in found.items():
+        for answer in getattr(manager.hook, f"zoo_{kind}")():
+            for record in answer:
+                _check_record(record, kind)
+                if record.name in records:
+                    raise PluginError(
+                        f"describes {_KINDS[kind].__name__.lower()} '{record.name}' twice"
+                    )
+                records[record.name] = record
+    return found
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
@@ -307,24 +460,34 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
     manager.check_pending()
 
 
-def _check_record(record: object) -> None:
-    if not isinstance(record, Architecture):
+def _check_record(record: Any, kind: str) -> None:
+    expected = _KINDS[kind]
+    if not isinstance(record, expected):
         raise PluginError(
-            f"zoo_architectures() gave {type(record).__name__} {record!r}; "
-            "expected zoo_core.hookspecs.Architecture records"
+            f"zoo_{kind}() gave {type(record).__name__} {record!r}; "
+            f"expected zoo_core.hookspecs.{expected.__name__} records"
         )
-    _check_form("name", record.name, r"[a-z0-9][a-z0-9-]*", "lower case, digits and hyphens")
-    _check_form("path", record.path, r"[\w.]+:\w+", "package.module:Class")
-    _check_form("trainer", record.trainer, r"[\w.]+:\w+", "package.module:Class")
-    if not isinstance(record.tasks, tuple) or not all(isinstance(t, str) for t in record.tasks):
-        raise PluginError(
-            f"architecture '{record.name}': tasks is {record.tasks!r}; expected a tuple of names"
-        )
+    what = expected.__name__.lower()
+    form = ("[a-z][a-z0-9_]*", "lower case, digits and underscores")
+    if kind != "metrics":
+        form = ("[a-z0-9][a-z0-9-]*", "lower case, digits and hyphens")
+    _check_form(f"{what}'s name", record.name, *form)
+    for key in ("path", "trainer", "protocol"):
+        if hasattr(record, key):
+            of = "Class" if expected is Architecture or key == "protocol" else "function"
+            place = (r"[\w.]+:\w+", f"package.module:{of}")
+            _check_form(f"{what}'s {key}", getattr(record, key), *place)
+    for key in ("tasks", "options", "for_images", "for_tables"):
+        given = getattr(record, key, ())
+        if not isinstance(given, tuple) or not all(isinstance(item, str) for item in given):
+            raise PluginError(
+                f"{what} '{record.name}': {key} is {given!r}; expected a tuple of names"
+            )
 
 
-def _check_form(field_name: str, given: object, pattern: str, expected: str) -> None:
+def _check_form(what: str, given: object, pattern: str, expected: str) -> None:
     if not isinstance(given, str) or not re.fullmatch(pattern, given):
-        raise PluginError(f"architecture's {field_name} is {given!r}; expected {expected}")
+        raise PluginError(f"{what} is {given!r}; expected {expected}")
 
 
 def _describe(error: BaseException) -> str:
