@@ -1,0 +1,1 @@
+"""A family of generative models for zoo."""
