@@ -36,7 +36,7 @@ _LEAST_P = 1e-3
 _DRAWS = 20_000
 _WEIGHTS = 2000
 """Importance weights of each state; where the posterior is too narrow their tails are heavy."""
-_PROTOCOLS = {
+_PROTOCOLS: dict[str, Any] = {
     "sample": Generator,
     "score": Scored,
     "detect": Scored,

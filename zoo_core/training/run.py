@@ -14,7 +14,7 @@ import dataclasses
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -221,11 +221,14 @@ class Run:
 
     def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
+        kinds: dict[str, tuple[Any, ...]] = {}
         if isinstance(model, DensityModel):
-            return [self._metric(model, "test_nll")]
-        if isinstance(model, Bound):
-            return [self._metric(model, name, *kind) for name, kind in _OF_BOUNDS.items()]
-        return []
+            kinds["test_nll"] = ()
+        elif isinstance(model, Bound):
+            kinds.update(_OF_BOUNDS)
+        # a recipe that states the protocol of another metric asks for it
+        kinds = {**dict.fromkeys(self.recipe.entry.get("protocol", {}), ()), **kinds}
+        return [self._metric(model, name, *kind) for name, kind in kinds.items()]
 
     def _metric(
         self, model: nn.Module, name: str, unit: str = "nats", tolerance: float = _TOLERANCE
@@ -242,14 +245,15 @@ class Run:
         }
         protocol = {key: value for key, value in protocol.items() if value is not None}
         measured = measure(name, model, protocol, self.data_root)
-        metric = {
+        metric: dict[str, Any] = {
             "name": name,
             "value": round(measured.value, 3),
             "unit": unit,
             "tolerance": tolerance,
             "protocol": protocol,
         }
-        return metric | self.recipe.entry.get("published", {}).get(name, {})
+        published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
+        return metric | published
 
     def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
         metadata = self._metadata() | {"metrics": dict(metrics)}

@@ -15,6 +15,15 @@ CONFIGS = {
         {"z": 2, "hidden": [], "shape": [5], "likelihood": "gaussian-linear"},
     ],
     "iwae": [{"z": 2, "hidden": [16]}],
+    "aae": [
+        {"z": 2, "hidden": [12, 8], "dropout": 0.5},
+        {"z": 2, "hidden": [12], "encoder": "gaussian", "prior": "mixture"},
+        {"z": 3, "hidden": [12], "encoder": "universal", "scale": 5.0},
+        {"z": 2, "hidden": [12], "prior": "swiss-roll", "classes": 4, "labels": "prior"},
+        {"z": 2, "hidden": [12], "classes": 3, "labels": "decoder"},
+        {"z": 2, "hidden": [12], "classes": 3},
+        {"z": 2, "hidden": [12], "clusters": 3, "prior": "mixture"},
+    ],
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class MLPDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map z (*batch, sizes[0]) to (*batch, *shape)."""
         y: Tensor = self.output(self.hidden(z))
-        return y.unflatten(-1, self.shape)
+        return y.view(*z.shape[:-1], *self.shape)
 
 
 class ConvEncoder(nn.Module):
@@ -123,7 +124,8 @@ class TimmEncoder(nn.Module):
                 f"encoder {name!r} is neither mlp nor conv, and timm has no such backbone for "
                 f"{channels} channels ({error}). `timm.list_models()` names those there are."
             ) from None
-        self.features = int(self.backbone.num_features)
+        features: Any = self.backbone.num_features
+        self.features = int(features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, C, H, W) to (B, features)."""
@@ -167,7 +169,7 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z (*batch, z) to (*batch, *shape)."""
-        h = self.start(z.flatten(0, -2)).unflatten(1, self.first)
+        h: Tensor = self.start(z.flatten(0, -2)).unflatten(1, self.first)
         for layer, side in zip(self.layers, self.sides[1:], strict=True):
             h = functional.interpolate(self.activation(h), size=side)
             h = layer(h)

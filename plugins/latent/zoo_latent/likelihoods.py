@@ -74,7 +74,7 @@ class Bernoulli(Likelihood):
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """∑ x·l − log(1 + exp l)."""
         logit = output.squeeze(self.axis).flatten(self.axis + 1)
-        told = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
+        told: Tensor = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
         return told - functional.softplus(logit).sum(-1)
 
     def mean(self, output: Tensor) -> Tensor:
@@ -129,7 +129,8 @@ class Gaussian(Likelihood):
         """μ + σ ε, cut off at 0 and 1; σ² is multiplied by the temperature."""
         mu, log_sigma = self._moments(output)
         noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-        return (mu + temperature**0.5 * log_sigma.exp() * noise).clamp(0, 1)
+        drawn: Tensor = mu + temperature**0.5 * log_sigma.exp() * noise
+        return drawn.clamp(0, 1)
 
     def _moments(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """μ, (*batch, *event_shape), and log σ that broadcasts against it."""

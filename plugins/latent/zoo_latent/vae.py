@@ -166,7 +166,7 @@ class VAE(nn.Module):
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n latents from N(0, I), (n, latent_dim)."""
-        weight = self.q[0].moments.weight
+        weight = next(self.decoder.parameters())
         return torch.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
         )
