@@ -2,6 +2,7 @@
 
 from zoo_core.data.dataset import Dataset, binarize, binarized
 from zoo_core.data.inputs import Inputs, load_images
+from zoo_core.data.labels import with_labels
 from zoo_core.data.resolve import data_root, load_dataset
 from zoo_core.data.synthetic import bars_and_stripes_entropy
 
@@ -14,4 +15,5 @@ __all__ = [
     "data_root",
     "load_dataset",
     "load_images",
+    "with_labels",
 ]

@@ -23,7 +23,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo_core.data import Dataset, binarize, binarized
+from zoo_core.data import Dataset, binarize, binarized, with_labels
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.protocols import Trainer
 from zoo_core.training import checkpoint
@@ -77,7 +77,10 @@ class Loop:
         quiet: bool = False,
     ) -> None:
         self.trainer, self.recipe, self.fabric, self.folder = trainer, recipe, fabric, folder
+        if recipe.labels:
+            train = with_labels(train, recipe.labels, seed_for(recipe.seed, "labels"))
         self.train, self.validation = _binarization(recipe, train, validation)
+        self.labelled = _labelled(self.train) if recipe.labelled else None
         self.publish, self.quiet = publish, quiet
         self.networks = dict(trainer.networks)
         self.optimizers: dict[str, Optimizer] = {}
@@ -184,13 +187,19 @@ class Loop:
         # dropout and the like use torch's default stream
         torch.manual_seed(seed_for(self.recipe.seed, f"default stream of {rank}", step))
         random = self._random(f"step of {rank}", step, self.fabric.device)
-        share = self._share(batch)
+        share = self._share(batch if self.labelled is None else self._more(batch, self.labelled))
         x = self.train.floats(share).to(self.fabric.device)
         if self.recipe.binarize == "dynamic":
             x = binarize(x, random)
         updates = {name: self._updater(name) for name in self.optimizers}
         labels = self._labels(self.train, share)
         self._log(self.trainer.training_step(x, updates, random, labels))
+
+    def _more(self, batch: Tensor, labelled: Tensor) -> Tensor:
+        """A batch with some of the labelled rows behind it."""
+        random = self._random("labelled", self.progress.step)
+        chosen = torch.randperm(len(labelled), generator=random)[: self.recipe.labelled]
+        return torch.cat([batch, labelled[chosen]])
 
     def _labels(self, data: Dataset, rows: Tensor) -> Tensor | None:
         return None if data.labels is None else data.labels[rows].to(self.fabric.device)
@@ -303,6 +312,17 @@ def _binarization(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[
     if recipe.binarize == "fixed":
         train = binarized(train, seed_for(recipe.seed, "binarize train"))
     return train, fixed
+
+
+def _labelled(data: Dataset) -> Tensor:
+    """The rows whose label is known, (n,)."""
+    rows = torch.empty(0) if data.labels is None else (data.labels >= 0).nonzero().squeeze(1)
+    if not len(rows):
+        raise InvalidInput(
+            f"the recipe adds labelled rows to each batch, but {data.name} has no labels. "
+            "Leave labelled out."
+        )
+    return rows
 
 
 def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:

@@ -30,6 +30,7 @@ _CHOICES = {
     "store": ("auto", "float16", "bfloat16", "float32"),
 }
 _POSITIVE = ("epochs", "batch_size", "validate_every")
+_COUNTS = ("labels", "labelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Recipe:
     """Side to which images are resized and cropped."""
     gray: bool = False
     """Whether colour images become grey."""
+    labels: int = 0
+    """Training rows whose label is known, as many of each class; those of the others are -1. Which
+    they are follows from the seed. 0 for all."""
+    labelled: int = 0
+    """Rows with a known label that are added to each batch, so that a few are seen often."""
     epochs: int = 10
     batch_size: int = 100
     seed: int = 0
@@ -146,6 +152,8 @@ def _check(where: str, key: str, value: Any, hint: Any) -> None:
         raise InvalidInput(f"{where}: {key} is {value!r}; expected {' or '.join(_CHOICES[key])}.")
     if key in _POSITIVE and value < 1:
         raise InvalidInput(f"{where}: {key} is {value}; expected at least 1.")
+    if key in _COUNTS and value < 0:
+        raise InvalidInput(f"{where}: {key} is {value}; expected 0 or more.")
 
 
 def override(raw: Mapping[str, Any], assignments: Mapping[str, str]) -> dict[str, Any]:
