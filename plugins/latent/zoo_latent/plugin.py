@@ -26,4 +26,12 @@ def zoo_architectures() -> list[Architecture]:
             paper="Burda, Grosse & Salakhutdinov 2015, Importance Weighted Autoencoders",
             trainer="zoo_latent.variational:ImportanceWeighted",
         ),
+        Architecture(
+            name="aae",
+            path="zoo_latent.aae:AAE",
+            summary="Adversarial autoencoder: any prior that can be drawn from, few labels, none",
+            tasks=("sample",),
+            paper="Makhzani et al. 2015, Adversarial Autoencoders",
+            trainer="zoo_latent.adversarial:Adversarial",
+        ),
     ]

@@ -1,0 +1,204 @@
+"""The objective of adversarial autoencoders: reproduce inputs, deceive discriminators, obey labels.
+
+In each step every discriminator learns to tell draws from its prior (1) from the encoder's codes
+(0); then the autoencoder takes one step down
+
+    w_x ‖x − decoder(code)‖² + w_a ∑ −log D(code) + w_y · cross-entropy of the labelled inputs
+
+where there is one D for z and, where the encoder gives classes, one for y, whose prior is the
+uniform categorical distribution. The paper takes turns with these terms, each with an optimiser of
+its own with momentum; one step down their sum needs the encoder but once, and Adam serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Update
+from zoo_latent.layers import affine, mlp
+
+if TYPE_CHECKING:
+    from zoo_latent.aae import AAE, Code
+
+__all__ = ["Adversarial", "energy_distance"]
+
+_MISMATCH = 10.0
+"""Weight of the codes' distance from their priors in what the best weights are chosen by: squares
+of the reproduction are about ten times as large."""
+
+
+class Adversarial:
+    """Trains an AAE in whichever way its config asks for.
+
+    The best weights are those of the lowest `criterion` on the validation split: the classification
+    error in percent where the encoder is taught classes; else squared error plus the distance of
+    the codes from their priors, which looks at no label.
+
+    Args:
+        model: an AAE.
+        hidden: units of each hidden layer of a discriminator.
+        w_x: weight of the squared error, summed over the variables.
+        w_a: weight of deceiving each discriminator.
+        w_y: weight of the labels' cross-entropy.
+        noise: standard deviation of Gaussian noise on the inputs of the encoder.
+    """
+
+    monitor: ClassVar[str] = "criterion"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        hidden: Sequence[int] = (1000, 1000),
+        w_x: float = 1.0,
+        w_a: float = 1.0,
+        w_y: float = 1.0,
+        noise: float = 0.0,
+    ) -> None:
+        aae = cast("AAE", model)
+        told = aae.classes + 1 if aae.labels == "prior" else 0
+        self.networks: dict[str, nn.Module] = {
+            "model": model,
+            "discriminator_z": _discriminator(aae.z + told, hidden),
+        }
+        if aae.labels == "encoder":
+            self.networks["discriminator_y"] = _discriminator(aae.classes, hidden)
+        self.w_x, self.w_a, self.w_y, self.noise = w_x, w_a, w_y, noise
+
+    @property
+    def _model(self) -> AAE:
+        return cast("AAE", self.networks["model"])
+
+    def begin(self, mean: Tensor) -> None:
+        """Let the decoder start from the training data's mean, event_shape."""
+        self._model.begin(mean)
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Update the discriminators, then the autoencoder.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        labels: (B,), int64; −1 where a label is withheld.
+        """
+        y = self._known(x, labels)
+        noise = torch.randn(x.shape, generator=generator, device=x.device) if self.noise else 0.0
+        code = self._model.code(x + self.noise * noise, generator)
+        pairs = self._pairs(code, y, generator)
+        values = {f"loss_{name}": self._discriminate(name, *pairs[name], update) for name in pairs}
+        errors = (self._reproduced(code, y) - x).square().flatten(1).sum(1).mean()
+        deceit = torch.stack([self._deceive(name, codes) for name, (codes, _) in pairs.items()])
+        loss = self.w_x * errors + self.w_a * deceit.sum()
+        if self._model.labels == "encoder" and not self._model.clusters:
+            entropy = _cross_entropy(cast("Tensor", code.logits), y)
+            loss = loss + self.w_y * entropy
+            values["cross_entropy"] = entropy.detach()
+        update["model"](loss)
+        return {"squares": errors.detach(), "deceit": deceit.mean().detach(), **values}
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the values of each input, (B,): squares, mismatch, error, and the criterion."""
+        model, y = self._model, self._known(x, labels)
+        code = model.code(x, generator)
+        pairs = self._pairs(code, y, generator)
+        values = {
+            "squares": (self._reproduced(code, y) - x).square().flatten(1).sum(1),
+            "mismatch": torch.stack([energy_distance(*pair) for pair in pairs.values()]).sum(0),
+        }
+        criterion = values["squares"] + _MISMATCH * values["mismatch"]
+        if code.logits is not None and not model.clusters:
+            criterion = values["error"] = 100.0 * (code.logits.argmax(1) != y)
+        return {**values, "criterion": criterion}
+
+    def _known(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """The labels that the model may look at, (B,), −1 for none."""
+        if not self._model.classes or self._model.clusters:
+            return torch.full((len(x),), -1, device=x.device)
+        if labels is None:
+            raise InvalidInput(
+                f"config.classes is {self._model.classes}, but the data have no labels. Leave it "
+                "out, or set config.clusters to find as many classes without labels."
+            )
+        return labels
+
+    def _reproduced(self, code: Code, y: Tensor) -> Tensor:
+        """Decode what was encoded; the class is the encoder's, or the label."""
+        model = self._model
+        if code.logits is not None:
+            return model.decode(torch.cat([code.z, code.logits.softmax(1)], 1))
+        return model.decode(model.joined(code.z, y) if model.labels == "decoder" else code.z)
+
+    def _pairs(
+        self, code: Code, y: Tensor, generator: torch.Generator
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """For each discriminator the codes and as many draws from their prior."""
+        model = self._model
+        told = model.labels == "prior"
+        z, z_p = code.z, model.p.draw(y if told else torch.full_like(y, -1), generator)
+        if told:  # which class, or that it is not known
+            seen = functional.one_hot(y.remainder(model.classes + 1), model.classes + 1)
+            z, z_p = torch.cat([z, seen], 1), torch.cat([z_p, seen], 1)
+        pairs = {"discriminator_z": (z, z_p)}
+        if code.logits is not None:
+            u = torch.rand(len(y), generator=generator, device=y.device)
+            drawn = functional.one_hot((u * model.classes).long(), model.classes).float()
+            pairs["discriminator_y"] = (code.logits.softmax(1), drawn)
+        return pairs
+
+    def _discriminate(
+        self, name: str, codes: Tensor, drawn: Tensor, update: Mapping[str, Update]
+    ) -> Tensor:
+        logits = self.networks[name](torch.cat([drawn, codes.detach()])).squeeze(1)
+        real = torch.arange(len(logits), device=logits.device) < len(drawn)
+        loss = functional.binary_cross_entropy_with_logits(logits, real.float())
+        update[name](loss)
+        return loss.detach()
+
+    def _deceive(self, name: str, codes: Tensor) -> Tensor:
+        """−log D of codes, which only the encoder is to make smaller."""
+        with _frozen(self.networks[name]) as discriminator:
+            return functional.softplus(-discriminator(codes)).mean()
+
+
+def energy_distance(codes: Tensor, drawn: Tensor) -> Tensor:
+    """2 E|c − p| − E|p − p'| − E|c − c'|, by row: its mean is 0 if the distributions are equal.
+
+    Székely & Rizzo 2013, Energy Statistics.
+
+    codes, drawn: (B, D) each; return (B,).
+    """
+    between = torch.cdist(codes, drawn).mean(1)
+    within = [torch.cdist(a, a).sum(1) / max(1, len(a) - 1) for a in (codes, drawn)]
+    return 2 * between - within[0] - within[1]
+
+
+def _discriminator(inputs: int, hidden: Sequence[int]) -> nn.Module:
+    return nn.Sequential(*mlp([inputs, *hidden], "relu"), affine(hidden[-1], 1))
+
+
+def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean over the labelled inputs; 0 where there is none."""
+    total = functional.cross_entropy(logits, y, ignore_index=-1, reduction="sum")
+    return total / (y >= 0).sum().clamp_min(1)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Spare the gradients of a network's parameters, not those through it."""
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)
