@@ -6,11 +6,13 @@ does not fall, so that output i sees x_<i alone:
 
     h^l = relu(c^l + (W^l ⊙ M^l) h^{l-1}),   logit_i = b_i + ((V ⊙ M^V) h^L)_i + ((A ⊙ M^A) x)_i
 
-A, from the input straight to the output, is optional.
+A, from the input straight to the output, is optional, and starts at zero: without hidden units it
+is FVSBN, which learns at rates at which drawn weights would only be noise.
 
-We differ from the paper in two places. The units of a layer are sorted by their degree, which
+We differ from the paper in three places. The units of a layer are sorted by their degree, which
 changes no probability and makes those that a step of the sampler adds a slice. Order and
-connectivity are drawn once: the paper's mixture over several draws is not here.
+connectivity are drawn once: the paper's mixture over several draws is not here. Hidden units can be
+dropped in training (`dropout`), for tables of few rows.
 """
 
 from collections.abc import Generator, Sequence
@@ -35,6 +37,7 @@ class MADE(BinaryAutoregressive):
         direct: whether the input is also connected straight to the output.
         order: `raster`, or `random` for one permutation drawn from `order_seed`.
         order_seed: seed of the random order and of the degrees.
+        dropout: share of the hidden units that training drops.
     """
 
     def __init__(
@@ -44,8 +47,10 @@ class MADE(BinaryAutoregressive):
         direct: bool = False,
         order: str = "raster",
         order_seed: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__(tuple(shape), order, order_seed)
+        self.dropout = dropout
         D = len(self.order)
         if D < 2 or not hidden:
             raise InvalidInput(f"made needs two variables and a hidden layer; given {D}, {hidden}.")
@@ -57,6 +62,8 @@ class MADE(BinaryAutoregressive):
         self.layers = nn.ModuleList(MaskedLinear(below, m) for below, m in pairwise(degrees))
         self.V = MaskedLinear(degrees[-1], outputs, bias=False)
         self.A = MaskedLinear(degrees[0], outputs, bias=False) if direct else None
+        if self.A is not None:
+            nn.init.zeros_(self.A.weight)
 
     @property
     def free_parameters(self) -> int:
@@ -68,7 +75,7 @@ class MADE(BinaryAutoregressive):
         """b + V h + A x of each variable, in the order: (B, D)."""
         h = x
         for layer in self.layers:
-            h = torch.relu(layer(h))
+            h = functional.dropout(torch.relu(layer(h)), self.dropout, self.training)
         logits: Tensor = self.b + self.V(h)
         return logits if self.A is None else logits + self.A(x)
 
