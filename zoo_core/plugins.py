@@ -467,11 +467,12 @@ def _check_record(record: Any, kind: str) -> None:
             f"zoo_{kind}() gave {type(record).__name__} {record!r}; "
             f"expected zoo_core.hookspecs.{expected.__name__} records"
         )
+    name: object = getattr(record, "name")  # noqa: B009 - each kind of record has one
     what = expected.__name__.lower()
     form = ("[a-z][a-z0-9_]*", "lower case, digits and underscores")
     if kind != "metrics":
         form = ("[a-z0-9][a-z0-9-]*", "lower case, digits and hyphens")
-    _check_form(f"{what}'s name", record.name, *form)
+    _check_form(f"{what}'s name", name, *form)
     for key in ("path", "trainer", "protocol"):
         if hasattr(record, key):
             of = "Class" if expected is Architecture or key == "protocol" else "function"
@@ -481,7 +482,7 @@ def _check_record(record: Any, kind: str) -> None:
         given = getattr(record, key, ())
         if not isinstance(given, tuple) or not all(isinstance(item, str) for item in given):
             raise PluginError(
-                f"{what} '{record.name}': {key} is {given!r}; expected a tuple of names"
+                f"{what} '{name}': {key} is {given!r}; expected a tuple of names"
             )
 
 

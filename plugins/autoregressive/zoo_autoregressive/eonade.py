@@ -76,12 +76,13 @@ class EoNADE(nn.Module):
         self.W = nn.Parameter(torch.empty(D, hidden[0]))
         self.W_o = nn.Parameter(torch.empty(D, hidden[0]))
         self.c = nn.Parameter(torch.zeros(hidden[0]))
-        self.layers = nn.ModuleList(nn.Linear(below, H) for below, H in pairwise(hidden))
+        layers = [nn.Linear(below, H) for below, H in pairwise(hidden)]
+        self.layers = nn.ModuleList(layers)
         self.V = nn.Parameter(torch.empty(D, hidden[-1]))
         self.b = nn.Parameter(torch.zeros(D))
         for weight in (self.W, self.W_o, self.V):
             nn.init.normal_(weight, std=(1 / D) ** 0.5)  # smaller ones learn far more slowly
-        for layer in self.layers:
+        for layer in layers:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
 
