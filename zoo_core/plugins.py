@@ -481,9 +481,7 @@ def _check_record(record: Any, kind: str) -> None:
     for key in ("tasks", "options", "for_images", "for_tables"):
         given = getattr(record, key, ())
         if not isinstance(given, tuple) or not all(isinstance(item, str) for item in given):
-            raise PluginError(
-                f"{what} '{name}': {key} is {given!r}; expected a tuple of names"
-            )
+            raise PluginError(f"{what} '{name}': {key} is {given!r}; expected a tuple of names")
 
 
 def _check_form(what: str, given: object, pattern: str, expected: str) -> None:
