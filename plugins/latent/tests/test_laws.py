@@ -8,7 +8,7 @@ CONFIGS = {
     "vae": [
         {"z": 2, "hidden": [16]},
         {"z": [3, 2], "hidden": [[12], [8]]},
-        {"z": 2, "hidden": [4, 6], "encoder": "conv", "activation": "relu"},
+        {"z": 2, "hidden": [16, 16], "encoder": "conv", "activation": "tanh"},
         {"z": 2, "hidden": [12], "shape": [1, 2, 3], "levels": 3},
         {"z": 2, "hidden": [12], "likelihood": "gaussian"},
         {"z": 2, "hidden": [6], "encoder": "conv", "likelihood": "gaussian-each"},

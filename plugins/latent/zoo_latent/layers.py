@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
 
@@ -134,10 +133,10 @@ class TimmEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """An affine map, then convolutions, each after an enlargement to twice the side.
+    """An affine map, then transposed convolutions, each to twice the side.
 
-    Odena et al. 2016, Deconvolution and Checkerboard Artifacts: enlarging before a convolution
-    leaves no pattern, as a transposed one does.
+    Their kernel of 4 is a multiple of their stride, so that no output has more terms than the next
+    (Odena et al. 2016, Deconvolution and Checkerboard Artifacts).
 
     Args:
         z: number of latents.
@@ -157,9 +156,11 @@ class ConvDecoder(nn.Module):
         self.start = affine(z, prod(self.first))
         self.activation = activation_of(activation)
         widths = [*channels[::-1], P * C]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths[:-1]))
+        self.layers = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in pairwise(widths[:-1])
+        )
         # each variable of the output has a bias of its own
-        self.layers.append(nn.Conv2d(widths[-2], widths[-1], 3, padding=1, bias=False))
+        self.layers.append(nn.ConvTranspose2d(*widths[-2:], 4, 2, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(self.shape))
 
     def begin(self, bias: Tensor) -> None:
@@ -170,10 +171,9 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map z (*batch, z) to (*batch, *shape)."""
         h: Tensor = self.start(z.flatten(0, -2)).unflatten(1, self.first)
-        for layer, side in zip(self.layers, self.sides[1:], strict=True):
-            h = functional.interpolate(self.activation(h), size=side)
-            h = layer(h)
-        return h.view(*z.shape[:-1], *self.shape) + self.bias
+        for layer, (H, W) in zip(self.layers, self.sides[1:], strict=True):
+            h = layer(self.activation(h))[..., :H, :W]  # an odd side is one less than twice
+        return h.reshape(*z.shape[:-1], *self.shape) + self.bias
 
 
 def halved(shape: Sequence[int], times: int) -> list[tuple[int, int]]:
