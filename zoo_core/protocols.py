@@ -19,6 +19,7 @@ __all__ = [
     "ELBO",
     "Autoregressive",
     "Bound",
+    "Classifier",
     "Completer",
     "Conditional",
     "Decoder",
@@ -73,6 +74,24 @@ class Conditional(Generator, Protocol):
         label: the class of all, or of each, (n,), int64; None, or `classes`, leaves it open.
 
         Raises InvalidInput for a label that there is not.
+        """
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A model that says which class, or cluster, an input is of."""
+
+    event_shape: tuple[int, ...]
+    classes: int
+    """Number of classes, from 0."""
+
+    def classify(self, x: Tensor) -> Tensor:
+        """The class of each input, (B,), int64.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+
+        Raises InvalidInput for a model that was trained without classes.
         """
         ...
 

@@ -10,8 +10,10 @@ from torch import nn
 
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.metrics.bounds import active_units, elbo, iw_bound, prior_fitting
+from zoo_core.metrics.classification import classification_error, clustering_error
 from zoo_core.metrics.likelihood import bits_per_dim, nll
 from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.parzen import parzen, parzen_data, parzen_kmeans
 
 __all__ = ["METRICS", "Measured", "Metric", "measure"]
 
@@ -25,6 +27,11 @@ METRICS: dict[str, Metric] = {
     "elbo": elbo,
     "prior_fitting": prior_fitting,
     "active_units": active_units,
+    "parzen": parzen,
+    "parzen_data": parzen_data,
+    "parzen_kmeans": parzen_kmeans,
+    "classification_error": classification_error,
+    "clustering_error": clustering_error,
 }
 
 

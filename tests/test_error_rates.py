@@ -1,0 +1,94 @@
+"""Error rates against predictions made by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics import measure
+from zoo_core.metrics.classification import names_of_clusters
+
+BARS = {"data": "bars-and-stripes:test"}
+
+
+class Rule(nn.Module):
+    """A classifier that is one function of the input."""
+
+    event_shape = (1, 3, 3)
+
+    def __init__(self, classify: Callable[[Tensor], Tensor], classes: int = 2) -> None:
+        super().__init__()
+        self.classify, self.classes = classify, classes
+
+
+def stripes(x: Tensor) -> Tensor:
+    """1 where each row is of one value; labels say 0 for those of one value in each column."""
+    return (x.amax(3) == x.amin(3)).all(2).squeeze(1).long()
+
+
+def test_all_right_all_wrong_and_half() -> None:
+    # of 16 rows, empty and full ones are both: each is once a bar and once a stripe
+    ambiguous = 100 * 2 / 16
+    right = stripes if measure("classification_error", Rule(stripes), BARS).value < 50 else None
+    truth = stripes if right else (lambda x: 1 - stripes(x))
+    values = [
+        measure("classification_error", Rule(rule), BARS)
+        for rule in (truth, lambda x: 1 - truth(x), lambda x: torch.zeros(len(x)).long())
+    ]
+    assert [v.value for v in values] == pytest.approx([ambiguous, 100 - ambiguous, 50.0])
+    assert values[0].n == 16
+    # of a share p of n rows: 100 sqrt(p (1 − p) / (n − 1))
+    assert values[2].error == pytest.approx(100 * (0.25 / 15) ** 0.5)
+
+
+def test_clusters_are_named_after_their_most_frequent_class() -> None:
+    clusters = torch.tensor([0, 0, 0, 1, 1, 3, 3, 3])
+    labels = torch.tensor([2, 2, 1, 0, 0, 1, 1, 2])
+    assert names_of_clusters(clusters, labels, 5).tolist() == [2, 0, -1, 1, -1]
+
+
+def test_clustering_does_not_depend_on_the_clusters_numbers() -> None:
+    values = [
+        measure("clustering_error", Rule(rule, 7), BARS).value
+        for rule in (stripes, lambda x: 6 - stripes(x), lambda x: 3 * stripes(x))
+    ]
+    assert values == pytest.approx([100 * 2 / 16] * 3)
+
+
+def test_more_clusters_than_classes_cost_nothing() -> None:
+    by_count = Rule(lambda x: stripes(x) * 10 + x.flatten(1).sum(1).long(), 20)
+    assert measure("clustering_error", by_count, BARS).value <= 100 * 2 / 16
+
+
+def test_one_cluster_is_wrong_about_all_but_one_class() -> None:
+    one = Rule(lambda x: torch.zeros(len(x)).long(), 1)
+    assert measure("clustering_error", one, BARS).value == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "text"),
+    [
+        (nn.Linear(2, 2), {}, "Linear gives no classes: an error rate cannot be measured"),
+        (Rule(stripes), {"match": "x"}, "protocol key 'match' is unknown. Did you mean matched?"),
+        (Rule(stripes), {"binarize": "fixed"}, "expected binarize = 'none'"),
+        (Rule(stripes), {"data": "bars-and-stripes-4:test"}, r"but the model takes \(1, 3, 3\)"),
+    ],
+)
+def test_what_cannot_be_measured(model: nn.Module, changes: dict[str, Any], text: str) -> None:
+    for name in ("classification_error", "clustering_error"):
+        with pytest.raises(InvalidInput, match=text):
+            measure(name, model, BARS | changes)
+
+
+def test_a_protocol_without_data() -> None:
+    with pytest.raises(InvalidInput, match="the protocol names no data"):
+        measure("classification_error", Rule(stripes), {})
+
+
+def test_rows_without_labels(tmp_path: Any) -> None:
+    (tmp_path / "t.csv").write_text("0,1\n" * 20)
+    with pytest.raises(InvalidInput, match="has no labels: there is nothing to hold classes"):
+        measure("classification_error", Rule(stripes), {"data": f"{tmp_path / 't.csv'}:test"})
