@@ -160,7 +160,7 @@ class ConvDecoder(nn.Module):
             nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in pairwise(widths[:-1])
         )
         # each variable of the output has a bias of its own
-        self.layers.append(nn.ConvTranspose2d(*widths[-2:], 4, 2, 1, bias=False))
+        self.layers.append(nn.ConvTranspose2d(widths[-2], widths[-1], 4, 2, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(self.shape))
 
     def begin(self, bias: Tensor) -> None:
