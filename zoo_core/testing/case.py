@@ -37,6 +37,8 @@ class Case:
     """Laws that this architecture does not keep, by name, each with the reason."""
     lr: float = LR
     """Learning rate at which Adam fits it to four inputs."""
+    data: str = "bars-and-stripes"
+    """The data set on which its trainer is tried, where the shapes agree."""
 
     def __str__(self) -> str:
         options = (f"{key}={value}" for key, value in self.config.items() if key != "shape")
@@ -94,9 +96,10 @@ def cases(
     Args:
         family: its name; None for all.
         configs: small configs by architecture; `shape` is 1x3x3 where a config does not say.
-            Without any, an architecture is taken with its own defaults.
         skips: by architecture, the names of laws that it does not keep, with the reason.
         rates: by architecture, the learning rate that suits it where 0.03 is too high.
+
+    What is not given here is what the architecture's record says, `Architecture.check`.
 
     Raises whatever keeps a family from loading: a suite must not pass because nothing was tested.
     """
@@ -116,16 +119,17 @@ def _of_family(
     if loaded.error:
         raise RuntimeError(f"family {name} does not load: {loaded.error}")
     for architecture in loaded.architectures.values():
-        cls = plugins.import_class(architecture.path)
-        for config in configs.get(architecture.name, [{}]):
+        cls, check = plugins.import_class(architecture.path), architecture.check
+        for config in configs.get(architecture.name, [check.config]):
             yield Case(
                 cls=cls,
                 config={"shape": list(SHAPE), **config},
                 architecture=architecture,
                 family=name,
                 requires=loaded.family.distribution,
-                skips=skips.get(architecture.name, {}),
-                lr=rates.get(architecture.name, LR),
+                skips=skips.get(architecture.name, check.skips),
+                lr=rates.get(architecture.name, check.lr),
+                data=check.data,
             )
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core.testing.case import Case
 
-__all__ = ["LAWS", "Law", "LawBroken", "applies", "expect", "law", "p_value", "table"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "LawBroken",
+    "applies",
+    "discrete",
+    "expect",
+    "law",
+    "p_value",
+    "real",
+    "table",
+]
 
 _SMALLEST_COUNT = 5.0
 
@@ -27,21 +39,34 @@ class _Unexpected(AssertionError):
 class Law:
     """A check with the protocols that a model must implement for it to apply."""
 
-    check: Callable[[Case], None]
+    check: Callable[[Any], None]
+    """Of a Case, or, for the laws of a family, of a `plugins.Family`."""
     needs: tuple[Any, ...]
+    """Protocols, or predicates of a model."""
 
     @property
     def name(self) -> str:
         """The function's name."""
         return self.check.__name__
 
-    def __call__(self, case: Case) -> None:
+    @property
+    def sentence(self) -> str:
+        """What the law says."""
+        return (self.check.__doc__ or "").strip().splitlines()[0]
+
+    def __call__(self, case: object) -> None:
         """Hold the law against a case; raises LawBroken."""
         try:
             self.check(case)
         except _Unexpected as error:
-            sentence = (self.check.__doc__ or "").strip().splitlines()[0]
-            raise LawBroken(f"{case} breaks the law {self.name}: {sentence}\n{error}") from None
+            raise LawBroken(
+                f"{case} breaks the law {self.name}: {self.sentence}\n{error}"
+            ) from None
+        except Exception as error:
+            raised = _Unexpected(_form(f"{type(error).__name__}: {error}", "no error"))
+            raise LawBroken(
+                f"{case} breaks the law {self.name}: {self.sentence}\n{raised}"
+            ) from error
 
 
 LAWS: dict[str, Law] = {}
@@ -61,13 +86,30 @@ def law(*needs: Any) -> Callable[[Callable[[Case], None]], Law]:
 def expect(kept: bool | Tensor, measured: object, expected: object) -> None:
     """Go on when `kept`; otherwise the law that calls it is broken."""
     if not bool(kept):
-        raise _Unexpected(f"  measured: {measured}\n  expected: {expected}")
+        raise _Unexpected(_form(measured, expected))
+
+
+def _form(measured: object, expected: object) -> str:
+    return f"  measured: {measured}\n  expected: {expected}"
 
 
 def applies(rule: Law, case: Case) -> bool:
     """Whether a case implements what a law is about."""
     model = case.fresh()
-    return all(isinstance(model, protocol) for protocol in rule.needs)
+    return all(
+        isinstance(model, need) if isinstance(need, type | UnionType) else need(model)
+        for need in rule.needs
+    )
+
+
+def discrete(model: nn.Module) -> bool:
+    """Whether a model's variables have states that can be counted."""
+    return getattr(model, "levels", None) is not None
+
+
+def real(model: nn.Module) -> bool:
+    """Whether a model's variables are real, so that its probabilities are densities."""
+    return not discrete(model)
 
 
 def table(chosen: Iterable[Case]) -> list[Any]:
