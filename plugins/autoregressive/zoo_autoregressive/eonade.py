@@ -80,9 +80,8 @@ class EoNADE(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.V = nn.Parameter(torch.empty(D, hidden[-1]))
         self.b = nn.Parameter(torch.zeros(D))
-        for weight in (self.W, self.W_o):
+        for weight in (self.W, self.W_o, self.V):
             nn.init.normal_(weight, std=(1 / D) ** 0.5)  # smaller ones learn far more slowly
-        nn.init.normal_(self.V, std=0.1 * (1 / D) ** 0.5)  # the start is what b says
         for layer in layers:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
