@@ -13,6 +13,7 @@ from zoo_core.hookspecs import Architecture
 from zoo_core.protocols import ELBO
 from zoo_core.testing import LAWS, Case, LawBroken, applies, cases, p_value, table
 from zoo_core.testing.law import expect
+from zoo_core.training.likelihood import MaximumLikelihood
 
 DECLARED = ("sample", "score", "detect", "complete")
 
@@ -218,6 +219,38 @@ class Coin(nn.Module):
         return self.terms(x, k, generator).bound.logsumexp(0) - math.log(k)
 
 
+class Ramp(nn.Module):
+    """Independent real variables, each with a density that is linear on [0, 1]: 1 + c (2x − 1)."""
+
+    levels = None
+
+    def __init__(self, shape: tuple[int, ...] = (2,)) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.a = nn.Parameter(torch.full(tuple(shape), 0.5))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.log1p(torch.tanh(self.a) * (2 * x - 1)).flatten(1).sum(1)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        c = torch.tanh(self.a)
+        u = torch.rand(n, *self.event_shape, generator=generator)
+        return ((c - 1 + ((1 - c) ** 2 + 4 * c * u).sqrt()) / (2 * c)).clamp(0, 1)
+
+
+class TwiceTheDensity(Ramp):
+    def log_prob(self, x: Tensor) -> Tensor:
+        return super().log_prob(x) + math.log(2)
+
+
+class UniformSampler(Ramp):
+    def sample(self, n: int, *, generator: torch.Generator | None = None, **_: Any) -> Tensor:
+        return torch.rand(n, *self.event_shape, generator=generator)
+
+
 class LatentsOfTheBatch(Coin):
     def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         return super().encode(x - 0.1 * x.mean(0), generator=generator)
@@ -301,6 +334,56 @@ def case_of(cls: type, tasks: tuple[str, ...] = DECLARED, **options: Any) -> Cas
     return Case(cls, {"shape": [1, 3, 3]}, record, **options)
 
 
+def real_case(cls: type) -> Case:
+    record = Architecture(cls.__name__.lower(), "t:M", "real", ("sample", "score", "detect"))
+    return Case(cls, {"shape": [2]}, record)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "text"),
+    [
+        (TwiceTheDensity, "density_integrates_to_one", "an integral of 2.0"),
+        (UniformSampler, "sampler_agrees_with_density", "in 64 cells"),
+    ],
+)
+def test_a_broken_density_breaks_its_law(cls: type[Ramp], name: str, text: str) -> None:
+    with pytest.raises(LawBroken, match=text):
+        LAWS[name](real_case(cls))
+
+
+class Idle(MaximumLikelihood):
+    """Never applies its loss."""
+
+    def training_step(self, x: Tensor, update: Any, *rest: Any) -> dict[str, Tensor]:
+        return super().training_step(x, {"model": lambda loss: None}, *rest)
+
+
+class Counts(MaximumLikelihood):
+    """Trains every third step, and forgets which one it is at when a run is resumed."""
+
+    steps = 0
+
+    def training_step(self, x: Tensor, update: Any, *rest: Any) -> dict[str, Tensor]:
+        self.steps += 1
+        idle: Any = {"model": lambda loss: None}
+        return super().training_step(x, idle if self.steps % 3 else update, *rest)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "name", "text"),
+    [
+        (Idle, "training_makes_progress", "nll 6.238 -> 6.238 on bars-and-stripes"),
+        (Counts, "resumed_training_ends_the_same", "differing tensors: model.weight, model.bias"),
+    ],
+)
+def test_a_broken_trainer_breaks_its_law(
+    trainer: type, name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "import_class", lambda path: trainer)
+    with pytest.raises(LawBroken, match=text):
+        LAWS[name](case_of(Chain))
+
+
 @pytest.mark.parametrize(("cls", "name", "text"), BROKEN, ids=lambda v: getattr(v, "__name__", v))
 def test_a_broken_model_breaks_the_law(cls: type[nn.Module], name: str, text: str) -> None:
     with pytest.raises(LawBroken) as caught:
@@ -323,11 +406,21 @@ EXPRESSIVE_OR_INSTALLED = (
 
 TRAINED: dict[type, tuple[str, ...]] = {
     Chain: (),
-    Coin: ("gradient_reaches_each_parameter",),  # the trainer is a density model's
+    Ramp: (),
+    # the trainer is a density model's
+    Coin: (
+        "gradient_reaches_each_parameter",
+        "training_makes_progress",
+        "resumed_training_ends_the_same",
+    ),
 }
 SOUND = [
     (name, case)
-    for case in (case_of(Chain), case_of(Coin, tasks=("sample", "score", "detect")))
+    for case in (
+        case_of(Chain),
+        case_of(Coin, tasks=("sample", "score", "detect")),
+        real_case(Ramp),
+    )
     for name, law in LAWS.items()
     if name not in (*EXPRESSIVE_OR_INSTALLED, *TRAINED[case.cls]) and applies(law, case)
 ]
@@ -339,8 +432,7 @@ def test_a_sound_model_keeps_the_law(name: str, case: Case) -> None:
 
 
 def test_each_law_has_a_sound_model() -> None:
-    real = {"density_integrates_to_one", "sampler_agrees_with_density"}  # no model of reals here yet
-    assert {name for name, _ in SOUND} == set(LAWS) - set(EXPRESSIVE_OR_INSTALLED) - real
+    assert {name for name, _ in SOUND} == set(LAWS) - set(EXPRESSIVE_OR_INSTALLED)
 
 
 def test_an_undeclared_task_breaks_its_law() -> None:
@@ -384,6 +476,7 @@ def test_every_law_has_a_sentence_that_says_it() -> None:
 
 def test_the_table_holds_every_law_that_applies() -> None:
     rows = [row for cls in (Chain, Coin) for row in table([case_of(cls)])]
+    rows += table([real_case(Ramp)])
     assert {row.values[0].name for row in rows} == set(LAWS)
     assert "sums_to_one" not in {row.values[0].name for row in table([case_of(Coin)])}
 

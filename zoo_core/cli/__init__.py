@@ -29,6 +29,7 @@ COMMANDS = {
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",
     "plugins": "Show what is installed and whether it loads.",
+    "plugin": "Write a family of your own, and check it.",
     "env": "Show versions, folders and settings.",
     "completion": "Print the completion script of a shell.",
 }

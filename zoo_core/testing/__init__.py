@@ -1,25 +1,34 @@
 """The conformance suite: one table of cases and laws, for every plugin to run.
 
-A family's tests need no more than
+A family's tests need no more than this, which the pytest plugin of `zoo-core[testing]` fills in:
 
-    @pytest.mark.parametrize(("law", "case"), table(cases("autoregressive", CONFIGS)))
+    @pytest.mark.zoo_family("my-family")
     def test_law(law: Law, case: Case) -> None:
         law(case)
+
+With several configs an architecture, `table(cases("my-family", CONFIGS))` gives the parameters.
+Outside of pytest, `zoo plugin check` does the same.
 """
 
-from zoo_core.testing import laws, weights  # they register themselves in LAWS
+from zoo_core.testing import laws, learning, weights  # they register themselves in LAWS
 from zoo_core.testing.case import SHAPE, Case, cases
+from zoo_core.testing.check import Verdict, check
+from zoo_core.testing.family import FAMILY_LAWS
 from zoo_core.testing.law import LAWS, Law, LawBroken, applies, p_value, table
 
 __all__ = [
+    "FAMILY_LAWS",
     "LAWS",
     "SHAPE",
     "Case",
     "Law",
     "LawBroken",
+    "Verdict",
     "applies",
     "cases",
+    "check",
     "laws",
+    "learning",
     "p_value",
     "table",
     "weights",

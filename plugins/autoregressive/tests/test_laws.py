@@ -60,6 +60,7 @@ CONFIGS = {
 INDEPENDENT = {
     "one_batch_can_be_overfitted": "independent variables cannot tell four inputs apart",
     "earlier_variables_matter": "its variables are independent",
+    "training_makes_progress": "bars and stripes, taken one pixel at a time, are coin flips",
 }
 SKIPS = {
     "bernoulli": INDEPENDENT,

@@ -1,0 +1,124 @@
+"""The laws of trainers: they learn, and a run that was stopped ends as one that was not."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.data import Dataset, load_dataset
+from zoo_core.testing.case import Case
+from zoo_core.testing.law import expect, law
+
+__all__: list[str] = []  # reached through LAWS
+
+_ROWS = 128
+_BATCH = 32
+_EPOCHS = 10
+_STOP = 2
+"""The step before which a run is stopped: in the middle of its first epoch."""
+_PROGRESS = 0.01
+
+
+@law(nn.Module)
+def training_makes_progress(case: Case) -> None:
+    """Trained for forty short steps, the model's validation value falls."""
+    data = _data(case)
+    if data is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        loop = _loop(case, data, Path(folder), epochs=_EPOCHS)
+        name = loop.trainer.monitor
+        before = loop.validate()[name]
+        loop.run()
+        after = loop.validate()[name]
+    expect(
+        after < before - _PROGRESS,
+        f"{name} {before:.3f} -> {after:.3f} on {case.data}",
+        f"less by {_PROGRESS} or more: does `training_step` call update[network](loss) with a loss "
+        "that depends on the network?",
+    )
+
+
+@law(nn.Module)
+def resumed_training_ends_the_same(case: Case) -> None:
+    """A run that was stopped and resumed has the same weights, bit for bit, as one that was not."""
+    data = _data(case)
+    if data is None:
+        return
+    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as stopped:
+        straight = _loop(case, data, Path(whole), epochs=1)
+        straight.run()
+        with suppress(_Stopped):
+            _loop(case, data, Path(stopped), epochs=1, stop=_STOP).run()
+        resumed = _loop(case, data, Path(stopped), epochs=1)
+        resumed.run(resume=True)
+    differing = [
+        f"{name}.{key}"
+        for name, network in straight.networks.items()
+        for key, tensor in network.state_dict().items()
+        if not torch.equal(tensor, resumed.networks[name].state_dict()[key])
+    ]
+    expect(
+        not differing,
+        f"differing tensors: {', '.join(differing)}",
+        "equal ones: what a trainer carries from step to step must be a parameter or buffer of its "
+        "networks, and its randomness the generator that it is given",
+    )
+
+
+class _Stopped(Exception):
+    """The run was stopped on purpose."""
+
+
+def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | None = None) -> Any:
+    """The training loop without curves, which can be stopped before a step."""
+    # imported here: timm takes seconds, and most laws need none of it
+    from lightning_fabric import Fabric
+
+    from zoo_core.training.loop import Loop
+    from zoo_core.training.recipe import Recipe
+
+    class Quick(Loop):
+        @torch.no_grad()
+        def validate(self) -> dict[str, float]:
+            return self._measure()
+
+        def _validate(self) -> None:
+            """Measure nothing on the way; the law does at the end."""
+
+        def _step(self, batch: Tensor) -> None:
+            if self.progress.step == stop:
+                self._save()
+                raise _Stopped
+            super()._step(batch)
+
+    recipe = Recipe(
+        architecture=case.architecture.name,
+        data=case.data,
+        epochs=epochs,
+        batch_size=_BATCH,
+        binarize="none",
+        optimizer={"opt": "adam", "lr": min(case.lr, 0.01)},
+    )
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # a trainer may have networks of its own, as a run seeds them
+        trainer = case.trainer(case.fresh().train())
+    return Quick(
+        trainer, recipe, data, data, folder, publish=lambda *_: None, fabric=fabric, quiet=True
+    )
+
+
+def _data(case: Case) -> Dataset | None:
+    """The rows to learn from; None where the case has another shape or other levels than they."""
+    rows = load_dataset(case.data)[:_ROWS]
+    model = case.fresh()
+    levels = getattr(model, "levels", None)
+    fits = rows.event_shape == tuple(case.config["shape"]) and levels in (None, rows.levels)
+    return rows if fits else None
