@@ -185,7 +185,9 @@ class Loop:
             scheduler.step_update(step)
         rank = self.fabric.global_rank
         # dropout and the like use torch's default stream
-        torch.manual_seed(seed_for(self.recipe.seed, f"default stream of {rank}", step))
+        _seed_default(
+            seed_for(self.recipe.seed, f"default stream of {rank}", step), self.fabric.device
+        )
         random = self._random(f"step of {rank}", step, self.fabric.device)
         share = self._share(batch if self.labelled is None else self._more(batch, self.labelled))
         x = self.train.floats(share).to(self.fabric.device)
@@ -302,6 +304,17 @@ class Loop:
     ) -> torch.Generator:
         generator = torch.Generator(device)
         return generator.manual_seed(seed_for(self.recipe.seed, purpose, number))
+
+
+def _seed_default(seed: int, device: torch.device) -> None:
+    """Seed torch's default streams that are used, at each step.
+
+    `torch.manual_seed` also notes a stack trace for every other kind of device there might be: a
+    millisecond, and memory that is never given back.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def _binarization(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:

@@ -12,6 +12,9 @@ from tqdm import tqdm
 
 __all__ = ["Report"]
 
+_DRAW_SECONDS = 30.0
+"""Between drawings of the curve: one takes most of a second, as long as a short epoch."""
+
 
 class Report:
     """Collects the rows of a run folder's `metrics.jsonl` and shows where training stands.
@@ -35,6 +38,7 @@ class Report:
             total=steps, initial=step, unit="step", disable=True if quiet else None, leave=False
         )
         self._started = (time.perf_counter(), step)
+        self._drawn = time.monotonic()
 
     def step(self, values: dict[str, float], **where: int) -> None:
         """Record the mean losses since the last call."""
@@ -48,16 +52,15 @@ class Report:
         self._bar.update()
 
     def validation(self, values: dict[str, float], *, best: bool, **where: int) -> None:
-        """Record a validation, and draw the curve."""
-        from zoo_core.output import plot_curve
-
+        """Record a validation, and draw the curve where the last one is no longer fresh."""
         self._row({**where, **{f"val_{key}": value for key, value in values.items()}})
         self.say(
             f"epoch {where['epoch']}, step {where['step']}: "
             + ", ".join(f"validation {key} {value:.4f}" for key, value in values.items())
             + (" (best so far)" if best else "")
         )
-        plot_curve(self.rows, self.folder / "curve.png")
+        if time.monotonic() - self._drawn > _DRAW_SECONDS:
+            self._draw()
 
     def say(self, line: str) -> None:
         """Show a line above the bar."""
@@ -65,11 +68,19 @@ class Report:
             self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
-        """Let go of the terminal and the files."""
+        """Draw the curve a last time, and let go of the terminal and the files."""
+        if any("val_" in key for row in self.rows for key in row):
+            self._draw()
         self._bar.close()
         self._file.close()
         if self._board:
             self._board.close()
+
+    def _draw(self) -> None:
+        from zoo_core.output import plot_curve
+
+        plot_curve(self.rows, self.folder / "curve.png")
+        self._drawn = time.monotonic()
 
     def _row(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
