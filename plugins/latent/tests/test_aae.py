@@ -290,9 +290,8 @@ def test_codes_come_to_the_prior_and_inputs_are_reproduced() -> None:
     assert drawn["criterion"] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("joint", [False, True])
-def test_few_labels_teach_the_classes(joint: bool) -> None:
-    trainer = trained(model(classes=3), 150, *told(12), joint=joint)
+def test_few_labels_teach_the_classes() -> None:
+    trainer = trained(model(classes=3), 150, *told(12))
     x, y = heaps(300, seed=1)
     aae = trainer.networks["model"]
     assert isinstance(aae, AAE)

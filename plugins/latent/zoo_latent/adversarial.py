@@ -48,8 +48,6 @@ class Adversarial:
         w_a: weight of deceiving each discriminator.
         w_y: weight of the labels' cross-entropy.
         noise: standard deviation of Gaussian noise on the inputs of the encoder.
-        joint: whether one discriminator sees z and y together, and so asks that they be independent
-            as well; in the paper each has its own.
     """
 
     monitor: ClassVar[str] = "criterion"
@@ -62,16 +60,14 @@ class Adversarial:
         w_a: float = 1.0,
         w_y: float = 1.0,
         noise: float = 0.0,
-        joint: bool = False,
     ) -> None:
         aae = cast("AAE", model)
-        self.joint = joint and aae.labels == "encoder"
-        K = aae.classes if self.joint else aae.classes + 1 if aae.labels == "prior" else 0
+        K = aae.classes + 1 if aae.labels == "prior" else 0
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator_z": _discriminator(aae.z + K, hidden),
         }
-        if aae.labels == "encoder" and not self.joint:
+        if aae.labels == "encoder":
             self.networks["discriminator_y"] = _discriminator(aae.classes, hidden)
         self.w_x, self.w_a, self.w_y, self.noise = w_x, w_a, w_y, noise
 
@@ -158,10 +154,7 @@ class Adversarial:
         if code.logits is not None:
             u = torch.rand(len(y), generator=generator, device=y.device)
             drawn = functional.one_hot((u * model.classes).long(), model.classes).float()
-            given = code.logits.softmax(1)
-            if self.joint:
-                return {"discriminator_z": (torch.cat([z, given], 1), torch.cat([z_p, drawn], 1))}
-            pairs["discriminator_y"] = (given, drawn)
+            pairs["discriminator_y"] = (code.logits.softmax(1), drawn)
         return pairs
 
     def _discriminate(
