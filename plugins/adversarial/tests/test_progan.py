@@ -1,0 +1,275 @@
+"""Progressive GAN: its layers in closed form, how it grows, and that it can be stopped anywhere."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from zoo_adversarial.progan import (
+    Conv,
+    Critic,
+    Growth,
+    Linear,
+    ProGAN,
+    Progressive,
+    down,
+    faded,
+    gradient_penalty,
+    normalise,
+    up,
+    with_deviation,
+)
+
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Decoder
+from zoo_core.training.loop import Loop
+from zoo_core.training.recipe import Recipe
+
+SHAPE, CHANNELS = (3, 16, 16), (8, 6, 4)
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def generator(grown: tuple[int, int, int] = (2, 1, 1)) -> ProGAN:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ProGAN(SHAPE, z=5, channels=CHANNELS)
+    model.grown.copy_(torch.tensor(grown))
+    return model.eval().requires_grad_(False)
+
+
+def critic() -> Critic:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return Critic(SHAPE, CHANNELS)
+
+
+@pytest.mark.parametrize("layer", [Conv(64, 256, 3), Linear(576, 256)])
+def test_weights_are_standard_normal_and_scaled_when_used(layer: nn.Module) -> None:
+    weight = next(layer.parameters())
+    assert float(weight.detach().std()) == pytest.approx(1, abs=0.01)
+    # He's variance, 2 / fan-in, gives outputs of variance 2 for inputs of variance 1
+    shape = (64, 64, 8, 8) if weight.ndim == 4 else (512, 576)
+    y = layer(torch.randn(shape, generator=random()))
+    inside = y[..., 1:-1, 1:-1] if weight.ndim == 4 else y
+    assert float(inside.detach().var()) == pytest.approx(2, rel=0.05)
+
+
+def test_pixel_norm_gives_each_place_a_mean_square_of_one() -> None:
+    x = normalise(3 * torch.randn(2, 7, 4, 4, generator=random()))
+    assert torch.allclose(x.square().mean(1), torch.ones(2, 4, 4), atol=1e-5)
+
+
+def test_the_appended_map_is_the_mean_standard_deviation() -> None:
+    x = torch.randn(5, 3, 4, 4, generator=random())
+    y = with_deviation(x)
+    expected = x.std(0, correction=0).mean()
+    assert torch.equal(y[:, :3], x)
+    assert torch.allclose(y[:, 3], expected.expand(5, 4, 4), atol=1e-6)
+    assert float(with_deviation(x[:1].expand(4, -1, -1, -1))[:, 3].max()) < 1e-3  # no variety
+
+
+def test_up_and_down_are_inverse() -> None:
+    x = torch.rand(2, 3, 4, 4, generator=random())
+    assert torch.equal(down(up(x)), x)
+    assert torch.equal(up(x)[0, 0, 2:4, 6:8], x[0, 0, 1, 3].expand(2, 2))
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_each_stage_doubles_the_side(stage: int) -> None:
+    G, D, side = generator(), critic(), 4 << stage
+    z = normalise(G.latent(2, generator=random()))
+    x = G(z, stage, 0.5)
+    assert x.shape == (2, 3, side, side)
+    assert D(x, 0.5).shape == (2,)
+    assert faded(torch.rand(2, *SHAPE), stage, 0.5).shape == x.shape
+
+
+def test_a_stage_fades_in_from_the_one_before() -> None:
+    G, D = generator(), critic()
+    z = normalise(G.latent(3, generator=random()))
+    before, after = G(z, 1), G(z, 2)
+    assert torch.equal(G(z, 2, 0.0), up(before))
+    assert torch.allclose(G(z, 2, 0.25), 0.75 * up(before) + 0.25 * after, atol=1e-6)
+    # the new stage of the discriminator does not matter at 0, and the old input not at 1
+    x = torch.rand(3, *SHAPE, generator=random())
+    assert torch.allclose(D(x, 0.0), D(down(x)), atol=1e-6)
+    assert torch.equal(D(x, 1.0), D(x))
+    assert not torch.equal(D(x, 0.5), D(x))
+
+
+def test_real_images_fade_in_alike() -> None:
+    x = torch.rand(2, *SHAPE, generator=random())
+    assert torch.equal(faded(x, 2, 1.0), x)
+    assert torch.equal(faded(x, 2, 0.0), up(down(x)))
+    assert torch.allclose(faded(x, 0, 1.0), x.unfold(2, 4, 4).unfold(3, 4, 4).mean((-1, -2)))
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
+    x, y = torch.rand(2, 4, 3, 4, 4, generator=random()).unbind()
+    for weight in (0.5, 1.0):
+        penalty = gradient_penalty(lambda x, w=weight: w * x.flatten(1).sum(1), x, y, random())
+        assert float(penalty) == pytest.approx((weight * math.sqrt(48) - 1) ** 2, rel=1e-5)
+
+
+def test_the_number_of_images_decides_the_stage() -> None:
+    trainer = Progressive(ProGAN(SHAPE, 5, CHANNELS), stable=[100, 50], fade=20)
+    stages = {seen: trainer.growth(seen) for seen in (1, 100, 101, 120, 170, 171, 189, 190, 9999)}
+    assert stages == {
+        1: (0, 1, 1),
+        100: (0, 1, 1),
+        101: (1, 1, 20),
+        120: (1, 1, 1),
+        170: (1, 1, 1),
+        171: (2, 1, 20),
+        189: (2, 19, 20),
+        190: (2, 1, 1),
+        9999: (2, 1, 1),
+    }
+
+
+def test_a_network_that_has_not_grown_up_gives_enlarged_images() -> None:
+    G = generator((1, 3, 4))
+    assert G.growth_now == Growth(1, 0.75)
+    x = G.decode(G.latent(2, generator=random()))
+    assert x.shape == (2, *SHAPE)
+    assert torch.equal(up(down(x)), x)
+    assert [tuple(images.shape[2:]) for images in G.growth(2, generator=random())] == [
+        (4, 4),
+        (8, 8),
+    ]
+
+
+def test_growth_ends_with_the_samples() -> None:
+    G = generator()
+    *_, last = G.growth(3, generator=random())
+    assert torch.equal(last, G.sample(3, generator=random()))
+    assert isinstance(G, Decoder)
+
+
+def test_only_the_direction_of_a_latent_matters_and_temperature_takes_variety() -> None:
+    G = generator()
+    z = G.latent(3, generator=random())
+    assert torch.allclose(G.decode(z), G.decode(4 * z), atol=1e-5)
+    spread = [
+        float(G.sample(32, generator=random(), temperature=t).std(0).mean()) for t in (1, 0.3, 1e-6)
+    ]
+    assert spread[1] < 0.7 * spread[0]
+    assert spread[2] < 1e-5
+
+
+def test_earlier_readouts_learn_without_moving_anything_else() -> None:
+    G = generator().requires_grad_(True)
+    maps = G.features(normalise(G.latent(4, generator=random())), 2)
+    G.readout_loss(maps, G.images(maps)).backward()
+    moved = {name for name, p in G.named_parameters() if p.grad is not None}
+    assert moved == {f"to_rgb.{s}.{kind}" for s in (0, 1) for kind in ("weight", "bias")}
+
+
+def test_each_loss_moves_its_own_network() -> None:
+    G = ProGAN(SHAPE, 5, CHANNELS)
+    trainer = Progressive(G, stable=4, fade=100)
+    moved: dict[str, set[str]] = {}
+
+    def update(name: str) -> object:
+        def note(loss: torch.Tensor) -> None:
+            trainer.networks[name].zero_grad()
+            loss.backward()
+            named = trainer.networks[name].named_parameters()
+            moved[name] = {key for key, p in named if p.grad is not None and p.grad.any()}
+
+        return note
+
+    x = torch.rand(8, *SHAPE, generator=random())
+    values = trainer.training_step(x, {name: update(name) for name in trainer.networks}, random())
+    assert all(math.isfinite(value) for value in values.values())
+    assert int(G.seen) == 8 and G.growth_now == Growth(1, 0.04)
+    stages = {"first", "blocks.0", "to_rgb.0", "to_rgb.1"}
+    assert {key.rsplit(".", 1)[0] for key in moved["model"]} >= stages - {"first", "blocks.0"}
+    assert any(key.startswith("blocks.0") for key in moved["model"])
+    assert not any(key.startswith(("blocks.1", "to_rgb.2")) for key in moved["model"])
+    assert any(key.startswith("from_rgb.1") for key in moved["discriminator"])
+
+
+class Stopped(Exception):
+    """The run was stopped on purpose."""
+
+
+class Stoppable(Loop):
+    """The training loop without validation, which can be stopped before a step."""
+
+    stop: int | None = None
+
+    def _validate(self) -> None:
+        pass
+
+    def _step(self, batch: torch.Tensor) -> None:
+        if self.progress.step == self.stop:
+            self._save()
+            raise Stopped
+        super()._step(batch)
+
+
+def trained(folder: Path, stable: int, *, stop: int | None = None, resume: bool = False) -> Loop:
+    """Eight steps of 16 images; a stage fades in over 48."""
+    torch.manual_seed(3)
+    trainer = Progressive(ProGAN((1, 8, 8), 4, (6, 4)), stable, 48, penalty_every=2)
+    adam = {"opt": "adam", "lr": 0.001, "betas": [0.0, 0.99]}
+    settings = {"architecture": "progan", "data": "noise", "epochs": 1, "batch_size": 16}
+    recipe = Recipe(**settings, binarize="none", ema=0.9, optimizer=adam)
+    x = torch.randint(256, (128, 1, 8, 8), dtype=torch.uint8, generator=random())
+    data = Dataset("noise", "train", x, 256)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    loop = Stoppable(
+        trainer, recipe, data, data, folder, publish=lambda *_: None, fabric=fabric, quiet=True
+    )
+    loop.stop = stop
+    loop.run(resume=resume)
+    return loop
+
+
+def everything(loop: Loop) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.{key}": value
+        for name, module in loop._modules().items()
+        for key, value in module.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("stable", [16, 48, 64])
+def test_a_run_stopped_before_or_while_it_grows_ends_as_one_that_was_not(
+    stable: int, tmp_path: Path
+) -> None:
+    # it is stopped after 64 images: at the end of fading in, in the midst of it, just before it
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "stopped").mkdir()
+    whole = trained(tmp_path / "whole", stable)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "stopped", stable, stop=4)
+    resumed = trained(tmp_path / "stopped", stable, resume=True)
+    left, right = everything(whole), everything(resumed)
+    assert left["model.grown"][0] == 1 and left["model.ema.seen"] == 128
+    assert [key for key in left if not torch.equal(left[key], right[key])] == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"), [((3, 64, 64), (8, 4)), ((3, 8, 16), (8, 4)), ((1, 4), (8,))]
+)
+def test_a_shape_that_the_stages_do_not_reach_is_refused(
+    shape: tuple[int, ...], channels: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidInput, match="expected square images of side 4, 8, 16"):
+        ProGAN(shape, 4, channels)
+
+
+def test_a_schedule_of_another_length_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"trainer\.fade is \[1\]; .* each of the 2 times"):
+        Progressive(ProGAN(SHAPE, 5, CHANNELS), fade=[1])

@@ -1,0 +1,483 @@
+"""Progressive GAN: generator and discriminator grow together, from 4x4 to the data's resolution.
+
+Karras, Aila, Laine & Lehtinen 2018, Progressive Growing of GANs for Improved Quality, Stability,
+and Variation (arXiv 1710.10196). Stage s works at 4·2^s pixels. While stage s fades in, the
+generator gives (1 − α)·up(toRGB_{s−1}) + α·toRGB_s, the discriminator mixes its two inputs alike,
+and real images are blurred alike; up is nearest neighbour, down the mean of 2x2.
+
+As in the paper: equalised learning rate, pixel norm on z and after each convolution of the
+generator, the minibatch's standard deviation as one more map at 4x4, WGAN-GP (weight 10) with drift
+(0.001), one discriminator step for each generator step, Adam with β1 = 0, an average of the
+generator (the training loop's).
+
+How we differ:
+- Widths fit a processor: 96, 96, 64, 32, 16 maps at 4 to 64 pixels, where the paper has 512, 512,
+  512, 512, 256; z has 128 variables, the paper's 512. The ratios between stages are about the same.
+- The optimisers' moments are kept when a stage begins; the authors' code resets them. New layers
+  start without moments in either case.
+- A stage fades in over 600,000 images and then sees as many in full, unless a recipe says how many.
+  All stages have one batch size.
+- The toRGB layers of earlier stages go on learning, by least squares from the features of their
+  stage to the final image at their resolution. No other layer feels it, and no loss but this one
+  reaches them: a trained network shows what each stage adds (`growth`). The paper leaves them as
+  they were when the next stage had faded in, and they no longer fit the layers below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_adversarial.translation import sliced_wasserstein
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from zoo_core.protocols import Update
+
+__all__ = ["Critic", "ProGAN", "Progressive"]
+
+_FIRST = 4
+"""Side of the first stage's images."""
+_EPS = 1e-8
+_SLOPE = 0.2
+
+
+class Growth(NamedTuple):
+    """How far a network has grown."""
+
+    stage: int
+    """The stage that is reached, or fades in; images have 4·2^stage pixels a side."""
+    alpha: float = 1.0
+    """How much of it is there, in [0, 1]."""
+
+
+class ProGAN(nn.Module):
+    """The generator.
+
+    Args:
+        shape: of an image, (C, H, W), where H = W = 4·2^s.
+        z: number of latents.
+        channels: feature maps of each stage, from 4x4 up.
+    """
+
+    prior = "normal"
+    seen: Tensor
+    """Images seen in training, (), int64."""
+    grown: Tensor
+    """The stage, and α as a fraction of whole numbers, (3,), int64."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        z: int = 128,
+        channels: Sequence[int] = (96, 96, 64, 32, 16),
+    ) -> None:
+        super().__init__()
+        self.event_shape = _checked(shape, channels)
+        self.latent_dim = z
+        self.channels = tuple(channels)
+        self.first = _First(z, channels[0])
+        self.blocks = nn.ModuleList(_Up(below, above) for below, above in pairwise(channels))
+        self.to_rgb = nn.ModuleList(Conv(maps, shape[0], 1, gain=1.0) for maps in channels)
+        # whole numbers: a moving average copies them, and a checkpoint holds them
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("grown", torch.tensor([0, 1, 1]))
+
+    @property
+    def growth_now(self) -> Growth:
+        """How far the network has grown."""
+        stage, faded, fade = self.grown.tolist()
+        return Growth(stage, faded / fade)
+
+    def forward(self, z: Tensor, stage: int, alpha: float = 1.0) -> Tensor:
+        """Images of a stage.
+
+        z: latents, (n, latent_dim), as `normalise` gives them.
+        alpha: how much of the stage has faded in; 0 is the stage before, enlarged.
+
+        Returns (n, C, 4·2^stage, 4·2^stage), about in [−1, 1].
+        """
+        return self.images(self.features(z, stage), alpha)
+
+    def features(self, z: Tensor, stage: int, temperature: float = 1.0) -> list[Tensor]:
+        """Feature maps of each stage up to one, [(n, channels[s], 4·2^s, 4·2^s), …]."""
+        maps = [self.first(z)]
+        if temperature != 1:
+            maps = [torch.lerp(self._centre(), maps[0], temperature)]
+        for block in self.blocks[:stage]:
+            maps.append(block(maps[-1]))
+        return maps
+
+    def images(self, features: Sequence[Tensor], alpha: float = 1.0) -> Tensor:
+        """Images of the last of some feature maps, faded in, about in [−1, 1]."""
+        stage = len(features) - 1
+        x: Tensor = self.to_rgb[stage](features[-1])
+        if not stage or alpha == 1:
+            return x
+        return torch.lerp(up(self.to_rgb[stage - 1](features[-2])), x, alpha)
+
+    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n latents from N(0, I), (n, latent_dim)."""
+        weight = self.first.dense.weight
+        return torch.randn(
+            n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
+        )
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to images, (n, *event_shape), in [0, 1].
+
+        Only the direction of z matters. A network that has not grown up gives enlarged images.
+        """
+        return self._finished(self(normalise(z), *self.growth_now))
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n images, (n, *event_shape), in [0, 1].
+
+        temperature: how far the features at 4x4 are from their mean; towards 0 all images become
+            one. (A factor on z would not matter.)
+        """
+        stage, alpha = self.growth_now
+        z = normalise(self.latent(n, generator=generator))
+        return self._finished(self.images(self.features(z, stage, temperature), alpha))
+
+    def growth(self, n: int, *, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Draw n images as each stage that is there sees them.
+
+        Returns [(n, C, 4, 4), (n, C, 8, 8), …], in [0, 1].
+        """
+        stage, alpha = self.growth_now
+        maps = self.features(normalise(self.latent(n, generator=generator)), stage)
+        return [
+            _to_unit(self.images(maps[: s + 1], alpha if s == stage else 1.0))
+            for s in range(stage + 1)
+        ]
+
+    def readout_loss(self, features: Sequence[Tensor], x: Tensor) -> Tensor:
+        """How far the earlier stages' toRGB are from images x, (n, C, H, W), made smaller.
+
+        Its gradient reaches these layers alone.
+        """
+        loss, target = x.new_zeros(()), x.detach()
+        for maps, to_rgb in reversed(list(zip(features[:-1], self.to_rgb, strict=False))):
+            target = down(target)
+            loss = loss + functional.mse_loss(to_rgb(maps.detach()), target)
+        return loss
+
+    def _centre(self) -> Tensor:
+        """The mean of the features at 4x4 over a thousand latents, always the same."""
+        seeded = torch.Generator(self.first.dense.weight.device).manual_seed(0)
+        mean: Tensor = self.first(normalise(self.latent(1000, generator=seeded))).mean(0)
+        return mean
+
+    def _finished(self, x: Tensor) -> Tensor:
+        return _to_unit(up(x, self.event_shape[-1] // x.shape[-1]))
+
+
+class Critic(nn.Module):
+    """The discriminator: the generator's mirror image. Its output is a real number.
+
+    Args:
+        shape, channels: as the generator's.
+    """
+
+    steps: Tensor
+    """Steps of training, (), int64."""
+
+    def __init__(self, shape: Sequence[int], channels: Sequence[int]) -> None:
+        super().__init__()
+        _checked(shape, channels)
+        self.from_rgb = nn.ModuleList(Conv(shape[0], maps, 1) for maps in channels)
+        self.blocks = nn.ModuleList(_Down(above, below) for below, above in pairwise(channels))
+        maps = channels[0]
+        self.last = Conv(maps + 1, maps, 3)
+        self.dense = Linear(maps * _FIRST**2, maps)
+        self.score = Linear(maps, 1, gain=1.0)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor, alpha: float = 1.0) -> Tensor:
+        """How real images look, (n,).
+
+        x: images of a stage, (n, C, 4·2^s, 4·2^s), about in [−1, 1]; the batch is seen as one.
+        alpha: how much of the stage has faded in.
+        """
+        stage = int(math.log2(x.shape[-1] // _FIRST))
+        h = _leaky(self.from_rgb[stage](x))
+        for s in range(stage, 0, -1):
+            h = self.blocks[s - 1](h)
+            if s == stage and alpha < 1:
+                h = torch.lerp(_leaky(self.from_rgb[s - 1](down(x))), h, alpha)
+        h = _leaky(self.last(with_deviation(h)))
+        score: Tensor = self.score(_leaky(self.dense(h.flatten(1))))
+        return score.squeeze(1)
+
+
+class Progressive:
+    """Trains both networks by WGAN-GP, and lets them grow with the number of images seen.
+
+    Args:
+        model: a ProGAN.
+        stable: images that each stage but the last sees when it is all there; a number for all of
+            them, or one for each. The last stage goes on to the end.
+        fade: images during which each stage but the first fades in; likewise.
+        penalty: weight of the gradient penalty.
+        penalty_every: steps between gradient penalties, each weighted by that number (the lazy
+            regularisation of Karras et al. 2020); 1 is the paper's.
+        drift: weight of the mean square of the discriminator's output for real images.
+    """
+
+    monitor: ClassVar[str] = "sliced_wasserstein"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stable: int | Sequence[int] = 600_000,
+        fade: int | Sequence[int] = 600_000,
+        penalty: float = 10.0,
+        penalty_every: int = 1,
+        drift: float = 1e-3,
+    ) -> None:
+        G = cast("ProGAN", model)
+        self.networks: dict[str, nn.Module] = {
+            "model": G,
+            "discriminator": Critic(G.event_shape, G.channels),
+        }
+        stages = len(G.channels) - 1
+        self.stable = _for_each("stable", stable, stages)
+        self.fade = _for_each("fade", fade, stages)
+        self.penalty, self.penalty_every, self.drift = penalty, penalty_every, drift
+        for network in self.networks.values():
+            network.to(memory_format=torch.channels_last)  # a tenth faster on a processor
+
+    def begin(self, mean: Tensor) -> None:
+        """Nothing depends on the data's mean."""
+
+    def growth(self, seen: int) -> tuple[int, int, int]:
+        """How far the networks have grown after a number of images: stage, and α as a fraction."""
+        for stage, (stable, fade) in enumerate(zip(self.stable, self.fade, strict=True)):
+            if seen <= stable:
+                return stage, 1, 1
+            seen -= stable
+            if seen < fade:
+                return stage + 1, seen, fade
+            seen -= fade
+        return len(self.stable), 1, 1
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """One step of the discriminator, one of the generator, on the same generated images.
+
+        x: images, (B, C, H, W), in [0, 1].
+        """
+        G, D = self._generator, self._critic
+        self._grow(len(x))
+        stage, alpha = G.growth_now
+        real = faded(x * 2 - 1, stage, alpha)
+        maps = G.features(normalise(G.latent(len(x), generator=generator)), stage)
+        fake = G.images(maps, alpha)
+
+        scores, fakes = D(real, alpha), D(fake.detach(), alpha)
+        distance = scores.mean() - fakes.mean()
+        loss = self.drift * scores.square().mean() - distance
+        if int(D.steps) % self.penalty_every == 0:
+            weight = self.penalty * self.penalty_every
+            loss = loss + weight * gradient_penalty(
+                lambda between: cast("Tensor", D(between, alpha)), real, fake.detach(), generator
+            )
+        update["discriminator"](loss)
+
+        D.requires_grad_(False)  # half of the backward pass is not needed
+        loss_G = -D(fake, alpha).mean()
+        update["model"](loss_G + G.readout_loss(maps, fake))
+        D.requires_grad_(True)
+        return {
+            "distance": distance.detach(),
+            "loss": loss_G.detach(),
+            "stage": x.new_tensor(stage - 1 + alpha),
+        }
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The distance of as many samples from a batch of images, the same for each, (B,)."""
+        samples = self._generator.sample(len(x), generator=generator)
+        distance = sliced_wasserstein(samples, x, generator)
+        return {"sliced_wasserstein": distance.expand(len(x))}
+
+    @property
+    def _generator(self) -> ProGAN:
+        return cast("ProGAN", self.networks["model"])
+
+    @property
+    def _critic(self) -> Critic:
+        return cast("Critic", self.networks["discriminator"])
+
+    @torch.no_grad()
+    def _grow(self, images: int) -> None:
+        """Count a batch, and let the generator know its stage."""
+        G = self._generator
+        G.seen.add_(images)
+        G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
+        self._critic.steps.add_(1)
+
+
+# Layers
+
+
+class Linear(nn.Module):
+    """A dense layer of equalised learning rate: weights ~ N(0, 1) are scaled when they are used."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = math.sqrt(2)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(outputs, inputs)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = gain / math.sqrt(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs) to (n, outputs)."""
+        return functional.linear(x, self.weight * self.scale, self.bias)
+
+
+class Conv(nn.Module):
+    """A convolution of equalised learning rate, which keeps the size."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = math.sqrt(2)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(outputs, inputs, kernel, kernel)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = gain / math.sqrt(inputs * kernel**2)
+        self.padding = kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, H, W) to (n, outputs, H, W)."""
+        return functional.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class _First(nn.Module):
+    """From latents to 4x4 maps."""
+
+    def __init__(self, z: int, maps: int) -> None:
+        super().__init__()
+        # the gain of the authors' code
+        self.dense = Linear(z, maps * _FIRST**2, gain=math.sqrt(2) / 4)
+        self.conv = Conv(maps, maps, 3)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.dense(z).view(len(z), -1, _FIRST, _FIRST)
+        return normalise(_leaky(self.conv(normalise(_leaky(h)))))
+
+
+class _Up(nn.Module):
+    """A stage of the generator: twice the size."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = Conv(inputs, outputs, 3)
+        self.conv2 = Conv(outputs, outputs, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = normalise(_leaky(self.conv1(up(x))))
+        return normalise(_leaky(self.conv2(h)))
+
+
+class _Down(nn.Module):
+    """A stage of the discriminator: half the size."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = Conv(inputs, inputs, 3)
+        self.conv2 = Conv(inputs, outputs, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return down(_leaky(self.conv2(_leaky(self.conv1(x)))))
+
+
+def normalise(x: Tensor) -> Tensor:
+    """Pixel norm: the channels of each place, (n, C, …), are given a mean square of 1."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + _EPS)
+
+
+def with_deviation(x: Tensor) -> Tensor:
+    """Append a map that holds one number: the standard deviation over the batch, averaged.
+
+    x: (n, C, H, W). Returns (n, C + 1, H, W).
+    """
+    deviation = (x.var(0, correction=0) + _EPS).sqrt().mean()
+    return torch.cat([x, deviation.expand(len(x), 1, *x.shape[2:])], 1)
+
+
+def up(x: Tensor, factor: int = 2) -> Tensor:
+    """Each pixel of (n, C, H, W) becomes factor x factor pixels."""
+    return x if factor == 1 else functional.interpolate(x, scale_factor=factor, mode="nearest")
+
+
+def down(x: Tensor, factor: int = 2) -> Tensor:
+    """Each factor x factor pixels of (n, C, H, W) become their mean."""
+    return x if factor == 1 else functional.avg_pool2d(x, factor)
+
+
+def faded(x: Tensor, stage: int, alpha: float) -> Tensor:
+    """Real images as a stage sees them while it fades in.
+
+    x: (n, C, H, W). Returns (n, C, 4·2^stage, 4·2^stage).
+    """
+    x = down(x, x.shape[-1] // (_FIRST << stage))
+    return x if alpha == 1 else torch.lerp(up(down(x)), x, alpha)
+
+
+def gradient_penalty(
+    D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator
+) -> Tensor:
+    """E[(‖∇D(x̂)‖ − 1)²] at points x̂ between real and generated images (Gulrajani et al. 2017).
+
+    D: gives a score for each image, (n,).
+    real, fake: (n, C, H, W).
+    """
+    u = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
+    between = torch.lerp(real, fake, u).requires_grad_()
+    (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+    norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()
+    return (norm - 1).square().mean()
+
+
+def _leaky(x: Tensor) -> Tensor:
+    return functional.leaky_relu(x, _SLOPE)
+
+
+def _to_unit(x: Tensor) -> Tensor:
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+def _checked(shape: Sequence[int], channels: Sequence[int]) -> tuple[int, int, int]:
+    """The shape of an image, which the number of stages must fit."""
+    side = _FIRST << (len(channels) - 1) if channels else 0
+    if len(shape) != 3 or tuple(shape[1:]) != (side, side):
+        raise InvalidInput(
+            f"shape is {tuple(shape)} and channels {list(channels)}; expected square images of "
+            f"side 4, 8, 16, … and a number of channels for each of these: here (C, {side}, {side})"
+            " or another list."
+        )
+    return shape[0], side, side
+
+
+def _for_each(name: str, images: int | Sequence[int], stages: int) -> list[int]:
+    """The number of images of each stage."""
+    each = [images] * stages if isinstance(images, int) else list(images)
+    if len(each) != stages or min(each, default=1) < 1:
+        raise InvalidInput(
+            f"trainer.{name} is {images}; expected a number of images, or one for each of the "
+            f"{stages} times that this network grows."
+        )
+    return each

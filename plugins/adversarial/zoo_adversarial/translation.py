@@ -1,0 +1,168 @@
+"""What models that translate images between domains share: blocks, a pool, a distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+
+__all__ = [
+    "ImagePool",
+    "Residual",
+    "checked_domains",
+    "checked_labels",
+    "domain_of",
+    "image_shape",
+    "sliced_wasserstein",
+]
+
+
+class Residual(nn.Module):
+    """x + two 3x3 convolutions, each with instance norm.
+
+    Args:
+        maps: channels of x.
+        padding: `reflect` or `zeros`.
+        affine: whether the norms scale and shift.
+    """
+
+    def __init__(self, maps: int, padding: str, affine: bool) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(maps, maps, 3, padding=1, padding_mode=padding, bias=False),
+            nn.InstanceNorm2d(maps, affine=affine),
+            nn.ReLU(),
+            nn.Conv2d(maps, maps, 3, padding=1, padding_mode=padding, bias=False),
+            nn.InstanceNorm2d(maps, affine=affine),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, maps, H, W) to the same."""
+        return x + cast("Tensor", self.block(x))
+
+
+class ImagePool(nn.Module):
+    """Generated images of the past, for a discriminator that shall not forget (Shrivastava 2017).
+
+    It is a module without parameters, so that a checkpoint holds it.
+
+    Args:
+        pools: how many separate ones.
+        size: images in each; 0 keeps none.
+        shape: of an image, (C, H, W).
+    """
+
+    images: Tensor
+    """(pools, size, *shape)."""
+    held: Tensor
+    """How many of them are there, (pools,), int64."""
+
+    def __init__(self, pools: int, size: int, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("images", torch.zeros(pools, size, *shape))
+        self.register_buffer("held", torch.zeros(pools, dtype=torch.int64))
+
+    @torch.no_grad()
+    def exchange(self, pool: int, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Images to show instead of x: the same until the pool is full; then, for half of them,
+        ones of the past, whose places they take.
+
+        x: (B, *shape). Returns (B, *shape).
+        """
+        images, shown = self.images[pool], []
+        for image in x:
+            held = int(self.held[pool])
+            if held < len(images):
+                images[held] = image
+                self.held[pool] += 1
+                shown.append(image)
+                continue
+            u, v = torch.rand(2, generator=generator, device=x.device).tolist()
+            if not len(images) or u < 0.5:
+                shown.append(image)
+                continue
+            place = int(v * len(images))
+            shown.append(images[place].clone())
+            images[place] = image
+        return torch.stack(shown)
+
+
+def sliced_wasserstein(
+    x: Tensor, y: Tensor, generator: torch.Generator, directions: int = 256
+) -> Tensor:
+    """Mean distance of two sets of images along random directions, (), at 16x16 and in full.
+
+    x, y: as many images each, (n, C, H, W), in [0, 1].
+    """
+    total = x.new_zeros(())
+    for factor in {1, max(1, x.shape[-1] // 16)}:
+        a, b = (functional.avg_pool2d(images, factor).flatten(1) for images in (x, y))
+        lines = torch.randn(
+            a.shape[1], directions, generator=generator, device=x.device, dtype=x.dtype
+        )
+        lines = lines / lines.norm(dim=0)
+        total = total + ((a @ lines).sort(0).values - (b @ lines).sort(0).values).abs().mean()
+    return total
+
+
+def image_shape(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
+    """A shape (C, H, W) whose sides a network can halve.
+
+    Raises InvalidInput for another one.
+    """
+    if len(shape) != 3 or any(side < divisor or side % divisor for side in shape[1:]):
+        raise InvalidInput(
+            f"shape is {tuple(shape)}; expected (C, H, W) with sides that are multiples of "
+            f"{divisor}."
+        )
+    C, H, W = shape
+    return C, H, W
+
+
+def checked_domains(domains: Sequence[str], least: int, most: int | None = None) -> tuple[str, ...]:
+    """The names of domains, if there are as many as a model takes.
+
+    Raises InvalidInput where there are not, or two are alike.
+    """
+    names = tuple(domains)
+    wrong = len(names) < least or (most is not None and len(names) > most)
+    if wrong or len(set(names)) < len(names):
+        number = f"{least}" if least == most else f"{least} or more"
+        raise InvalidInput(f"domains is {list(names)}; expected {number} different names.")
+    return names
+
+
+def domain_of(name: str, domains: Sequence[str]) -> int:
+    """The place of a domain.
+
+    Raises UnknownName for one that the model does not know.
+    """
+    if name not in domains:
+        raise UnknownName(
+            f"{name!r} is no domain of this model.{did_you_mean(name, domains)} "
+            f"It translates to {', '.join(domains)}."
+        )
+    return list(domains).index(name)
+
+
+def checked_labels(labels: Tensor | None, domains: Sequence[str]) -> Tensor:
+    """The domain of each training image, (B,), int64.
+
+    Raises InvalidInput where the data do not say.
+    """
+    if labels is None:
+        raise InvalidInput(
+            f"the data have no labels; expected images of {len(domains)} domains: a data set with "
+            "classes, or a folder with a sub-folder for each domain."
+        )
+    if len(labels) and int(labels.max()) >= len(domains):
+        raise InvalidInput(
+            f"the data have the label {int(labels.max())}, but the model knows the domains "
+            f"{', '.join(domains)}. Leave config.domains out to take the classes of the data."
+        )
+    return labels
