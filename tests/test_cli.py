@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,37 @@ def test_rm_names_all_entries_that_share_weights(
     write_registry(entry(name="nade.a", weights=weights), entry(name="nade.b", weights=weights))
     zoo("pull", "nade.b")
     assert zoo("rm", "nade.a").stdout == "removed nade.a, nade.b  17 B\n"
+
+
+# commands of plugins
+
+
+HELLO = """
+import click
+@click.command(help="Greet.")
+def hello():
+    click.echo("hello")
+def wrong():
+    pass
+"""
+
+
+def test_a_plugin_adds_a_command(
+    zoo: Zoo, install_family: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install_family("greets", HELLO)
+    points = next(site.glob("*.dist-info")) / "entry_points.txt"
+    lines = ("hello = zoo_greets_plugin:hello", "wrong = zoo_greets_plugin:wrong",
+             "list = zoo_greets_plugin:hello")  # fmt: skip
+    points.write_text("\n".join((points.read_text(), "[zoo.commands.v1]", *lines)))
+    monkeypatch.syspath_prepend(str(site))
+    assert zoo("hello").stdout == "hello\n"
+    assert re.search(r"hello +A command of zoo-greets\.", zoo("--help").stdout)
+    assert "Did you mean hello" in zoo("helo").stderr
+    wrong = zoo("wrong")
+    assert wrong.exit_code == 4
+    assert "zoo_greets_plugin:wrong, a function; expected a click.Command" in wrong.stderr
+    assert "nade" in zoo("list").stdout  # ours stays ours
 
 
 # plugins, env, completion

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_core
+from zoo_core import plugins
 from zoo_core import registry as registry_module
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName
 from zoo_core.registry import Entry, Registry
@@ -394,3 +395,65 @@ def test_the_api_is_what_it_says() -> None:
             assert getattr(zoo_core, name)
     with pytest.raises(AttributeError, match="has no attribute 'lod'"):
         zoo_core.lod  # noqa: B018
+
+
+# Deprecation
+
+
+def test_a_deprecated_entry_warns_and_forwards(
+    entry: Callable[..., dict[str, Any]],
+    write_registry: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = {"successor": "nade.new", "reason": "trained on the test set"}
+    path = write_registry(entry(name="nade.old", deprecated=old), entry(name="nade.new"))
+    registry = Registry.load([path])
+    assert registry.lookup("nade.old").name == "nade.new"
+    assert capsys.readouterr().err == (
+        "warning: nade.old is deprecated (trained on the test set); nade.new is used instead.\n"
+    )
+    assert registry.lookup("nade").name == "nade.new"
+    assert [e.name for e in registry.match()] == ["nade.old", "nade.new"]
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("successor", ["nade.gone", "nade.old", "nade.circle"])
+def test_a_successor_must_be_there(
+    successor: str,
+    entry: Callable[..., dict[str, Any]],
+    write_registry: Callable[..., Path],
+) -> None:
+    path = write_registry(
+        entry(name="nade.old", deprecated={"successor": successor}),
+        entry(name="nade.circle", deprecated={"successor": "nade.old"}),
+    )
+    with pytest.raises(InvalidRegistry, match=r"not an entry that can take its place"):
+        Registry.load([path]).lookup("nade.old")
+
+
+def test_deprecated_has_a_successor(
+    entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]
+) -> None:
+    with pytest.raises(InvalidRegistry, match=r"'deprecated.successor' is missing"):
+        Registry.load([write_registry(entry(deprecated={"reason": "old"}))])
+
+
+# Registries that families ship
+
+
+def test_a_familys_registry_joins_the_default_one(
+    entry: Callable[..., dict[str, Any]],
+    write_registry: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = write_registry(entry(name="nade.ours"), folder="good")
+    clash = write_registry(entry(name="nade.ours"), entry(name="nade.more"), folder="clash")
+    monkeypatch.setattr(plugins, "registries", lambda: [good, clash])
+    registry = Registry.load()
+    assert registry.lookup("nade.ours").origin == str(good)
+    assert "nade.more" not in registry.entries
+    said = capsys.readouterr().err
+    assert said.startswith("warning: a family's registry is left out: entry 'nade.ours' is both in")
+    monkeypatch.setenv("ZOO_REGISTRY", str(clash))
+    assert [*Registry.load().entries] == ["nade.ours", "nade.more"]

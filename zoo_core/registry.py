@@ -103,6 +103,10 @@ class Entry:
     """Path or URL of the registry that holds the entry."""
     mirrors: tuple[str, ...] = ()
     """Folders to take the weights from when the registry's own does not have them."""
+    successor: str = ""
+    """The entry that takes its place, where it is deprecated: a lookup warns and gives that one."""
+    reason: str = ""
+    """Why it is deprecated."""
 
     @property
     def blob(self) -> "Blob":
@@ -145,31 +149,65 @@ class Registry:
         """Read and merge registries.
 
         Args:
-            sources: paths, folders or URLs; by default those of `ZOO_REGISTRY`, else our own.
+            sources: paths, folders or URLs; by default those of `ZOO_REGISTRY`, else our own and
+                those that installed families ship. One of a family's that is not sound, or repeats
+                a name, costs a line on stderr.
             refresh: ask the servers of remote registries even when the copy here is fresh.
 
         Raises InvalidRegistry for a file that breaks the schema or repeats a name, and NetworkError
         when a remote one cannot be had.
         """
+        shipped: list[Path] = []
         if sources is None:
-            sources = environment.registry_sources() or (own_registry(),)
+            sources = environment.registry_sources()
+        if not sources:
+            from zoo_core import plugins
+
+            sources, shipped = (own_registry(),), plugins.registries()
         entries: dict[str, Entry] = {}
         origins = tuple(_origin(str(source)) for source in sources)
         for origin in dict.fromkeys(origins):
             _merge(entries, _read(origin, refresh))
+        for path in shipped:
+            try:
+                merged = dict(entries)
+                _merge(merged, _read(str(path), refresh))
+            except InvalidRegistry as error:
+                sys.stderr.write(f"warning: a family's registry is left out: {error}\n")
+            else:
+                entries, origins = merged, (*origins, str(path))
         return cls(entries, origins)
 
     def lookup(self, name: str) -> Entry:
         """Find an entry by name, or the first one of a bare architecture name.
 
-        Raises UnknownName with the near matches.
+        A deprecated entry says so on stderr and gives its successor.
+
+        Raises UnknownName with the near matches, and InvalidRegistry for successors in a circle.
         """
         if name in self.entries:
-            return self.entries[name]
+            return self._current(self.entries[name])
         for entry in self.entries.values():
-            if entry.architecture == name:
+            if entry.architecture == name and not entry.successor:
                 return entry
         raise UnknownName(self._unknown(name))
+
+    def _current(self, entry: Entry) -> Entry:
+        """The entry, or what took its place."""
+        seen = [entry.name]
+        while entry.successor:
+            if entry.successor not in self.entries or entry.successor in seen:
+                raise InvalidRegistry(
+                    f"{entry.origin}: entry '{entry.name}' is deprecated for "
+                    f"'{entry.successor}', which is not an entry that can take its place."
+                )
+            why = f" ({entry.reason})" if entry.reason else ""
+            sys.stderr.write(
+                f"warning: {entry.name} is deprecated{why}; {entry.successor} is used instead.\n"
+            )
+            entry = self.entries[entry.successor]
+            seen.append(entry.name)
+        return entry
 
     def match(self, globs: Iterable[str] = ()) -> list[Entry]:
         """Entries that fit any of the patterns, in file order; all when there is no pattern.
@@ -180,7 +218,7 @@ class Registry:
         patterns = list(globs)
         for pattern in patterns:
             if not _is_glob(pattern):
-                self.lookup(pattern)
+                self._known(pattern)
         return [entry for entry in self.entries.values() if _fits(entry, patterns)]
 
     def select(self, names: Iterable[str]) -> list[Entry]:
@@ -193,6 +231,11 @@ class Registry:
             entries = self.match([name]) if _is_glob(name) else [self.lookup(name)]
             found.update((entry.name, entry) for entry in entries)
         return list(found.values())
+
+    def _known(self, name: str) -> None:
+        known = {*self.entries, *(entry.architecture for entry in self.entries.values())}
+        if name not in known:
+            raise UnknownName(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
         if not self.entries:
@@ -294,6 +337,7 @@ def _entry(raw: dict[str, Any], origin: str, mirrors: tuple[str, ...]) -> Entry:
         metrics=tuple(Metric(**metric) for metric in raw.get("metrics", ())),
         origin=origin,
         mirrors=mirrors,
+        **raw.get("deprecated", {}),
     )
 
 

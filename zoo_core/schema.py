@@ -206,6 +206,11 @@ _LICENCE = {
     "weights": _line("an SPDX identifier such as CC-BY-4.0"),
 }
 
+_DEPRECATED = {
+    "successor": _line("the name of the entry that takes its place"),
+    "reason": _line("one line of text", required=False),
+}
+
 _ENTRY = {
     "name": _Rule(
         "architecture.variant in lower case, digits and hyphens, such as nade.mnist",
@@ -226,6 +231,7 @@ _ENTRY = {
     "config": _plain("a table of numbers, texts, booleans, lists and tables"),
     "weights": _table(_WEIGHTS),
     "paper": _table(_PAPER, required=False),
+    "deprecated": _table(_DEPRECATED, required=False),
     "metrics": _Rule("an array of tables, [[entry.metrics]]", _is_tables, False, _METRIC),
 }
 

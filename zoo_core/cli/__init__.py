@@ -40,39 +40,46 @@ INTERRUPTED = 130
 
 
 class Root(click.Group):
-    """The group of all commands, each in the module of `zoo_core.cli` that has its name."""
+    """The group of all commands, each in the module of `zoo_core.cli` that has its name.
+
+    Those that plugins add come after ours; they are found by their entry points and imported when
+    they are asked for.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of `--help`."""
-        return [*COMMANDS]  # `list` may be the module of that name by now
+        return [*COMMANDS, *_added()]  # `list` may be the module of that name by now
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
-        return command
+        if cmd_name in COMMANDS:
+            command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+            return command
+        added = _added()
+        return _imported(cmd_name, *added[cmd_name]) if cmd_name in added else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is meant; offer near matches of one that does not exist."""
-        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            near = did_you_mean(args[0], COMMANDS) or " `zoo --help` lists them."
+        known = COMMANDS if args and args[0] in COMMANDS else {**COMMANDS, **_added()}
+        if args and args[0] not in known and not ctx.resilient_parsing:
+            near = did_you_mean(args[0], known) or " `zoo --help` lists them."
             ctx.fail(f"there is no command '{args[0]}'.{near}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands."""
         with formatter.section("Commands"):
-            formatter.write_dl([*COMMANDS.items()])
+            added = [(name, f"A command of {owner}.") for name, (_, owner) in _added().items()]
+            formatter.write_dl([*COMMANDS.items(), *added])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name or an option of the group."""
         if incomplete.startswith("-"):
             return click.Command.shell_complete(self, ctx, incomplete)
-        names = (name for name in COMMANDS if name.startswith(incomplete))
-        return [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        names = (name for name in self.list_commands(ctx) if name.startswith(incomplete))
+        return [CompletionItem(name, help=COMMANDS.get(name)) for name in names]
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> NoReturn:
         """Run the command and exit with its code."""
@@ -90,6 +97,26 @@ class Root(click.Group):
                 traceback.print_exc()
             code = _report(error)
         sys.exit(code)
+
+
+def _added() -> dict[str, tuple[str, str]]:
+    """The commands of plugins: name -> (path, distribution); a name of ours stays ours."""
+    from zoo_core.plugins import commands
+
+    return {name: found for name, found in commands().items() if name not in COMMANDS}
+
+
+def _imported(name: str, path: str, owner: str) -> click.Command:
+    from zoo_core.errors import PluginError
+    from zoo_core.plugins import import_object
+
+    command = import_object(path)
+    if not isinstance(command, click.Command):
+        raise PluginError(
+            f"the command '{name}' of {owner} is {path}, a {type(command).__name__}; "
+            "expected a click.Command."
+        )
+    return command
 
 
 def _report(error: Exception) -> int:

@@ -100,6 +100,13 @@ def _complete_task(
     show_default=True,
     help="complete: completions of each input.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="An option of a task that a plugin adds. Repeatable.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True)
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @json_option()
@@ -117,6 +124,7 @@ def command(
     as_json: bool,
     quiet: bool,
     seed: int | None,
+    assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Run a model: draw, score, detect, complete.
@@ -126,7 +134,7 @@ def command(
     printed where the output is no terminal.
     """
     from zoo_core import loading, plugins
-    from zoo_core.tasks import TASKS, choose
+    from zoo_core.tasks import choose, find, settings
 
     _check(options["temperature"], outputs, force)
     origin = loading.resolve(name)
@@ -134,17 +142,24 @@ def command(
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
     _check_used(task, **{name: options[name] for name in ("inputs", "against", "label")})
+    job = find(task)
+    own = settings(job, f"the task {task}", assignments)
     source = fetched(origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
+    if not job.does(model):
+        raise InvalidInput(
+            f"{origin.name} cannot {task}: the task needs a model that is a "
+            f"{job.protocol.rpartition(':')[2]}."
+        )
     paths = _paths(task, source, model, outputs, as_json)
 
     from zoo_core.tasks.request import Request
 
     seed = _random_seed() if seed is None else seed
     data = source.entry.data if source.entry else source.metadata.get("data", "")
-    request = Request(name=source.name, data=data, seed=seed, **options)
+    request = Request(name=source.name, data=data, seed=seed, settings=own, **options)
     start = time.perf_counter()
-    result = TASKS[task].load()(model, request)
+    result = job.load()(model, request)
     seconds = time.perf_counter() - start
 
     provenance = _provenance(context, task, source, family, model, seed)
@@ -157,7 +172,7 @@ def command(
     elif not sys.stdout.isatty():
         click.echo("\n".join(map(str, paths)))
     if not quiet:
-        said = (f"seed {seed}",) if TASKS[task].random else ()
+        said = (f"seed {seed}",) if job.random else ()
         _tell(result, (*said, f"{seconds:.2f} s"), paths)
 
 
@@ -177,10 +192,10 @@ def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
 
 def _check_used(task: str, **given: tuple[str, ...] | int | None) -> None:
     """Refuse options that the task would ignore."""
-    from zoo_core.tasks import TASKS
+    from zoo_core.tasks import TASKS, find
 
     for option, values in given.items():
-        if values not in ((), None) and option not in TASKS[task].options:
+        if values not in ((), None) and option not in find(task).options:
             takers = [name for name, other in TASKS.items() if option in other.options]
             raise InvalidInput(
                 f"the task {task} does not use --{option.removesuffix('s')}: "
@@ -202,9 +217,10 @@ def _paths(
 ) -> list[Path]:
     """The files to write: those that were named, else free ones in the current folder."""
     from zoo_core.output import check_free, free_names
-    from zoo_core.tasks import TASKS
+    from zoo_core.tasks import find
 
-    suffixes = TASKS[task].suffixes(cast("tuple[int, ...]", model.event_shape))
+    job = find(task)
+    suffixes = job.suffixes(cast("tuple[int, ...]", model.event_shape))
     for path in outputs:
         if path.suffix.lower() not in suffixes:
             raise InvalidInput(_unknown_suffix(path, suffixes))
@@ -212,7 +228,7 @@ def _paths(
         return list(dict.fromkeys(outputs))
     if as_json and ".json" in suffixes:
         return []  # the rows go to the standard output
-    free = free_names(f"{Path(source.name).name}-{task}", suffixes[: TASKS[task].defaults])
+    free = free_names(f"{Path(source.name).name}-{task}", suffixes[: job.defaults])
     for path in free:
         check_free(path)
     return free

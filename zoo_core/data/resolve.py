@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo_core import environment
+from zoo_core import environment, plugins
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import fit_tensor
 from zoo_core.data.folders import load_folder
@@ -93,7 +94,11 @@ def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Da
     for path in (Path(name).expanduser(), root / name):
         if path.exists():
             return _load_path(name, path, split, size, gray)
-    raise UnknownName(_unknown(name, root))
+    offers = plugins.offers("datasets")  # only now: it loads every family
+    if name in offers:
+        dataset: Dataset = plugins.import_object(offers[name].path)(split, root)
+        return dataset
+    raise UnknownName(_unknown(name, root, offers))
 
 
 def _load_path(name: str, path: Path, split: str, size: int | None, gray: bool) -> Dataset:
@@ -128,8 +133,8 @@ def _split(split: str) -> str:
     return known
 
 
-def _unknown(name: str, root: Path) -> str:
-    known = ["bars-and-stripes", *STANDARD]
+def _unknown(name: str, root: Path, offers: Iterable[str]) -> str:
+    known = ["bars-and-stripes", *STANDARD, *offers]
     return (
         f"data set {name!r} is unknown.{did_you_mean(name, known)} Accepted are "
         f"{', '.join(known)}, a file or folder (looked for here and in {root}), and hf://user/name."

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from zoo_core import plugins
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.metrics.bounds import active_units, elbo, iw_bound, prior_fitting
 from zoo_core.metrics.classification import classification_error, clustering_error
@@ -46,9 +47,13 @@ def measure(
     Raises UnknownName for a metric that there is not, InvalidInput for a protocol that it cannot
     follow.
     """
-    if name not in METRICS:
+    if name in METRICS:
+        return METRICS[name](model, protocol, data_root)
+    offers = plugins.offers("metrics")  # only now: it loads every family
+    if name not in offers:
+        known = [*METRICS, *offers]
         raise UnknownName(
-            f"metric {name!r} is unknown.{did_you_mean(name, METRICS)} "
-            f"There are {', '.join(METRICS)}."
+            f"metric {name!r} is unknown.{did_you_mean(name, known)} There are {', '.join(known)}."
         )
-    return METRICS[name](model, protocol, data_root)
+    metric: Metric = plugins.import_object(offers[name].path)
+    return metric(model, protocol, data_root)

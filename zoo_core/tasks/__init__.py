@@ -5,11 +5,12 @@ The table below is read without importing torch; a task's module is imported whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from zoo_core import plugins
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from zoo_core.tasks.request import Request
     from zoo_core.tasks.result import Result
 
-__all__ = ["TASKS", "Task", "available", "choose", "default"]
+__all__ = ["TASKS", "Task", "available", "choose", "default", "find", "settings"]
 
 _TENSORS = (".npz", ".safetensors")
 _PICTURES = (".png", ".gif", *_TENSORS)
@@ -31,8 +32,9 @@ class Task:
     """One task: where it is, which protocol it needs, what it can write."""
 
     module: str
+    """Its name in this package; of a family's task, `package.module:function`."""
     protocol: str
-    """Its name in `zoo_core.protocols`."""
+    """Its name in `zoo_core.protocols`; of a family's task, `package.module:Protocol`."""
     summary: str
     for_images: tuple[str, ...]
     """Suffixes of the files that it writes for a model of images."""
@@ -44,6 +46,16 @@ class Task:
     """Whether its results depend on the seed."""
     defaults: int = 1
     """How many files it writes when none is named: those of the first suffixes."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Options of its own with their defaults, which `--set` gives."""
+
+    def does(self, model: nn.Module) -> bool:
+        """Whether a model implements what the task needs."""
+        if ":" in self.protocol:
+            return isinstance(model, plugins.import_class(self.protocol))
+        from zoo_core import protocols
+
+        return isinstance(model, getattr(protocols, self.protocol))
 
     def suffixes(self, event_shape: Collection[int]) -> tuple[str, ...]:
         """The suffixes for a model's event shape."""
@@ -51,8 +63,11 @@ class Task:
 
     def load(self) -> Callable[[nn.Module, Request], Result]:
         """Import what runs the task."""
-        module = import_module(f"zoo_core.tasks.{self.module}")
-        return cast("Callable[[nn.Module, Request], Result]", module.run)
+        if ":" in self.module:
+            found = plugins.import_object(self.module)
+        else:
+            found = import_module(f"zoo_core.tasks.{self.module}").run
+        return cast("Callable[[nn.Module, Request], Result]", found)
 
 
 TASKS = {
@@ -96,13 +111,60 @@ TASKS = {
 """Tasks by name; the first one that a model can do is its default."""
 
 
-def available(model: nn.Module) -> list[str]:
-    """The tasks whose protocol a model implements."""
-    from zoo_core import protocols
+def find(name: str) -> Task:
+    """A task of this table, or one that a family offers.
 
-    return [
-        name for name, task in TASKS.items() if isinstance(model, getattr(protocols, task.protocol))
-    ]
+    Raises UnknownName when there is none of this name.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    offers = plugins.offers("tasks")  # only now: it loads every family
+    if name not in offers:
+        raise UnknownName(f"there is no task '{name}'.{did_you_mean(name, [*TASKS, *offers])}")
+    record = offers[name]
+    return Task(
+        module=record.path,
+        protocol=record.protocol,
+        summary=record.summary,
+        for_images=record.for_images,
+        for_tables=record.for_tables,
+        options=record.options,
+        random=record.random,
+        settings=record.settings,
+    )
+
+
+def settings(task: Task, name: str, given: Iterable[str]) -> dict[str, Any]:
+    """The task's own options: its defaults, with what was given as `key=value` in their place.
+
+    Raises InvalidInput for one that the task does not have, or whose value is of another type.
+    """
+    values = dict(task.settings)
+    for assignment in given:
+        key, _, text = assignment.partition("=")
+        if key not in values:
+            takes = ", ".join(f"{k}={v}" for k, v in task.settings.items()) or "none"
+            near = did_you_mean(key, values)
+            raise InvalidInput(f"--set {assignment}: {name} has no {key!r}.{near} It has {takes}.")
+        values[key] = _parsed(text, values[key], assignment)
+    return values
+
+
+def _parsed(text: str, default: Any, assignment: str) -> Any:
+    kind = type(default)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (ValueError, KeyError):
+        raise InvalidInput(
+            f"--set {assignment}: expected a value like the default, {default!r}."
+        ) from None
+
+
+def available(model: nn.Module) -> list[str]:
+    """The tasks of this table whose protocol a model implements."""
+    return [name for name, task in TASKS.items() if task.does(model)]
 
 
 def default(possible: Iterable[str]) -> str:
@@ -124,7 +186,10 @@ def choose(wanted: str | None, possible: Collection[str], model: str) -> str:
         return default(possible)
     can = f"{model} can {', '.join(name for name in TASKS if name in possible)}."
     if wanted not in TASKS:
-        raise UnknownName(f"there is no task '{wanted}'.{did_you_mean(wanted, TASKS)} {can}")
+        if wanted not in (offers := plugins.offers("tasks")):
+            near = did_you_mean(wanted, [*TASKS, *offers])
+            raise UnknownName(f"there is no task '{wanted}'.{near} {can}")
+        return wanted  # whether the model can, its class tells: the record names tasks of ours
     if wanted not in possible:
         raise InvalidInput(f"{model} cannot {wanted}: {can}")
     return wanted

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,6 +34,8 @@ class Request:
     """What `complete` is given of each input: top, left, or the path of a mask (white: given)."""
     samples: int = 4
     """Completions of each input."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The own options of a family's task, complete."""
     batch_size: int = 256
     data_root: Path | None = None
 

@@ -1,0 +1,146 @@
+"""What a family adds beside models is used like ours: data sets, metrics, tasks with options."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from zoo_core import loading, plugins
+from zoo_core.cli import root
+from zoo_core.data import load_dataset
+from zoo_core.errors import UnknownName
+from zoo_core.metrics import measure
+from zoo_core.plugins import architecture, import_class
+
+EXTENSION = """
+from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
+
+HERE = "zoo_extension_plugin"
+
+@hookimpl
+def zoo_datasets():
+    return [DataSet("two-dots", f"{HERE}:two_dots", "Two points")]
+
+@hookimpl
+def zoo_metrics():
+    return [Metric("mean_value", f"{HERE}:mean_value", "The mean of n samples")]
+
+@hookimpl
+def zoo_tasks():
+    needs = "zoo_core.protocols:Generator"
+    return [
+        Task("average", f"{HERE}:average", needs, "Average k samples", (".png",), (".csv",),
+             settings={"k": 4, "bright": 1.0, "invert": False}, random=True),
+        Task("walk", f"{HERE}:average", "zoo_core.protocols:Decoder", "Walk", (".png",), (".csv",)),
+    ]
+
+def two_dots(split, root):
+    import torch
+    from zoo_core.data import Dataset
+    x = torch.tensor([[0, 255], [255, 0]], dtype=torch.uint8)
+    return Dataset("two-dots", split, x, 256)
+
+def mean_value(model, protocol, data_root):
+    import torch
+    from zoo_core.metrics import Measured
+    x = model.sample(protocol["n"], generator=torch.Generator().manual_seed(protocol["seed"]))
+    return Measured(float(x.mean()), 0.0, len(x))
+
+def average(model, request):
+    from zoo_core.tasks.result import Result
+    own = request.settings
+    x = model.sample(own["k"], generator=request.generator(model)).mean(0, keepdim=True)
+    x = own["bright"] * (1 - x if own["invert"] else x)
+    return Result(summary=f"the mean of {own['k']}", images=x, tensors={"mean": x})
+"""
+
+
+@pytest.fixture(autouse=True)
+def _installed(
+    install_family: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(install_family("extension", EXTENSION)))
+    yield
+    for cached in (plugins._scan, plugins._load):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A small NADE's, untrained."""
+    path = tmp_path / "small.safetensors"
+    config = {"shape": [1, 3, 3], "hidden": 4}
+    model = loading.build(import_class(architecture("nade").path), config)
+    record = {"family": "autoregressive", "requires": "zoo-autoregressive", "architecture": "nade"}
+    loading.save(model, path, {**record, "config": config})
+    return path
+
+
+def run(weights: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(root, ["run", str(weights), "--seed", "0", *arguments])
+
+
+def test_a_data_set_is_loaded_by_name() -> None:
+    data = load_dataset("two-dots:test[1:]")
+    assert (data.split, data.floats().tolist()) == ("test", [[1.0, 0.0]])
+    with pytest.raises(UnknownName, match="Did you mean two-dots"):
+        load_dataset("two-dot")
+
+
+def test_a_metric_is_measured_by_name(weights: Path) -> None:
+    model = loading.load(weights)
+    found = measure("mean_value", model, {"n": 500, "seed": 0})
+    assert abs(found.value - 0.5) < 0.1
+    assert found.n == 500
+    with pytest.raises(UnknownName, match="Did you mean mean_value"):
+        measure("mean_valu", model, {})
+
+
+def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mean.png"
+    options = ("--set", "k=64", "--set", "invert=true", "-o", str(out), "--json")
+    result = run(weights, "-t", "average", *options)
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["summary"] == "the mean of 64"
+    assert said["provenance"]["task"] == "average"
+    assert "--set k=64 --set invert=true" in said["provenance"]["command"]
+    assert out.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("-t", "averag"), 3, "Did you mean average?"),
+        (("-t", "average", "--set", "kk=1"), 2, "It has k=4, bright=1.0, invert=False."),
+        (("-t", "average", "--set", "k=many"), 2, "expected a value like the default, 4"),
+        (("-t", "average", "-i", "x.png"), 2, "does not use --input"),
+        (("-t", "average", "-o", "mean.csv"), 2, "suffix '.csv' names no format"),
+        (("-t", "sample", "--set", "k=1"), 2, "the task sample has no 'k'. It has none."),
+        (("-t", "walk"), 2, "cannot walk: the task needs a model that is a Decoder"),
+    ],
+)
+def test_what_a_task_cannot_do_is_said(
+    arguments: tuple[str, ...], code: int, text: str, weights: Path
+) -> None:
+    result = run(weights, *arguments)
+    assert result.exit_code == code, result.output
+    assert text in result.stderr
+
+
+def test_without_options_a_task_has_its_defaults(weights: Path, tmp_path: Path) -> None:
+    result = run(weights, "-t", "average", "-o", str(tmp_path / "mean.png"))
+    assert "the mean of 4" in result.stderr
+
+
+def test_ours_load_no_family(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(kind: str) -> None:
+        raise AssertionError(kind)
+
+    monkeypatch.setattr(plugins, "offers", fail)
+    assert len(load_dataset("bars-and-stripes:test")) == 16
+    assert torch.isfinite(loading.load(weights).log_prob(torch.zeros(1, 1, 3, 3))).all()
+    assert run(weights, "-n", "2", "-o", str(weights.with_suffix(".png"))).exit_code == 0
