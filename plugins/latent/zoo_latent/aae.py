@@ -17,8 +17,9 @@ With the last two the latents are (z_1 … z_Z, y_1 … y_K), y a point of the s
 
 We differ from the paper in this. Classes of inputs whose latents are asked for without a label,
 where the decoder takes labels, are those that reproduce the input best; the paper always has them.
-Weights start as Glorot & Bengio's and the decoder from the training data's mean. How the objective
-differs is said where it is, in `adversarial.py`.
+The logits of classes are normalized over the batch: without that, all inputs soon fell into one
+cluster. Weights start as Glorot & Bengio's and the decoder from the training data's mean. How the
+objective differs is said where it is, in `adversarial.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ _ENCODERS = ("deterministic", "gaussian", "universal")
 _LABELS = ("prior", "decoder", "encoder")
 _LEAST = 1e-3
 """How near to 0 and 1 the mean may be from which the decoder starts."""
+_SHARPNESS = 3.0
+"""Deviation of the classes' logits at the start: sharp enough to pass for draws of a class."""
 
 
 class Code(NamedTuple):
@@ -102,7 +105,7 @@ class AAE(nn.Module):
         inputs = prod(shape) + (z if encoder == "universal" else 0)
         self.features = mlp([inputs, *hidden], activation, dropout)
         self.head_z = affine(hidden[-1], 2 * z if encoder == "gaussian" else z)
-        self.head_y = affine(hidden[-1], K) if self.labels == "encoder" else None
+        self.head_y = _class_head(hidden[-1], K) if self.labels == "encoder" else None
         sizes = [self.latent_dim, *reversed(hidden)]
         self.decoder = MLPDecoder(sizes, self.event_shape, activation, dropout)
 
@@ -245,6 +248,13 @@ class AAE(nn.Module):
                 f"label {label} cannot be asked for: expected 0 to {self.classes - 1}."
             )
         return torch.where(y == self.classes, -1, y).expand(n)
+
+
+def _class_head(features: int, K: int) -> nn.Module:
+    """Logits of K classes, normalized over the batch in training."""
+    norm = nn.BatchNorm1d(K)
+    nn.init.constant_(norm.weight, _SHARPNESS)
+    return nn.Sequential(affine(features, K), norm)
 
 
 def _check(encoder: str, classes: int, labels: str, clusters: int, prior: str) -> None:
