@@ -158,7 +158,7 @@ class Run:
         binarize = recipe.binarize
         if binarize == "auto":
             binary_model = getattr(cls, "levels", config.get("levels")) == 2
-            binarize = "dynamic" if binary_model and self.train.levels > 2 else "none"
+            binarize = "dynamic" if binary_model and self.train.levels != 2 else "none"
         return dataclasses.replace(
             recipe, config=config, binarize=binarize, family=self.family.name
         )
@@ -234,11 +234,12 @@ class Run:
         self, model: nn.Module, name: str, unit: str = "nats", tolerance: float = _TOLERANCE
     ) -> dict[str, Any]:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
-        drawn = getattr(model, "levels", None) == 2 and self.train.levels > 2
+        drawn = getattr(model, "levels", None) == 2 and self.train.levels != 2
         protocol = {
             "data": f"{self.recipe.data}:test",
             "binarize": "fixed" if drawn else "none",
-            "seed": 0 if drawn else None,
+            "seed": 0 if drawn or name in _OF_BOUNDS else None,
+            "k": 5000 if name == "iw_bound" else None,
             "size": self.recipe.size,
             "gray": self.recipe.gray or None,
             **self.recipe.entry.get("protocol", {}).get(name, {}),
