@@ -40,6 +40,7 @@ def test_all_right_all_wrong_and_half() -> None:
     ]
     assert [v.value for v in values] == pytest.approx([ambiguous, 100 - ambiguous, 50.0])
     assert values[0].n == 16
+    assert measure("classification_error", Rule(truth), BARS | {"labels": 4}) == values[0]
     # of a share p of n rows: 100 sqrt(p (1 − p) / (n − 1))
     assert values[2].error == pytest.approx(100 * (0.25 / 15) ** 0.5)
 

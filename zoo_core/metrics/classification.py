@@ -6,7 +6,8 @@ is wrong about every row of another class. (Makhzani et al. 2015 give a cluster 
 row that is surest of it; the most frequent class depends less on chance.)
 
 The protocol: `data`, the rows that are counted; for clusters also `matched`, those by which they
-are named, the validation split where it is not given.
+are named, the validation split where it is not given. `labels` says how many labels taught the model,
+where they were few; the figure is measured without it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["classification_error", "clustering_error", "names_of_clusters"]
 
 Root = str | os.PathLike[str] | None
 
-_KEYS = ("data", "matched", "binarize", "size", "gray")
+_KEYS = ("data", "matched", "labels", "binarize", "size", "gray")
 _BATCH = 500
 
 
