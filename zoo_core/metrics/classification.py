@@ -6,8 +6,8 @@ is wrong about every row of another class. (Makhzani et al. 2015 give a cluster 
 row that is surest of it; the most frequent class depends less on chance.)
 
 The protocol: `data`, the rows that are counted; for clusters also `matched`, those by which they
-are named, the validation split where it is not given. `labels` says how many labels taught the model,
-where they were few; the figure is measured without it.
+are named, the validation split where it is not given. `labels` says how many labels taught the
+model, where they were few; the figure is measured without it.
 """
 
 from __future__ import annotations
