@@ -647,3 +647,17 @@ def test_an_input_that_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(errors.InvalidInput, match=r"no image could be read \(1 tried\)"):
         load_images([tmp_path / "broken.png"], shape=(1, 3, 3))
     assert "broken.png" in capsys.readouterr().err
+
+
+# Real variables
+
+
+def test_real_numbers_are_given_as_they_are() -> None:
+    data = Dataset("real", "train", torch.tensor([[0.25, 0.5], [1.0, 0.0]]), None)
+    x = data.floats()
+    assert torch.equal(x, data.x)
+    x.zero_()
+    assert data.x.any()
+    assert len(data.digest) == 64
+    with pytest.raises(errors.InvalidInput, match="real holds real numbers: only grey levels"):
+        binarized(data, 0)

@@ -21,12 +21,19 @@ class Dataset:
     name: str
     split: str
     x: Tensor
-    """Images (N, C, H, W) of grey levels, or a table (N, D) of categories; uint8, from 0."""
-    levels: int
-    """Number of values that a variable takes: 256 for images, 2 for binary tables."""
+    """Images (N, C, H, W) of grey levels, or a table (N, D) of categories, uint8, from 0; or real
+    variables, float32, in [0, 1]."""
+    levels: int | None
+    """Number of values that a variable takes: 256 for images, 2 for binary tables; None where they
+    are real."""
     labels: Tensor | None = None
     """Class of each row, (N,), int64."""
     classes: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> str:
+        """What its variables are, in words."""
+        return "real numbers" if self.levels is None else f"{self.levels} categories"
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -51,7 +58,7 @@ class Dataset:
     def floats(self, index: Tensor | slice | None = None) -> Tensor:
         """The rows of `index`, or all of them, as float32 in [0, 1]."""
         x = self.x if index is None else self.x[index]
-        return x.float().div_(self.levels - 1)
+        return x.clone() if self.levels is None else x.float().div_(self.levels - 1)
 
 
 def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -72,7 +79,7 @@ def binarized(dataset: Dataset, seed: int) -> Dataset:
         return dataset
     if dataset.levels != 256:
         raise InvalidInput(
-            f"{dataset.name} holds {dataset.levels} categories: only grey levels can be drawn as "
+            f"{dataset.name} holds {dataset.holds}: only grey levels can be drawn as "
             "black or white."
         )
     generator = torch.Generator().manual_seed(seed)

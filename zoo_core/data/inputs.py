@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
 
 class _Part(NamedTuple):
     x: Tensor
-    levels: int
+    levels: int | None
     names: list[str]
 
 
@@ -52,7 +52,8 @@ def load_images(
     parts = [_load(str(source), shape, root) for source in sources]
     if not parts:
         raise InvalidInput("no input was given: expected image files, folders or mnist:test[0:16].")
-    levels = max(part.levels for part in parts)
+    found = [part.levels for part in parts]
+    levels = None if None in found else max(n for n in found if n is not None)
     x = torch.cat([_at(part, levels) for part in parts])
     names = tuple(name for part in parts for name in part.names)
     return Inputs(Dataset(", ".join(map(str, sources)), "input", x, levels), names)
@@ -91,7 +92,7 @@ def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() and is_image(path) else []
 
 
-def _fitted(name: str, x: Tensor, levels: int, shape: tuple[int, ...], start: int) -> _Part:
+def _fitted(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int) -> _Part:
     names = [f"{name}[{i}]" for i in range(start, start + len(x))]
     if x[0].numel() == torch.Size(shape).numel():
         return _Part(x.reshape(-1, *shape), levels, names)
@@ -99,6 +100,8 @@ def _fitted(name: str, x: Tensor, levels: int, shape: tuple[int, ...], start: in
         raise InvalidInput(
             f"{name} has {x.shape[1]} variables a row, but the model takes {_text(shape)}."
         )
+    if levels is None:
+        raise InvalidInput(f"{name} holds real numbers of another shape than {_text(shape)}.")
     done: Counter[str] = Counter()
     grey = x * (255 // (levels - 1))
     fitted = fit_tensor(grey, _image_shape(name, shape), done)
@@ -112,9 +115,11 @@ def _image_shape(name: str, shape: tuple[int, ...]) -> Shape:
     return shape
 
 
-def _at(part: _Part, levels: int) -> Tensor:
+def _at(part: _Part, levels: int | None) -> Tensor:
     if part.levels == levels:
         return part.x
+    if levels is None or part.levels is None:  # beside real numbers, levels become real too
+        return part.x.float() / ((part.levels or 2) - 1)
     if (levels - 1) % (part.levels - 1):
         raise InvalidInput(f"inputs of {part.levels} and of {levels} levels cannot be mixed.")
     return part.x * ((levels - 1) // (part.levels - 1))

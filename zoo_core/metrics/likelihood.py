@@ -102,8 +102,8 @@ def _check_fit(model: DensityModel, rows: Dataset) -> None:
             f"{rows.name} has rows of shape {rows.event_shape}, but the model takes "
             f"{tuple(model.event_shape)}."
         )
-    if getattr(model, "levels", None) == 2 and rows.levels > 2:
+    if getattr(model, "levels", None) == 2 and rows.levels != 2:
         raise InvalidInput(
-            f"{rows.name} has {rows.levels} levels, but the model is binary: "
+            f"{rows.name} has {rows.levels or 'no'} levels, but the model is binary: "
             "set binarize = 'fixed' in the protocol."
         )

@@ -68,10 +68,10 @@ def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]
     """A data set as the model takes it, and what was done to it."""
     notes: tuple[str, ...] = ()
     levels = getattr(model, "levels", None)
-    if levels == 2 and data.levels > 2:
-        if data.levels < 256:
+    if levels == 2 and data.levels != 2:
+        if data.levels != 256:
             raise InvalidInput(
-                f"{data.name} holds {data.levels} categories, but the model is binary: "
+                f"{data.name} holds {data.holds}, but the model is binary: "
                 "expected variables that are 0 or 1."
             )
         if ((data.x > 0) & (data.x < 255)).any():

@@ -84,7 +84,7 @@ def tasks_are_implemented(case: Case) -> None:
 def gradient_reaches_each_parameter(case: Case) -> None:
     """A training step gives every trainable parameter a finite gradient that is not all zero."""
     model = case.stirred().train()
-    x = case.states()[_few(16, case)]
+    x = _inputs(16, case)
     trainer = case.trainer(model)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
     trainer.training_step(x, cast("Any", update), torch.Generator().manual_seed(0))
@@ -225,7 +225,7 @@ def sampler_agrees_with_density(case: Case) -> None:
 @law(DensityModel)
 def log_prob_is_of_each_input_alone(case: Case) -> None:
     """An input's log-probability does not depend on the batch that it is in."""
-    model, x = case.stirred(), case.states()[_few(16, case)]
+    model, x = case.stirred(), _inputs(16, case)
     together = _log_prob(model, x)
     alone = torch.cat([_log_prob(model, one) for one in x.split(1)])
     expect(together.shape == (len(x),), f"shape {tuple(together.shape)}", f"({len(x)},)")
@@ -410,6 +410,15 @@ def _few(n: int, case: Case) -> Tensor:
     """Places of n different states, (n,)."""
     generator = torch.Generator().manual_seed(3)
     return torch.randperm(len(case.states()), generator=generator)[:n]
+
+
+def _inputs(n: int, case: Case) -> Tensor:
+    """n different inputs, (n, *event_shape): states, or real numbers away from 0 and 1."""
+    model = case.fresh()
+    if discrete(model):
+        return case.states()[_few(n, case)]
+    shape: Any = model.event_shape
+    return 0.05 + 0.9 * torch.rand(n, *shape, generator=_seeded(3))
 
 
 def _seeded(seed: int = 0) -> torch.Generator:

@@ -49,7 +49,8 @@ def meta_load_equals_eager_load(case: Case) -> None:
     expect(not differing, f"differing tensors: {differing}", "equal ones, buffers too")
     # tensors that are neither parameter nor buffer show in what the model does
     for act in (_scores, _draws):
-        same = torch.equal(act(lazy, case), act(eager.eval(), case))
+        # where a tensor lies in memory decides the last bits of a convolution
+        same = torch.allclose(act(lazy, case), act(eager.eval(), case), rtol=1e-4, atol=1e-5)
         expect(same, "different log-probabilities or samples", "equal ones")
 
 
