@@ -1,0 +1,51 @@
+"""The laws that every family keeps, and what is special to diffusion."""
+
+import pytest
+import torch
+
+from zoo_core.testing import Case, Law
+from zoo_diffusion.model import DDPM
+from zoo_diffusion.trainer import Denoising
+
+
+@pytest.mark.zoo_family("diffusion")
+def test_law(law: Law, case: Case) -> None:
+    law(case)
+
+
+def tiny(**config: object) -> DDPM:
+    return DDPM(**{"shape": (1, 4, 4), "channels": (8, 8), "T": 1000, "steps": 4, **config})
+
+
+def test_at_the_last_step_hardly_anything_but_noise_is_left() -> None:
+    model = tiny()
+    noise = torch.randn(500, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    x = torch.ones(500, 1, 4, 4)
+    first, last = (model.diffuse(x, torch.full((500,), t), noise) for t in (0, 999))
+    assert torch.allclose(first.mean(), torch.tensor(1.0), atol=0.01)
+    assert torch.allclose(last, noise, atol=0.02)
+
+
+def test_a_sampler_that_knows_the_noise_gives_the_image_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny(T=50, steps=50, schedule="squaredcos_cap_v2")
+    x_0 = torch.tensor([-1.0, 1.0]).repeat(8).view(1, 1, 4, 4)
+
+    def noise(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        kept = model.scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return (x_t - kept.sqrt() * x_0) / (1 - kept).sqrt()
+
+    monkeypatch.setattr(model, "noise", noise)
+    x = model.sample(3, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(x, ((x_0 + 1) / 2).expand(3, 1, 4, 4), atol=1e-4)
+
+
+def test_the_error_of_a_model_that_says_nothing_is_the_noises_variance() -> None:
+    model = tiny()
+    for parameter in model.net.conv_out.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.rand(400, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    error = Denoising(model).validation_step(x, torch.Generator().manual_seed(1))["mse"]
+    assert error.shape == (400,)
+    assert abs(float(error.mean()) - 1) < 0.05

@@ -1,0 +1,1 @@
+"""Denoising diffusion for zoo, over diffusers."""

@@ -1,0 +1,99 @@
+"""Denoising diffusion (Ho, Jain & Abbeel 2020), over diffusers.
+
+    q(x_t | x_0) = N(√ᾱ_t x_0, (1 − ᾱ_t) I)      p(x_{t−1} | x_t) by the noise ε_θ(x_t, t) in x_t
+
+The U-Net and the schedule are diffusers'. How we differ: the U-Net is a smaller one, without
+attention where `attention` does not ask for it, and sampling can take fewer steps than training.
+Images are in [0, 1] outside and in [−1, 1] inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+from torch import Tensor, nn
+
+__all__ = ["DDPM"]
+
+_GROUPS = 4
+
+
+class DDPM(nn.Module):
+    """A denoising diffusion model of images.
+
+    Args:
+        shape: shape of an image, (C, H, W); H and W divide by 2 as often as there are channels
+            less one.
+        channels: channels of the U-Net at each resolution, the finest first; multiples of 4.
+        layers: residual blocks at each resolution.
+        attention: whether the coarsest resolution has self-attention.
+        T: steps of the diffusion.
+        steps: steps of the sampler, at most T.
+        schedule: how noise grows, `linear` or `squaredcos_cap_v2` (the cosine of Nichol &
+            Dhariwal 2021).
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        channels: Sequence[int] = (32, 64, 64),
+        layers: int = 1,
+        attention: bool = True,
+        T: int = 1000,
+        steps: int = 250,
+        schedule: str = "linear",
+    ) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self.T, self.steps = T, steps
+        C, H, W = self.event_shape
+        depth = len(channels)
+        deep = "Attn" if attention else ""
+        self.net = UNet2DModel(
+            sample_size=(H, W),
+            in_channels=C,
+            out_channels=C,
+            layers_per_block=layers,
+            block_out_channels=tuple(channels),
+            down_block_types=("DownBlock2D",) * (depth - 1) + (f"{deep}DownBlock2D",),
+            up_block_types=(f"{deep}UpBlock2D",) + ("UpBlock2D",) * (depth - 1),
+            add_attention=attention,
+            norm_num_groups=_GROUPS,
+            attention_head_dim=None,
+        )
+        # the schedule is no weight: it is made from the config, also where weights are not yet
+        with torch.device("cpu"):
+            self.scheduler = DDPMScheduler(T, beta_schedule=schedule, clip_sample=True)
+
+    def diffuse(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Draw x_t given x_0, (B, C, H, W).
+
+        x: images, (B, C, H, W), in [0, 1]. t: steps, (B,), from 0. noise: like x, normal.
+        """
+        noised: Tensor = self.scheduler.add_noise(2 * x - 1, noise, t)
+        return noised
+
+    def noise(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Estimate the noise in x_t, (B, C, H, W); t: (B,), int64."""
+        estimate: Tensor = self.net(x_t, t).sample
+        return estimate
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n images, (n, C, H, W), in [0, 1].
+
+        temperature: multiplies the noise that sampling starts from.
+        """
+        first = next(self.parameters())
+        like: dict[str, Any] = {"device": first.device, "dtype": first.dtype}
+        x = temperature * torch.randn(n, *self.event_shape, generator=generator, **like)
+        self.scheduler.set_timesteps(self.steps)
+        for t in self.scheduler.timesteps:
+            noise = self.noise(x, t.expand(n).to(first.device))
+            x = self.scheduler.step(noise, t, x, generator=generator).prev_sample
+        return (x.clamp(-1, 1) + 1) / 2

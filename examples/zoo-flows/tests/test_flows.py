@@ -1,0 +1,48 @@
+"""The laws that every family keeps, and what is special to flows."""
+
+import pytest
+import torch
+
+from zoo_core.data import load_dataset
+from zoo_core.testing import Case, Law
+from zoo_flows.model import SplineFlow
+from zoo_flows.trainer import Dequantized
+
+
+@pytest.mark.zoo_family("flows")
+def test_law(law: Law, case: Case) -> None:
+    law(case)
+
+
+@pytest.mark.parametrize("passes", [0, 2])
+def test_the_density_is_that_of_the_change_of_variables(passes: int) -> None:
+    """Through the Jacobian of the sampler, which shares no formula with log_prob."""
+    torch.manual_seed(0)
+    model = SplineFlow((3,), transforms=2, hidden=(8,), bins=4, passes=passes).double()
+    z = torch.randn(4, 3, dtype=torch.float64)
+
+    def draw(z: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(model.flow().transform.inv(z.unsqueeze(0))).squeeze(0)
+
+    x = torch.stack([draw(one) for one in z])
+    J = torch.stack([torch.autograd.functional.jacobian(draw, one) for one in z])
+    log_base = torch.distributions.Normal(0, 1).log_prob(z).sum(1)
+    assert torch.allclose(model.log_prob(x), log_base - J.det().abs().log(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["two-moons", "pinwheel"])
+def test_toys_lie_in_the_unit_square(name: str) -> None:
+    train, test = (load_dataset(f"{name}:{split}") for split in ("train", "test"))
+    assert train.event_shape == (2,)
+    assert train.digest == load_dataset(name).digest != test.digest
+    x = train.floats()
+    assert 0 < x.min() < x.max() < 1
+    assert (x.std(0) > 0.1).all()
+
+
+def test_noise_fills_the_space_between_grey_levels() -> None:
+    trainer = Dequantized(SplineFlow((2,), transforms=1, hidden=(4,), bins=2), levels=256)
+    x = torch.tensor([[0.0, 1.0]]).expand(1000, 2)
+    noisy = trainer._noisy(x, torch.Generator().manual_seed(0))
+    assert 0 <= noisy[:, 0].min() < noisy[:, 0].max() < 1 / 256
+    assert 255 / 256 <= noisy[:, 1].min() < noisy[:, 1].max() <= 1

@@ -1,0 +1,52 @@
+"""Maximum likelihood of real variables; grey levels are made real by uniform noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.protocols import Update
+from zoo_core.training.likelihood import MaximumLikelihood
+
+__all__ = ["Dequantized"]
+
+
+class Dequantized(MaximumLikelihood):
+    """Minimises the mean of -log p((x (levels − 1) + u) / levels), u uniform in [0, 1].
+
+    A density of numbers that take 256 values alone can be as high as one likes; with noise it
+    bounds their probability (Theis, van den Oord & Bethge 2016).
+
+    Args:
+        model: a DensityModel of real variables.
+        levels: number of values that a variable of the data takes; 0 where the data are real.
+    """
+
+    def __init__(self, model: nn.Module, levels: int = 0) -> None:
+        super().__init__(model)
+        self.levels = levels
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Apply the mean of -log p over a batch x, (B, *event_shape), in [0, 1]."""
+        return super().training_step(self._noisy(x, generator), update, generator)
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return -log p of each input, (B,), nats."""
+        return super().validation_step(self._noisy(x, generator), generator)
+
+    def _noisy(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        if not self.levels:
+            return x
+        u: Any = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return (x * (self.levels - 1) + u) / self.levels
