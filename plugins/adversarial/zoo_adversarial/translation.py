@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Residual(nn.Module):
         affine: whether the norms scale and shift.
     """
 
-    def __init__(self, maps: int, padding: str, affine: bool) -> None:
+    def __init__(self, maps: int, padding: Literal["reflect", "zeros"], affine: bool) -> None:
         super().__init__()
         self.block = nn.Sequential(
             nn.Conv2d(maps, maps, 3, padding=1, padding_mode=padding, bias=False),
@@ -69,10 +69,12 @@ class ImagePool(nn.Module):
 
     @torch.no_grad()
     def exchange(self, pool: int, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Images to show instead of x: the same until the pool is full; then, for half of them,
-        ones of the past, whose places they take.
+        """Return the images to show instead of x, (B, *shape).
 
-        x: (B, *shape). Returns (B, *shape).
+        They are the same until the pool is full; then, for half of them, ones of the past, whose
+        places they take.
+
+        x: (B, *shape).
         """
         images, shown = self.images[pool], []
         for image in x:
