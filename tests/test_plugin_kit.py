@@ -309,7 +309,7 @@ def test_the_pytest_plugin_runs_the_laws(make: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "hooks or event or start"]
     done = subprocess.run(
-        [sys.executable, *command, "-p", "zoo_core.pytest_plugin", "--strict-markers", str(folder)],
+        [sys.executable, *command, "--strict-markers", str(folder)],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
     assert "3 passed" in done.stdout, done.stdout + done.stderr
