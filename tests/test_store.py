@@ -360,7 +360,7 @@ def test_a_server_that_always_drops_is_given_up_and_the_bytes_kept(
 ) -> None:
     with pytest.raises(NetworkError, match=r"The \d+ bytes that arrived are kept"):
         store.fetch(blob(f"{server}/drops-without-ranges/weights"))
-    assert 2 <= len(Handler.asked) <= 5
+    assert 2 <= len(Handler.asked) <= 20
     assert DATA.startswith(store.path(SHA).with_suffix(".partial").read_bytes())
 
 

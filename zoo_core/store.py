@@ -20,7 +20,6 @@ from zoo_core.header import stray
 __all__ = ["Blob", "Progress", "Store", "local_path", "plan"]
 
 CHUNK = 2**20
-ATTEMPTS = 5  # at one source, as long as each of them gains bytes
 SILENCE = 60.0  # seconds without a byte after which a server is given up
 
 Progress = Callable[[int], None]
@@ -233,17 +232,23 @@ def _sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def _download(source: str, blob: Blob, partial: _Partial, attempts: int = ATTEMPTS) -> None:
-    """Complete the partial file from one source, or raise and say why it cannot be done."""
+def _download(source: str, blob: Blob, partial: _Partial) -> None:
+    """Complete the partial file from one source, or raise and say why it cannot be done.
+
+    A connection that drops is taken up again for as long as each one brings the file further.
+    """
     if partial.size >= blob.bytes and not partial.holds(blob):
         partial.restart()
     held = partial.size
-    try:
-        _receive(source, blob, partial)
-    except NetworkError:
-        if attempts == 1 or partial.size <= held:
-            raise
-        _download(source, blob, partial, attempts - 1)
+    furthest = held
+    while True:
+        try:
+            _receive(source, blob, partial)
+            break
+        except NetworkError:
+            if partial.size <= furthest:
+                raise
+            furthest = partial.size
     if partial.holds(blob):
         return
     failure = _mismatch(source, blob, partial)
@@ -251,7 +256,7 @@ def _download(source: str, blob: Blob, partial: _Partial, attempts: int = ATTEMP
     if not held:
         raise failure
     # What we held may have been another source's: this one deserves a clean start.
-    _download(source, blob, partial, attempts)
+    _download(source, blob, partial)
 
 
 def _receive(source: str, blob: Blob, partial: _Partial) -> None:
