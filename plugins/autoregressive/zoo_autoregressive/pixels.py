@@ -287,7 +287,12 @@ class PixelNetwork(nn.Module):
             )
         else:
             values = x.mul(self.levels - 1).round().long()
-            loss = functional.cross_entropy(logits.transpose(1, 2), values, reduction="none")
+            # (B, H, W, C, K) is how they lie in memory; elsewhere the softmax would copy them twice
+            logits, values = logits.permute(0, 3, 4, 1, 2), values.permute(0, 2, 3, 1)
+            loss = functional.cross_entropy(
+                logits.flatten(0, 3), values.flatten(), reduction="none"
+            )
+            loss = loss.view(values.shape).permute(0, 3, 1, 2)
         return -loss.flatten(1)
 
     def log_prob(self, x: Tensor) -> Tensor:
