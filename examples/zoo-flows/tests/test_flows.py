@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+import zoo_core
 from zoo_core.data import load_dataset
+from zoo_core.metrics import measure
 from zoo_core.testing import Case, Law
 from zoo_flows.model import SplineFlow
 from zoo_flows.trainer import Dequantized
@@ -46,3 +48,11 @@ def test_noise_fills_the_space_between_grey_levels() -> None:
     noisy = trainer._noisy(x, torch.Generator().manual_seed(0))
     assert 0 <= noisy[:, 0].min() < noisy[:, 0].max() < 1 / 256
     assert 255 / 256 <= noisy[:, 1].min() < noisy[:, 1].max() <= 1
+
+
+def test_the_shipped_entry_is_found_and_has_the_figure_it_claims() -> None:
+    entry = zoo_core.Registry.load().lookup("spline-flow.two-moons")
+    assert entry.family == "flows"
+    claimed = entry.metric("test_nll")
+    measured = measure("test_nll", zoo_core.load(entry.name), claimed.protocol)
+    assert abs(measured.value - claimed.value) < claimed.tolerance

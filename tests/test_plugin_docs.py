@@ -1,0 +1,71 @@
+"""The pages for plugin authors hold: the tutorial's family works, hooks and laws are all there."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo_core import hookspecs, plugins
+from zoo_core.cli import project
+from zoo_core.testing import FAMILY_LAWS, LAWS, check
+
+DOCS = Path(__file__).parent.parent / "docs" / "plugins"
+
+
+def titled(page: str) -> dict[str, str]:
+    found = re.findall(
+        r'^```python title="(.*?)"\n(.*?)^```', (DOCS / page).read_text(), re.M | re.S
+    )
+    return dict(found)
+
+
+def test_the_tutorial_ends_with_a_working_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, site = tmp_path / "zoo-mixture", tmp_path / "site"
+    site.mkdir()
+    project.write("mixture", folder)
+    files = titled("index.md")
+    for name, text in files.items():
+        assert (folder / name).is_file()
+        (folder / name).write_text(text)
+    written = [line for text in files.values() for line in text.splitlines() if line.strip()]
+    assert len(written) <= 40
+    project.stage(folder, project.read_project(folder), site)
+    for path in (folder, site):
+        monkeypatch.syspath_prepend(str(path))
+    try:
+        verdicts = list(check("mixture"))
+    finally:
+        for cached in (plugins._scan, plugins._load):
+            cached.cache_clear()
+        for name in [name for name in sys.modules if name.startswith("zoo_mixture")]:
+            del sys.modules[name]
+    assert {verdict.outcome for verdict in verdicts} == {"passed"}, verdicts
+    assert len(verdicts) > 20
+
+
+def test_each_hook_and_record_is_documented() -> None:
+    page = (DOCS / "extending.md").read_text()
+    hooks = [name for name in dir(hookspecs) if name.startswith("zoo_")]
+    for name in (*hooks, hookspecs.GROUP, hookspecs.COMMANDS, "Architecture(", "Check("):
+        assert name in page, name
+    for record in (hookspecs.DataSet, hookspecs.Metric, hookspecs.Task):
+        assert f"{record.__name__}(" in page
+
+
+def test_each_law_is_documented_in_its_own_words() -> None:
+    page = (DOCS / "laws.md").read_text()
+    found = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M))
+    assert found == {name: law.sentence for name, law in {**FAMILY_LAWS, **LAWS}.items()}
+
+
+def test_the_fields_of_an_example_exist() -> None:
+    for block in re.findall(
+        r"^```python\n(.*?)^```", (DOCS / "extending.md").read_text(), re.M | re.S
+    ):
+        names = {key: getattr(hookspecs, key) for key in hookspecs.__all__}
+        exec(block, names)
+        (hook,) = (value for key, value in names.items() if key.startswith("zoo_"))
+        assert [type(record).__module__ for record in hook()] == ["zoo_core.hookspecs"]
