@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from zoo_core import errors, loading, plugins
 from zoo_core.cli import root
-from zoo_core.data import bars_and_stripes_entropy
-from zoo_core.metrics import METRICS, measure
+from zoo_core.data import bars_and_stripes_entropy, load_dataset
+from zoo_core.metrics import METRICS, measure, rows
 from zoo_core.metrics.measured import Measured
 
 BARS = {"data": "bars-and-stripes:test"}
@@ -86,6 +86,18 @@ def test_grey_levels_are_drawn_once_from_the_seed(grey: str) -> None:
 def test_a_protocol_that_cannot_be_followed(changes: dict[str, Any], text: str) -> None:
     with pytest.raises(errors.InvalidInput, match=text):
         measure("test_nll", Coins(), BARS | changes)
+
+
+def test_a_protocol_s_other_keys_are_said() -> None:
+    with pytest.raises(errors.InvalidInput, match="A sum's protocol takes data, .*gray, n"):
+        rows.checked(BARS | {"m": 1}, ("n",), "A sum")
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 16, 500])
+def test_each_row_is_given_once_and_in_order(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "BATCH", at_once)
+    data = load_dataset("bars-and-stripes:test")
+    assert torch.equal(rows.each(Coins(), data, lambda x: x), data.floats())
 
 
 def test_a_protocol_without_data() -> None:

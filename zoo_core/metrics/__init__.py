@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,10 +14,11 @@ from zoo_core.metrics.classification import classification_error, clustering_err
 from zoo_core.metrics.likelihood import bits_per_dim, nll
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.parzen import parzen, parzen_data, parzen_kmeans
+from zoo_core.metrics.rows import Root
 
 __all__ = ["METRICS", "Measured", "Metric", "measure"]
 
-Metric = Callable[[nn.Module, Mapping[str, Any], "str | os.PathLike[str] | None"], Measured]
+Metric = Callable[[nn.Module, Mapping[str, Any], Root], Measured]
 """Takes the model, the protocol and the folder of data sets."""
 
 METRICS: dict[str, Metric] = {
@@ -40,7 +40,7 @@ def measure(
     name: str,
     model: nn.Module,
     protocol: Mapping[str, Any],
-    data_root: str | os.PathLike[str] | None = None,
+    data_root: Root = None,
 ) -> Measured:
     """Recompute a metric.
 

@@ -6,16 +6,15 @@ the number of draws for each row.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.likelihood import held_out, nats
+from zoo_core.metrics.likelihood import held_out, values
 from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import Root, seeded
 from zoo_core.protocols import Bound, Encoder
 
 __all__ = ["active_units", "elbo", "iw_bound", "prior_fitting"]
@@ -24,14 +23,12 @@ _K = 5000
 _ACTIVE = 0.01
 """Variance, over the rows, of a latent's posterior mean from which it is active (Burda et al.)."""
 
-Root = str | os.PathLike[str] | None
-
 
 def iw_bound(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """Mean of −log 1/k ∑ w_i, in expectation at least −log p(x), in nats (Burda et al. 2015)."""
-    bound, k, random = _bound(model), int(protocol.get("k", _K)), _random(model, protocol)
+    bound, k, random = _bound(model), int(protocol.get("k", _K)), seeded(protocol, model)
     return Measured.of(
-        _over_rows(
+        -_over_rows(
             model, protocol, data_root, lambda x: bound.log_prob_bound(x, k, generator=random)
         )
     )
@@ -39,9 +36,9 @@ def iw_bound(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = No
 
 def elbo(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """Mean of the negative evidence lower bound, in nats."""
-    bound, random = _bound(model), _random(model, protocol)
+    bound, random = _bound(model), seeded(protocol, model)
     return Measured.of(
-        _over_rows(model, protocol, data_root, lambda x: bound.elbo(x, generator=random).bound)
+        -_over_rows(model, protocol, data_root, lambda x: bound.elbo(x, generator=random).bound)
     )
 
 
@@ -49,10 +46,10 @@ def prior_fitting(
     model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
     """Mean of the ELBO's second term, the KL of the posterior to the prior, in nats."""
-    bound, random = _bound(model), _random(model, protocol)
+    bound, random = _bound(model), seeded(protocol, model)
     return Measured.of(
         _over_rows(
-            model, protocol, data_root, lambda x: -bound.elbo(x, generator=random).prior_fitting
+            model, protocol, data_root, lambda x: bound.elbo(x, generator=random).prior_fitting
         )
     )
 
@@ -61,14 +58,8 @@ def active_units(model: nn.Module, protocol: Mapping[str, Any], data_root: Root 
     """How many latents follow the input: those whose posterior mean varies by more than 0.01."""
     if not isinstance(model, Encoder):
         raise InvalidInput(f"{type(model).__name__} has no encoder: there are no latents to count.")
-    means: list[Tensor] = []
-
-    def keep(x: Tensor) -> Tensor:
-        means.append(model.encode(x).double().cpu())
-        return x.new_zeros(len(x))
-
-    n = len(_over_rows(model, protocol, data_root, keep))
-    return Measured(float((torch.cat(means).var(0) > _ACTIVE).sum()), 0.0, n)
+    means = _over_rows(model, protocol, data_root, model.encode)
+    return Measured(float((means.var(0) > _ACTIVE).sum()), 0.0, len(means))
 
 
 def _bound(model: nn.Module) -> Bound:
@@ -80,17 +71,12 @@ def _bound(model: nn.Module) -> Bound:
     return model
 
 
-def _random(model: nn.Module, protocol: Mapping[str, Any]) -> torch.Generator:
-    device = next(model.parameters(), torch.empty(0)).device
-    return torch.Generator(device).manual_seed(int(protocol.get("seed", 0)))
-
-
 def _over_rows(
     model: nn.Module,
     protocol: Mapping[str, Any],
     data_root: Root,
     value: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """−value of each row that the protocol names, (N,), float64."""
+    """The value of each row that the protocol names, (N, ...), float64."""
     rows = held_out({key: v for key, v in protocol.items() if key != "k"}, data_root)
-    return nats(model, rows, value)
+    return values(model, rows, value)

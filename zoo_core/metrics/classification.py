@@ -12,43 +12,39 @@ model, where they were few; the figure is measured without it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.data import Dataset, load_dataset
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import Root, checked, each, load
 from zoo_core.protocols import Classifier
 
 __all__ = ["classification_error", "clustering_error", "names_of_clusters"]
-
-Root = str | os.PathLike[str] | None
-
-_KEYS = ("data", "matched", "labels", "binarize", "size", "gray")
-_BATCH = 500
 
 
 def classification_error(
     model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
     """Share of rows whose class is not the one that the model gives, in percent."""
-    rows, labels = _labelled(protocol, protocol.get("data"), data_root)
-    return _share(_classified(model, rows) != labels)
+    rows, labels = _labelled(protocol, data_root)
+    return _share(each(model, rows, _classifier(model).classify) != labels)
 
 
 def clustering_error(
     model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
     """Share of rows whose class is not the one that their cluster is named after, in percent."""
-    rows, labels = _labelled(protocol, protocol.get("data"), data_root)
-    spec = protocol.get("matched") or f"{protocol['data'].split(':')[0]}:validation"
-    seen, known = _labelled(protocol, spec, data_root)
-    names = names_of_clusters(_classified(model, seen), known, _classifier(model).classes)
-    return _share(names[_classified(model, rows)] != labels)
+    rows, labels = _labelled(protocol, data_root)
+    seen, known = _labelled(protocol, data_root, "matched", "validation")
+    classifier = _classifier(model)
+    clusters = each(model, seen, classifier.classify)
+    names = names_of_clusters(clusters, known, classifier.classes)
+    return _share(names[each(model, rows, classifier.classify)] != labels)
 
 
 def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -62,41 +58,13 @@ def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:
 
 
 def _labelled(
-    protocol: Mapping[str, Any], spec: str | None, data_root: Root
+    protocol: Mapping[str, Any], data_root: Root, key: str = "data", split: str | None = None
 ) -> tuple[Dataset, Tensor]:
-    """The rows of a spec, with their labels."""
-    for key in protocol:
-        if key not in _KEYS:
-            raise InvalidInput(
-                f"protocol key {key!r} is unknown.{did_you_mean(key, _KEYS)} "
-                f"An error rate's protocol takes {', '.join(_KEYS)}."
-            )
-    if spec is None:
-        raise InvalidInput("the protocol names no data: expected data = 'mnist:test' or the like.")
-    if protocol.get("binarize", "none") != "none":
-        raise InvalidInput("error rates are of the rows as they are: expected binarize = 'none'.")
-    gray = protocol.get("gray", False)
-    rows = load_dataset(spec, root=data_root, size=protocol.get("size"), gray=gray)
+    """The rows of a key, with their labels."""
+    rows = load(checked(protocol, ("matched", "labels"), "An error rate"), data_root, key, split)
     if rows.labels is None:
         raise InvalidInput(f"{rows.name} has no labels: there is nothing to hold classes against.")
     return rows, rows.labels
-
-
-@torch.inference_mode()
-def _classified(model: nn.Module, rows: Dataset) -> Tensor:
-    """The class of each row, (N,), on the CPU."""
-    classifier = _classifier(model)
-    if rows.event_shape != tuple(classifier.event_shape):
-        raise InvalidInput(
-            f"{rows.name} has rows of shape {rows.event_shape}, but the model takes "
-            f"{tuple(classifier.event_shape)}."
-        )
-    weight = next(model.parameters(), torch.empty(0))
-    parts = [
-        rows.floats(slice(start, start + _BATCH)).to(weight.device, weight.dtype)
-        for start in range(0, len(rows), _BATCH)
-    ]
-    return torch.cat([classifier.classify(part).cpu() for part in parts])
 
 
 def _classifier(model: nn.Module) -> Classifier:

@@ -7,7 +7,6 @@ marked so. An implicit one can only be listed.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.likelihood import held_out, nats
+from zoo_core.metrics.likelihood import held_out, values
 from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import Root, seeded
 from zoo_core.protocols import Bound, DensityModel, Generator
 
 __all__ = ["Comparison", "Standing", "parameters"]
@@ -56,9 +56,7 @@ class Comparison:
         samples: how many to draw from each model that can.
     """
 
-    def __init__(
-        self, data: str, root: str | os.PathLike[str] | None = None, *, samples: int = 0
-    ) -> None:
+    def __init__(self, data: str, root: Root = None, *, samples: int = 0) -> None:
         self.data, self.root, self.samples = data, root, samples
         # models of one shape and kind share the rows: they are read and drawn once
         self.rows = lru_cache(maxsize=4)(self._rows)
@@ -74,7 +72,7 @@ class Comparison:
             rows = self._rows_for(name, model)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)  # bounds are estimated from samples
-                measured = Measured.of(nats(model, rows, log_prob))
+                measured = Measured.of(-values(model, rows, log_prob))
         D = torch.Size(_event_shape(model)).numel()
         return Standing(
             name=name,
@@ -106,8 +104,7 @@ class Comparison:
     def _drawn(self, model: nn.Module) -> Tensor | None:
         if not self.samples or not isinstance(model, Generator):
             return None
-        device = next(model.parameters(), torch.empty(0)).device
-        random = torch.Generator(device).manual_seed(_SEED)
+        random = seeded({"seed": _SEED}, model)
         with torch.inference_mode():
             return model.sample(self.samples, generator=random).cpu()
 

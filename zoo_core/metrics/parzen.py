@@ -20,27 +20,23 @@ The protocol: `data`, the held-out rows; `validation`, those for σ; `samples`, 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.data import Dataset, load_dataset
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import BATCH, Root, checked, load, seeded
 from zoo_core.protocols import Generator
 
 __all__ = ["kmeans", "log_likelihood", "parzen", "parzen_data", "parzen_kmeans"]
 
-Root = str | os.PathLike[str] | None
-
-_KEYS = ("data", "validation", "train", "samples", "iterations", "seed", "binarize", "size", "gray")
+_KEYS = ("validation", "train", "samples", "iterations", "seed")
 _SAMPLES = 10_000
 _ITERATIONS = 3
 _SIGMAS = torch.logspace(-1, 0, 30, dtype=torch.float64)
-_BATCH = 500
 
 
 def parzen(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
@@ -48,7 +44,7 @@ def parzen(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 
     Raises InvalidInput for a model that draws no samples, or of another shape.
     """
-    _check(protocol)
+    checked(protocol, _KEYS, "A Parzen window")
     if not isinstance(model, Generator):
         raise InvalidInput(f"{type(model).__name__} draws no samples: there is nothing to measure.")
     return _measure(_drawn(model, protocol), protocol, data_root)
@@ -56,9 +52,9 @@ def parzen(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 
 def parzen_data(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """The same about training rows: what samples from the data's own distribution score."""
-    _check(protocol)
-    rows = _rows(protocol, "train", data_root)
-    chosen = torch.randperm(len(rows), generator=_random(protocol))[: _count(protocol)]
+    checked(protocol, _KEYS, "A Parzen window")
+    rows = load(protocol, data_root, "train")
+    chosen = torch.randperm(len(rows), generator=seeded(protocol))[: _count(protocol)]
     return _measure(rows.floats(chosen), protocol, data_root)
 
 
@@ -66,10 +62,10 @@ def parzen_kmeans(
     model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
     """The same about the centres of k-means: no model at all, and yet a high score."""
-    _check(protocol)
-    rows = _rows(protocol, "train", data_root).floats()
+    checked(protocol, _KEYS, "A Parzen window")
+    rows = load(protocol, data_root, "train").floats()
     iterations = int(protocol.get("iterations", _ITERATIONS))
-    centres = kmeans(rows.flatten(1), _count(protocol), iterations, _random(protocol))
+    centres = kmeans(rows.flatten(1), _count(protocol), iterations, seeded(protocol))
     return _measure(centres.view(-1, *rows.shape[1:]), protocol, data_root)
 
 
@@ -82,7 +78,7 @@ def log_likelihood(x: Tensor, samples: Tensor, sigmas: Tensor) -> Tensor:
     constant = math.log(len(samples)) + D * (sigmas.log() + 0.5 * math.log(2 * math.pi))
     precision = (0.5 / sigmas**2).tolist()
     parts = []
-    for part in x.split(_BATCH):
+    for part in x.split(BATCH):
         squares = _squares(part, samples)
         parts.append(torch.stack([(squares * -w).logsumexp(1) for w in precision], 1).double())
     return torch.cat(parts) - constant
@@ -97,7 +93,7 @@ def kmeans(x: Tensor, k: int, iterations: int, generator: torch.Generator) -> Te
     """
     centres = x[torch.randperm(len(x), generator=generator)[:k]].clone()
     for _ in range(iterations):
-        nearest = torch.cat([_squares(part, centres).argmin(1) for part in x.split(_BATCH)])
+        nearest = torch.cat([_squares(part, centres).argmin(1) for part in x.split(BATCH)])
         counts = torch.bincount(nearest, minlength=len(centres)).unsqueeze(1)
         sums = torch.zeros_like(centres).index_add_(0, nearest, x)
         centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
@@ -107,7 +103,7 @@ def kmeans(x: Tensor, k: int, iterations: int, generator: torch.Generator) -> Te
 @torch.inference_mode()
 def _measure(samples: Tensor, protocol: Mapping[str, Any], data_root: Root) -> Measured:
     """Choose σ on the validation rows, and measure the held-out ones."""
-    held_out, validation = (_rows(protocol, key, data_root) for key in ("data", "validation"))
+    held_out, validation = (load(protocol, data_root, key) for key in ("data", "validation"))
     if samples.shape[1:] != held_out.event_shape:
         raise InvalidInput(
             f"{held_out.name} has rows of shape {held_out.event_shape}, but the samples have "
@@ -119,14 +115,13 @@ def _measure(samples: Tensor, protocol: Mapping[str, Any], data_root: Root) -> M
     return Measured.of(log_likelihood(held_out.floats().flatten(1), samples, sigma).squeeze(1))
 
 
-def _drawn(model: Generator, protocol: Mapping[str, Any]) -> Tensor:
+def _drawn(model: nn.Module, protocol: Mapping[str, Any]) -> Tensor:
     """Samples of the model in the protocol's number, on the CPU."""
-    device = next(model.parameters()).device if isinstance(model, nn.Module) else "cpu"
-    random = torch.Generator(device).manual_seed(int(protocol.get("seed", 0)))
-    n = _count(protocol)
-    sizes = [min(_BATCH, n - start) for start in range(0, n, _BATCH)]
+    random, n = seeded(protocol, model), _count(protocol)
+    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+    draw = cast("Generator", model).sample
     with torch.inference_mode():
-        return torch.cat([model.sample(size, generator=random).float().cpu() for size in sizes])
+        return torch.cat([draw(size, generator=random).float().cpu() for size in sizes])
 
 
 def _squares(x: Tensor, y: Tensor) -> Tensor:
@@ -135,29 +130,5 @@ def _squares(x: Tensor, y: Tensor) -> Tensor:
     return squares.add_(x.square().sum(1, keepdim=True)).clamp_min_(0)
 
 
-def _rows(protocol: Mapping[str, Any], key: str, data_root: Root) -> Dataset:
-    """The rows of `data`, `validation` or `train`; the latter are splits of the first's data."""
-    spec = protocol.get(key) or f"{protocol['data'].split(':')[0]}:{key}"
-    gray = protocol.get("gray", False)
-    return load_dataset(spec, root=data_root, size=protocol.get("size"), gray=gray)
-
-
 def _count(protocol: Mapping[str, Any]) -> int:
     return int(protocol.get("samples", _SAMPLES))
-
-
-def _random(protocol: Mapping[str, Any]) -> torch.Generator:
-    return torch.Generator().manual_seed(int(protocol.get("seed", 0)))
-
-
-def _check(protocol: Mapping[str, Any]) -> None:
-    for key in protocol:
-        if key not in _KEYS:
-            raise InvalidInput(
-                f"protocol key {key!r} is unknown.{did_you_mean(key, _KEYS)} "
-                f"A Parzen window's protocol takes {', '.join(_KEYS)}."
-            )
-    if "data" not in protocol:
-        raise InvalidInput("the protocol names no data: expected data = 'mnist:test' or the like.")
-    if protocol.get("binarize", "none") != "none":
-        raise InvalidInput("a Parzen window is laid over grey levels: expected binarize = 'none'.")
