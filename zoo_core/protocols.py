@@ -27,8 +27,10 @@ __all__ = [
     "Encoder",
     "Generator",
     "LatentVariable",
+    "Pathfinder",
     "Scored",
     "Trainer",
+    "Traversable",
     "Traversal",
     "Update",
 ]
@@ -199,6 +201,39 @@ class Traversal(NamedTuple):
     """The latent variables that are set together."""
     values: Sequence[Sequence[float]]
     """One step each: a value for each of them."""
+
+
+@runtime_checkable
+class Traversable(Decoder, Protocol):
+    """A decoder that knows which walks through its latents are worth a look.
+
+    Of others each latent is walked, three standard deviations of the prior to either side.
+    """
+
+    def traversals(self, x: Tensor | None = None) -> Sequence[Traversal]:
+        """Return the walks, the most telling first.
+
+        x: inputs that say which ones are, (B, *event_shape), in [0, 1]; handed to models that are
+            an Encoder, and only where there are some.
+        """
+        ...
+
+
+@runtime_checkable
+class Pathfinder(Decoder, Protocol):
+    """A decoder that knows how to go from one latent to another.
+
+    For others the way is a straight line between encoded inputs, and an arc between draws: right
+    where the prior is Gaussian, or lies near a sphere as one of many dimensions does.
+    """
+
+    def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
+        """Latents from z0 to z1, (steps, latent_dim).
+
+        z0, z1: both ends, (latent_dim,).
+        steps: their number, with both ends.
+        """
+        ...
 
 
 class ELBO(NamedTuple):
