@@ -577,6 +577,24 @@ def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None
     assert names[3:] == ("mnist:test[3]", "mnist:test[4]")
 
 
+def test_inputs_have_labels_where_all_of_them_do(tmp_path: Path, mnist: Path) -> None:
+    for kind in ("cat", "dog"):
+        pictures(tmp_path / "pets" / kind, 2)
+    pets = load_images([tmp_path / "pets"], shape=(1, 8, 8)).data
+    assert pets.classes == ("cat", "dog")
+    assert pets.labels is not None
+    assert pets.labels.tolist() == [0, 0, 1, 1]
+    digits = load_images(["mnist[3:5]", "mnist[0:1]"], shape=(1, 28, 28), root=mnist).data
+    truth = load_dataset("mnist:test", root=mnist).labels
+    assert digits.labels is not None
+    assert truth is not None
+    assert digits.labels.tolist() == truth[[3, 4, 0]].tolist()
+    mixed = load_images([tmp_path / "pets", "mnist[3:5]"], shape=(1, 28, 28), root=mnist).data
+    assert (mixed.labels, mixed.classes) == (None, ())
+    one = load_images([tmp_path / "pets" / "cat" / "000.png"], shape=(1, 8, 8)).data
+    assert one.labels is None
+
+
 def test_inputs_are_looked_for_in_the_root_too(tmp_path: Path) -> None:
     pictures(tmp_path / "mine", 2)
     data, names = load_images(["mine"], shape=(1, 8, 8), root=tmp_path)

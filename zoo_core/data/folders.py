@@ -17,7 +17,7 @@ from zoo_core.data.notes import note_done, note_skipped
 from zoo_core.data.splits import choose
 from zoo_core.errors import InvalidInput
 
-__all__ = ["load_folder", "read_images", "shape_of"]
+__all__ = ["labels_of", "load_folder", "read_images", "shape_of"]
 
 _FOLDERS = {
     "train": "train",
@@ -49,7 +49,7 @@ def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: 
     paths = [picture.path for picture in pictures]
     chosen = _choose(folder, paths, split)
     x, read = read_images(chosen, shape, name, broken)
-    labels, classes = _labels(folder, read)
+    labels, classes = labels_of(folder, read)
     return Dataset(name, split, x, 256, labels, classes)
 
 
@@ -96,6 +96,15 @@ def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey
     return C, H, W
 
 
+def labels_of(folder: Path, paths: Sequence[Path]) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Class of each image, (N,), and the classes' names, when each lies in a sub-folder."""
+    names = [_class(path.relative_to(folder)) for path in paths]
+    if not all(names):
+        return None, ()
+    classes = sorted(set(names))
+    return torch.tensor([classes.index(name) for name in names]), tuple(classes)
+
+
 def _probe(paths: Sequence[Path]) -> tuple[list[_Picture], list[Path]]:
     pictures, broken = [], []
     for path in paths:
@@ -121,15 +130,6 @@ def _choose(folder: Path, paths: Sequence[Path], split: str) -> list[Path]:
 
 def _own_split(inside: Path) -> str | None:
     return _FOLDERS.get(inside.parts[0].lower()) if len(inside.parts) > 1 else None
-
-
-def _labels(folder: Path, paths: Sequence[Path]) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Class of each image, when each lies in a sub-folder."""
-    names = [_class(path.relative_to(folder)) for path in paths]
-    if not all(names):
-        return None, ()
-    classes = sorted(set(names))
-    return torch.tensor([classes.index(name) for name in names]), tuple(classes)
 
 
 def _class(inside: Path) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, find_images, fit_tensor, is_image
-from zoo_core.data.folders import read_images
+from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import data_root, load_dataset, parse_spec
@@ -34,6 +34,8 @@ class _Part(NamedTuple):
     x: Tensor
     levels: int | None
     names: list[str]
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
 
 def load_images(
@@ -56,7 +58,8 @@ def load_images(
     levels = None if None in found else max(n for n in found if n is not None)
     x = torch.cat([_at(part, levels) for part in parts])
     names = tuple(name for part in parts for name in part.names)
-    return Inputs(Dataset(", ".join(map(str, sources)), "input", x, levels), names)
+    name = ", ".join(map(str, sources))
+    return Inputs(Dataset(name, "input", x, levels, *_labels(parts)), names)
 
 
 def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
@@ -67,7 +70,8 @@ def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | No
     files = _files(path)
     if files:
         x, read = read_images(files, _image_shape(source, shape), source)
-        return _Part(x, 256, [str(file) for file in read])
+        labels = labels_of(path, read) if path.is_dir() else (None, ())
+        return _Part(x, 256, [str(file) for file in read], *labels)
     spec = parse_spec(source)
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     data = load_dataset(
@@ -78,7 +82,15 @@ def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | No
         gray=len(shape) == 3 and shape[0] == 1,
     )
     name = f"{data.name}:{data.split}"
-    return _fitted(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+    part = _fitted(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+    return part._replace(labels=data.labels, classes=data.classes)
+
+
+def _labels(parts: Sequence[_Part]) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The class of each input and the classes' names, where all parts have them, and the same."""
+    classes = parts[0].classes
+    labels = [p.labels for p in parts if p.labels is not None and p.classes == classes]
+    return (torch.cat(labels), classes) if len(labels) == len(parts) else (None, ())
 
 
 def _path(source: str, root: str | os.PathLike[str] | None) -> Path:

@@ -44,6 +44,9 @@ class Batch(NamedTuple):
     """(B, *event_shape), in [0, 1]."""
     names: tuple[str, ...]
     notes: tuple[str, ...]
+    labels: Tensor | None = None
+    """Class of each input, (B,), int64, where all have one."""
+    classes: tuple[str, ...] = ()
 
 
 def load_inputs(
@@ -61,7 +64,7 @@ def load_inputs(
     shape = cast("tuple[int, ...]", model.event_shape)
     data, names = load_images(sources, shape=shape, root=request.data_root)
     x, notes = as_floats(model, data)
-    return Batch(x, names, notes)
+    return Batch(x, names, notes, data.labels, data.classes)
 
 
 def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
