@@ -29,6 +29,8 @@ class Dataset:
     labels: Tensor | None = None
     """Class of each row, (N,), int64."""
     classes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    """Caption of each row, where there are any."""
 
     @property
     def holds(self) -> str:
@@ -51,9 +53,12 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: slice) -> Dataset:
+    def __getitem__(self, rows: slice | Tensor) -> Dataset:
+        """Some of the rows: a slice, or their places, (n,), int64."""
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, x=self.x[rows], labels=labels)
+        places = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
+        texts = tuple(self.texts[i] for i in places) if self.texts else ()
+        return replace(self, x=self.x[rows], labels=labels, texts=texts)
 
     def floats(self, index: Tensor | slice | None = None) -> Tensor:
         """The rows of `index`, or all of them, as float32 in [0, 1]."""

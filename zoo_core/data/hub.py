@@ -23,7 +23,7 @@ __all__ = ["HUB", "is_hub_folder", "load_hub"]
 
 HUB = "hf://"
 _SYNONYMS = {"valid": "validation", "val": "validation"}
-_KEYS = ("text", "caption")
+_TEXTS = ("text", "caption")
 
 
 def is_hub_folder(path: Path) -> bool:
@@ -32,7 +32,10 @@ def is_hub_folder(path: Path) -> bool:
 
 
 def load_hub(name: str, source: str, split: str, *, size: int | None, gray: bool) -> Dataset:
-    """One split of the first image column; its labels are the first column of class labels."""
+    """One split of the first image column, labelled by the first column of class labels.
+
+    A column named `text` or `caption` gives the captions.
+    """
     tables = {_SYNONYMS.get(key, key): table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, rows = _rows(name, tables, split)
@@ -43,7 +46,7 @@ def load_hub(name: str, source: str, split: str, *, size: int | None, gray: bool
     x = torch.stack([fit(image, shape, done) for image in images])
     note_done(name, len(x), done)
     labels, classes = _labels(table, kept)
-    return Dataset(name, split, x, 256, labels, classes)
+    return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
 
 
 def _open(source: str) -> dict[str, Any]:
@@ -87,10 +90,16 @@ def _rows(name: str, tables: dict[str, Any], split: str) -> tuple[Any, list[int]
 
 def _keys(table: Any) -> list[str]:
     """The caption of each row, so that pictures of one thing stay together; else its place."""
-    column = next((key for key in _KEYS if key in table.column_names), None)
+    texts = _texts(table, range(len(table)))
+    return list(texts) or [str(i) for i in range(len(table))]
+
+
+def _texts(table: Any, rows: Sequence[int]) -> tuple[str, ...]:
+    column = next((key for key in _TEXTS if key in table.column_names), None)
     if column is None:
-        return [str(i) for i in range(len(table))]
-    return [str(text) for text in table[column]]
+        return ()
+    texts = list(table[column])  # one by one they would be read from the file
+    return tuple(str(texts[i]) for i in rows)
 
 
 def _decode(name: str, table: Any, column: str, rows: Sequence[int]) -> tuple[list[Any], list[int]]:
