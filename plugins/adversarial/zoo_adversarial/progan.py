@@ -26,19 +26,16 @@ How we differ:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_adversarial.translation import sliced_wasserstein
+from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 from zoo_core.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from zoo_core.protocols import Update
 
 __all__ = ["Critic", "ProGAN", "Progressive"]
 
@@ -160,6 +157,10 @@ class ProGAN(nn.Module):
             for s in range(stage + 1)
         ]
 
+    def opponent(self) -> Critic:
+        """A discriminator of the same widths."""
+        return Critic(self.event_shape, self.channels)
+
     def readout_loss(self, features: Sequence[Tensor], x: Tensor) -> Tensor:
         """How far the earlier stages' toRGB are from images x, (n, C, H, W), made smaller.
 
@@ -188,9 +189,6 @@ class Critic(nn.Module):
         shape, channels: as the generator's.
     """
 
-    steps: Tensor
-    """Steps of training, (), int64."""
-
     def __init__(self, shape: Sequence[int], channels: Sequence[int]) -> None:
         super().__init__()
         _checked(shape, channels)
@@ -200,7 +198,6 @@ class Critic(nn.Module):
         self.last = Conv(maps + 1, maps, 3)
         self.dense = Linear(maps * _FIRST**2, maps)
         self.score = Linear(maps, 1, gain=1.0)
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor, alpha: float = 1.0) -> Tensor:
         """How real images look, (n,).
@@ -219,7 +216,7 @@ class Critic(nn.Module):
         return score.squeeze(1)
 
 
-class Progressive:
+class Progressive(AdversarialTrainer):
     """Trains both networks by WGAN-GP, and lets them grow with the number of images seen.
 
     Args:
@@ -233,8 +230,6 @@ class Progressive:
         drift: weight of the mean square of the discriminator's output for real images.
     """
 
-    monitor: ClassVar[str] = "sliced_wasserstein"
-
     def __init__(
         self,
         model: nn.Module,
@@ -244,20 +239,11 @@ class Progressive:
         penalty_every: int = 1,
         drift: float = 1e-3,
     ) -> None:
-        G = cast("ProGAN", model)
-        self.networks: dict[str, nn.Module] = {
-            "model": G,
-            "discriminator": Critic(G.event_shape, G.channels),
-        }
-        stages = len(G.channels) - 1
+        super().__init__(model, "wgan-gp", penalty=penalty, penalty_every=penalty_every)
+        stages = len(cast("ProGAN", model).channels) - 1
         self.stable = _for_each("stable", stable, stages)
         self.fade = _for_each("fade", fade, stages)
-        self.penalty, self.penalty_every, self.drift = penalty, penalty_every, drift
-        for network in self.networks.values():
-            network.to(memory_format=torch.channels_last)  # a tenth faster on a processor
-
-    def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+        self.drift = drift
 
     def growth(self, seen: int) -> tuple[int, int, int]:
         """How far the networks have grown after a number of images: stage, and α as a fraction."""
@@ -270,67 +256,42 @@ class Progressive:
             seen -= fade
         return len(self.stable), 1, 1
 
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """One step of the discriminator, one of the generator, on the same generated images.
+    @torch.no_grad()
+    def real(self, x: Tensor) -> Tensor:
+        """Count the images, let the generator know its stage, and see them as it does."""
+        G = self._generator
+        G.seen.add_(len(x))
+        G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
+        return faded(super().real(x), *G.growth_now)
 
-        x: images, (B, C, H, W), in [0, 1].
-        """
-        G, D = self._generator, self._critic
-        self._grow(len(x))
+    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+        """Generate n images of the stage, from feature maps that their source is."""
+        G = self._generator
         stage, alpha = G.growth_now
-        real = faded(x * 2 - 1, stage, alpha)
-        maps = G.features(normalise(G.latent(len(x), generator=generator)), stage)
-        fake = G.images(maps, alpha)
+        maps = G.features(normalise(G.latent(n, generator=generator)), stage)
+        return Drawn(G.images(maps, alpha), maps)
 
-        scores, fakes = D(real, alpha), D(fake.detach(), alpha)
-        distance = scores.mean() - fakes.mean()
-        loss = self.drift * scores.square().mean() - distance
-        if int(D.steps) % self.penalty_every == 0:
-            weight = self.penalty * self.penalty_every
-            loss = loss + weight * gradient_penalty(
-                lambda between: cast("Tensor", D(between, alpha)), real, fake.detach(), generator
-            )
-        update["discriminator"](loss)
+    def judge(self, x: Tensor) -> Judged:
+        """Ask the discriminator about images of the stage."""
+        return Judged(self.networks["discriminator"](x, self._generator.growth_now.alpha))
 
-        D.requires_grad_(False)  # half of the backward pass is not needed
-        loss_G = -D(fake, alpha).mean()
-        update["model"](loss_G + G.readout_loss(maps, fake))
-        D.requires_grad_(True)
-        return {
-            "distance": distance.detach(),
-            "loss": loss_G.detach(),
-            "stage": x.new_tensor(stage - 1 + alpha),
-        }
+    def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor:
+        """The drift of scores from 0."""
+        return self.drift * real.scores.square().mean()
 
-    def validation_step(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """The distance of as many samples from a batch of images, the same for each, (B,)."""
-        samples = self._generator.sample(len(x), generator=generator)
-        distance = sliced_wasserstein(samples, x, generator)
-        return {"sliced_wasserstein": distance.expand(len(x))}
+    def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor:
+        """How far the earlier readouts are from the images."""
+        return self._generator.readout_loss(drawn.source, drawn.images)
+
+    def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
+        """Besides: how far the networks have grown."""
+        stage, alpha = self._generator.growth_now
+        stage_now = real.scores.new_tensor(stage - 1 + alpha)
+        return {**super().figures(real, fake, drawn), "stage": stage_now}
 
     @property
     def _generator(self) -> ProGAN:
         return cast("ProGAN", self.networks["model"])
-
-    @property
-    def _critic(self) -> Critic:
-        return cast("Critic", self.networks["discriminator"])
-
-    @torch.no_grad()
-    def _grow(self, images: int) -> None:
-        """Count a batch, and let the generator know its stage."""
-        G = self._generator
-        G.seen.add_(images)
-        G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
-        self._critic.steps.add_(1)
 
 
 # Layers
@@ -435,21 +396,6 @@ def faded(x: Tensor, stage: int, alpha: float) -> Tensor:
     """
     x = down(x, x.shape[-1] // (_FIRST << stage))
     return x if alpha == 1 else torch.lerp(up(down(x)), x, alpha)
-
-
-def gradient_penalty(
-    D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator
-) -> Tensor:
-    """E[(‖∇D(x̂)‖ − 1)²] at points x̂ between real and generated images (Gulrajani et al. 2017).
-
-    D: gives a score for each image, (n,).
-    real, fake: (n, C, H, W).
-    """
-    u = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
-    between = torch.lerp(real, fake, u).requires_grad_()
-    (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
-    norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()
-    return (norm - 1).square().mean()
 
 
 def _leaky(x: Tensor) -> Tensor:

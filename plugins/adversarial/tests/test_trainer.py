@@ -1,0 +1,215 @@
+"""The games and their trainer: losses in closed form, whose turn it is, and what it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of
+from zoo_adversarial.trainer import AdversarialTrainer, frozen, spread
+
+from zoo_core.errors import InvalidInput
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Shift(nn.Module):
+    """Images of one pixel: z moved by a learned amount."""
+
+    event_shape = (1, 1, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.zeros(1))
+
+    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        return 0.1 * torch.randn(n, 1, generator=generator)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z + self.by).view(-1, 1, 1, 1)
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        x: Tensor = self(self.latent(n, generator=generator))
+        return (x + 1) / 2
+
+    def opponent(self, hidden: int = 8) -> nn.Module:
+        torch.manual_seed(0)
+        head = nn.Sequential(nn.Linear(1, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
+        return nn.Sequential(nn.Flatten(), head, nn.Flatten(0))
+
+
+# Losses
+
+
+def test_losses_are_those_of_their_papers() -> None:
+    real, fake = torch.randn(2, 50, generator=random()).double()
+    D_real, D_fake = real.sigmoid(), fake.sigmoid()
+    cross_entropy = -D_real.log().mean() - (1 - D_fake).log().mean()
+    expected = {
+        "minimax": (cross_entropy, (1 - D_fake).log().mean()),
+        "non-saturating": (cross_entropy, -D_fake.log().mean()),
+        "least-squares": (
+            0.5 * ((real - 1) ** 2).mean() + 0.5 * (fake**2).mean(),
+            ((fake - 1) ** 2).mean(),
+        ),
+        "hinge": ((1 - real).clamp_min(0).mean() + (1 + fake).clamp_min(0).mean(), -fake.mean()),
+        "wgan-gp": (fake.mean() - real.mean(), -fake.mean()),
+    }
+    assert expected.keys() == LOSSES.keys()
+    for name, (of_D, of_G) in expected.items():
+        torch.testing.assert_close(LOSSES[name].discriminator(real, fake), of_D)
+        torch.testing.assert_close(LOSSES[name].generator(fake), of_G)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_player_moves_the_scores_its_own_way(name: str) -> None:
+    real, fake = torch.randn(2, 9, generator=random()).mul(0.5).requires_grad_().unbind()
+    up, down = torch.autograd.grad(LOSSES[name].discriminator(real, fake), (real, fake))
+    (lured,) = torch.autograd.grad(LOSSES[name].generator(fake), fake)
+    inside = fake > 0 if name == "least-squares" else torch.ones(9, dtype=torch.bool)
+    assert (up < 0).all() and (down[inside] > 0).all() and (lured < 0).all()
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
+    x, y = torch.rand(2, 4, 3, 4, 4, generator=random()).unbind()
+    for weight in (0.5, 1.0):
+        penalty = gradient_penalty(lambda x, w=weight: w * x.flatten(1).sum(1), x, y, random())
+        assert float(penalty) == pytest.approx((weight * math.sqrt(48) - 1) ** 2, rel=1e-5)
+
+
+def test_an_unknown_game_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"trainer\.loss is 'hing'; .*Did you mean hinge"):
+        loss_of("hing")
+
+
+# The trainer
+
+
+def quiet(trainer: AdversarialTrainer) -> tuple[dict[str, Any], list[str]]:
+    """Updates that only note whose turn it was."""
+    turns: list[str] = []
+
+    def note(name: str) -> Callable[[Tensor], None]:
+        return lambda loss: turns.append(name)
+
+    return {name: note(name) for name in trainer.networks}, turns
+
+
+def test_the_discriminator_has_its_turns_first_and_more_often() -> None:
+    trainer = AdversarialTrainer(Shift(), n_critic=3)
+    updates, turns = quiet(trainer)
+    for _ in range(6):
+        trainer.training_step(torch.rand(4, 1, 1, 1), updates, random())
+    assert turns == ["discriminator"] * 3 + ["model"] + ["discriminator"] * 3 + ["model"]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_moves_its_own_network(name: str) -> None:
+    trainer = AdversarialTrainer(Shift(), loss=name)
+    moved: dict[str, set[str]] = {}
+
+    def update(player: str) -> Callable[[Tensor], None]:
+        def note(loss: Tensor) -> None:
+            for network in trainer.networks.values():
+                network.zero_grad()
+            loss.backward()
+            moved[player] = {
+                key
+                for key, network in trainer.networks.items()
+                for p in network.parameters()
+                if p.grad is not None and p.grad.any()
+            }
+
+        return note
+
+    updates = {key: update(key) for key in trainer.networks}
+    values = trainer.training_step(torch.rand(8, 1, 1, 1), updates, random())
+    assert moved == {"discriminator": {"discriminator"}, "model": {"model"}}
+    assert all(value.isfinite() and not value.requires_grad for value in values.values())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_generator_comes_to_the_data(name: str) -> None:
+    trainer = AdversarialTrainer(Shift(), loss=name, n_critic=3 if name == "wgan-gp" else 1)
+    optimizers = {
+        key: torch.optim.Adam(trainer.networks[key].parameters(), lr=0.02, betas=(0.0, 0.9))
+        for key in ("model", "discriminator")
+    }
+
+    def updater(key: str) -> Callable[[Tensor], None]:
+        def update(loss: Tensor) -> None:
+            optimizers[key].zero_grad()
+            loss.backward()
+            optimizers[key].step()
+
+        return update
+
+    updates, stream = {key: updater(key) for key in optimizers}, random(1)
+    x = (0.8 + 0.05 * torch.randn(64, 1, 1, 1, generator=stream)).clamp(0, 1)
+    distances = []
+    for _ in range(10):
+        with torch.no_grad():
+            values = trainer.validation_step(x, random())
+        distances.append(float(values["sliced_wasserstein"][0]))
+        for _ in range(15):
+            values = trainer.training_step(x, updates, stream)
+    # it circles about the data; what counts is how near it comes
+    assert min(distances) < 0.2 * distances[0]
+    if LOSSES[name].probabilities:
+        assert 0 < float(values["D_fake"]) < 1
+
+
+def test_a_penalty_that_is_paid_seldom_weighs_more() -> None:
+    x, paid = torch.rand(8, 1, 1, 1, generator=random()), {}
+    for every in (1, 2):
+        trainer = AdversarialTrainer(Shift(), "wgan-gp", penalty_every=every)
+        updates, _ = quiet(trainer)
+        losses = [trainer.training_step(x, updates, random(step)) for step in range(2)]
+        paid[every] = [float(v["loss_D"] - (v["D_fake"] - v["D_real"])) for v in losses]
+    assert paid[2] == pytest.approx([0, 2 * paid[1][1]], abs=1e-5)
+    assert paid[1][0] > 0
+
+
+def test_a_frozen_network_passes_gradients_on() -> None:
+    layer, x = nn.Linear(2, 1), torch.ones(1, 2, requires_grad=True)
+    with frozen(layer):
+        layer(x).sum().backward()
+    assert x.grad is not None and layer.weight.grad is None
+    assert layer.weight.requires_grad
+
+
+def test_spread_is_the_mean_distance_of_pairs() -> None:
+    x = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]).view(3, 1, 1, 2)
+    assert float(spread(x)) == pytest.approx(10 / 3)
+    assert float(spread(x[:1])) == 0
+
+
+def test_samples_that_look_alike_are_remarked_on() -> None:
+    trainer = AdversarialTrainer(Shift())
+    x = torch.rand(64, 1, 1, 1, generator=random())
+    with torch.no_grad():
+        values = trainer.validation_step(x, random())
+    diversity = float(values["diversity"].mean())
+    expected = 0.05 / 0.289  # deviations of the samples and of uniform data
+    assert diversity == pytest.approx(expected, rel=0.2)
+    said = trainer.remark({"diversity": diversity})
+    assert said.startswith(f"samples are {diversity:.0%} as far from each other as the data are")
+    assert trainer.remark({"diversity": 0.9}) == ""
+
+
+def test_a_preview_is_the_same_each_time() -> None:
+    trainer = AdversarialTrainer(Shift())
+    shown = trainer.preview(random())
+    assert shown.shape == (64, 1, 1, 1)
+    assert torch.equal(shown, trainer.preview(random()))
+
+
+def test_an_unknown_setting_of_the_discriminator_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"trainer\.discriminator\.hiden .*Did you mean hidden"):
+        AdversarialTrainer(Shift(), discriminator={"hiden": 3})

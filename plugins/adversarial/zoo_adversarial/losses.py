@@ -1,0 +1,99 @@
+"""What generator and discriminator minimise: five games by name, and the gradient penalty.
+
+Scores are what a discriminator says of images, one number or more of each; a loss is a mean over
+all of them. Where scores are the logits of a probability, D(x) = σ(score).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_core.errors import InvalidInput, did_you_mean
+
+__all__ = ["LOSSES", "Loss", "gradient_penalty", "loss_of"]
+
+_EPS = 1e-8
+
+
+class Loss(NamedTuple):
+    """A game of two networks."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    """Scores of real and of generated images, of any shape, to what the discriminator minimises."""
+    generator: Callable[[Tensor], Tensor]
+    """Scores of generated images, of any shape, to what the generator minimises."""
+    probabilities: bool
+    """Whether scores are logits."""
+    penalised: bool = False
+    """Whether the gradient penalty belongs to the game."""
+
+
+def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    """−E[log D(x)] − E[log(1 − D(G(z)))]."""
+    return functional.softplus(-real).mean() + functional.softplus(fake).mean()
+
+
+def _squares(real: Tensor, fake: Tensor) -> Tensor:
+    """Half of E[(D(x) − 1)²] + E[D(G(z))²]."""
+    return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+
+def _margins(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))]."""
+    return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
+
+
+def _distance(real: Tensor, fake: Tensor) -> Tensor:
+    """E[D(G(z))] − E[D(x)]: a distance of distributions where D is smooth enough, negated."""
+    return fake.mean() - real.mean()
+
+
+def _lower(fake: Tensor) -> Tensor:
+    """−E[D(G(z))]."""
+    return -fake.mean()
+
+
+LOSSES: dict[str, Loss] = {
+    # Goodfellow et al. 2014: E[log(1 − D(G(z)))], and −E[log D(G(z))] that they train with
+    "minimax": Loss(_cross_entropy, lambda fake: -functional.softplus(fake).mean(), True),
+    "non-saturating": Loss(_cross_entropy, lambda fake: functional.softplus(-fake).mean(), True),
+    # Mao et al. 2017; the generator's without the half, as Zhu et al. 2017 weigh it
+    "least-squares": Loss(_squares, lambda fake: (fake - 1).square().mean(), False),
+    # Lim & Ye 2017
+    "hinge": Loss(_margins, _lower, False),
+    # Gulrajani et al. 2017
+    "wgan-gp": Loss(_distance, _lower, False, penalised=True),
+}
+"""Every game, by the name that a recipe's `trainer.loss` has."""
+
+
+def loss_of(name: str) -> Loss:
+    """Look a game up.
+
+    Raises InvalidInput that names those there are.
+    """
+    if name not in LOSSES:
+        raise InvalidInput(
+            f"trainer.loss is {name!r}; expected {', '.join(LOSSES)}.{did_you_mean(name, LOSSES)}"
+        )
+    return LOSSES[name]
+
+
+def gradient_penalty(
+    D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator
+) -> Tensor:
+    """E[(‖∇D(x̂)‖ − 1)²] at points x̂ between real and generated images (Gulrajani et al. 2017).
+
+    D: gives a score for each image, (n,).
+    real, fake: (n, C, H, W).
+    """
+    u = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
+    between = torch.lerp(real, fake, u).requires_grad_()
+    (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+    norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()
+    return (norm - 1).square().mean()
