@@ -30,6 +30,7 @@ __all__ = [
     "Pathfinder",
     "Scored",
     "Trainer",
+    "Translator",
     "Traversable",
     "Traversal",
     "Update",
@@ -190,6 +191,24 @@ class Decoder(Generator, Protocol):
 @runtime_checkable
 class LatentVariable(Encoder, Decoder, Protocol):
     """A model that goes both ways: from inputs to latents and back."""
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """A model that draws an image again, as another domain would have it."""
+
+    event_shape: tuple[int, ...]
+    domains: tuple[str, ...]
+    """Names of the domains that it translates to."""
+
+    def translate(self, x: Tensor, to: str) -> Tensor:
+        """Translate inputs into a domain, (B, *event_shape), in [0, 1].
+
+        x: inputs of any domain, (B, *event_shape), in [0, 1].
+
+        Raises UnknownName for a domain that there is not.
+        """
+        ...
 
 
 class Traversal(NamedTuple):
