@@ -1,6 +1,7 @@
 """What a family adds beside models is used like ours: data sets, metrics, tasks with options."""
 
 import json
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def zoo_datasets():
 
 @hookimpl
 def zoo_metrics():
-    return [Metric("mean_value", f"{HERE}:mean_value", "The mean of n samples")]
+    return [
+        Metric("mean_value", f"{HERE}:mean_value", "The mean of n samples",
+               unit="grey", tolerance=0.2, protocol={"n": 500, "seed": 0}),
+    ]
 
 @hookimpl
 def zoo_tasks():
@@ -92,11 +96,41 @@ def test_a_data_set_is_loaded_by_name() -> None:
 
 def test_a_metric_is_measured_by_name(weights: Path) -> None:
     model = loading.load(weights)
-    found = measure("mean_value", model, {"n": 500, "seed": 0})
+    found = measure("mean_value", model, {"n": 400, "seed": 0})
     assert abs(found.value - 0.5) < 0.1
-    assert found.n == 500
+    assert found.n == 400
+    assert measure("mean_value", model, {}).n == 500
     with pytest.raises(UnknownName, match="Did you mean mean_value"):
         measure("mean_valu", model, {})
+
+
+def test_a_recipe_asks_for_a_metric_by_its_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = """
+        architecture = "nade"
+        data = "bars-and-stripes"
+        epochs = 1
+        config.hidden = 4
+        entry.protocol.mean_value.n = 100
+        entry.published.mean_value.source = "a guess"
+    """
+    Path("small.toml").write_text(recipe)
+    result = CliRunner().invoke(root, ["train", "small.toml", "-o", "run", "-q"])
+    assert result.exit_code == 0, result.stderr
+    entry = tomllib.loads(Path("run/entry.toml").read_text())["entry"][0]
+    metrics = {metric.pop("name"): metric for metric in entry["metrics"]}
+    data = {"data": "bars-and-stripes:test", "binarize": "none"}
+    assert metrics["mean_value"] == {
+        "value": pytest.approx(0.5, abs=0.2),
+        "unit": "grey",
+        "tolerance": 0.2,
+        "protocol": data | {"n": 100, "seed": 0},
+        "source": "a guess",
+    }
+    nll = metrics["test_nll"]
+    assert (nll["unit"], nll["tolerance"], nll["protocol"]) == ("nats", 0.01, data)
 
 
 def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> None:

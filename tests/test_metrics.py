@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zoo_core import errors, loading, plugins
 from zoo_core.cli import root
 from zoo_core.data import bars_and_stripes_entropy, load_dataset
+from zoo_core.hookspecs import Metric
 from zoo_core.metrics import METRICS, measure, rows
 from zoo_core.metrics.measured import Measured
 
@@ -89,7 +90,7 @@ def test_a_protocol_that_cannot_be_followed(changes: dict[str, Any], text: str) 
 
 
 def test_a_protocol_s_other_keys_are_said() -> None:
-    with pytest.raises(errors.InvalidInput, match="A sum's protocol takes data, .*gray, n"):
+    with pytest.raises(errors.InvalidInput, match=r"A sum's protocol takes data, .*gray, n"):
         rows.checked(BARS | {"m": 1}, ("n",), "A sum")
 
 
@@ -119,6 +120,13 @@ def test_an_unknown_metric_gets_near_matches() -> None:
     with pytest.raises(errors.UnknownName, match=r"'tset_nll' is unknown\. Did you mean test"):
         measure("tset_nll", Coins(), BARS)
     assert {"test_nll", "bits_per_dim", "iw_bound", "elbo"} <= set(METRICS)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
+def test_each_metric_is_where_its_record_says(metric: Metric) -> None:
+    assert callable(plugins.import_object(metric.path))
+    with pytest.raises(errors.ZooError):  # it asks the model, or the protocol, before all else
+        measure(metric.name, nn.Identity(), {})
 
 
 # zoo eval
@@ -215,7 +223,7 @@ def test_a_value_that_is_no_number_fails_the_check(
 ) -> None:
     publish()
     nothing = Measured(float("nan"), 0.0, 1)
-    monkeypatch.setitem(METRICS, "test_nll", lambda *args: nothing)
+    monkeypatch.setattr("zoo_core.metrics.likelihood.nll", lambda *args: nothing)
     assert zoo("eval", "nade.bars", "--check").exit_code == 7
 
 

@@ -342,6 +342,10 @@ def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None
             "metric's name is 'mean-value'; expected lower case, digits",
         ),
         (("m:moons", "moons"), "dataset's path is 'moons'; expected package.module:function"),
+        (
+            ('"The mean"', '"The mean", protocol=3'),
+            "metric 'mean_value': protocol is 3; expected a table",
+        ),
         (("m:Proto", "Proto"), "task's protocol is 'Proto'; expected package.module:Class"),
         (('(".png",)', '".png"'), "task 'mean': for_images is '.png'; expected a tuple of names"),
         (("[Metric", "[1, Metric"), "zoo_metrics() gave int 1; expected zoo_core.hookspecs.Metric"),

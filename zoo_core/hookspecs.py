@@ -82,6 +82,11 @@ class Metric:
     """`package.module:function`, called with the model, the protocol's table and the folder of data
     sets; returns a `zoo_core.metrics.Measured`."""
     summary: str
+    unit: str = "nats"
+    tolerance: float = 0.01
+    """By how many units another processor's arithmetic may differ."""
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    """What a protocol holds that does not say otherwise: the seed, the number of draws."""
 
 
 @dataclass(frozen=True, slots=True)

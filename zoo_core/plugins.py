@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -427,6 +427,12 @@ _KINDS: dict[str, type] = {
 }
 """What the hooks describe: `zoo_architectures` returns `Architecture` records, and so on."""
 
+_PLACES: dict[type, tuple[str, ...]] = {
+    Architecture: ("path", "trainer"),
+    Task: ("path", "protocol"),
+}
+"""Fields that name a class or function; of the other kinds it is `path`."""
+
 
 def _records(plugin: ModuleType, family: Family) -> dict[str, dict[str, Any]]:
     """What each hook of a plugin describes: kind -> name -> record."""
@@ -473,15 +479,16 @@ def _check_record(record: Any, kind: str) -> None:
     if kind != "metrics":
         form = ("[a-z0-9][a-z0-9-]*", "lower case, digits and hyphens")
     _check_form(f"{what}'s name", name, *form)
-    for key in ("path", "trainer", "protocol"):
-        if hasattr(record, key):
-            of = "Class" if expected is Architecture or key == "protocol" else "function"
-            place = (r"[\w.]+:\w+", f"package.module:{of}")
-            _check_form(f"{what}'s {key}", getattr(record, key), *place)
+    for key in _PLACES.get(expected, ("path",)):
+        of = "Class" if expected is Architecture or key == "protocol" else "function"
+        place = (r"[\w.]+:\w+", f"package.module:{of}")
+        _check_form(f"{what}'s {key}", getattr(record, key), *place)
     for key in ("tasks", "options", "for_images", "for_tables"):
         given = getattr(record, key, ())
         if not isinstance(given, tuple) or not all(isinstance(item, str) for item in given):
             raise PluginError(f"{what} '{name}': {key} is {given!r}; expected a tuple of names")
+    if isinstance(record, Metric) and not isinstance(record.protocol, Mapping):
+        raise PluginError(f"{what} '{name}': protocol is {record.protocol!r}; expected a table")
 
 
 def _check_form(what: str, given: object, pattern: str, expected: str) -> None:

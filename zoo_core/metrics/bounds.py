@@ -19,14 +19,13 @@ from zoo_core.protocols import Bound, Encoder
 
 __all__ = ["active_units", "elbo", "iw_bound", "prior_fitting"]
 
-_K = 5000
 _ACTIVE = 0.01
 """Variance, over the rows, of a latent's posterior mean from which it is active (Burda et al.)."""
 
 
 def iw_bound(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """Mean of −log 1/k ∑ w_i, in expectation at least −log p(x), in nats (Burda et al. 2015)."""
-    bound, k, random = _bound(model), int(protocol.get("k", _K)), seeded(protocol, model)
+    bound, k, random = _bound(model), int(protocol["k"]), seeded(protocol, model)
     return Measured.of(
         -_over_rows(
             model, protocol, data_root, lambda x: bound.log_prob_bound(x, k, generator=random)

@@ -34,8 +34,6 @@ from zoo_core.protocols import Generator
 __all__ = ["kmeans", "log_likelihood", "parzen", "parzen_data", "parzen_kmeans"]
 
 _KEYS = ("validation", "train", "samples", "iterations", "seed")
-_SAMPLES = 10_000
-_ITERATIONS = 3
 _SIGMAS = torch.logspace(-1, 0, 30, dtype=torch.float64)
 
 
@@ -64,7 +62,7 @@ def parzen_kmeans(
     """The same about the centres of k-means: no model at all, and yet a high score."""
     checked(protocol, _KEYS, "A Parzen window")
     rows = load(protocol, data_root, "train").floats()
-    iterations = int(protocol.get("iterations", _ITERATIONS))
+    iterations = int(protocol["iterations"])
     centres = kmeans(rows.flatten(1), _count(protocol), iterations, seeded(protocol))
     return _measure(centres.view(-1, *rows.shape[1:]), protocol, data_root)
 
@@ -131,4 +129,4 @@ def _squares(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _count(protocol: Mapping[str, Any]) -> int:
-    return int(protocol.get("samples", _SAMPLES))
+    return int(protocol["samples"])

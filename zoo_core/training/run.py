@@ -29,7 +29,7 @@ from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists, ZooError, did_you_mean
 from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
-from zoo_core.metrics import measure
+from zoo_core.metrics import find, measure
 from zoo_core.protocols import Bound, DensityModel, Trainer
 from zoo_core.training.loop import Loop, seed_for
 from zoo_core.training.recipe import Recipe, read
@@ -39,15 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-_TOLERANCE = 0.01
-"""By how many nats another processor's arithmetic may differ; what is measured is exact."""
-_OF_BOUNDS = {
-    "iw_bound": ("nats", 0.05),
-    "elbo": ("nats", 0.05),
-    "prior_fitting": ("nats", 0.05),
-    "active_units": ("latents", 1.0),
-}
-"""What is measured of a bound, with unit and tolerance: it is estimated from seeded draws."""
+_OF_BOUNDS = ("iw_bound", "elbo", "prior_fitting", "active_units")
+"""What is measured of a model whose likelihood is bounded."""
 
 
 class Run:
@@ -212,36 +205,34 @@ class Run:
         """Measure the best weights once on the test split, and describe them."""
         loading.fill(model, self.folder / loading.WEIGHTS, device)
         try:
-            metrics = self._measured(model.eval())
+            measured = self._measured(model.eval())
         except ZooError as error:  # no reason to lose what was trained
-            metrics = []
+            measured = []
             print(f"the entry has no metrics: {error}", file=sys.stderr)  # noqa: T201
-        self._save(model, {metric["name"]: metric["value"] for metric in metrics})
-        return self._entry(metrics, getattr(model, "free_parameters", None))
+        self._save(model, {metric["name"]: metric["value"] for metric in measured})
+        return self._entry(measured, getattr(model, "free_parameters", None))
 
     def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
-        kinds: dict[str, tuple[Any, ...]] = {}
-        if isinstance(model, DensityModel):
-            kinds["test_nll"] = ()
-        elif isinstance(model, Bound):
-            kinds.update(_OF_BOUNDS)
         # a recipe that states the protocol of another metric asks for it
-        kinds = {**dict.fromkeys(self.recipe.entry.get("protocol", {}), ()), **kinds}
-        return [self._metric(model, name, *kind) for name, kind in kinds.items()]
+        names = list(self.recipe.entry.get("protocol", {}))
+        if isinstance(model, DensityModel):
+            names.append("test_nll")
+        elif isinstance(model, Bound):
+            names += _OF_BOUNDS
+        return [self._metric(model, name) for name in dict.fromkeys(names)]
 
-    def _metric(
-        self, model: nn.Module, name: str, unit: str = "nats", tolerance: float = _TOLERANCE
-    ) -> dict[str, Any]:
+    def _metric(self, model: nn.Module, name: str) -> dict[str, Any]:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
         drawn = getattr(model, "levels", None) == 2 and self.train.levels != 2
+        kind = find(name)
         protocol = {
             "data": f"{self.recipe.data}:test",
             "binarize": "fixed" if drawn else "none",
-            "seed": 0 if drawn or name in _OF_BOUNDS else None,
-            "k": 5000 if name == "iw_bound" else None,
+            "seed": 0 if drawn else None,
             "size": self.recipe.size,
             "gray": self.recipe.gray or None,
+            **kind.protocol,
             **self.recipe.entry.get("protocol", {}).get(name, {}),
         }
         protocol = {key: value for key, value in protocol.items() if value is not None}
@@ -249,8 +240,8 @@ class Run:
         metric: dict[str, Any] = {
             "name": name,
             "value": round(measured.value, 3),
-            "unit": unit,
-            "tolerance": tolerance,
+            "unit": kind.unit,
+            "tolerance": kind.tolerance,
             "protocol": protocol,
         }
         published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
