@@ -1,50 +1,16 @@
 """What the project says of itself holds: readme, documentation and CI script against the code."""
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
-
-import click
-import pytest
 
 from zoo_core import errors
-from zoo_core.cli import COMMANDS, root
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")])
 
 
 def blocks(page: Path, language: str) -> str:
     found = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
     return "".join(found)
-
-
-def command_lines() -> list[str]:
-    lines = [line for page in PAGES for line in blocks(page, "sh").splitlines()]
-    return sorted({line.partition("uv run ")[2] or line for line in lines if "zoo " in line})
-
-
-@pytest.mark.parametrize("line", [s for s in command_lines() if s.startswith("zoo ")])
-def test_commands_in_the_documentation_exist(line: str) -> None:
-    name, *arguments = shlex.split(line, comments=True)[1:]
-    assert name in COMMANDS
-    context = click.Context(root)
-    command = root.get_command(context, name)
-    assert command is not None
-    known = {option for param in command.params for option in param.opts + param.secondary_opts}
-    given = {a for a in arguments if re.match(r"--?[a-z]", a)}
-    assert given <= known
-
-
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p, "python")], ids=lambda page: str(page.relative_to(ROOT))
-)
-def test_python_in_the_documentation_runs(page: Path) -> None:
-    names: dict[str, Any] = {}
-    exec(blocks(page, "python"), names)
-    assert names["nats"].shape == names["x"].shape[:1]
-    assert (names["nats"] < 0).all()
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
