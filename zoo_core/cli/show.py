@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoo_core.plugins import Family
     from zoo_core.registry import Entry, Metric
 
-__all__ = ["command"]
+__all__ = ["command", "commands"]
 
 
 @click.command("show")
@@ -35,7 +35,7 @@ def command(name: str, as_json: bool) -> None:
     family = installed().get(entry.family)
     if as_json:
         state = {"pulled": pulled, "path": path, "installed": family is not None}
-        text.echo_json({**entry.as_dict(), **state, "commands": [c for c, _ in _commands(entry)]})
+        text.echo_json({**entry.as_dict(), **state, "commands": [c for c, _ in commands(entry)]})
         return
     click.echo(click.style(entry.name, bold=True))
     click.echo(_wrapped(entry.summary, 0))
@@ -45,7 +45,7 @@ def command(name: str, as_json: bool) -> None:
             click.echo(f"{label:<14}{_wrapped(line, 14)}")
             label = ""
     click.echo()
-    for line, what in _commands(entry):
+    for line, what in commands(entry):
         click.echo(f"  {click.style(f'# {what}', dim=True)}\n  {line}")
 
 
@@ -107,7 +107,7 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _commands(entry: "Entry") -> list[tuple[str, str]]:
+def commands(entry: "Entry") -> list[tuple[str, str]]:
     """Commands to copy, each with what it does."""
     inputs = f"--input '{entry.data}:test[0:16]'"
     tasks = {
@@ -117,12 +117,12 @@ def _commands(entry: "Entry") -> list[tuple[str, str]]:
         "complete": (f"--task complete {inputs} --keep top", "draw the missing part"),
     }
     known = (tasks.get(task, (f"--task {task}", task)) for task in entry.tasks)
-    commands = [(f"zoo run {entry.name} {options}", what) for options, what in known]
+    listed = [(f"zoo run {entry.name} {options}", what) for options, what in known]
     if entry.metrics:
-        commands.append((f"zoo eval {entry.name} --check", "recompute the metrics"))
+        listed.append((f"zoo eval {entry.name} --check", "recompute the metrics"))
     if entry.recipe:
-        commands.append((f"zoo train {entry.recipe}", "train it again"))
-    return commands
+        listed.append((f"zoo train {entry.recipe}", "train it again"))
+    return listed
 
 
 def _wrapped(line: str, indent: int) -> str:

@@ -1,0 +1,330 @@
+"""Write the pages that follow from the registry: a card for each entry, their list, the gallery.
+
+    uv run python docs/generate.py                # every page; pictures that are missing or old
+    uv run python docs/generate.py nade.mnist     # every page; the picture of this entry alone
+    uv run python docs/generate.py made.mnist -- -n 16 --temperature 0.8
+
+What follows `--` are the options of the `zoo run` that draws the picture. They are kept inside it,
+so the card shows them, and a later drawing uses them again. A picture is old when its provenance
+names other weights than the registry.
+"""
+
+import html
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo_core.cli.show import commands
+from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.output import read_provenance
+from zoo_core.registry import Entry, Metric, Registry
+
+__all__ = ["KINDS", "current", "draw", "entries", "kind", "pages", "picture"]
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+MODELS = DOCS / "models"
+
+HEAD = "<!-- Written by docs/generate.py from the registry: change that, and run it again. -->"
+
+LARGEST = 60_000
+"""Bytes of a picture; one that comes out larger is drawn of fewer samples."""
+
+_NUMBERS = ("parameters", "published")
+"""Columns that are aligned to the right."""
+
+KINDS = {
+    "explicit": "explicit: it gives the exact likelihood of any input",
+    "bound": "explicit, by a bound: its likelihood is an integral that is only bounded",
+    "implicit": "implicit: it draws samples and gives no likelihood",
+}
+
+
+def entries() -> list[Entry]:
+    """The entries of the repository's registries: the published one, and those of families."""
+    return list(Registry.load(_registries()).entries.values())
+
+
+def kind(entry: Entry) -> str:
+    """What an entry knows of its likelihood, one of `KINDS`."""
+    known = "implicit" if "score" not in entry.tasks else "explicit"
+    return next((name for name in ("implicit", "bound") if name in entry.tags), known)
+
+
+def pages(every: Sequence[Entry]) -> dict[Path, str]:
+    """The pages of these entries: path and text of each."""
+    cards = {MODELS / f"{entry.name}.md": _text(_card(entry)) for entry in every}
+    lists = {MODELS / "index.md": _index(every), DOCS / "gallery" / "index.md": _gallery(every)}
+    return cards | {path: _text(blocks) for path, blocks in lists.items()}
+
+
+# Pictures
+
+
+def picture(entry: Entry) -> Path:
+    """Where the picture of an entry is."""
+    return MODELS / "pictures" / f"{entry.name}.png"
+
+
+def current(entry: Entry) -> bool:
+    """Whether there is a picture that was drawn by the weights in the registry."""
+    path = picture(entry)
+    return path.is_file() and read_provenance(path).get("sha256") == entry.weights.sha256
+
+
+def draw(entry: Entry, options: Sequence[str] = ()) -> None:
+    """Draw the picture of an entry by `zoo run`; without options by those of its old picture.
+
+    Raises InvalidInput for an entry that does not sample, when there are neither.
+    """
+    path = picture(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not options and path.is_file():
+        options = shlex.split(read_provenance(path)["command"])[3:]
+    if not options and "sample" not in entry.tasks:
+        raise InvalidInput(
+            f"{entry.name} does not sample, so how to draw it? Say it after --, such as "
+            f"docs/generate.py {entry.name} -- --task {entry.tasks[0]} --input FOLDER"
+        )
+    for tried in [options] if options else [("-n", str(n)) for n in (64, 16, 4)]:
+        _run(entry, tried, path)
+        if path.stat().st_size <= LARGEST:
+            return
+
+
+def _run(entry: Entry, options: Sequence[str], path: Path) -> None:
+    from zoo_core.cli.run import command
+
+    seeded = options if "--seed" in options else (*options, "--seed", "0")
+    with tempfile.TemporaryDirectory() as folder:
+        with chdir(folder), redirect_stdout(sys.stderr):
+            command.main([entry.name, *seeded], standalone_mode=False)
+        found = {made.suffix: made for made in Path(folder).iterdir()}
+        if ".png" in found:
+            path.write_bytes(found[".png"].read_bytes())
+        else:
+            _paint(found[".csv"], path)
+
+
+def _paint(table: Path, path: Path) -> None:
+    """Draw rows of values in [0, 1], one row of squares each."""
+    import numpy as np
+    import torch
+
+    from zoo_core.output import grid, save_image
+
+    values = torch.from_numpy(np.loadtxt(table, delimiter=",", skiprows=1, ndmin=2))
+    image = grid(values[None, None], scale=max(1, 720 // max(values.shape)))
+    save_image(path, image, read_provenance(table), force=True)
+
+
+# Cards
+
+
+def _card(entry: Entry) -> Iterator[str]:
+    yield f"# {entry.name}"
+    yield f"{_escaped(entry.summary)}."
+    if picture(entry).is_file():
+        yield f"![{_alt(entry)}](pictures/{entry.name}.png)"
+        yield _block("sh", read_provenance(picture(entry))["command"])
+    yield _rows(("Entry", f"`{entry.name}`"), _facts(entry))
+    if entry.metrics:
+        yield "## Figures"
+        yield _rows(("metric", "measured", "published", "how it is measured"), _figures(entry))
+        yield from (_source(metric) for metric in entry.metrics if metric.source)
+    yield "## Run it"
+    yield _block("sh", "\n".join(f"# {what}\n{line}" for line, what in commands(entry)))
+    if recipe := _recipe(entry):
+        yield "## Recipe"
+        yield _block("toml", recipe)
+    if entry.paper:
+        yield "## Cite"
+        yield _block("bibtex", _bibtex(entry))
+
+
+def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
+    readme = f"../../plugins/{entry.family}/README.md"
+    is_ours = (MODELS / readme).resolve().is_file()
+    yield "Family", f"[{entry.family}]({readme})" if is_ours else entry.family
+    yield "Architecture", f"`{entry.architecture}`"
+    yield "Kind", KINDS[kind(entry)]
+    if paper := entry.paper:
+        title = f"[{paper.title}]({paper.url})" if paper.url else paper.title
+        yield "Paper", f"{paper.authors} ({paper.year}). {title}"
+    yield "Data", f"`{entry.data}`"
+    yield "Tasks", ", ".join(entry.tasks)
+    yield "Parameters", f"{entry.weights.parameters:,}"
+    yield "Config", ", ".join(f"`{key} = {_toml(value)}`" for key, value in entry.config.items())
+    yield "Weights", f"{entry.weights.bytes:,} bytes, sha256 `{entry.weights.sha256}`"
+    yield "Licence", f"code {entry.licence.code}, weights {entry.licence.weights}"
+    if entry.successor:
+        yield "Deprecated", f"for [{entry.successor}]({entry.successor}.md). {entry.reason}"
+
+
+def _figures(entry: Entry) -> Iterator[tuple[str, ...]]:
+    for metric in entry.metrics:
+        published = "" if metric.published is None else f"{metric.published:g} {metric.unit}"
+        measured = f"{metric.value:g} {metric.unit} (±{metric.tolerance:g})"
+        how = ", ".join(f"`{key} = {_toml(value)}`" for key, value in metric.protocol.items())
+        yield f"`{metric.name}`", measured, published, how
+
+
+def _source(metric: Metric) -> str:
+    return f"Published `{metric.name}`: {_escaped(metric.source)}."
+
+
+def _recipe(entry: Entry) -> str:
+    path = Path(entry.origin).parent / entry.recipe
+    return path.read_text("utf-8").rstrip() if entry.recipe and path.is_file() else ""
+
+
+def _bibtex(entry: Entry) -> str:
+    paper = entry.paper
+    assert paper is not None
+    authors = paper.authors.replace("et al.", "& others").replace(" & ", ", ").split(", ")
+    names = [
+        f"{{{name}}}" if " " in name else name for name in filter(None, map(str.strip, authors))
+    ]
+    fields = {"title": f"{{{paper.title}}}", "author": " and ".join(names), "year": paper.year}
+    key = "".join(filter(str.isalpha, names[0].lower())) + str(paper.year)
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
+    lines += [f"  url = {{{paper.url}}},"] if paper.url else []
+    return "\n".join([f"@misc{{{key},", *lines, "}"])
+
+
+# Lists
+
+
+def _index(every: Sequence[Entry]) -> Iterator[str]:
+    yield "# Models"
+    yield (
+        "A card for each entry of the registry: what it draws, how good it is beside the paper, "
+        "how to run it and how it was made. [The gallery](../gallery/index.md) shows all pictures "
+        "at once."
+    )
+    for family in dict.fromkeys(entry.family for entry in every):
+        yield f"## {family.capitalize()}"
+        rows = (_row(entry) for entry in every if entry.family == family)
+        yield _rows(("entry", "data", "parameters", "figure", "published"), rows)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    link = f"[{entry.name}]({entry.name}.md)"
+    parameters = f"{entry.weights.parameters:,}"
+    if not entry.metrics:
+        return link, entry.data, parameters, "", ""
+    first = entry.metrics[0]
+    published = "" if first.published is None else f"{first.published:g}"
+    return link, entry.data, parameters, f"`{first.name}` {first.value:g} {first.unit}", published
+
+
+def _gallery(every: Sequence[Entry]) -> Iterator[str]:
+    yield "---\nhide: [toc]\n---\n\n# Gallery"
+    yield (
+        "What each entry draws, from seed 0 and with nothing picked by hand. Tables are drawn as "
+        "one row of squares for each sample, white for 1. A picture leads to its card, which has "
+        "the command that made it."
+    )
+    yield '<link rel="stylesheet" href="gallery.css">'
+    yield '<div class="gallery" id="gallery" markdown>'
+    for entry in every:
+        if picture(entry).is_file():
+            yield _figure(entry)
+    yield "</div>"
+    yield '<script src="gallery.js"></script>'
+
+
+def _figure(entry: Entry) -> str:
+    facets = {"family": entry.family, "data": entry.data, "kind": kind(entry)}
+    marks = " ".join(f'data-{name}="{html.escape(value)}"' for name, value in facets.items())
+    card = f"../models/{entry.name}.md"
+    image = f"![{_alt(entry)}](../models/pictures/{entry.name}.png){{ loading=lazy }}"
+    caption = f"<figcaption markdown>[{entry.name}]({card})</figcaption>"
+    return f"<figure markdown {marks}>\n[{image}]({card})\n{caption}\n</figure>"
+
+
+# Markdown
+
+
+def _text(blocks: Iterable[str]) -> str:
+    title, *rest = blocks  # first, or mkdocs does not see that it is the title
+    return "\n\n".join([title, HEAD, *rest]) + "\n"
+
+
+def _block(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---:" if name in _NUMBERS else "---" for name in head], *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines
+    )
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False).replace("*", r"\*").replace("_", r"\_")
+
+
+def _alt(entry: Entry) -> str:
+    words = shlex.split(read_provenance(picture(entry))["command"])
+    task = words[words.index("--task") + 1] if "--task" in words else "sample"
+    n = f"{words[words.index('-n') + 1]} " if "-n" in words else ""
+    what = f"{n}samples" if task == "sample" else f"The task {task}"
+    return f"{what} of {entry.name}. {entry.summary}".replace("[", "(").replace("]", ")")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# Writing
+
+
+def _registries() -> tuple[Path, ...]:
+    return (ROOT / "registry.toml", *sorted(ROOT.glob("plugins/*/*/registry.toml")))
+
+
+def _write(wanted: Mapping[Path, str]) -> None:
+    """Write the pages, and remove those of entries that are gone."""
+    pictures = {picture(entry) for entry in entries()}
+    for path in [*MODELS.glob("*.md"), *MODELS.glob("pictures/*.png")]:
+        if path not in wanted and path not in pictures:
+            path.unlink()
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draw what has to be drawn, then write every page; return the exit code."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    names, options = arguments[:cut], arguments[cut + 1 :]
+    os.environ["ZOO_REGISTRY"] = ",".join(map(str, _registries()))
+    every = {entry.name: entry for entry in entries()}
+    named = [entry.name for entry in Registry.load().select(names)]
+    missing = [name for name, entry in every.items() if not current(entry)]
+    failed = 0
+    for name in named if names else missing:
+        try:
+            draw(every[name], options)
+        except (ZooError, click.ClickException) as error:
+            failed = 1
+            sys.stderr.write(f"error: no picture of {name}: {error}\n")
+    _write(pages(list(every.values())))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
