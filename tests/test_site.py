@@ -1,0 +1,170 @@
+"""The built site: it asks no other site for anything, and every page opens in a browser."""
+
+import functools
+import http.server
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --disable-dev-shm-usage"
+)
+WIDTHS = (390, 1280)
+"""Pixels: of a phone, and of a laptop."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built into a folder of its own."""
+    build = pytest.importorskip("mkdocs.commands.build")
+    config = pytest.importorskip("mkdocs.config")
+    folder = tmp_path_factory.mktemp("site")
+    logging.getLogger("mkdocs").setLevel(logging.ERROR)  # CI builds it strictly
+    build.build(config.load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder)))
+    return folder
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def pages(site: Path) -> list[Path]:
+    return sorted(path for path in site.rglob("*.html") if path.name != "404.html")
+
+
+def loads(tag: str, attributes: dict[str, str | None]) -> str:
+    """The address from which a browser fetches something by itself; else an empty text."""
+    if tag == "link" and attributes.get("rel") in ("canonical", "prev", "next"):
+        return ""
+    key = "href" if tag == "link" else "src"
+    loading = tag in ("audio", "iframe", "img", "link", "script", "source", "video")
+    return (attributes.get(key) or "") if loading else ""
+
+
+def test_nothing_is_fetched_from_another_site(site: Path) -> None:
+    for page in pages(site):
+        for tag, attributes in Tags(page).found:
+            assert "//" not in loads(tag, attributes), f"{page.relative_to(site)}: {attributes}"
+    for sheet in site.rglob("*.css"):
+        text = sheet.read_text("utf-8")
+        assert "url(http" not in text and "url(//" not in text and "@import" not in text, sheet
+
+
+def test_every_picture_is_there_and_described(site: Path) -> None:
+    pictures = 0
+    for page in pages(site):
+        for tag, attributes in Tags(page).found:
+            if tag != "img":
+                continue
+            pictures += 1
+            source = attributes.get("src") or ""
+            assert len((attributes.get("alt") or "").split()) > 1, f"{page}: {source}"
+            assert (page.parent / source).is_file(), f"{page}: {source}"
+    assert pictures > 3
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium with an empty profile."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no chromium and chromedriver here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(DRIVER)
+    with webdriver.Chrome(options, service) as driver:
+        yield driver
+
+
+def complaints(browser: Any, address: str) -> list[str]:
+    """What the console says, what failed to load, and what was asked of another site."""
+    found = [entry["message"] for entry in browser.get_log("browser")]
+    for entry in browser.get_log("performance"):
+        event = json.loads(entry["message"])["message"]
+        told = event["params"]
+        if event["method"] == "Network.requestWillBeSent":
+            url = told["request"]["url"]
+            if url.startswith("http") and not url.startswith(address):
+                found.append(f"asked for {url}")
+        elif event["method"] == "Network.responseReceived" and told["response"]["status"] >= 400:
+            found.append(f"{told['response']['status']}: {told['response']['url']}")
+        elif event["method"] == "Network.loadingFailed" and not told.get("canceled"):
+            found.append(f"failed: {told['errorText']}")
+    return found
+
+
+def resize(browser: Any, width: int) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_opens(width: int, browser: Any, address: str, site: Path) -> None:
+    resize(browser, width)
+    for page in pages(site):
+        browser.get(f"{address}/{page.parent.relative_to(site)}/".replace("/./", "/"))
+        assert complaints(browser, address) == [], page
+        assert browser.find_element("css selector", "article h1").text
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width, f"{page}: {wide} pixels wide"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_search_finds_an_entry(width: int, browser: Any, address: str) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    resize(browser, width)
+    browser.get(address + "/")
+    browser.execute_script("document.querySelector('[data-md-toggle=search]').click()")
+    field = browser.find_element("css selector", "[data-md-component=search-query]")
+    wait = WebDriverWait(browser, 20)
+    wait.until(lambda _: field.is_displayed() and field.is_enabled())
+    field.send_keys("row lstm")
+    results = "[data-md-component=search-result] .md-search-result__item"
+    first = wait.until(lambda b: b.find_elements("css selector", results))[0]
+    assert "row" in first.text.lower() and "lstm" in first.text.lower()
+    assert complaints(browser, address) == []
