@@ -1,12 +1,44 @@
 """What this family offers, described without importing torch."""
 
-from zoo_core.hookspecs import Architecture, Check, hookimpl
+from zoo_core.hookspecs import Architecture, Check, DataSet, hookimpl
+
+_TRAINER = "zoo_adversarial.trainer:AdversarialTrainer"
 
 
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
     """Describe the architectures of this family."""
     return [
+        Architecture(
+            name="gan",
+            path="zoo_adversarial.gan:GAN",
+            summary="GAN of multilayer perceptrons, with a maxout discriminator",
+            tasks=("sample",),
+            paper="Goodfellow et al. 2014, Generative Adversarial Nets (arXiv 1406.2661)",
+            trainer=_TRAINER,
+            check=Check(config={"z": 4, "hidden": [16]}),
+        ),
+        Architecture(
+            name="dcgan",
+            path="zoo_adversarial.dcgan:DCGAN",
+            summary="Deep convolutional GAN, for square images of 28, 32 or 64 pixels",
+            tasks=("sample",),
+            paper="Radford, Metz & Chintala 2015, Unsupervised Representation Learning with Deep "
+            "Convolutional GANs (arXiv 1511.06434)",
+            trainer=_TRAINER,
+            check=Check(config={"shape": [1, 8, 8], "z": 4, "channels": 4}),
+        ),
+        Architecture(
+            name="infogan",
+            path="zoo_adversarial.infogan:InfoGAN",
+            summary="InfoGAN: codes that come to mean something, and sort images without labels",
+            tasks=("sample",),
+            paper="Chen et al. 2016, InfoGAN (arXiv 1606.03657)",
+            trainer="zoo_adversarial.infogan:InfoTrainer",
+            check=Check(
+                config={"shape": [1, 8, 8], "z": 4, "clusters": 3, "channels": 4, "hidden": 8}
+            ),
+        ),
         Architecture(
             name="progan",
             path="zoo_adversarial.progan:ProGAN",
@@ -16,4 +48,36 @@ def zoo_architectures() -> list[Architecture]:
             trainer="zoo_adversarial.progan:Progressive",
             check=Check(config={"shape": [1, 8, 8], "z": 4, "channels": [6, 4]}),
         ),
+        Architecture(
+            name="cyclegan",
+            path="zoo_adversarial.cyclegan:CycleGAN",
+            summary="Two generators that undo each other: translation without pairs",
+            tasks=("translate",),
+            paper="Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent "
+            "Adversarial Networks (arXiv 1703.10593)",
+            trainer="zoo_adversarial.cyclegan:Cycle",
+            check=Check(config={"shape": [1, 8, 8], "channels": 4, "blocks": 1}),
+        ),
+        Architecture(
+            name="stargan",
+            path="zoo_adversarial.stargan:StarGAN",
+            summary="One generator between any two of several domains",
+            tasks=("translate",),
+            paper="Choi et al. 2018, StarGAN: Unified Generative Adversarial Networks for "
+            "Multi-Domain Image-to-Image Translation (arXiv 1711.09020)",
+            trainer="zoo_adversarial.stargan:Star",
+            check=Check(config={"shape": [1, 8, 8], "channels": 4, "blocks": 1}),
+        ),
+    ]
+
+
+@hookimpl
+def zoo_datasets() -> list[DataSet]:
+    """Describe the data sets of this family."""
+    return [
+        DataSet(
+            "emoji-unpaired",
+            "zoo_adversarial.emoji:unpaired",
+            "Emoji in the styles twemoji and openmoji, each name in one of them",
+        )
     ]

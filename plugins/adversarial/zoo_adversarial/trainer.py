@@ -106,7 +106,9 @@ class AdversarialTrainer:
             network.to(memory_format=torch.channels_last)  # a tenth faster on a processor
 
     def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+        """Let the generator start from the training data's mean, event_shape, where it can."""
+        if begin := getattr(self.networks["model"], "begin", None):
+            begin(mean)
 
     def training_step(
         self,

@@ -1,0 +1,322 @@
+"""InfoGAN: a few latents are told apart in the images, so that each comes to mean something.
+
+Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing
+Generative Adversarial Nets (arXiv 1606.03657). Beside noise z the generator takes codes c, a
+category and some real numbers, and maximises with the discriminator the bound
+
+    L_I = E[log Q(c|G(z, c))] + H(c) ≤ I(c; G(z, c))
+
+where Q shares all layers of the discriminator but the last. The category then sorts digits without
+labels. As in the paper and the authors' code for MNIST: z ~ U(−1, 1)^62, ten categories, two codes
+~ U(−1, 1) of which Q gives the mean with variance 1, both networks, leaky ReLU of slope 0.1, L_I in
+the losses of both, Adam with β1 = 0.5, at 2e-4 and 1e-3 (in the recipe).
+
+How we differ:
+- Images are in [−1, 1] and the generator ends in tanh; the authors' are in [0, 1], by a sigmoid.
+- Weights start as in DCGAN.
+- `preset = "compact"` takes the small network of `dcgan`, with Q as one more dense layer of it.
+
+The model that is published holds Q, as it stands at the validation that chose the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_adversarial.layers import (
+    LatentGenerator,
+    Unflatten,
+    compact_generator,
+    compact_trunk,
+    initialise,
+    sized,
+)
+from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Traversal
+
+__all__ = ["InfoGAN", "InfoTrainer", "Recogniser"]
+
+_PRESETS = ("paper", "compact")
+_OF_Q = 128
+"""Units of the layer that is Q's own."""
+_REACH = 2.0
+"""How far traversals of a code go, as in the paper's figures: twice as far as it is drawn."""
+
+
+class InfoGAN(LatentGenerator):
+    """The generator, and Q to read codes from images.
+
+    Args:
+        shape: of an image, (C, H, W); sides are multiples of 4.
+        z: number of latents that are noise.
+        clusters: values of the category.
+        codes: number of real-valued codes.
+        channels: feature maps at half size; twice as many at a quarter.
+        hidden: units of the dense layer of each network.
+        preset: `paper` or `compact`.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        z: int = 62,
+        clusters: int = 10,
+        codes: int = 2,
+        channels: int = 64,
+        hidden: int = 1024,
+        preset: str = "paper",
+    ) -> None:
+        if preset not in _PRESETS:
+            raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
+        super().__init__(sized(shape, 4), z + clusters + codes, "uniform")
+        self.z, self.classes, self.codes = z, clusters, codes
+        self.size = {"channels": channels, "hidden": hidden, "preset": preset}
+        compact = preset == "compact"
+        make = compact_generator if compact else _generator
+        self.network = make(self.latent_dim, shape, channels, *([] if compact else [hidden]))
+        self.network.apply(initialise)
+        self.Q = self.opponent().Q.requires_grad_(False)
+
+    # From latents to images
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to images, (n, *event_shape), in [−1, 1]."""
+        x: Tensor = self.network(z)
+        return x
+
+    def latent(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        label: Tensor | int | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw n latents, (n, latent_dim): noise, the category as one of K, the real codes.
+
+        label: the category of all, or of each, (n,), int64; None, or `classes`, leaves it open.
+        temperature: factor of the noise and the real codes.
+        """
+        K = self.classes
+        noise = temperature * self._noise(n, self.z + self.codes, generator)
+        u = torch.rand(n, generator=generator, device=noise.device)
+        y = self._checked(n, label).to(noise.device)
+        category = functional.one_hot(torch.where(y == K, (u * K).long(), y), K)
+        return torch.cat([noise[:, : self.z], category.to(noise.dtype), noise[:, self.z :]], 1)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        label: Tensor | int | None = None,
+    ) -> Tensor:
+        """Draw n images, (n, *event_shape), in [0, 1].
+
+        temperature, label: as `latent` takes them.
+
+        Raises InvalidInput for a label that there is not.
+        """
+        z = self.latent(n, generator=generator, label=label, temperature=temperature)
+        return self.decode(z)
+
+    def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
+        """Go from one latent to another, each (latent_dim,), in a straight line.
+
+        Return (steps, latent_dim). The line is right for uniform latents and for a category.
+        """
+        return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
+
+    def traversals(self) -> list[Traversal]:
+        """The categories, then each real code from end to end."""
+        K, first = self.classes, self.z + self.classes
+        values = [(_REACH * (i / 4 - 1),) for i in range(9)]
+        ways = [Traversal("cluster", tuple(range(self.z, first)), torch.eye(K).tolist())]
+        return ways + [Traversal(f"c{i + 1}", (first + i,), values) for i in range(self.codes)]
+
+    # From images to codes
+
+    def classify(self, x: Tensor) -> Tensor:
+        """The most probable category of each image (B, *event_shape), in [0, 1]: (B,), int64."""
+        _, codes = self.Q(2 * x - 1)
+        return cast("Tensor", codes[:, : self.classes].argmax(1))
+
+    def opponent(self) -> Discriminator:
+        """Make a discriminator, with a Q of its own."""
+        C = self.classes + self.codes
+        return Discriminator(self.event_shape, C, **cast("Any", self.size)).apply(initialise)
+
+    def _checked(self, n: int, label: Tensor | int | None) -> Tensor:
+        """A category for each of n draws, (n,), int64; `classes` where it is left open."""
+        y = torch.as_tensor(self.classes if label is None else label)
+        if int(y.min()) < 0 or int(y.max()) > self.classes:
+            raise InvalidInput(
+                f"label {label} cannot be asked for: expected 0 to {self.classes - 1}."
+            )
+        return y.expand(n)
+
+
+class Recogniser(nn.Module):
+    """The layers that Q shares with the discriminator, and those of its own."""
+
+    def __init__(self, trunk: nn.Module, codes: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.codes = trunk, codes
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of images (n, C, H, W), in [−1, 1], and what Q says of their codes.
+
+        Returns (n, features) and (n, K + codes): logits of the category, means of the others.
+        """
+        h = self.trunk(x)
+        return h, self.codes(h)
+
+
+class Discriminator(nn.Module):
+    """Q, and the logit that an image is real."""
+
+    def __init__(
+        self, shape: Sequence[int], codes: int, channels: int, hidden: int, preset: str
+    ) -> None:
+        super().__init__()
+        if preset == "compact":
+            trunk, features = compact_trunk(shape, channels)
+            self.Q = Recogniser(trunk, nn.Linear(features, codes))
+        else:
+            features = hidden
+            self.Q = Recogniser(_trunk(shape, channels, hidden), _codes(hidden, codes))
+        self.score = nn.Linear(features, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, (n,), and what Q says, (n, K + codes), of images (n, C, H, W), in [−1, 1]."""
+        h, codes = self.Q(x)
+        return self.score(h).squeeze(1), codes
+
+
+class InfoTrainer(AdversarialTrainer):
+    """Plays the game with −L_I in both losses.
+
+    Args:
+        model: an InfoGAN.
+        loss, n_critic, penalty, penalty_every, discriminator: as AdversarialTrainer takes them.
+        w_category: λ, the weight of L_I, for the category.
+        w_codes: the same for the real codes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: str = "non-saturating",
+        n_critic: int = 1,
+        penalty: float = 10.0,
+        penalty_every: int = 1,
+        discriminator: Mapping[str, Any] | None = None,
+        w_category: float = 1.0,
+        w_codes: float = 1.0,
+    ) -> None:
+        super().__init__(model, loss, n_critic, penalty, penalty_every, discriminator)
+        self.w_category, self.w_codes = w_category, w_codes
+
+    def judge(self, x: Tensor) -> Judged:
+        """Ask the discriminator about images, and Q about their codes."""
+        return Judged(*self.networks["discriminator"](x))
+
+    def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor:
+        """−λ L_I of the generated images, up to a constant."""
+        return self.generator_term(fake, drawn)
+
+    def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor:
+        """−λ L_I, up to a constant."""
+        entropy, squares = self._errors(fake.more, drawn.source)
+        return self.w_category * entropy + self.w_codes * squares / 2
+
+    def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
+        """Besides: L_I of the category, in nats, and the squared error of the real codes."""
+        entropy, squares = self._errors(fake.more, drawn.source)
+        more = {"information": self._entropy - entropy, "code_error": squares}
+        return {**super().figures(real, fake, drawn), **more}
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Besides: L_I of the category. The model is given the Q of the discriminator."""
+        D = cast("Discriminator", self.networks["discriminator"])
+        self._model.Q.load_state_dict(D.Q.state_dict())
+        values = super().validation_step(x, generator, labels)
+        drawn = self.draw(len(x), generator)
+        entropy, _ = self._errors(self.judge(drawn.images).more, drawn.source)
+        return {**values, "information": (self._entropy - entropy).expand(len(x))}
+
+    def preview(self, generator: torch.Generator) -> Tensor:
+        """A row for each category, with the same noise in each."""
+        model, n = self._model, self._model.classes
+        z = model.latent(n, generator=generator).repeat(n, 1)
+        category = torch.eye(n, device=z.device).repeat_interleave(n, 0)
+        z[:, model.z : model.z + n] = category
+        return model.decode(z)
+
+    def _errors(self, said: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """What Q is wrong by: −E[log Q] of the category in nats, and the codes' squared errors."""
+        K, first = self._model.classes, self._model.z
+        category, codes = z[:, first : first + K], z[:, first + K :]
+        squares = (said[:, K:] - codes).square().sum(1).mean()
+        return functional.cross_entropy(said[:, :K], category), squares
+
+    @property
+    def _entropy(self) -> Tensor:
+        """H(c) of the category, in nats."""
+        return torch.tensor(float(self._model.classes)).log()
+
+    @property
+    def _model(self) -> InfoGAN:
+        return cast("InfoGAN", self.networks["model"])
+
+
+def _generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
+    (C, H, W), c = sized(shape, 4), channels
+    maps = (2 * c, H // 4, W // 4)
+    return nn.Sequential(
+        nn.Linear(z, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, maps[0] * maps[1] * maps[2], bias=False),
+        nn.BatchNorm1d(maps[0] * maps[1] * maps[2]),
+        nn.ReLU(inplace=True),
+        Unflatten(maps),
+        nn.ConvTranspose2d(2 * c, c, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(c),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(c, C, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def _trunk(shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
+    C, H, W = shape
+    return nn.Sequential(
+        nn.Conv2d(C, channels, 4, 2, 1),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(2 * channels),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Flatten(),
+        nn.Linear(2 * channels * (H // 4) * (W // 4), hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
+
+
+def _codes(hidden: int, codes: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(hidden, _OF_Q, bias=False),
+        nn.BatchNorm1d(_OF_Q),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Linear(_OF_Q, codes),
+    )

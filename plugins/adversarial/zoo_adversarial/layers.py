@@ -1,0 +1,144 @@
+"""What generators that map a vector to an image share, and the blocks of more than one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import InvalidInput
+
+__all__ = [
+    "LatentGenerator",
+    "Unflatten",
+    "compact_generator",
+    "compact_trunk",
+    "initialise",
+    "sized",
+]
+
+_SLOPE = 0.2
+
+
+class LatentGenerator(nn.Module):
+    """Draws latents from a prior and maps them to images; `forward` is left to write.
+
+    Args:
+        shape: of an image, (C, H, W).
+        z: number of latents.
+        prior: of each latent: `normal`, N(0, 1), or `uniform`, U(−1, 1).
+    """
+
+    def __init__(
+        self, shape: Sequence[int], z: int, prior: Literal["normal", "uniform"] = "normal"
+    ) -> None:
+        super().__init__()
+        if len(shape) != 3:
+            raise InvalidInput(f"shape is {tuple(shape)}; expected that of an image, (C, H, W).")
+        self.event_shape = tuple(shape)
+        self.latent_dim, self.prior = z, prior
+
+    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n latents from the prior, (n, latent_dim)."""
+        return self._noise(n, self.latent_dim, generator)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to images, (n, *event_shape), in [0, 1]."""
+        x: Tensor = self(z)
+        return (x + 1) / 2
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n images, (n, *event_shape), in [0, 1].
+
+        temperature: factor of the latents; towards 0 all images become one.
+        """
+        return self.decode(temperature * self.latent(n, generator=generator))
+
+    def _noise(self, n: int, size: int, generator: torch.Generator | None) -> Tensor:
+        """Draw from the prior, (n, size)."""
+        like = next(self.parameters())
+        draw = torch.randn if self.prior == "normal" else torch.rand
+        z = draw(n, size, generator=generator, device=like.device, dtype=like.dtype)
+        return z if self.prior == "normal" else 2 * z - 1
+
+
+class Unflatten(nn.Module):
+    """(n, C·H·W) to (n, C, H, W), in the memory format of the convolutions that follow."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give the maps their shape."""
+        maps: Tensor = x.unflatten(1, self.shape)
+        return maps.contiguous(memory_format=torch.channels_last)
+
+
+def sized(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
+    """A shape (C, H, W) whose sides are multiples of a number.
+
+    Raises InvalidInput for another one.
+    """
+    if len(shape) != 3 or any(side < divisor or side % divisor for side in shape[1:]):
+        raise InvalidInput(
+            f"shape is {tuple(shape)}; expected (C, H, W) with sides that are multiples of "
+            f"{divisor}. Set size in the recipe, or --size."
+        )
+    C, H, W = shape
+    return C, H, W
+
+
+def compact_generator(z: int, shape: Sequence[int], channels: int) -> nn.Sequential:
+    """A dense layer to a quarter of the side, then two nearest-neighbour enlargements.
+
+    shape: of an image, (C, H, W); sides are multiples of 4.
+    channels: feature maps at full size; twice as many below.
+    """
+    (C, H, W), c = sized(shape, 4), channels
+    return nn.Sequential(
+        nn.Linear(z, 2 * c * (H // 4) * (W // 4)),
+        Unflatten((2 * c, H // 4, W // 4)),
+        nn.BatchNorm2d(2 * c),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(2 * c, 2 * c, 3, padding=1),
+        nn.BatchNorm2d(2 * c),
+        nn.LeakyReLU(_SLOPE, inplace=True),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(2 * c, c, 3, padding=1),
+        nn.BatchNorm2d(c),
+        nn.LeakyReLU(_SLOPE, inplace=True),
+        nn.Conv2d(c, C, 3, padding=1),
+        nn.Tanh(),
+    )
+
+
+def compact_trunk(shape: Sequence[int], channels: int) -> tuple[nn.Sequential, int]:
+    """Four convolutions of stride 2 with dropout, and the number of features that they give.
+
+    shape: of an image, (C, H, W).
+    channels: feature maps of the third; a quarter, a half of it before, twice as many after.
+    """
+    C, H, W = shape
+    layers: list[nn.Module] = []
+    widths = [C, channels // 4, channels // 2, channels, 2 * channels]
+    for i in range(4):
+        layers += [nn.Conv2d(widths[i], widths[i + 1], 3, 2, 1), nn.LeakyReLU(_SLOPE, inplace=True)]
+        layers += [nn.Dropout2d(0.25)]
+        layers += [nn.BatchNorm2d(widths[i + 1])] if i else []
+    H, W = (-(-side // 16) for side in (H, W))
+    return nn.Sequential(*layers, nn.Flatten()), widths[-1] * H * W
+
+
+def initialise(layer: nn.Module) -> None:
+    """Weights ~ N(0, 0.02²), biases 0; scales of norms ~ N(1, 0.02²) (Radford et al. 2015)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
