@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import torch
@@ -18,6 +18,8 @@ __all__ = [
     "checked_labels",
     "domain_of",
     "image_shape",
+    "normed",
+    "round_trip",
     "sliced_wasserstein",
 ]
 
@@ -44,6 +46,14 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, maps, H, W) to the same."""
         return x + cast("Tensor", self.block(x))
+
+
+def normed(layer: nn.Conv2d | nn.ConvTranspose2d, affine: bool) -> list[nn.Module]:
+    """A convolution, instance norm and ReLU.
+
+    affine: whether the norm scales and shifts.
+    """
+    return [layer, nn.InstanceNorm2d(layer.out_channels, affine=affine), nn.ReLU()]
 
 
 class ImagePool(nn.Module):
@@ -112,18 +122,48 @@ def sliced_wasserstein(
     return total
 
 
-def image_shape(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
-    """A shape (C, H, W) whose sides a network can halve.
+def round_trip(
+    G: Callable[[Tensor, int], Tensor],
+    x: Tensor,
+    domain: Tensor,
+    domains: int,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """How good translations are, without pairs: (B,) each.
+
+    `sliced_wasserstein` is the distance of translations from images of the domain that they are
+    made for, a mean over domains and so the same for each input; a domain that the batch lacks
+    counts as 0. `cycle` is how far each image is from itself, there and back, in [0, 1].
+
+    G: translates images of one domain into another, in [−1, 1].
+    x: images, (B, C, H, W), in [0, 1]; each is translated into the domain after its own.
+    domain: (B,), int64.
+    """
+    z, distance, cycle = x * 2 - 1, x.new_zeros(()), x.new_zeros(len(x))
+    for to in range(domains):
+        here = domain == (source := (to - 1) % domains)
+        if not here.any():
+            continue
+        fake = G(z[here], to)
+        cycle[here] = (G(fake, source) - z[here]).abs().mean((1, 2, 3)) / 2
+        target = x[domain == to][: len(fake)]
+        if len(target):
+            shown = (fake[: len(target)] + 1) / 2
+            distance = distance + sliced_wasserstein(shown, target, generator) / domains
+    return {"sliced_wasserstein": distance.expand(len(x)), "cycle": cycle}
+
+
+def image_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape (C, H, W) whose sides a network can halve twice, and still have neighbours there.
 
     Raises InvalidInput for another one.
     """
-    if len(shape) != 3 or any(side < divisor or side % divisor for side in shape[1:]):
+    if len(shape) != 3 or any(side < 8 or side % 4 for side in shape[1:]):
         raise InvalidInput(
-            f"shape is {tuple(shape)}; expected (C, H, W) with sides that are multiples of "
-            f"{divisor}."
+            f"shape is {tuple(shape)}; expected (C, H, W) with sides that are multiples of 4, from "
+            "8. Set size in the recipe to bring images there."
         )
-    C, H, W = shape
-    return C, H, W
+    return tuple(shape)
 
 
 def checked_domains(domains: Sequence[str], least: int, most: int | None = None) -> tuple[str, ...]:

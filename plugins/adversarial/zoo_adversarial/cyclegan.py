@@ -1,0 +1,231 @@
+"""CycleGAN: two generators that undo each other translate between domains, without any pairs.
+
+Zhu, Park, Isola & Efros 2017, Unpaired Image-to-Image Translation using Cycle-Consistent
+Adversarial Networks (arXiv 1703.10593). As in the paper: residual generators with instance norm and
+reflection padding, patch discriminators, least squares, cycle loss (weight 10), identity loss (half
+of that), a pool of 50 generated images, weights ~ N(0, 0.02), Adam with β1 = 0.5.
+
+How we differ:
+- Widths fit a processor: 16, 32, 64 maps and 6 residual blocks, where the paper has 64, 128, 256
+  and 6 blocks at 128 pixels.
+- The paper's patches are 70x70 of 256x256 pixels. With one convolution of stride 2, not three, ours
+  are 16x16 of 64x64 (`layers=1`); `layers=2` sees 34x34, `layers=3` the paper's 70x70.
+- A batch holds a few images of either domain, in whatever numbers they come; the paper takes one
+  of each. Norms are of each image alone, so that batches change nothing but the gradient's noise.
+- The identity loss, which the paper adds for paintings only, is always there, as in its code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_adversarial.losses import LOSSES
+from zoo_adversarial.trainer import frozen
+from zoo_adversarial.translation import (
+    ImagePool,
+    Residual,
+    checked_domains,
+    checked_labels,
+    domain_of,
+    image_shape,
+    normed,
+    round_trip,
+)
+
+if TYPE_CHECKING:
+    from zoo_core.protocols import Update
+
+__all__ = ["Cycle", "CycleGAN", "PatchGAN"]
+
+_POOL = 50
+_GAME = LOSSES["least-squares"]
+
+
+class CycleGAN(nn.Module):
+    """Both generators, one for each direction.
+
+    Args:
+        shape: of an image, (C, H, W); sides are multiples of 4, from 8.
+        domains: the two names, in the order of the data's classes.
+        channels: feature maps at full size; twice and four times as many at a half and a quarter.
+        blocks: residual blocks.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        domains: Sequence[str] = ("a", "b"),
+        channels: int = 16,
+        blocks: int = 6,
+    ) -> None:
+        super().__init__()
+        self.event_shape = image_shape(shape)
+        self.domains = checked_domains(domains, 2, 2)
+        self.into = nn.ModuleList(_generator(shape[0], channels, blocks) for _ in range(2))
+
+    def forward(self, x: Tensor, to: int) -> Tensor:
+        """Translate images into a domain.
+
+        x: (B, *event_shape), in [−1, 1]. Returns the same shape and range.
+        """
+        return cast("Tensor", self.into[to](x))
+
+    def translate(self, x: Tensor, to: str) -> Tensor:
+        """Translate images into a domain, (B, *event_shape), in [0, 1].
+
+        x: images of the other domain, (B, *event_shape), in [0, 1].
+
+        Raises UnknownName for a domain that there is not.
+        """
+        y: Tensor = self(x * 2 - 1, domain_of(to, self.domains))
+        return (y + 1) / 2
+
+
+class PatchGAN(nn.Module):
+    """A discriminator for each domain, which judges overlapping patches.
+
+    Args:
+        inputs: channels of an image.
+        channels: feature maps of the first layer.
+        layers: convolutions of stride 2; 1, 2 and 3 see patches of 16, 34 and 70 pixels.
+    """
+
+    def __init__(self, inputs: int, channels: int, layers: int) -> None:
+        super().__init__()
+        self.of = nn.ModuleList(_patches(inputs, channels, layers) for _ in range(2))
+
+    def forward(self, x: Tensor, domain: int) -> Tensor:
+        """How real each patch looks in a domain, (B, 1, h, w).
+
+        x: (B, C, H, W), in [−1, 1].
+        """
+        return cast("Tensor", self.of[domain](x))
+
+
+class Cycle:
+    """Trains both generators against both discriminators.
+
+    Args:
+        model: a CycleGAN.
+        channels: feature maps of the discriminators' first layer.
+        layers: their convolutions of stride 2.
+        w_adversarial: weight of deceiving the discriminators.
+        w_cycle: weight of |x − there and back|.
+        w_identity: weight of |x − x translated into its own domain|.
+        pool: generated images of the past that a discriminator may be shown.
+    """
+
+    monitor: ClassVar[str] = "sliced_wasserstein"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        channels: int = 32,
+        layers: int = 1,
+        w_adversarial: float = 1.0,
+        w_cycle: float = 10.0,
+        w_identity: float = 5.0,
+        pool: int = _POOL,
+    ) -> None:
+        shape = cast("CycleGAN", model).event_shape
+        self.domains = cast("CycleGAN", model).domains
+        self.networks: dict[str, nn.Module] = {
+            "model": model,
+            "discriminator": PatchGAN(shape[0], channels, layers),
+            "pool": ImagePool(2, pool, shape),
+        }
+        self.w_adversarial, self.w_cycle, self.w_identity = w_adversarial, w_cycle, w_identity
+
+    def begin(self, mean: Tensor) -> None:
+        """Nothing depends on the data's mean."""
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """One step of the generators, one of the discriminators.
+
+        x: images of both domains, (B, C, H, W), in [0, 1].
+        labels: 0 or 1, the domain of each, (B,), int64.
+        """
+        domain = checked_labels(labels, self.domains)
+        x = x * 2 - 1
+        G, D = self.networks["model"], self.networks["discriminator"]
+        into = [G(x, to) for to in (0, 1)]
+        fakes = [into[to][domain != to] for to in (0, 1)]
+
+        identity = _all([(into[to] - x)[domain == to] for to in (0, 1)]).abs().mean()
+        back = [G(fakes[1 - a], a) - x[domain == a] for a in (0, 1) if (domain == a).any()]
+        cycle = _all(back).abs().mean()
+        with frozen(D):
+            deceit = _GAME.generator(_all([D(fakes[to], to) for to in (0, 1) if len(fakes[to])]))
+            update["model"](
+                self.w_adversarial * deceit + self.w_cycle * cycle + self.w_identity * identity
+            )
+        loss_D = self._discriminate(x, domain, [fake.detach() for fake in fakes], generator)
+        update["discriminator"](loss_D)
+        values = {"cycle": cycle, "identity": identity, "deceit": deceit, "loss_D": loss_D}
+        return {key: value.detach() for key, value in values.items()}
+
+    def _discriminate(
+        self, x: Tensor, domain: Tensor, fakes: Sequence[Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """The discriminators' loss, of images and of translations out of the pool."""
+        D, pool = self.networks["discriminator"], cast("ImagePool", self.networks["pool"])
+        real = [D(x[domain == a], a) for a in (0, 1) if (domain == a).any()]
+        fake = [D(pool.exchange(to, fakes[to], generator), to) for to in (0, 1) if len(fakes[to])]
+        return _GAME.discriminator(_all(real), _all(fake))
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """How far translations are from their domain's images, and images from their way back."""
+        domain = checked_labels(labels, self.domains)
+        return round_trip(self.networks["model"], x, domain, 2, generator)
+
+
+def _all(parts: Sequence[Tensor]) -> Tensor:
+    """The values of all parts, (n,): domains may have different numbers of images."""
+    return torch.cat([part.flatten() for part in parts])
+
+
+def _generator(C: int, maps: int, blocks: int) -> nn.Sequential:
+    """c7s1-k, d2k, d4k, R4k…, u2k, uk, c7s1-C, in the paper's notation."""
+    network = nn.Sequential(
+        *normed(nn.Conv2d(C, maps, 7, padding=3, padding_mode="reflect", bias=False), affine=False),
+        *normed(nn.Conv2d(maps, 2 * maps, 3, 2, 1, bias=False), affine=False),
+        *normed(nn.Conv2d(2 * maps, 4 * maps, 3, 2, 1, bias=False), affine=False),
+        *(Residual(4 * maps, "reflect", affine=False) for _ in range(blocks)),
+        *normed(nn.ConvTranspose2d(4 * maps, 2 * maps, 3, 2, 1, 1, bias=False), affine=False),
+        *normed(nn.ConvTranspose2d(2 * maps, maps, 3, 2, 1, 1, bias=False), affine=False),
+        nn.Conv2d(maps, C, 7, padding=3, padding_mode="reflect"),
+        nn.Tanh(),
+    )
+    return network.apply(_initialise)
+
+
+def _patches(C: int, maps: int, layers: int) -> nn.Sequential:
+    """Ck without norm, C2k, … of stride 2, one of stride 1, and the scores."""
+    sizes = [maps * 2 ** min(i, 3) for i in range(layers + 1)]
+    network = nn.Sequential(nn.Conv2d(C, maps, 4, 2 if layers else 1, 1), nn.LeakyReLU(0.2))
+    for i in range(1, layers + 1):
+        stride = 2 if i < layers else 1
+        network.append(nn.Conv2d(sizes[i - 1], sizes[i], 4, stride, 1, bias=False))
+        network.append(nn.InstanceNorm2d(sizes[i]))
+        network.append(nn.LeakyReLU(0.2))
+    network.append(nn.Conv2d(sizes[-1], 1, 4, 1, 1))
+    return network.apply(_initialise)
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
