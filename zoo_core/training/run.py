@@ -242,8 +242,10 @@ class Run:
             "value": round(measured.value, 3),
             "unit": kind.unit,
             "tolerance": kind.tolerance,
-            "protocol": protocol,
+            "protocol": {**protocol, **measured.settled},
         }
+        if measured.real is not None:
+            metric["real"] = round(measured.real, 3)
         published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
         return metric | published
 

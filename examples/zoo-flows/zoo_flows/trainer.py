@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.protocols import Update
 from zoo_core.training.likelihood import MaximumLikelihood
 
 __all__ = ["Dequantized"]
@@ -29,21 +27,11 @@ class Dequantized(MaximumLikelihood):
         super().__init__(model)
         self.levels = levels
 
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Apply the mean of -log p over a batch x, (B, *event_shape), in [0, 1]."""
-        return super().training_step(self._noisy(x, generator), update, generator)
-
-    def validation_step(
+    def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return -log p of each input, (B,), nats."""
-        return super().validation_step(self._noisy(x, generator), generator)
+        """Return -log p of each input x, (B, *event_shape), in [0, 1]: (B,), nats."""
+        return super().values(self._noisy(x, generator), generator)
 
     def _noisy(self, x: Tensor, generator: torch.Generator) -> Tensor:
         if not self.levels:

@@ -6,13 +6,14 @@ that a run resumes, and not in the published weights.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import DensityModel, Update
+from zoo_core.training.likelihood import MaximumLikelihood
 
 __all__ = ["Counted", "Counting", "check_alpha"]
 
@@ -32,27 +33,17 @@ class Counted(DensityModel, Protocol):
         ...
 
 
-class Counting:
+class Counting(MaximumLikelihood):
     """Adds up a model's statistics and solves for its parameters after each batch.
 
     Args:
         model: a Counted model.
     """
 
-    monitor: ClassVar[str] = "nll"
-
     def __init__(self, model: nn.Module) -> None:
-        nothing = cast(Counted, model).statistics(
-            torch.empty(0, *cast("tuple[int, ...]", model.event_shape))
-        )
-        self.networks = {"model": model, "statistics": _Sum(nothing)}
-
-    @property
-    def _model(self) -> Counted:
-        return cast(Counted, self.networks["model"])
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: counts start from zero."""
+        super().__init__(model)
+        nothing = self.model.statistics(torch.empty(0, *self.model.event_shape))
+        self.networks["statistics"] = _Sum(nothing)
 
     @torch.no_grad()
     def training_step(
@@ -63,18 +54,12 @@ class Counting:
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Count a batch x, (B, *event_shape), and solve."""
-        counts = self._model.statistics(x)
+        counts = self.model.statistics(x)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(counts)
         total = cast(Tensor, self.networks["statistics"].total)
-        self._model.fit(total.add_(counts))
-        return {"nll": -self._model.log_prob(x).mean()}
-
-    def validation_step(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Return -log p(x) of each input, (B,), nats."""
-        return {"nll": -self._model.log_prob(x)}
+        self.model.fit(total.add_(counts))
+        return {"nll": -self.model.log_prob(x).mean()}
 
 
 class _Sum(nn.Module):

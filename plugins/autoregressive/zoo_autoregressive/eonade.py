@@ -27,9 +27,9 @@ the recipe names, and all layers learn at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from zoo_autoregressive.layers import bernoulli_logits
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Update
+from zoo_core.training.objective import Objective
 
 __all__ = ["EoNADE", "OrderAgnostic"]
 
@@ -184,7 +184,7 @@ class EoNADE(nn.Module):
         return x.reshape(n, *self.event_shape)
 
 
-class OrderAgnostic:
+class OrderAgnostic(Objective):
     """Minimises an unbiased estimate of -log p(x) under a random order, in nats.
 
     Args:
@@ -193,37 +193,10 @@ class OrderAgnostic:
 
     monitor: ClassVar[str] = "order_nll"
 
-    def __init__(self, model: nn.Module) -> None:
-        self.networks = {"model": model}
-
-    @property
-    def _model(self) -> EoNADE:
-        return cast("EoNADE", self.networks["model"])
-
-    def begin(self, mean: Tensor) -> None:
-        """Let the model start from the training data's mean, event_shape."""
-        self._model.begin(mean)
-
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Apply the loss of a batch x, (B, *event_shape)."""
-        loss = self._losses(x, generator).mean()
-        update["model"](loss)
-        return {"order_nll": loss.detach()}
-
-    def validation_step(
+    def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return the estimate of each input, (B,), nats."""
-        return {"order_nll": self._losses(x, generator)}
-
-    def _losses(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The weighted cross-entropy of what a random o leaves out, of each input, (B,)."""
+        """Return the weighted cross-entropy of what a random o leaves out, of each input, (B,)."""
         x = x.flatten(1)
         B, D = x.shape
         # how probable it is to be known is spread evenly over the batch: the mean varies less
@@ -233,8 +206,8 @@ class OrderAgnostic:
         u = torch.rand(B, D, generator=generator, device=x.device)
         o = (u < p.frac().unsqueeze(1)).to(x.dtype)
         each = functional.binary_cross_entropy_with_logits(
-            self._model.logits(x, o), x, reduction="none"
+            self.model.logits(x, o), x, reduction="none"
         )
         left_out = 1 - o
         # where nothing is left out the sum is zero
-        return (each * left_out).sum(1) * (D + 1) / left_out.sum(1).clamp(min=1)
+        return {"order_nll": (each * left_out).sum(1) * (D + 1) / left_out.sum(1).clamp(min=1)}

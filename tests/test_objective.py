@@ -1,0 +1,107 @@
+"""The usual trainer, and the one that the documentation shows."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo_core.protocols import Trainer
+from zoo_core.training.objective import Objective
+
+PAGE = Path(__file__).parents[1] / "docs" / "plugins" / "extending.md"
+
+
+class Line(nn.Module):
+    """An autoencoder with one latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(3, 1), nn.Linear(1, 3)
+        self.begun: Tensor | None = None
+
+    def begin(self, mean: Tensor) -> None:
+        self.begun = mean
+
+    def encode(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        z: Tensor = self.encoder(x)
+        return z
+
+    def decode(self, z: Tensor) -> Tensor:
+        x: Tensor = self.decoder(z)
+        return x
+
+
+class Weighed(Objective):
+    """Two values, of which the second counts thrice in the loss."""
+
+    monitor = "a"
+
+    def values(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        y = self.model(x).squeeze(1)
+        return {"a": y, "b": y.square() if labels is None else y * labels}
+
+    def loss(self, means: Mapping[str, Tensor]) -> Tensor:
+        return super().loss(means) + 3 * means["b"]
+
+
+def shown() -> type[Objective]:
+    (block,) = re.findall(r"^```python\n(from .*?Objective.*?)^```", PAGE.read_text(), re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    cls: type[Objective] = names["SquaredError"]
+    return cls
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def applied(to: dict[str, Tensor]) -> dict[str, Callable[[Tensor], None]]:
+    return {"model": lambda loss: to.update(loss=loss)}
+
+
+def test_an_objective_is_abstract() -> None:
+    with pytest.raises(TypeError, match="values"):
+        Objective(nn.Identity())  # type: ignore[abstract]
+
+
+def test_the_mean_of_the_monitored_value_is_applied() -> None:
+    torch.manual_seed(0)
+    trainer, x, losses = shown()(Line()), torch.rand(8, 3), dict[str, Tensor]()
+    assert isinstance(trainer, Trainer)
+    told = trainer.training_step(x, applied(losses), seeded())
+    each = trainer.validation_step(x, seeded())["squares"]
+    assert each.shape == (8,)
+    assert torch.equal(losses["loss"], each.mean())
+    assert told == {"squares": losses["loss"]}
+    assert not told["squares"].requires_grad
+    losses["loss"].backward()
+    assert all(p.grad is not None for p in trainer.networks["model"].parameters())
+
+
+def test_a_loss_may_weigh_several_values_and_labels_reach_them() -> None:
+    trainer, losses = Weighed(nn.Linear(2, 1)), dict[str, Tensor]()
+    x, labels = torch.rand(5, 2), torch.arange(5)
+    told = trainer.training_step(x, applied(losses), seeded(), labels)
+    each = trainer.validation_step(x, seeded(), labels)
+    assert torch.equal(told["b"], (each["a"] * labels).mean())
+    torch.testing.assert_close(losses["loss"].detach(), told["a"] + 3 * told["b"])
+
+
+def test_a_model_begins_from_the_mean_where_it_can() -> None:
+    trainer, mean = shown()(Line()), torch.rand(3)
+    trainer.begin(mean)
+    assert trainer.model.begun is mean
+    shown()(nn.Identity()).begin(mean)
+
+
+def test_the_network_is_the_one_that_the_loop_put_in_place() -> None:
+    trainer, other = shown()(Line()), Line()
+    trainer.networks["model"] = other
+    assert trainer.model is other
