@@ -16,12 +16,13 @@ from zoo_core.output.files import (
     sidecar,
     write,
 )
-from zoo_core.output.grid import grid
-from zoo_core.output.plots import Point, plot_curve, plot_histogram, plot_points
+from zoo_core.output.grid import blank, grid
+from zoo_core.output.plots import Point, plot_curve, plot_histogram, plot_points, plot_scatter
 from zoo_core.output.terminal import show
 
 __all__ = [
     "Point",
+    "blank",
     "check_free",
     "finite",
     "free_name",
@@ -30,6 +31,7 @@ __all__ = [
     "plot_curve",
     "plot_histogram",
     "plot_points",
+    "plot_scatter",
     "read_provenance",
     "save_gif",
     "save_image",

@@ -162,20 +162,31 @@ def finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def save_tensors(
-    path: Path, tensors: Mapping[str, Tensor], provenance: Provenance, *, force: bool = False
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    provenance: Provenance,
+    *,
+    texts: Mapping[str, Sequence[str]] | None = None,
+    force: bool = False,
 ) -> None:
-    """Save tensors as safetensors or NPZ, by the path's suffix."""
+    """Save tensors as safetensors or NPZ, by the path's suffix.
+
+    texts: lists of strings, which become arrays in an NPZ, and JSON in a safetensors' metadata.
+    """
+    texts = texts or {}
     if path.suffix.lower() == ".safetensors":
         import safetensors.torch
 
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        data = safetensors.torch.save(whole, metadata={_KEY: _json(provenance)})
+        lists = {name: json.dumps(list(strings)) for name, strings in texts.items()}
+        data = safetensors.torch.save(whole, metadata={_KEY: _json(provenance), **lists})
         write(path, data, force=force)
         return
     import numpy as np
 
     buffer = io.BytesIO()
     arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+    arrays |= {name: np.array(strings) for name, strings in texts.items()}
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     _write_beside(path, buffer.getvalue(), provenance, force)
 

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["grid", "pixels"]
+__all__ = ["blank", "grid", "pixels"]
 
 _GAP = 96
 """Grey level between the tiles: apart from the black and from the white of binary images."""
+
+_TEXT, _MARGIN = 14, 8
+"""Height of a row's name and the space on both sides of it, in pixels."""
 
 _TILE, _WIDTH = 96, 1200
 """Small tiles are enlarged a whole number of times, up to this, while the picture is no wider."""
 
 
 def grid(
-    images: Tensor, columns: int | None = None, pad: int = 2, scale: int | None = None
+    images: Tensor,
+    columns: int | None = None,
+    pad: int = 2,
+    scale: int | None = None,
+    names: Sequence[str] = (),
 ) -> Image.Image:
     """Lay images out in rows.
 
@@ -31,6 +39,7 @@ def grid(
         columns: images per row; as square as it goes by default.
         pad: pixels between the tiles.
         scale: enlargement of each tile; by default small ones are made visible.
+        names: what stands at the left of the rows; nothing by default.
     """
     tiles = pixels(images)
     n, H, W, _ = tiles.shape
@@ -43,7 +52,29 @@ def grid(
         top, left = i // columns * (H + pad), i % columns * (W + pad)
         canvas[top : top + H, left : left + W] = tile
     picture = Image.fromarray(canvas)
+    if names:
+        picture = _named(picture, names, [i * (H + pad) + H // 2 for i in range(rows)])
     return picture if images.shape[1] == 3 else picture.convert("L")
+
+
+def blank(images: Tensor, n: int) -> Tensor:
+    """Fill a row's rest: n images of the size of the others that look like the space between them.
+
+    images: (m, C, H, W); return (n, C, H, W).
+    """
+    return images.new_full((n, *images.shape[1:]), _GAP / 255)
+
+
+def _named(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -> Image.Image:
+    """Add a margin with names, each at its height."""
+    font = ImageFont.load_default(_TEXT)
+    margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * _MARGIN
+    wide = Image.new("RGB", (margin + picture.width, picture.height), (_GAP,) * 3)
+    wide.paste(picture, (margin, 0))
+    draw = ImageDraw.Draw(wide)
+    for name, y in zip(names, heights, strict=False):
+        draw.text((margin - _MARGIN, y), name, "white", font, anchor="rm")
+    return wide
 
 
 def pixels(images: Tensor) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Histograms and training curves, drawn by matplotlib without a display."""
+"""Histograms, scatters and training curves, drawn by matplotlib without a display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Point", "plot_curve", "plot_histogram", "plot_points"]
+__all__ = ["Point", "plot_curve", "plot_histogram", "plot_points", "plot_scatter"]
 
 _COLOURS = ("#1f6fb4", "#e07b1a", "#3a923a", "#b33a3a", "#7a5ba6", "#7f5a4f")
 _INK = "#333333"
@@ -74,6 +74,38 @@ def plot_histogram(
     axes.set_xlabel(f"{label} (dashed: mean)")
     axes.set_ylabel("% of inputs")
     _finish(figure, axes, path, provenance, force)
+
+
+def plot_scatter(
+    groups: Mapping[str, Sequence[tuple[float, float]]],
+    path: Path,
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Draw points of the plane, those of each group in a colour; one unit is as long on both axes.
+
+    Args:
+        groups: points by name.
+        path: the PNG to write.
+        x_label: what the first coordinate is.
+        y_label: what the second one is.
+        title: a line above the picture.
+        provenance: put into the PNG.
+        force: overwrite.
+    """
+    figure, axes = _figure(title, size=(7.2, 6.4))
+    axes.set_aspect("equal", adjustable="datalim")
+    for (name, points), colour in zip(groups.items(), _hues(len(groups)), strict=True):
+        x, y = zip(*points, strict=True)
+        axes.scatter(x, y, s=4, alpha=0.6, color=colour, lw=0, label=name)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "markerscale": 3}
+    _finish(figure, axes, path, provenance, force, **beside)
 
 
 def plot_curve(
@@ -238,11 +270,21 @@ def _cycle() -> Iterable[str]:
     return cycle(_COLOURS)
 
 
-def _figure(title: str) -> tuple[Figure, Axes]:
+def _hues(n: int) -> Iterable[Any]:
+    """n colours that differ, as far as n allows."""
+    from matplotlib import colormaps
+
+    if n <= len(_COLOURS):
+        return _COLOURS[:n]
+    named = "tab10" if n <= 10 else "tab20" if n <= 20 else "turbo"
+    return [colormaps[named].resampled(n)(i) for i in range(n)]
+
+
+def _figure(title: str, size: tuple[float, float] = (7.2, 4.2)) -> tuple[Figure, Axes]:
     # a Figure without pyplot: no display, no global state
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 4.2), dpi=140, layout="constrained")
+    figure = Figure(figsize=size, dpi=140, layout="constrained")
     axes = figure.add_subplot()
     axes.grid(axis="y", color="#dddddd", lw=0.8)
     axes.set_axisbelow(True)
@@ -254,14 +296,19 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 
 
 def _finish(
-    figure: Figure, axes: Axes, path: Path, provenance: Mapping[str, Any] | None, force: bool
+    figure: Figure,
+    axes: Axes,
+    path: Path,
+    provenance: Mapping[str, Any] | None,
+    force: bool,
+    **legend: Any,
 ) -> None:
     from PIL import Image
 
     from zoo_core.output.files import save_image
 
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(frameon=False, fontsize=9, **legend)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     with Image.open(buffer) as picture:

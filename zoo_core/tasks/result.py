@@ -29,19 +29,35 @@ class Result:
     """(n, C, H, W), in [0, 1]."""
     columns: int | None = None
     """Images per row, where they belong together."""
+    names: Sequence[str] = ()
+    """What stands beside each row of images, where that is to be said."""
     frames: Sequence[Tensor] = ()
     """Each a set of images, laid out like `images`."""
     rows: Sequence[Mapping[str, Any]] = ()
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Strings that lie beside the tensors, as the names of inputs."""
     groups: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Values to draw as histograms, by name."""
+    points: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    """Latents in the plane to draw as dots, by name."""
 
     def save(self, path: Path, provenance: Mapping[str, Any], *, force: bool = False) -> None:
         """Write what the path's suffix stands for; the task's table says which ones there are."""
         match path.suffix.lower():
             case ".png" if self.images is not None:
-                picture = output.grid(self.images, self.columns)
+                picture = output.grid(self.images, self.columns, names=self.names)
                 output.save_image(path, picture, provenance, force=force)
+            case ".png" if self.points:
+                output.plot_scatter(
+                    self.points,
+                    path,
+                    x_label="z0",
+                    y_label="z1",
+                    title=self.summary,
+                    provenance=provenance,
+                    force=force,
+                )
             case ".png":
                 title = ", ".join((self.summary, *self.figures))
                 output.plot_histogram(
@@ -58,4 +74,4 @@ class Result:
             case ".csv" | ".json":
                 output.save_table(path, self.rows, provenance, force=force)
             case _:
-                output.save_tensors(path, self.tensors, provenance, force=force)
+                output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)

@@ -3,7 +3,7 @@
 from zoo_core.hookspecs import Architecture, hookimpl
 
 _VAE = "zoo_latent.vae:VAE"
-_VAE_TASKS = ("sample", "score", "detect")
+_WAYS = ("encode", "reconstruct", "interpolate", "traverse", "manifold")
 
 
 @hookimpl
@@ -14,7 +14,7 @@ def zoo_architectures() -> list[Architecture]:
             name="vae",
             path=_VAE,
             summary="Variational autoencoder: MLP or convolutional, one or more stochastic layers",
-            tasks=_VAE_TASKS,
+            tasks=("sample", "score", "detect", *_WAYS),
             paper="Kingma & Welling 2013, Auto-Encoding Variational Bayes",
             trainer="zoo_latent.variational:Variational",
         ),
@@ -22,7 +22,7 @@ def zoo_architectures() -> list[Architecture]:
             name="iwae",
             path=_VAE,
             summary="The same, trained by the tighter importance-weighted bound",
-            tasks=_VAE_TASKS,
+            tasks=("sample", "score", "detect", *_WAYS),
             paper="Burda, Grosse & Salakhutdinov 2015, Importance Weighted Autoencoders",
             trainer="zoo_latent.variational:ImportanceWeighted",
         ),
@@ -30,7 +30,7 @@ def zoo_architectures() -> list[Architecture]:
             name="aae",
             path="zoo_latent.aae:AAE",
             summary="Adversarial autoencoder: any prior that can be drawn from, few labels, none",
-            tasks=("sample",),
+            tasks=("sample", *_WAYS),
             paper="Makhzani et al. 2015, Adversarial Autoencoders",
             trainer="zoo_latent.adversarial:Adversarial",
         ),

@@ -1,0 +1,41 @@
+"""Give the latents of each input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.tasks.inputs import Batch, load_inputs
+from zoo_core.tasks.latents import encoded, latent_columns
+from zoo_core.tasks.result import Result
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo_core.tasks.request import Request
+
+__all__ = ["label_names", "run"]
+
+
+def run(model: nn.Module, request: Request) -> Result:
+    """Encode each input: the mean of its posterior, where there is one."""
+    batch = load_inputs(model, request.inputs, request)
+    z = encoded(model, batch.x, request).cpu()
+    labels = {"label": label_names(batch)} if batch.labels is not None else {}
+    rows: list[dict[str, Any]] = [
+        {"input": name, **{key: names[i] for key, names in labels.items()}, **latents}
+        for i, (name, latents) in enumerate(zip(batch.names, latent_columns(z), strict=True))
+    ]
+    return Result(
+        summary=f"{len(z):,} input{'s' if len(z) > 1 else ''} encoded by {request.name}",
+        figures=(f"{z.shape[1]} latents each",),
+        notes=batch.notes,
+        rows=rows,
+        tensors={"z": z} | ({} if batch.labels is None else {"labels": batch.labels}),
+        texts={"names": batch.names} | ({"classes": batch.classes} if batch.classes else {}),
+    )
+
+
+def label_names(batch: Batch) -> list[str]:
+    """The name of each input's class, or its number where classes have no names."""
+    assert batch.labels is not None
+    return [batch.classes[k] if batch.classes else str(k) for k in batch.labels.tolist()]

@@ -1,0 +1,111 @@
+"""Go through latent space from one input to the next, or from draw to draw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Pathfinder
+from zoo_core.tasks.inputs import table_rows
+from zoo_core.tasks.latents import decoded, drawn, encoded, given
+from zoo_core.tasks.result import Result
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo_core.tasks.request import Request
+
+__all__ = ["arc", "line", "run"]
+
+_PATHS = ("auto", "line", "arc")
+_LEAST_SINE = 1e-3
+"""Of the angle between two latents: below that, no one circle goes through both."""
+
+
+def run(model: nn.Module, request: Request) -> Result:
+    """Decode what lies between the latents of neighbouring inputs, or of pairs of draws."""
+    steps, path, pairs = (request.settings[key] for key in ("steps", "path", "pairs"))
+    _check(steps, path, pairs)
+    batch = given(model, request, "interpolate")
+    if batch is None:
+        ends = drawn(model, 2 * pairs, request).unflatten(0, (pairs, 2))
+        names = [f"draw {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
+    elif len(batch.x) < 2:
+        raise InvalidInput(
+            f"--input {request.inputs[0]} is one input, and a way has two ends. Give a second "
+            "--input, several rows such as mnist:test[0:2], or none to go between draws."
+        )
+    else:
+        z = encoded(model, batch.x, request)
+        ends = torch.stack([z[:-1], z[1:]], 1)
+        names = [f"{a} to {b}" for a, b in zip(batch.names, batch.names[1:], strict=False)]
+    ways, kind = _ways(model, ends, steps, path, inputs=batch is not None)
+    x = decoded(model, ways.flatten(0, 1), request)
+    summary = f"{len(ways)} way{'s' if len(ways) > 1 else ''} through the latents of {request.name}"
+    result = Result(
+        summary=summary,
+        figures=(f"{steps} steps", kind),
+        notes=batch.notes if batch else (),
+        tensors={"z": ways.cpu(), "decoded": x.unflatten(0, (len(ways), steps))},
+        texts={"names": names},
+    )
+    if x.ndim != 4:
+        at = [(name, step) for name in names for step in range(steps)]
+        rows = zip(at, table_rows(model, x), strict=True)
+        return replace(
+            result, rows=[{"way": name, "step": step, **row} for (name, step), row in rows]
+        )
+    there = x.unflatten(0, (len(ways), steps)).unbind(1)
+    return replace(result, images=x, columns=steps, frames=[*there, *there[-2:0:-1]])
+
+
+def line(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
+    """Points of the straight line between latents, each (latent_dim,): (steps, latent_dim)."""
+    return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
+
+
+def arc(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
+    """Points of the great circle through latents, each (latent_dim,): (steps, latent_dim).
+
+    Their length goes evenly from one's to the other's (Shoemake 1985; White 2016, Sampling
+    Generative Networks): draws of a Gaussian in many dimensions are all about as long, and the
+    middle of a line between two is shorter than any of them.
+    """
+    lengths = torch.stack([z0, z1]).norm(dim=1)
+    unit0, unit1 = z0 / lengths[0], z1 / lengths[1]
+    angle = (unit0 @ unit1).clamp(-1, 1).acos()
+    if not lengths.all() or angle.sin() < _LEAST_SINE:
+        return line(z0, z1, steps)
+    t = torch.linspace(0, 1, steps).to(z0).unsqueeze(1)
+    length = torch.lerp(lengths[0], lengths[1], t)
+    sines = ((1 - t) * angle).sin() * unit0 + (t * angle).sin() * unit1
+    points: Tensor = length * sines / angle.sin()
+    return points
+
+
+def _ways(
+    model: nn.Module, ends: Tensor, steps: int, path: str, *, inputs: bool
+) -> tuple[Tensor, str]:
+    """Latents from end to end of each pair, (pairs, steps, latent_dim), and how they were found.
+
+    ends: (pairs, 2, latent_dim).
+    """
+    own = path == "auto" and isinstance(model, Pathfinder)
+    if path == "auto":
+        path = "line" if inputs else "arc"
+    way = cast("Pathfinder", model).path if own else {"line": line, "arc": arc}[path]
+    with torch.inference_mode():
+        found = torch.stack([way(z0, z1, steps) for z0, z1 in ends])
+    return found, "the model's own path" if own else f"along {path}s"
+
+
+def _check(steps: int, path: str, pairs: int) -> None:
+    if steps < 2:
+        raise InvalidInput(f"--set steps={steps}: expected 2 or more, both ends are steps.")
+    if path not in _PATHS:
+        raise InvalidInput(f"--set path={path}: expected {', '.join(_PATHS)}.")
+    if pairs < 1:
+        raise InvalidInput(f"--set pairs={pairs}: expected 1 or more.")

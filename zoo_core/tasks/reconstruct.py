@@ -1,0 +1,56 @@
+"""Encode inputs and decode them again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo_core import output
+from zoo_core.tasks.inputs import load_inputs, table_rows
+from zoo_core.tasks.latents import decoded, encoded
+from zoo_core.tasks.result import Result
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo_core.tasks.request import Request
+
+__all__ = ["run"]
+
+_COLUMNS = 16
+"""Pairs side by side."""
+
+
+def run(model: nn.Module, request: Request) -> Result:
+    """Show what is left of each input when only its latents are kept."""
+    batch = load_inputs(model, request.inputs, request)
+    z = encoded(model, batch.x, request)
+    x, mean = batch.x.float().cpu(), decoded(model, z, request).float()
+    errors = (mean - x).square().flatten(1).mean(1)
+    rows = [
+        {"input": name, "squared_error": error}
+        for name, error in zip(batch.names, errors.tolist(), strict=True)
+    ]
+    result = Result(
+        summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} reconstructed by {request.name}",
+        figures=(f"{z.shape[1]} latents", f"mean squared error {errors.mean():.4f} a variable"),
+        notes=batch.notes,
+        tensors={"inputs": x, "z": z.cpu(), "reconstructions": mean, "squared_error": errors},
+        texts={"names": batch.names},
+    )
+    if x.ndim != 4:
+        tables = zip(rows, table_rows(model, mean), strict=True)
+        return replace(result, rows=[{**row, **variables} for row, variables in tables])
+    columns = min(len(x), _COLUMNS)
+    images, names = _pairs(x, mean, columns)
+    return replace(result, rows=rows, images=images, columns=columns, names=names, frames=[x, mean])
+
+
+def _pairs(x: Tensor, mean: Tensor, columns: int) -> tuple[Tensor, list[str]]:
+    """Rows of inputs, each above the row of their reconstructions, and the rows' names."""
+    over = output.blank(x, -len(x) % columns)
+    rows = [torch.cat([part, over]).split(columns) for part in (x, mean)]
+    images = torch.cat([image for pair in zip(*rows, strict=True) for image in pair])
+    return images, ["input", "reconstruction"] * len(rows[0])
