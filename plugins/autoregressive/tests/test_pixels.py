@@ -112,6 +112,29 @@ def test_at_the_centre_a_channel_reads_those_before_it(mask: str, wanted: list[l
     assert not inputs[:, :, 3, 4:].any() and not inputs[:, :, 4:].any()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("k", "mask"), [(1, "B"), (3, "B"), (7, "A")])
+def test_taps_that_are_left_out_change_nothing(k: int, mask: str, channels: int) -> None:
+    conv = MaskedConv(6, 3, k, mask, channels, above=k // 2).double()
+    centre = k * k // 2
+    kept = torch.zeros(3, 6, k * k, dtype=torch.float64)
+    kept[:, :, :centre] = 1
+    for o in range(3):
+        for i in range(6):
+            reader, read = (o, i // 2) if channels == 3 else (0, 0)
+            kept[o, i, centre] = reader > read if mask == "A" else reader >= read
+    kept = kept.reshape(3, 6, k, k)
+    full = torch.randn(3, 6, k, k, generator=seeded(), dtype=torch.float64)
+    full[:, :, : k // 2 + 1] = conv.weight.detach()
+    full.requires_grad_()
+    x = torch.randn(2, 6, 5, 4, generator=seeded(1), dtype=torch.float64)
+    expected = torch.nn.functional.conv2d(x, full * kept, conv.bias, padding=k // 2)
+    torch.testing.assert_close(conv(x), expected)
+    (wanted,) = torch.autograd.grad(expected.square().sum(), full)
+    (given,) = torch.autograd.grad(conv(x).square().sum(), conv.weight)
+    torch.testing.assert_close(given, wanted[:, :, : k // 2 + 1])
+
+
 def test_draws_follow_the_softmax_and_one_number_decides() -> None:
     p = torch.tensor([0.1, 0.0, 0.6, 0.3])
     u = torch.tensor([0.0, 0.09, 0.11, 0.69, 0.71, 0.99999])

@@ -10,6 +10,7 @@ the recipe names; the paper has RMSProp.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -70,9 +71,9 @@ class Residual(PixelLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, 2h, H, W) to the same shape."""
-        y: Tensor = self.conv(torch.relu(self.down(torch.relu(x))))
-        y = self.up(torch.relu(y))
-        return x + y
+        # in place: the gradient of a convolution does not need its output
+        y: Tensor = self.conv(self.down(torch.relu(x)).relu_())
+        return x + cast(Tensor, self.up(y.relu_()))
 
     def steps(self, x: Tensor) -> Steps:
         """Go on after the rows x, (n, 2h, i, W)."""

@@ -107,14 +107,20 @@ class MaskedConv(nn.Module):
         """The weights, zero where the mask leaves a connection out: (F', F, rows, width)."""
         if self.mask_type == "B" and self.channels == 1 and not self.above:
             return self.weight
-        features, inputs, _, _ = self.weight.shape
-        reader = channel_of(features // self.copies, self.channels).repeat(self.copies)[:, None]
-        read = channel_of(inputs, self.channels)
-        mask = torch.ones_like(self.weight)
-        sees = reader > read if self.mask_type == "A" else reader >= read
+        sees = self._sees()
+        mask = self.weight.new_ones(*sees.shape, *self.weight.shape[2:])
         mask[:, :, -1, self.left] = sees.to(mask)
         mask[:, :, -1, self.left + 1 :] = 0
         return self.weight * mask
+
+    def _sees(self) -> Tensor:
+        """Which inputs the outputs see at the pixel itself, (F', F), or (1, 1) for all, bool."""
+        if self.channels == 1:  # most often, and at each step of training
+            return torch.tensor([[self.mask_type == "B"]], device=self.weight.device)
+        features, inputs, _, _ = self.weight.shape
+        reader = channel_of(features // self.copies, self.channels).repeat(self.copies)[:, None]
+        read = channel_of(inputs, self.channels)
+        return reader > read if self.mask_type == "A" else reader >= read
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, F, H, W) to (B, F', H, W)."""
