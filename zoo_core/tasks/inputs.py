@@ -47,8 +47,6 @@ class Batch(NamedTuple):
     labels: Tensor | None = None
     """Class of each input, (B,), int64, where all have one."""
     classes: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    """Files that could not be read as images, where others could."""
 
 
 def load_inputs(
@@ -64,9 +62,9 @@ def load_inputs(
             "set such as mnist:test[0:16]."
         )
     shape = cast("tuple[int, ...]", model.event_shape)
-    data, names, skipped = load_images(sources, shape=shape, root=request.data_root)
+    data, names = load_images(sources, shape=shape, root=request.data_root)
     x, notes = as_floats(model, data)
-    return Batch(x, names, notes, data.labels, data.classes, skipped)
+    return Batch(x, names, notes, data.labels, data.classes)
 
 
 def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
