@@ -328,10 +328,10 @@ def zoo_tasks():
 
 def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None:
     install_family("extra", EXTRAS)
-    assert plugins.offered("metrics", "mean_value").path == "m:mean"
-    assert plugins.offered("datasets", "two-moons").summary == "Two half circles"
-    assert plugins.offered("tasks", "mean").settings == {"k": 3}
-    assert plugins.offered("tasks", "median") is None
+    assert plugins.offers("metrics")["mean_value"].path == "m:mean"
+    assert plugins.offers("datasets")["two-moons"].summary == "Two half circles"
+    assert plugins.offers("tasks")["mean"].settings == {"k": 3}
+    assert "median" not in plugins.offers("tasks")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,6 @@ __all__ = [
     "load",
     "load_all",
     "missing",
-    "offered",
     "offers",
     "registries",
     "require",
@@ -144,11 +143,6 @@ def offers(kind: str) -> dict[str, Any]:
                 )
             owners[name] = loaded
     return {name: getattr(loaded, kind)[name] for name, loaded in owners.items()}
-
-
-def offered(kind: str, name: str) -> Any | None:
-    """The record of a kind that has this name, or None; raises as `offers` does."""
-    return offers(kind).get(name)
 
 
 def registries() -> list[Path]:

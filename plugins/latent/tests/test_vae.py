@@ -197,6 +197,20 @@ def test_traversals_begin_where_the_latents_cost_most() -> None:
     assert torch.equal(model.kl, noted)
 
 
+@pytest.mark.parametrize(("z", "hidden"), [(3, [8]), ([4, 3], [[8], [8]])])
+@torch.no_grad()
+def test_given_inputs_traversals_begin_where_those_cost_most(z: Any, hidden: Any) -> None:
+    torch.manual_seed(0)
+    model, x = VAE((6,), z=z, hidden=hidden).eval(), torch.rand(9, 6).round()
+    kl = model.kl_per_dimension(x)
+    order = [traversal.dims[0] for traversal in model.traversals(x)]
+    assert order == kl.argsort(descending=True).tolist()
+    assert f"({float(kl.max()):.2f} nats)" in model.traversals(x)[0].name
+    if z == 3:
+        mean = model.elbo(x, generator=seeded()).prior_fitting.mean()
+        torch.testing.assert_close(kl.sum(), mean)
+
+
 def test_the_metrics_of_a_bound() -> None:
     torch.manual_seed(0)
     model = VAE((1, 3, 3), z=2, hidden=[8]).eval()

@@ -219,8 +219,11 @@ class AAE(nn.Module):
         """
         return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
 
-    def traversals(self) -> list[Traversal]:
-        """The classes where they have a place, then each z from end to end of its prior."""
+    def traversals(self, x: Tensor | None = None) -> list[Traversal]:
+        """The classes where they have a place, then each z from end to end of its prior.
+
+        x: not looked at: no latent is told to be worth more than another.
+        """
         Z, name = self.z, "cluster" if self.clusters else "class"
         ways = []
         if K := self.latent_dim - Z:

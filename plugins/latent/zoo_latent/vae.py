@@ -38,8 +38,6 @@ _ROWS = 2000
 """Rows that are decoded at once: few enough for the processor's cache."""
 _MOMENTUM = 0.01
 """Share of a batch in the running mean of the KL of each latent."""
-_ACTIVE = 0.01
-"""Variance of a latent's posterior mean, over the data, from which it counts as active."""
 
 
 class Normal(NamedTuple):
@@ -159,10 +157,8 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Map inputs (B, *event_shape) to latents of the top layer, (B, latent_dim)."""
-        normal = self.posterior(x)
-        for layer in self.q[1:]:
-            normal = layer(normal.mu if generator is None else normal.draw(generator))
-        return normal.mu if generator is None else normal.draw(generator)
+        top = self._top(x, generator)
+        return top.mu if generator is None else top.draw(generator)
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n latents from N(0, I), (n, latent_dim)."""
@@ -189,11 +185,16 @@ class VAE(nn.Module):
             z = layer(z).draw(generator)
         return self.likelihood.sample(self.decoder(z), generator, temperature)
 
-    def traversals(self) -> list[Traversal]:
-        """Each latent from −3 to 3, by its KL, the greatest first."""
+    def traversals(self, x: Tensor | None = None) -> list[Traversal]:
+        """Each latent from −3 to 3, by its KL, the greatest first.
+
+        x: inputs over which the KL is taken, (B, *event_shape), in [0, 1]; without any it is that
+            of the last batches of training.
+        """
+        kl = self.kl if x is None else self.kl_per_dimension(x)
         values = [(-3 + 0.75 * i,) for i in range(9)]
-        order = self.kl.argsort(descending=True).tolist()
-        return [Traversal(f"z{i} ({float(self.kl[i]):.2f} nats)", (i,), values) for i in order]
+        order = kl.argsort(descending=True).tolist()
+        return [Traversal(f"z{i} ({float(kl[i]):.2f} nats)", (i,), values) for i in order]
 
     # Bounds
 
@@ -237,14 +238,14 @@ class VAE(nn.Module):
 
     def kl_per_dimension(self, x: Tensor) -> Tensor:
         """Mean KL of each latent of the top layer over inputs x, (latent_dim,), nats."""
-        return self._climb(self.posterior(x), 1, None, draw=False).top.kl().mean((0, 1))
+        return self._top(x, None).kl().mean(0)
 
-    def active_units(self, x: Tensor) -> Tensor:
-        """Which latents follow the input: Cov_x(E_q[z]) > 0.01, (latent_dim,), bool.
-
-        x: inputs, (B, *event_shape), in [0, 1]: many.
-        """
-        return self.encode(x).var(0) > _ACTIVE
+    def _top(self, x: Tensor, generator: torch.Generator | None) -> Normal:
+        """q of the top layer, given the means, or draws, of those below it."""
+        normal = self.posterior(x)
+        for layer in self.q[1:]:
+            normal = layer(normal.mu if generator is None else normal.draw(generator))
+        return normal
 
     def _weigh(self, q: Normal, x: Tensor, k: int, generator: torch.Generator | None) -> ELBO:
         path = self._climb(q, k, generator)
@@ -253,16 +254,14 @@ class VAE(nn.Module):
         ratio = path.ratio + path.top.log_prob(path.z_top) - prior.log_prob(path.z_top)
         return ELBO(self.likelihood.log_prob(self.decoder(path.z), x), ratio)
 
-    def _climb(
-        self, q: Normal, k: int, generator: torch.Generator | None, draw: bool = True
-    ) -> _Path:
+    def _climb(self, q: Normal, k: int, generator: torch.Generator | None) -> _Path:
         """Draw the latents from x upwards, k times."""
-        z = first = q.draw(generator, k) if draw else q.mu.unsqueeze(0)
+        z = first = q.draw(generator, k)
         ratio = z.new_zeros(())
         for up, down in zip(self.q[1:], self.p, strict=True):
             below, z_below = q, z
             q = up(z_below)
-            z = q.draw(generator) if draw else q.mu
+            z = q.draw(generator)
             ratio = ratio + below.log_prob(z_below) - down(z).log_prob(z_below)
         return _Path(first, ratio, q, z)
 
