@@ -213,8 +213,9 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["-o", "a.pgn"], 2, "Did you mean .png? Known are .png, .gif, .csv, .json, .npz"),
         (["-o", "a.csv"], 2, "Known are .png, .gif, .npz, .safetensors."),
         (["-o", "none/a.png"], 2, "the folder none does not exist"),
-        (["--task", "translate"], 3, "there is no task 'translate'."),
-        (["--task", "translate"], 3, "nade.bars can sample, score, detect, complete."),
+        (["--task", "transmute"], 3, "there is no task 'transmute'."),
+        (["--task", "transmute"], 3, "nade.bars can sample, score, detect, complete."),
+        (["--to", "noto"], 2, "sample does not use --to: name one that does, as --task translate."),
         (["-i", BARS], 2, "sample does not use --input: name one that does, as --task score or"),
         (
             ["--task", "score", "-i", BARS, "--against", BARS],

@@ -31,6 +31,9 @@ __all__ = ["command"]
 
 SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
 
+_NOT_FOR_ALL = ("inputs", "against", "label", "prompts", "to")
+"""Options that a task takes only when its record says so."""
+
 _PREVIEW = 16
 """Rows of a table that a terminal is shown."""
 
@@ -67,6 +70,16 @@ def _complete_task(
     help="Above 0; less than 1 draws what is more probable.",
 )
 @click.option("--label", type=int, help="sample: the class to draw, where the model has classes.")
+@click.option(
+    "--prompt",
+    "prompts",
+    metavar="TEXT",
+    multiple=True,
+    help="sample: the text to draw, where the model reads. Repeatable.",
+)
+@click.option(
+    "--to", default="", metavar="DOMAIN", help="translate: the domain, as openmoji, or all."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.option("--dtype", help="Type of the weights, as bfloat16. [default: the model's own]")
 @click.option(
@@ -107,7 +120,13 @@ def _complete_task(
     multiple=True,
     help="An option of a task that a plugin adds. Repeatable.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Samples or inputs at a time.",
+)
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="No picture, no summary, no progress.")
@@ -141,7 +160,7 @@ def command(
     family = plugins.require(origin.family, origin.requires)
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
-    _check_used(task, **{name: options[name] for name in ("inputs", "against", "label")})
+    _check_used(task, **{name: options[name] for name in _NOT_FOR_ALL})
     job = find(task)
     own = settings(job, f"the task {task}", assignments)
     source = fetched(origin, quiet=quiet)
@@ -174,6 +193,11 @@ def command(
     if not quiet:
         said = (f"seed {seed}",) if job.random else ()
         _tell(result, (*said, f"{seconds:.2f} s"), paths)
+    if result.failed:
+        raise InvalidInput(
+            f"{len(result.failed)} of the inputs could not be read as images: "
+            f"{', '.join(result.failed)}. The others are done."
+        )
 
 
 def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
@@ -190,12 +214,12 @@ def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
         output.check_free(path, force=force)
 
 
-def _check_used(task: str, **given: tuple[str, ...] | int | None) -> None:
+def _check_used(task: str, **given: tuple[str, ...] | int | str | None) -> None:
     """Refuse options that the task would ignore."""
     from zoo_core.tasks import TASKS, find
 
     for option, values in given.items():
-        if values not in ((), None) and option not in find(task).options:
+        if values not in ((), None, "") and option not in find(task).options:
             takers = [name for name, other in TASKS.items() if option in other.options]
             raise InvalidInput(
                 f"the task {task} does not use --{option.removesuffix('s')}: "

@@ -1,7 +1,7 @@
 """Names and paths to data sets, over timm, torchvision and Hugging Face datasets."""
 
 from zoo_core.data.dataset import Dataset, binarize, binarized
-from zoo_core.data.inputs import Inputs, load_images
+from zoo_core.data.inputs import Inputs, image_files, load_images
 from zoo_core.data.labels import with_labels
 from zoo_core.data.resolve import data_root, load_dataset
 from zoo_core.data.synthetic import bars_and_stripes_entropy
@@ -13,6 +13,7 @@ __all__ = [
     "binarize",
     "binarized",
     "data_root",
+    "image_files",
     "load_dataset",
     "load_images",
     "with_labels",

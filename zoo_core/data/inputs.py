@@ -20,7 +20,7 @@ from zoo_core.data.resolve import data_root, load_dataset, parse_spec
 from zoo_core.data.tables import is_table, read_table
 from zoo_core.errors import InvalidInput
 
-__all__ = ["Inputs", "load_images"]
+__all__ = ["Inputs", "image_files", "load_images"]
 
 
 class Inputs(NamedTuple):
@@ -60,6 +60,13 @@ def load_images(
     names = tuple(name for part in parts for name in part.names)
     name = ", ".join(map(str, sources))
     return Inputs(Dataset(name, "input", x, levels, *_labels(parts)), names)
+
+
+def image_files(
+    sources: Sequence[str | os.PathLike[str]], root: str | os.PathLike[str] | None = None
+) -> list[Path]:
+    """The image files that sources name, in the order of `load_images`, which skips broken ones."""
+    return [file for source in sources for file in _files(_path(str(source), root))]
 
 
 def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:

@@ -153,6 +153,14 @@ TASKS = {
         options=("inputs",),
         settings={"side": 20},
     ),
+    "translate": Task(
+        "translate",
+        "Translator",
+        "Draw each input again, as another domain would have it",
+        _PICTURES,
+        _TENSORS,
+        options=("inputs", "to"),
+    ),
 }
 """Tasks by name; the first one that a model can do is its default."""
 

@@ -26,6 +26,10 @@ class Request:
     temperature: float = 1.0
     label: int | None = None
     """The class of which samples are drawn; None leaves it open."""
+    prompts: tuple[str, ...] = ()
+    """Texts of which samples are drawn, as many of each."""
+    to: str = ""
+    """The domain into which `translate` brings inputs, or `all`."""
     inputs: tuple[str, ...] = ()
     """Image files, folders, tables, data set specs."""
     against: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ class Result:
     """What to say of it, as `mean 86.1 nats`."""
     notes: tuple[str, ...] = ()
     """What was done to the inputs."""
+    failed: tuple[str, ...] = ()
+    """Inputs that could not be read, while the others are done."""
     images: Tensor | None = None
     """(n, C, H, W), in [0, 1]."""
     columns: int | None = None
