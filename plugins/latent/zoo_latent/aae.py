@@ -34,15 +34,13 @@ from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
-from zoo_latent.layers import MLPDecoder, affine, mlp
+from zoo_latent.layers import MLPDecoder, affine, finite_logit, mlp
 from zoo_latent.priors import make_prior
 
 __all__ = ["AAE", "Code"]
 
 _ENCODERS = ("deterministic", "gaussian", "universal")
 _LABELS = ("prior", "decoder", "encoder")
-_LEAST = 1e-3
-"""How near to 0 and 1 the mean may be from which the decoder starts."""
 _SHARPNESS = 3.0
 """Deviation of the classes' logits at the start: sharp enough to pass for draws of a class."""
 
@@ -111,7 +109,7 @@ class AAE(nn.Module):
 
     def begin(self, mean: Tensor) -> None:
         """Let the decoder start from the training data's mean, event_shape."""
-        self.decoder.begin(mean.clamp(_LEAST, 1 - _LEAST).logit())
+        self.decoder.begin(finite_logit(mean))
 
     # From inputs to latents
 

@@ -12,7 +12,20 @@ from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
 
-__all__ = ["ConvDecoder", "ConvEncoder", "MLPDecoder", "TimmEncoder", "activation_of", "mlp"]
+__all__ = [
+    "ConvDecoder",
+    "ConvEncoder",
+    "MLPDecoder",
+    "TimmEncoder",
+    "activation_of",
+    "affine",
+    "finite_logit",
+    "halved",
+    "mlp",
+]
+
+_LEAST = 1e-3
+"""How near to 0 and 1 the mean may be from which a decoder starts."""
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -29,6 +42,11 @@ def activation_of(name: str) -> nn.Module:
     if name not in _ACTIVATIONS:
         raise InvalidInput(f"activation {name!r} is unknown: expected {', '.join(_ACTIVATIONS)}.")
     return _ACTIVATIONS[name]()
+
+
+def finite_logit(mean: Tensor) -> Tensor:
+    """The logit of a mean of the training data, in [0, 1], that a decoder starts from."""
+    return mean.clamp(_LEAST, 1 - _LEAST).logit()
 
 
 def mlp(sizes: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Sequential:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
+from zoo_latent.layers import finite_logit
 
 __all__ = ["Bernoulli", "Categorical", "Gaussian", "Likelihood", "make_likelihood"]
 
-_LEAST = 1e-3
 _LOG_SIGMA = (-6.0, 2.0)
 """Range of log σ: a variable that never varies would make the density infinite."""
 
@@ -69,7 +69,7 @@ class Bernoulli(Likelihood):
 
     def bias(self, mean: Tensor) -> Tensor:
         """logit(mean), kept finite."""
-        return mean.clamp(_LEAST, 1 - _LEAST).logit().unsqueeze(0)
+        return finite_logit(mean).unsqueeze(0)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """∑ x·l − log(1 + exp l)."""
@@ -109,7 +109,7 @@ class Gaussian(Likelihood):
 
     def bias(self, mean: Tensor) -> Tensor:
         """The mean, or its logit; and log σ = −1."""
-        mean = mean.clamp(_LEAST, 1 - _LEAST).logit() if self.squashed else mean
+        mean = finite_logit(mean) if self.squashed else mean
         return torch.stack([mean, torch.full_like(mean, -1.0)])[: self.P]
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
