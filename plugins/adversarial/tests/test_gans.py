@@ -1,0 +1,335 @@
+"""GAN, DCGAN and InfoGAN: their networks, what their codes mean, and that a run can be stopped."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from zoo_adversarial.dcgan import DCGAN
+from zoo_adversarial.gan import GAN, Maxout
+from zoo_adversarial.infogan import InfoGAN, InfoTrainer
+from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+
+from zoo_core.cli import root
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Classifier, Conditional, Decoder
+
+SMALL = {"shape": (1, 8, 8), "z": 3, "clusters": 4, "codes": 2, "channels": 4, "hidden": 8}
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def made(cls: type, **config: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return cls(**config).eval()
+
+
+def size(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+# GAN
+
+
+def test_the_papers_networks_for_mnist() -> None:
+    model = GAN()
+    assert size(model) == 100 * 1200 + 1200 + 1200 * 1200 + 1200 + 1200 * 784 + 784
+    assert size(model.opponent()) == 785 * 1200 + 241 * 1200 + 241
+
+
+def test_a_maxout_unit_is_the_largest_of_its_pieces() -> None:
+    unit, x = Maxout(3, 2, 4), torch.randn(5, 3, generator=random())
+    with torch.no_grad():
+        maps = unit.maps(x)
+        y = unit(x)
+    assert torch.equal(y[:, 0], maps[:, :4].max(1).values)
+    assert torch.equal(y[:, 1], maps[:, 4:].max(1).values)
+
+
+def test_a_generator_starts_from_the_datas_mean() -> None:
+    model, mean = made(GAN, shape=(1, 2, 2)), torch.tensor([[[0.2, 0.5], [0.9, 0.7]]])
+    AdversarialTrainer(model).begin(mean)
+    with torch.no_grad():
+        x = model.decode(torch.zeros(1, 100))
+    torch.testing.assert_close(x[0], mean)
+
+
+def test_a_generator_without_a_start_is_left_as_it_is() -> None:
+    model = made(DCGAN, shape=(1, 8, 8), channels=4)
+    before = [p.clone() for p in model.parameters()]
+    AdversarialTrainer(model).begin(torch.rand(1, 8, 8))
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_temperature_takes_variety() -> None:
+    model = made(GAN, shape=(1, 4, 4), z=5, hidden=[16])
+    spread = [
+        float(model.sample(64, generator=random(), temperature=t).std(0).mean().detach())
+        for t in (1.0, 0.3, 1e-6)
+    ]
+    assert spread[1] < 0.5 * spread[0]
+    assert spread[2] < 1e-5
+
+
+# DCGAN
+
+
+@pytest.mark.parametrize(("side", "first", "times"), [(28, 7, 2), (32, 4, 3), (64, 4, 4)])
+def test_a_dcgan_begins_small_and_doubles(side: int, first: int, times: int) -> None:
+    model = made(DCGAN, shape=(3, side, side), channels=2, z=5)
+    ups = [layer for layer in model.network if isinstance(layer, nn.ConvTranspose2d)]
+    assert len(ups) == times
+    assert model.network[0].out_features == 2 * 2 ** (times - 1) * first**2
+    discriminator = model.opponent().eval()
+    with torch.no_grad():
+        x = model(model.latent(2, generator=random()))
+        assert x.shape == (2, 3, side, side)
+        assert discriminator(x).shape == (2,)
+
+
+def test_only_the_outer_layers_have_no_norm() -> None:
+    model = made(DCGAN, shape=(1, 32, 32), channels=4)
+    for network in (model.network, model.opponent()):
+        kinds = [type(layer).__name__ for layer in network]
+        linear = [i for i, kind in enumerate(kinds) if kind.startswith(("Conv", "Linear"))]
+        normed = [any("BatchNorm" in k for k in kinds[i + 1 : i + 3]) for i in linear]
+        ends = (True, False) if network is model.network else (False, False)
+        assert (normed[0], normed[-1]) == ends
+        assert all(normed[1:-1])
+
+
+def test_the_compact_preset_has_the_sizes_that_are_known() -> None:
+    model = DCGAN((1, 32, 32), preset="compact")
+    assert round(size(model) / 1e6, 2) == 1.05
+    assert round(size(model.opponent()) / 1e6, 2) == 0.10
+    assert model.prior == "normal"
+
+
+def test_weights_start_narrow() -> None:
+    model = made(DCGAN, shape=(1, 32, 32), channels=16)
+    weights = torch.cat([m.weight.flatten() for m in model.network if hasattr(m, "stride")])
+    assert float(weights.detach().std()) == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 40), (1, 9, 9), (1, 4, 4), (3, 22, 22)])
+def test_a_side_that_does_not_halve_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match="expected square images whose side halves to 4 to 7"):
+        DCGAN(shape)
+
+
+@pytest.mark.parametrize("cls", [DCGAN, InfoGAN])
+def test_an_unknown_preset_is_refused(cls: type) -> None:
+    with pytest.raises(InvalidInput, match="preset 'tiny' is unknown: expected paper or compact"):
+        cls(preset="tiny")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: InfoGAN((1, 9, 8)), "sides that are multiples of 4. Set size in the recipe"),
+        (lambda: DCGAN((1, 6, 6), preset="compact"), "sides that are multiples of 4"),
+        (lambda: GAN((9,)), r"shape is \(9,\); expected that of an image, \(C, H, W\)"),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_refused(make: Any, text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        make()
+
+
+# InfoGAN
+
+
+def test_the_papers_infogan_for_mnist() -> None:
+    model = InfoGAN()
+    assert model.latent_dim == 62 + 10 + 2
+    generator = 74 * 1024 + 2 * 1024 + 1024 * 6272 + 2 * 6272 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1
+    assert size(model.network) == generator
+    trunk = 64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 6272 * 1024 + 2 * 1024
+    own = 1024 * 128 + 2 * 128 + 128 * 12 + 12
+    assert size(model.Q) == trunk + own
+    assert size(model.opponent()) == trunk + own + 1025
+
+
+def test_latents_are_noise_a_category_and_codes() -> None:
+    model = made(InfoGAN, **SMALL)
+    z = model.latent(2000, generator=random())
+    noise, category = torch.cat([z[:, :3], z[:, 7:]], 1), z[:, 3:7]
+    assert torch.equal(category.sum(1), torch.ones(2000))
+    assert set(category.unique().tolist()) == {0.0, 1.0}
+    assert category.mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.04)
+    assert float(noise.abs().max()) <= 1
+    assert float(noise.std()) == pytest.approx(3**-0.5, rel=0.03)
+
+
+def test_a_label_is_the_category_and_leaves_the_rest() -> None:
+    model = made(InfoGAN, **SMALL)
+    asked, free = (model.latent(6, generator=random(), label=y) for y in (2, None))
+    assert asked[:, 3:7].argmax(1).tolist() == [2] * 6
+    assert torch.equal(asked[:, :3], free[:, :3]) and torch.equal(asked[:, 7:], free[:, 7:])
+    assert torch.equal(free, model.latent(6, generator=random(), label=4))
+    alike = model.sample(6, generator=random(), label=2)
+    assert torch.equal(alike, model.sample(6, generator=random(), label=torch.full((6,), 2)))
+    assert not torch.equal(alike, model.sample(6, generator=random(), label=3))
+
+
+def test_a_label_that_there_is_not_is_refused() -> None:
+    for label in (-1, 5):
+        with pytest.raises(InvalidInput, match=f"label {label} cannot be .* expected 0 to 3"):
+            made(InfoGAN, **SMALL).sample(2, label=label)
+
+
+def test_what_an_infogan_can_do() -> None:
+    model = made(InfoGAN, **SMALL)
+    assert isinstance(model, Classifier) and isinstance(model, Conditional)
+    assert isinstance(model, Decoder)
+    ways = model.traversals()
+    assert [(way.name, way.dims) for way in ways] == [
+        ("cluster", (3, 4, 5, 6)),
+        ("c1", (7,)),
+        ("c2", (8,)),
+    ]
+    assert (ways[1].values[0], ways[1].values[-1]) == ((-2.0,), (2.0,))
+    z0, z1 = model.latent(2, generator=random())
+    assert torch.equal(model.path(z0, z1, 5)[[0, 4]], torch.stack([z0, z1]))
+
+
+def test_the_information_bound_is_known_for_known_answers() -> None:
+    trainer = InfoTrainer(made(InfoGAN, **SMALL), w_category=2.0, w_codes=0.5)
+    z = trainer.networks["model"].latent(7, generator=random())
+    drawn = Drawn(torch.empty(0), z)
+
+    def figures(said: Tensor) -> tuple[float, dict[str, float]]:
+        judged = Judged(torch.zeros(7), said)
+        values = trainer.figures(judged, judged, drawn)
+        return float(trainer.generator_term(judged, drawn)), {
+            k: float(v) for k, v in values.items()
+        }
+
+    knowing = torch.cat([50 * z[:, 3:7], z[:, 7:]], 1)
+    term, values = figures(knowing)
+    assert values["information"] == pytest.approx(math.log(4), abs=1e-5)
+    assert (term, values["code_error"]) == pytest.approx((0, 0), abs=1e-5)
+    term, values = figures(torch.zeros(7, 6))
+    squares = float(z[:, 7:].square().sum(1).mean())
+    assert values["information"] == pytest.approx(0, abs=1e-6)
+    assert values["code_error"] == pytest.approx(squares)
+    assert term == pytest.approx(2 * math.log(4) + 0.5 * squares / 2)
+
+
+def test_the_published_model_has_the_discriminators_q() -> None:
+    model = made(InfoGAN, **SMALL)
+    trainer = InfoTrainer(model)
+    for network in trainer.networks.values():
+        network.eval()
+    D, x = trainer.networks["discriminator"], torch.rand(16, 1, 8, 8, generator=random())
+    with torch.no_grad():
+        for p in D.parameters():
+            p.add_(torch.randn(p.shape, generator=random(1)))
+        trainer.validation_step(x, random())
+        _, codes = D(2 * x - 1)
+        assert torch.equal(model.classify(x), codes[:, :4].argmax(1))
+    assert len(model.classify(x).unique()) > 1
+    assert not any(p.requires_grad for p in model.Q.parameters())
+
+
+def test_a_preview_has_a_row_for_each_category() -> None:
+    model = made(InfoGAN, **SMALL)
+    with torch.no_grad():
+        shown = InfoTrainer(model).preview(random()).unflatten(0, (4, 4))
+        z = model.latent(4, generator=random())
+        z[:, 3:7] = torch.eye(4)[2]
+        torch.testing.assert_close(shown[2], model.decode(z))
+
+
+def test_categories_come_to_tell_images_apart() -> None:
+    """Two kinds of images, without labels: a bright left or right half."""
+    torch.manual_seed(0)
+    small = {"shape": (1, 4, 4), "z": 1, "clusters": 2, "codes": 0, "channels": 4, "hidden": 16}
+    model = InfoGAN(**small)
+    trainer = InfoTrainer(model)
+    optimizers = {
+        name: torch.optim.Adam(trainer.networks[name].parameters(), lr=1e-2, betas=(0.5, 0.9))
+        for name in ("model", "discriminator")
+    }
+
+    def updater(name: str) -> Any:
+        def update(loss: Tensor) -> None:
+            optimizers[name].zero_grad()
+            loss.backward()
+            optimizers[name].step()
+
+        return update
+
+    stream, updates = random(1), {name: updater(name) for name in optimizers}
+    side = torch.rand(128, generator=stream) < 0.5
+    x = 0.3 * torch.rand(128, 1, 4, 4, generator=stream)
+    x[side, :, :, :2] += 0.7
+    x[~side, :, :, 2:] += 0.7
+    agreement = []
+    for _ in range(6):
+        for _ in range(20):
+            values = trainer.training_step(x, updates, stream)
+        for network in trainer.networks.values():
+            network.eval()
+        with torch.no_grad():
+            trainer.validation_step(x, random())
+            agree = float((model.classify(x) == side).float().mean())
+        agreement.append(max(agree, 1 - agree))
+        for network in trainer.networks.values():
+            network.train()
+    assert max(agreement) > 0.9  # which of the two is which it cannot know
+    assert float(values["information"]) > 0.6  # of log 2
+
+
+# Runs
+
+
+TINY = [
+    "train", "infogan", "--data", "bars-and-stripes-4", "--epochs", "2", "--batch-size", "256",
+    "--threads", "1", "--set", "config.channels=4", "--set", "config.hidden=8", "-q",
+    "--set", "ema=0.9", "--set", "optimizer.discriminator.lr=3e-3",
+]  # fmt: skip
+
+KILLED = """
+import os, signal, sys
+from zoo_adversarial.infogan import InfoTrainer
+from zoo_core.cli import root
+from zoo_core.training import loop
+loop._CHECKPOINT_SECONDS = -1.0  # a checkpoint after each step
+step, steps = InfoTrainer.training_step, []
+def killed(self, *arguments):
+    steps.append(1)
+    if len(steps) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, *arguments)
+InfoTrainer.training_step = killed
+root(sys.argv[1:])
+"""
+
+
+def test_a_run_that_was_killed_ends_in_the_same_bits(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert CliRunner().invoke(root, [*TINY, "-o", str(whole)]).exit_code == 0
+    process = subprocess.run([sys.executable, "-c", KILLED, *TINY, "-o", str(cut)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert CliRunner().invoke(root, ["train", "--resume", str(cut), "-q"]).exit_code == 0
+    files = [load_file(folder / "checkpoints" / "last.safetensors") for folder in (whole, cut)]
+    assert int(files[0]["modules/counter/count"]) == 8
+    assert {name.split("/")[1] for name in files[0] if name.startswith("optimizers")} == {
+        "model",
+        "discriminator",
+    }
+    assert files[0].keys() == files[1].keys()
+    assert [name for name in files[0] if not torch.equal(files[0][name], files[1][name])] == []
