@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from zoo_core import output
@@ -78,6 +79,22 @@ def test_grid_enlarges_small_images_only() -> None:
     assert output.grid(torch.zeros(1024, 1, 28, 28)).size[0] < 1200
 
 
+def test_names_stand_left_of_their_rows() -> None:
+    x = torch.zeros(6, 1, 28, 28)
+    plain, named = output.grid(x, columns=2), output.grid(x, columns=2, names=["z0", "", "z2"])
+    margin = named.width - plain.width
+    assert np.array_equal(np.asarray(named)[:, margin:], np.asarray(plain))
+    rows = np.asarray(named)[:, :margin].max(1).reshape(-1)
+    written = [bool((part > 200).any()) for part in np.array_split(rows, 3)]
+    assert written == [True, False, True]
+
+
+def test_what_fills_a_row_looks_like_the_space_between() -> None:
+    x = torch.ones(3, 3, 2, 2)
+    full = torch.cat([x, output.blank(x, 1)])
+    assert np.array_equal(np.asarray(output.grid(full, 2)), np.asarray(output.grid(x, 2)))
+
+
 def test_grid_takes_half_precision() -> None:
     assert output.grid(torch.ones(1, 1, 2, 2, dtype=torch.bfloat16)).getpixel((0, 0)) == 255
 
@@ -98,6 +115,19 @@ SAVERS: dict[str, Save] = {
         path, {"x": torch.ones(2)}, PROVENANCE, **o
     ),
 }
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_strings_lie_beside_tensors(tmp_path: Path, suffix: str) -> None:
+    path, names = tmp_path / f"a.{suffix}", ["a.png", "mnist:test[3]", "größer"]
+    output.save_tensors(path, {"x": torch.ones(3)}, PROVENANCE, texts={"names": names})
+    assert output.read_provenance(path) == PROVENANCE
+    if suffix == "npz":
+        with np.load(path, allow_pickle=False) as saved:
+            assert saved["names"].tolist() == names
+    else:
+        with safe_open(path, "pt") as saved:
+            assert json.loads(saved.metadata()["names"]) == names
 
 
 @pytest.mark.parametrize("name", SAVERS)
@@ -242,6 +272,17 @@ def test_a_histogram_is_drawn_of_what_is_finite(tmp_path: Path) -> None:
         output.plot_histogram(groups, tmp_path / "h.png", label="nats")
     with pytest.raises(InvalidInput, match="there are no finite values"):
         output.plot_histogram({"inputs": [float("inf")]}, tmp_path / "i.png", label="nats")
+
+
+def test_a_scatter_has_a_colour_for_each_group(tmp_path: Path) -> None:
+    groups = {"left": [(-1.0, 0.0)] * 3, "right": [(1.0, 1.0)]}
+    path = tmp_path / "s.png"
+    output.plot_scatter(groups, path, x_label="z0", y_label="z1", provenance=PROVENANCE)
+    assert output.read_provenance(path) == PROVENANCE
+    with pytest.raises(OutputExists):
+        output.plot_scatter(groups, path, x_label="z0", y_label="z1")
+    for n in (2, 10, 16, 30):
+        assert len({str(hue) for hue in plots._hues(n)}) == n
 
 
 # Terminal pictures
