@@ -21,12 +21,14 @@ from typing import Any
 
 import click
 
+from zoo_core import plugins
 from zoo_core.cli.show import commands
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.output import read_provenance
 from zoo_core.registry import Entry, Metric, Registry
+from zoo_core.tasks import TASKS
 
-__all__ = ["KINDS", "current", "draw", "entries", "kind", "pages", "picture"]
+__all__ = ["KINDS", "current", "draw", "drawn", "entries", "kind", "pages", "picture"]
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -56,6 +58,11 @@ def kind(entry: Entry) -> str:
     """What an entry knows of its likelihood, one of `KINDS`."""
     known = "implicit" if "score" not in entry.tasks else "explicit"
     return next((name for name in ("implicit", "bound") if name in entry.tags), known)
+
+
+def drawn(entry: Entry) -> bool:
+    """Whether an entry has something to draw; a classifier has not."""
+    return any(name in TASKS and TASKS[name].for_images[0] == ".png" for name in entry.tasks)
 
 
 def pages(every: Sequence[Entry]) -> dict[Path, str]:
@@ -91,7 +98,7 @@ def draw(entry: Entry, options: Sequence[str] = ()) -> None:
     if not options and "sample" not in entry.tasks:
         raise InvalidInput(
             f"{entry.name} does not sample, so how to draw it? Say it after --, such as "
-            f"docs/generate.py {entry.name} -- --task {entry.tasks[0]} --input FOLDER"
+            f"docs/generate.py {entry.name} -- --task {(*entry.tasks, 'TASK')[0]} --input FOLDER"
         )
     for tried in [options] if options else [("-n", str(n)) for n in (64, 16, 4)]:
         _run(entry, tried, path)
@@ -150,10 +157,8 @@ def _card(entry: Entry) -> Iterator[str]:
 
 
 def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
-    readme = f"../../plugins/{entry.family}/README.md"
-    is_ours = (MODELS / readme).resolve().is_file()
-    yield "Family", f"[{entry.family}]({readme})" if is_ours else entry.family
-    yield "Architecture", f"`{entry.architecture}`"
+    yield "Family", _linked(entry.family, f"plugins/{entry.family}/README.md")
+    yield "Architecture", _linked(f"`{entry.architecture}`", _source_file(entry))
     yield "Kind", KINDS[kind(entry)]
     if paper := entry.paper:
         title = f"[{paper.title}]({paper.url})" if paper.url else paper.title
@@ -174,6 +179,12 @@ def _figures(entry: Entry) -> Iterator[tuple[str, ...]]:
         measured = f"{metric.value:g} {metric.unit} (±{metric.tolerance:g})"
         how = ", ".join(f"`{key} = {_toml(value)}`" for key, value in metric.protocol.items())
         yield f"`{metric.name}`", measured, published, how
+
+
+def _source_file(entry: Entry) -> str:
+    """Where the class of an entry's architecture is, in the repository."""
+    module = plugins.architecture(entry.architecture, entry.family).path.partition(":")[0]
+    return f"plugins/{entry.family}/{module.replace('.', '/')}.py"
 
 
 def _source(metric: Metric) -> str:
@@ -269,6 +280,11 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
+def _linked(text: str, path: str) -> str:
+    """A link to a file of the repository, if there is one; docs/hooks.py says what shows it."""
+    return f"[{text}](../../{path})" if (ROOT / path).is_file() else text
+
+
 def _escaped(text: str) -> str:
     return html.escape(text, quote=False).replace("*", r"\*").replace("_", r"\_")
 
@@ -314,7 +330,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["ZOO_REGISTRY"] = ",".join(map(str, _registries()))
     every = {entry.name: entry for entry in entries()}
     named = [entry.name for entry in Registry.load().select(names)]
-    missing = [name for name, entry in every.items() if not current(entry)]
+    missing = [name for name, entry in every.items() if drawn(entry) and not current(entry)]
     failed = 0
     for name in named if names else missing:
         try:

@@ -1,7 +1,12 @@
-"""What mkdocs does beside reading pages: readmes of families are pages, cards are in the menu."""
+"""What mkdocs does beside reading pages.
+
+Readmes of families and the reference of their modules become pages; these and the cards are put
+into the menu. A link to a readme or a module, which leads there in a checkout, leads to its page.
+"""
 
 import posixpath
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +15,71 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from zoo_core import plugins
+
 __all__ = ["on_config", "on_files", "on_page_markdown"]
 
 DOCS = Path(__file__).parent
-READMES = {
-    f"families/{readme.parent.name}.md": readme
-    for readme in sorted(DOCS.parent.glob("plugins/*/README.md"))
-}
-"""Pages of the site that lie elsewhere in the repository."""
+READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
+"""The families of the repository."""
 
-LINK = re.compile(r"\]\(([^)\s#:]+\.md)")
+LINK = re.compile(r"\]\(([^)\s#:]+\.(?:md|py))")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the families and their cards under "Models" in the menu."""
-    sections: dict[str, list[Any]] = {}
+    """Put families, their cards and their modules into the menu."""
+    cards: dict[str, list[Any]] = {}
     for entry in generate.entries():
-        cards = sections.setdefault(entry.family, [])
-        cards.append({entry.name: f"models/{entry.name}.md"})
-    for uri in READMES:
-        sections.setdefault(Path(uri).stem, []).insert(0, uri)
-    (models,) = (item["Models"] for item in config.nav or () if "Models" in item)
-    models += [{family.capitalize(): pages} for family, pages in sections.items()]
+        cards.setdefault(entry.family, []).append({entry.name: f"models/{entry.name}.md"})
+    for family in READMES:
+        cards.setdefault(family, []).insert(0, f"families/{family}.md")
+    menu = {title: pages for item in config.nav or () for title, pages in item.items()}
+    menu["Models"] += [{family.capitalize(): pages} for family, pages in cards.items()]
+    menu["Reference"] += [{f"zoo-{family}": f"reference/{family}.md"} for family in READMES]
     return config
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the readmes of the families."""
-    for uri, readme in READMES.items():
-        files.append(File.generated(config, uri, content=readme.read_text("utf-8")))
+    """Add the readmes of the families, and a page of each family's modules."""
+    for family, readme in READMES.items():
+        parts = [f"# zoo-{family}", *(f"::: {name}" for name in _modules(family))]
+        files.append(File.generated(config, f"families/{family}.md", content=readme.read_text()))
+        files.append(File.generated(config, f"reference/{family}.md", content="\n\n".join(parts)))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links to and from a readme lead where its page is."""
+    """Let a link to a file of the repository lead to the page that shows it."""
     here = page.file.src_uri
-    source = READMES.get(here, DOCS / here)
-    return LINK.sub(lambda link: f"]({_moved(link[1], source, here)}", markdown)
+    folder, _, name = here.rpartition("/")
+    is_readme = folder == "families"
+    source = READMES[name.removesuffix(".md")] if is_readme else DOCS / here
+    homes = _homes()
+
+    def moved(link: re.Match[str]) -> str:
+        target = (source.parent / link[1]).resolve()
+        inside = is_readme and target.is_relative_to(DOCS)
+        uri = target.relative_to(DOCS).as_posix() if inside else homes.get(target)
+        return f"]({posixpath.relpath(uri, folder)}" if uri else link[0]
+
+    return LINK.sub(moved, markdown)
 
 
-def _moved(link: str, source: Path, here: str) -> str:
-    target = (source.parent / link).resolve()
-    homes = {readme: uri for uri, readme in READMES.items()} | {
-        DOCS.parent / "README.md": "index.md"
-    }
-    uri = homes.get(target)
-    if uri is None and here in READMES and target.is_relative_to(DOCS):
-        uri = target.relative_to(DOCS).as_posix()
-    return posixpath.relpath(uri, posixpath.dirname(here)) if uri else link
+def _modules(family: str) -> list[str]:
+    """The modules of a family's models and of their trainers, each once."""
+    described = plugins.load(family).architectures.values()
+    paths = [path for record in described for path in (record.path, record.trainer)]
+    modules = dict.fromkeys(path.partition(":")[0] for path in paths)
+    return [name for name in modules if name.startswith(f"zoo_{family}.")]
+
+
+def _homes() -> dict[Path, str]:
+    """Where the site shows files that do not lie in the documentation."""
+    homes = {DOCS.parent / "README.md": "index.md"}
+    for family, readme in READMES.items():
+        homes[readme] = f"families/{family}.md"
+        for name in _modules(family):
+            spec = find_spec(name)
+            if spec is not None and spec.origin:
+                homes[Path(spec.origin)] = f"reference/{family}.md#{name}"
+    return homes

@@ -1,21 +1,27 @@
-"""The generated pages are those that the registry gives, and each entry has its picture."""
+"""The generated pages are those that the registry gives; the reference leaves nothing out."""
 
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
+import griffe
 import pytest
 from PIL import Image
 
+from zoo_core import errors, schema
+from zoo_core.cli import COMMANDS, INTERRUPTED, root
+from zoo_core.cli.env import VARIABLES
 from zoo_core.errors import InvalidInput
 from zoo_core.output import read_provenance
 from zoo_core.registry import Entry, Registry
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 
 
 def _imported(name: str) -> ModuleType:
@@ -29,6 +35,7 @@ def _imported(name: str) -> ModuleType:
 
 generate = _imported("generate")
 ENTRIES: list[Entry] = generate.entries()
+DRAWN = [entry for entry in ENTRIES if generate.drawn(entry)]
 
 
 def test_the_pages_are_what_the_generator_writes() -> None:
@@ -42,7 +49,7 @@ def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text("utf-8") == text
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", DRAWN, ids=lambda entry: entry.name)
 def test_each_picture_was_drawn_by_the_published_weights(entry: Entry) -> None:
     path = generate.picture(entry)
     assert generate.current(entry), f"uv run python docs/generate.py {entry.name}"
@@ -57,12 +64,12 @@ def test_each_picture_was_drawn_by_the_published_weights(entry: Entry) -> None:
 
 def test_each_picture_has_a_text_and_leads_to_its_card() -> None:
     gallery = (DOCS / "gallery" / "index.md").read_text("utf-8")
-    for entry in ENTRIES:
+    for entry in DRAWN:
         card = f"../models/{entry.name}.md"
         image = rf"\[!\[([^]]+)\]\(\.\./models/pictures/{re.escape(entry.name)}\.png\)"
         assert re.search(rf"{image}{{[^}}]*}}\]\({re.escape(card)}\)", gallery), entry.name
     facets = re.findall(r'data-family="(.+?)" data-data="(.+?)" data-kind="(.+?)"', gallery)
-    assert facets == [(e.family, e.data, generate.kind(e)) for e in ENTRIES]
+    assert facets == [(e.family, e.data, generate.kind(e)) for e in DRAWN]
 
 
 @pytest.fixture
@@ -110,3 +117,91 @@ def test_what_does_not_sample_is_drawn_as_it_is_told(made: Callable[..., Entry])
     entry = made(tasks=["translate"])
     with pytest.raises(InvalidInput, match=r"generate\.py nade\.made-up -- --task translate"):
         generate.draw(entry)
+
+
+# Reference
+
+
+CORE = griffe.load("zoo_core", search_paths=[ROOT], resolve_aliases=True)
+REFERENCE = "".join(path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md"))
+SHOWN = re.findall(r"^::: (zoo_core[\w.]*)$", REFERENCE, re.M)
+TABLES: dict[str, Mapping[str, schema._Rule]] = {
+    "The file": schema._REGISTRY,
+    "`[[entry]]`": schema._ENTRY,
+    "`[entry.weights]`": schema._WEIGHTS,
+    "`[[entry.metrics]]`": schema._METRIC,
+    "`[entry.paper]`": schema._PAPER,
+    "`licence`": schema._LICENCE,
+    "`[entry.deprecated]`": schema._DEPRECATED,
+}
+
+
+def public() -> Iterator[griffe.Module]:
+    """The core's modules for others: all but commands, what only starts them, and its family."""
+    apart = ("cli", "__main__", "pytest_plugin", "features")
+    for module in [CORE, *(m for name, m in CORE.modules.items() if name not in apart)]:
+        yield from [module] if module.exports is not None else module.modules.values()
+
+
+@pytest.mark.parametrize("module", tuple(public()), ids=lambda module: str(module.path))
+def test_each_public_name_is_in_the_reference(module: griffe.Module) -> None:
+    assert module.path in SHOWN
+    for name in map(str, module.exports or ()):
+        member = module.members[name]
+        if member.is_module:  # a function hides behind the module of its name
+            function = f"{member.path}.{name}"
+            assert function in SHOWN or member.path in SHOWN, f"{member.path} is on no page"
+            member = member.members.get(name, member)
+        assert member.has_docstring, f"{module.path}.{name} has no docstring"
+
+
+def test_each_hook_has_a_docstring() -> None:
+    hooks = [f for name, f in CORE["hookspecs"].functions.items() if name.startswith("zoo_")]
+    assert hooks
+    assert all(hook.docstring for hook in hooks)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_option_has_help(name: str) -> None:
+    command = root.get_command(click.Context(root), name)
+    subcommands = command.commands.values() if isinstance(command, click.Group) else ()
+    for one in [command, *subcommands]:
+        assert one is not None
+        assert one.help
+        for param in one.params:
+            assert not isinstance(param, click.Option) or param.help, param.opts
+
+
+def test_each_exit_code_has_its_errors() -> None:
+    page = (DOCS / "reference" / "exit-codes.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| .+? \|(.*)\|$", page, re.M)
+    documented = {
+        name: int(code)
+        for code, cells in rows
+        for name in re.findall(r"\[(\w+)\]\[zoo_core\.errors\.\1\]", cells)
+    }
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    codes = {kind.__name__: kind.exit_code for kind in kinds if isinstance(kind, type)}
+    assert documented == codes
+    assert {int(code) for code, _ in rows} == {0, *codes.values(), INTERRUPTED}
+
+
+def test_each_variable_of_the_environment_has_its_row() -> None:
+    page = (DOCS / "reference" / "environment.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.M) == list(VARIABLES)
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_each_field_of_a_registry_has_its_row(title: str) -> None:
+    page = (DOCS / "reference" / "registry.md").read_text("utf-8")
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w*) ?\| (.*?) \| ", section, re.M)
+    assert [(name, required == "required", expected) for name, required, expected in rows] == [
+        (name, rule.required, rule.expected) for name, rule in TABLES[title].items()
+    ]
+
+
+def test_the_registry_of_the_reference_is_sound() -> None:
+    page = (DOCS / "reference" / "registry.md").read_text("utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    assert schema.parse(example.encode(), "registry.md")["entry"]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Registry", "__version__", "list_entries", "load", "pull"]
 
 __version__: str
+"""The version that is installed."""
 
 _HOMES = {"Registry": "registry", "list_entries": "registry", "load": "loading", "pull": "registry"}
 

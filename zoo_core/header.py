@@ -19,7 +19,10 @@ from zoo_core.errors import InvalidWeights
 __all__ = ["DTYPES", "MAX_HEADER", "MAX_TENSORS", "Header", "TensorInfo", "read_header", "stray"]
 
 MAX_HEADER = 4 * 2**20
+"""Bytes of the largest header that is read."""
+
 MAX_TENSORS = 100_000
+"""The most tensors that a file may have."""
 
 DTYPES = {
     "BOOL": 1,

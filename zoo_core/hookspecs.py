@@ -34,7 +34,10 @@ COMMANDS = "zoo.commands.v1"
 """The entry-point group of commands: `name = "package.module:command"`."""
 
 hookspec = pluggy.HookspecMarker("zoo")
+"""Marks the hooks below."""
+
 hookimpl = pluggy.HookimplMarker("zoo")
+"""Marks a family's own functions of those names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from zoo_core.errors import InvalidRegistry, did_you_mean
 __all__ = ["MAX_BYTES", "SCHEMA", "parse"]
 
 SCHEMA = 1
+"""The schema that is read, which a registry names in its first line."""
+
 MAX_BYTES = 1 << 20
 """Size limit of a registry: what comes from a stranger's server is read whole and parsed."""
 

@@ -27,6 +27,7 @@ NUMBERS: dict[str, Callable[[Entry], float | None]] = {
     "bytes": lambda entry: entry.weights.bytes,
     "year": lambda entry: entry.paper.year if entry.paper else None,
 }
+"""What can be compared with a number, beside the metrics."""
 
 TEXTS: dict[str, Callable[[Entry], str]] = {
     "name": lambda entry: entry.name,
@@ -34,6 +35,7 @@ TEXTS: dict[str, Callable[[Entry], str]] = {
     "architecture": lambda entry: entry.architecture,
     "data": lambda entry: entry.data,
 }
+"""What can be compared with a quoted text."""
 
 _Compare = Callable[[Any, Any], bool]
 
