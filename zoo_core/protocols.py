@@ -25,6 +25,7 @@ __all__ = [
     "Decoder",
     "DensityModel",
     "Encoder",
+    "Featurizer",
     "Generator",
     "LatentVariable",
     "Pathfinder",
@@ -95,6 +96,22 @@ class Classifier(Protocol):
         x: inputs, (B, *event_shape), in [0, 1].
 
         Raises InvalidInput for a model that was trained without classes.
+        """
+        ...
+
+
+@runtime_checkable
+class Featurizer(Protocol):
+    """A model that describes an input by features, in which inputs that look alike are close."""
+
+    event_shape: tuple[int, ...]
+    feature_dim: int
+    """Number of features."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """The features of each input, (B, feature_dim).
+
+        x: inputs, (B, *event_shape), in [0, 1].
         """
         ...
 

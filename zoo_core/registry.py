@@ -33,7 +33,7 @@ __all__ = [
     "pull",
 ]
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raised when the schema or its rules change: what older versions cached is parsed again."""
 
 FRESH = 3600.0
@@ -71,6 +71,8 @@ class Metric:
     protocol: Mapping[str, Any]
     published: float | None = None
     source: str = ""
+    real: float | None = None
+    """The same of training rows in the place of the model's samples, where these are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,9 @@ class Registry:
         if not sources:
             from zoo_core import plugins
 
-            sources, shipped = (own_registry(),), plugins.registries()
+            sources = (own_registry(),)
+            # the core offers a family, too, and ships that registry with it
+            shipped = [path for path in plugins.registries() if path != own_registry()]
         entries: dict[str, Entry] = {}
         origins = tuple(_origin(str(source)) for source in sources)
         for origin in dict.fromkeys(origins):

@@ -42,7 +42,8 @@ def command(name: str, check: bool, data_root: str | None, device: str, as_json:
     """Recompute the metrics of an entry.
 
     Each is measured by the protocol that the registry states, and shown beside the registry's
-    figure and the published one.
+    figure and the published one. REAL is the same figure of training rows in the place of samples,
+    where samples are measured: the best that can be expected.
     """
     from zoo_core import loading
 
@@ -82,7 +83,7 @@ def _check(name: str, rows: Iterable[_Row]) -> None:
 
 
 def _table(rows: Iterable[_Row]) -> list[str]:
-    head = ("METRIC", "MEASURED", "REGISTRY", "PUBLISHED", "UNIT", "ROWS", "WITHIN")
+    head = ("METRIC", "MEASURED", "REGISTRY", "PUBLISHED", "REAL", "UNIT", "ROWS", "WITHIN")
     return text.table(head, [_cells(row) for row in rows])
 
 
@@ -93,6 +94,7 @@ def _cells(row: _Row) -> tuple[str, ...]:
         f"{measured.value:.4f} ± {measured.error:.4f}",
         f"{metric.value:g} ± {metric.tolerance:g}",
         "-" if metric.published is None else f"{metric.published:g}",
+        "-" if measured.real is None else f"{measured.real:.4f}",
         metric.unit,
         f"{measured.n:,}",
         "yes" if row.within else f"no, off by {row.off:.4f}",
@@ -107,10 +109,11 @@ def _plain(name: str, row: _Row) -> dict[str, Any]:
         "value": measured.value,
         "standard_error": measured.error,
         "n": measured.n,
+        "real": measured.real,
         "registry": metric.value,
         "tolerance": metric.tolerance,
         "published": metric.published,
         "unit": metric.unit,
-        "protocol": dict(metric.protocol),
+        "protocol": {**metric.protocol, **measured.settled},
         "within": row.within,
     }

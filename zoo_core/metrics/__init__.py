@@ -24,6 +24,10 @@ _LIKELIHOOD = "zoo_core.metrics.likelihood"
 _BOUNDS = "zoo_core.metrics.bounds"
 _PARZEN = "zoo_core.metrics.parzen"
 _CLASSES = "zoo_core.metrics.classification"
+_FRECHET = "zoo_core.metrics.frechet"
+_NEIGHBOURS = "zoo_core.metrics.neighbours"
+_PIXELS = "zoo_core.metrics.pixels"
+_SYNTHETIC = "zoo_core.metrics.synthetic"
 
 _SEEDED = {"seed": 0}
 _DRAWN = {"samples": 10_000, "seed": 0}
@@ -103,6 +107,82 @@ METRICS: dict[str, Metric] = {
             "Share of rows whose class is not the one that their cluster is named after",
             "%",
             0.05,
+        ),
+        # samples are held against data, in the features of a net that the protocol names
+        Metric(
+            "fid",
+            f"{_FRECHET}:fid",
+            "Fréchet distance of samples from data, in features",
+            "distance²",
+            0.1,
+            _DRAWN,
+        ),
+        Metric(
+            "kid",
+            f"{_FRECHET}:kid",
+            "Kernel distance of samples from data, in features",
+            "MMD²",
+            0.01,
+            {**_DRAWN, "subsets": 100},
+        ),
+        Metric(
+            "precision",
+            f"{_NEIGHBOURS}:precision",
+            "Share of samples that lie among the data",
+            "share",
+            protocol={**_DRAWN, "k": 3},
+        ),
+        Metric(
+            "recall",
+            f"{_NEIGHBOURS}:recall",
+            "Share of data that lie among the samples",
+            "share",
+            protocol={**_DRAWN, "k": 3},
+        ),
+        Metric(
+            "density",
+            f"{_NEIGHBOURS}:density",
+            "How densely samples lie among the data: 1 where as densely as these",
+            "ratio",
+            0.02,
+            {**_DRAWN, "k": 5},
+        ),
+        Metric(
+            "coverage",
+            f"{_NEIGHBOURS}:coverage",
+            "Share of data that have a sample near them",
+            "share",
+            protocol={**_DRAWN, "k": 5},
+        ),
+        Metric(
+            "one_nn",
+            f"{_NEIGHBOURS}:one_nn",
+            "Share of samples and data whose nearest neighbour is of their own kind: 0.5 is best",
+            "share",
+            protocol=_DRAWN,
+        ),
+        Metric(
+            "sliced_wasserstein",
+            f"{_PIXELS}:sliced_wasserstein",
+            "Wasserstein distance of samples from data along random directions",
+            "distance",
+            0.001,
+            {**_DRAWN, "directions": 512},
+        ),
+        Metric(
+            "ms_ssim",
+            f"{_PIXELS}:ms_ssim",
+            "How similar pairs of samples are: above that of data they lack diversity",
+            "similarity",
+            protocol=_DRAWN,
+        ),
+        Metric(
+            "tstr",
+            f"{_SYNTHETIC}:tstr",
+            "Share of data that a classifier taught by samples names wrong",
+            "%",
+            0.5,
+            {**_DRAWN, "steps": 500},
         ),
     )
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,10 @@ class Measured(NamedTuple):
     value: float
     error: float
     n: int
+    real: float | None = None
+    """The same of training rows in the place of a model's samples, where samples are measured."""
+    settled: Mapping[str, Any] = {}
+    """What the protocol left open and the measurement settled, by the protocol's keys."""
 
     @classmethod
     def of(cls, values: Tensor) -> Measured:

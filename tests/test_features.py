@@ -1,0 +1,115 @@
+"""Feature nets: the laws of every model, heads, and images that are moved a little."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo_core import plugins
+from zoo_core.errors import InvalidInput
+from zoo_core.features.net import FeatureNet
+from zoo_core.features.trainer import CrossEntropy, jittered
+from zoo_core.protocols import Classifier, Featurizer
+from zoo_core.testing import Case, Law, cases, table
+
+SMALL = {"channels": [4, 4, 4, 8], "stem": 4}
+CONFIGS = {
+    "features": [
+        {"heads": [2], **SMALL},
+        {"heads": [2, 3], "shape": [3, 8, 8], "backbone": "resnet14t", **SMALL},
+    ]
+}
+
+
+@pytest.mark.parametrize(("law", "case"), table(cases("features", CONFIGS)))
+def test_law(law: Law, case: Case) -> None:
+    law(case)
+
+
+def net(**changes: Any) -> FeatureNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return FeatureNet(**{"shape": [1, 8, 8], "heads": [3, 4], **SMALL, **changes}).eval()
+
+
+def images(n: int, seed: int = 0) -> Tensor:
+    return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_core_offers_it_through_the_door_of_any_family() -> None:
+    family, architecture = plugins.find("features")
+    assert (family.distribution, architecture.path) == (
+        "zoo-core",
+        "zoo_core.features.net:FeatureNet",
+    )
+
+
+def test_features_are_of_each_image_alone_and_the_heads_read_them() -> None:
+    model, x = net(), images(5)
+    assert isinstance(model, Classifier) and isinstance(model, Featurizer)
+    features = model.features(x)
+    assert features.shape == (5, model.feature_dim) == (5, 8) and features.min() >= 0
+    alone = torch.cat([model.features(one) for one in x.split(1)])
+    torch.testing.assert_close(features, alone)
+    torch.testing.assert_close(torch.cat(model(x), 1), model.head(features))
+    assert [logits.shape for logits in model(x)] == [(5, 3), (5, 4)]
+    assert torch.equal(model.classify(x), model(x)[0].argmax(1)) and model.classes == 3
+    assert torch.equal(model.classify(x, head=1), model(x)[1].argmax(1))
+
+
+def test_a_label_is_the_classes_of_all_heads() -> None:
+    first, second = net().targets(torch.tensor([0, 3, 4, 11]))
+    assert (first.tolist(), second.tolist()) == ([0, 0, 1, 2], [0, 3, 0, 3])
+
+
+def test_the_objective_is_the_sum_over_the_heads() -> None:
+    model, x, labels = net(), images(6), torch.arange(6)
+    values = CrossEntropy(model).validation_step(x, torch.Generator(), labels)
+    log_p = [logits.log_softmax(1) for logits in model(x)]
+    targets = model.targets(labels)
+    expected = -sum(p[torch.arange(6), y] for p, y in zip(log_p, targets, strict=True))
+    torch.testing.assert_close(values["nats"], expected)
+    wrong = [(p.argmax(1) != y).float() for p, y in zip(log_p, targets, strict=True)]
+    torch.testing.assert_close(values["error"], (wrong[0] + wrong[1]) / 2)
+
+
+def test_images_are_moved_each_by_an_amount_of_its_own() -> None:
+    x = torch.zeros(200, 1, 9, 9)
+    x[:, :, 4, 4] = 1.0
+    moved = jittered(x, 1 / 9, 0.0, 0.0, torch.Generator().manual_seed(0))
+    places = torch.arange(9.0) - 4
+    centre = (moved.sum(2) * places).sum(2).squeeze(1)
+    assert centre.abs().max() <= 1.0 + 1e-5 and centre.std() == pytest.approx(3**-0.5, rel=0.1)
+    torch.testing.assert_close(moved.sum((1, 2, 3)), torch.ones(200))
+
+
+def test_images_are_turned_about_the_middle_and_scaled() -> None:
+    x, random = images(20), torch.Generator().manual_seed(0)
+    assert jittered(x, 0.0, 0.0, 0.0, random) is x
+    square = torch.zeros(50, 1, 33, 33)
+    square[..., 10:23, 10:23] = 1.0
+    turned = jittered(square, 0.0, 45.0, 0.0, random)
+    assert turned[:, 0, 16, 16].min() == 1 and (turned - square).abs().sum((1, 2, 3)).max() > 20
+    torch.testing.assert_close(turned.sum((1, 2, 3)), square.sum((1, 2, 3)), rtol=0.03, atol=0)
+    areas = jittered(square, 0.0, 0.0, 0.2, random).sum((1, 2, 3))
+    assert 169 / 1.2**2 * 0.95 < areas.min() < 140 < 200 < areas.max() < 169 / 0.8**2 * 1.05
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (None, "a classifier learns from labels, and the data have none"),
+        (torch.tensor([0, 12]), r"labels run from 0 to 12, but the heads \[3, 4\] have 12 classes"),
+        (torch.tensor([-1, 3]), "labels run from -1 to 3"),
+    ],
+)
+def test_labels_that_it_cannot_learn(labels: Tensor | None, text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        CrossEntropy(net()).validation_step(images(2), torch.Generator(), labels)
+
+
+@pytest.mark.parametrize("changes", [{"backbone": "no-such"}, {"backbone": "vit_tiny_patch16_224"}])
+def test_a_backbone_that_there_is_not(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="is none that timm builds"):
+        net(**changes)

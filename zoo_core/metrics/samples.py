@@ -1,0 +1,192 @@
+"""What metrics of sample quality share: the sets that they compare, and the features they do it in.
+
+Samples of a model are held against held-out rows. Beside each figure stands the same figure of as
+many training rows in the samples' place, `real`: no model of the data does better but by copying,
+and a figure says little that is not read against it.
+
+The protocol: `data`, the held-out rows; `samples`, the number of samples, and `seed`, of their
+draw; `train`, from which the rows beside them are taken; `binarize`, where the model is binary.
+`features` is the net in whose features distances are measured: an entry, a run folder or a weights
+file, and, after an `@`, the first digits of its weights' sha256. Figures of different nets, or
+different numbers of samples, are not to be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core import loading
+from zoo_core.data import Dataset, binarized
+from zoo_core.errors import DigestMismatch, InvalidInput
+from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import BATCH, Root, checked, each, load, seeded
+from zoo_core.protocols import Featurizer, Generator
+
+__all__ = [
+    "Compared",
+    "Net",
+    "compared",
+    "compared_features",
+    "count",
+    "drawn",
+    "feature_net",
+    "rows",
+]
+
+Compared = Callable[[Tensor, Tensor, torch.Generator], Measured]
+"""Takes held-out rows and what is held against them, (n, ...) each, and a random stream."""
+
+_DIGITS = 12
+"""Of a net's sha256, that a figure names."""
+
+
+class Net(NamedTuple):
+    """A feature net that was loaded."""
+
+    model: nn.Module
+    name: str
+    """With the first digits of its digest: `features.mnist@0123456789ab`."""
+
+    def features(self, rows: Dataset) -> Tensor:
+        """Features of each row, (N, feature_dim), float64: what is close is told apart in these."""
+        return each(self.model, rows, cast("Featurizer", self.model).features).double()
+
+
+def compared(
+    model: nn.Module,
+    protocol: Mapping[str, Any],
+    data_root: Root,
+    compare: Compared,
+    *,
+    keys: tuple[str, ...] = (),
+    what: str,
+) -> Measured:
+    """A figure of samples and that of training rows, of the rows as they are.
+
+    keys: what the protocol may hold beside what is said above.
+    what: whose protocol it is, as the messages begin: `A similarity of samples`.
+
+    Raises InvalidInput for a model that draws no samples or of another shape.
+    """
+    checked(protocol, (*keys, "samples", "seed", "train"), what, binarizes=True)
+    sets = _sets(model, protocol, data_root)
+    return _beside(protocol, compare, *(one.floats() for one in sets))
+
+
+def compared_features(
+    model: nn.Module,
+    protocol: Mapping[str, Any],
+    data_root: Root,
+    compare: Compared,
+    *,
+    keys: tuple[str, ...] = (),
+    what: str,
+) -> Measured:
+    """The same of the features of the rows, (n, feature_dim); the figure names their net."""
+    checked(protocol, (*keys, "samples", "seed", "train", "features"), what, binarizes=True)
+    net = feature_net(protocol)
+    sets = _sets(model, protocol, data_root)
+    measured = _beside(protocol, compare, *(net.features(one) for one in sets))
+    return measured._replace(settled={"features": net.name})
+
+
+def feature_net(protocol: Mapping[str, Any]) -> Net:
+    """The feature net that a protocol names.
+
+    Raises InvalidInput for none, or a model without features, and DigestMismatch for other weights
+    than the protocol's.
+    """
+    name, _, digest = str(protocol.get("features", "")).partition("@")
+    if not name:
+        raise InvalidInput(
+            "the protocol names no feature net: expected features = 'features.mnist' or the like."
+        )
+    sha256 = loading.open_source(name).sha256
+    if not sha256.startswith(digest):
+        raise DigestMismatch(
+            f"the figure was measured in the features of {name}@{digest}, but the weights of "
+            f"{name} are {sha256[:_DIGITS]}… here. Measure it again in those, and say so."
+        )
+    return Net(_loaded(name, sha256), f"{name}@{sha256[:_DIGITS]}")
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, sha256: str) -> nn.Module:
+    model = loading.load(name)
+    if not isinstance(model, Featurizer):
+        raise InvalidInput(
+            f"{name} is a {type(model).__name__}, which gives no features: expected a model with "
+            "`features(x)`, such as those of `zoo list 'features*'`."
+        )
+    return model
+
+
+def count(protocol: Mapping[str, Any]) -> int:
+    """The number of samples that a protocol asks for."""
+    return int(protocol["samples"])
+
+
+_DRAWN: WeakKeyDictionary[nn.Module, tuple[tuple[str, int, int], Tensor]] = WeakKeyDictionary()
+
+
+def drawn(model: nn.Module, protocol: Mapping[str, Any]) -> Tensor:
+    """Samples of a model, (n, *event_shape), on the CPU; those of the last call where they serve.
+
+    Raises InvalidInput for a model that draws none.
+    """
+    if not isinstance(model, Generator):
+        raise InvalidInput(f"{type(model).__name__} draws no samples: there is nothing to measure.")
+    key = (_digest(model), n := count(protocol), int(protocol.get("seed", 0)))
+    if model in _DRAWN and _DRAWN[model][0] == key:
+        return _DRAWN[model][1]
+    random = seeded(protocol, model)
+    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+    with torch.inference_mode():
+        x = torch.cat([model.sample(size, generator=random).float().cpu() for size in sizes])
+    _DRAWN[model] = key, x
+    return x
+
+
+def _digest(model: nn.Module) -> str:
+    """sha256 of a model's weights: a model that has learnt since is another one."""
+    sha = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _sets(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root
+) -> tuple[Dataset, Dataset, Dataset]:
+    """Held-out rows, samples, and as many training rows."""
+    real, train = (rows(protocol, data_root, key) for key in ("data", "train"))
+    x = drawn(model, protocol)
+    if x.shape[1:] != real.event_shape:
+        raise InvalidInput(
+            f"{real.name} has rows of shape {real.event_shape}, but the samples have "
+            f"{tuple(x.shape[1:])}."
+        )
+    chosen = torch.randperm(len(train), generator=seeded(protocol))[: count(protocol)]
+    return real, Dataset("samples", "", x, None), Dataset("train", "", train.floats(chosen), None)
+
+
+def rows(protocol: Mapping[str, Any], data_root: Root, key: str) -> Dataset:
+    """The rows of `data` or `train`, binarized once where the protocol says so."""
+    loaded = load(protocol, data_root, key)
+    if protocol.get("binarize", "none") == "none":
+        return loaded
+    return binarized(loaded, int(protocol.get("seed", 0)))
+
+
+def _beside(
+    protocol: Mapping[str, Any], compare: Compared, real: Tensor, samples: Tensor, train: Tensor
+) -> Measured:
+    measured = compare(real, samples, seeded(protocol))
+    return measured._replace(real=compare(real, train, seeded(protocol)).value)
