@@ -98,6 +98,25 @@ def test_loading_gives_the_architectures(install_family: Install) -> None:
     assert 0 < loaded.seconds < 1
 
 
+def test_each_entry_points_file_is_read_once(
+    install_family: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_family("good", "")
+    read: list[Path] = []
+    text_of = plugins._read
+
+    def noted(path: Path) -> str:
+        read.append(path)
+        return text_of(path)
+
+    monkeypatch.setattr(plugins, "_read", noted)
+    assert "good" in plugins.installed()
+    assert plugins.commands() == plugins.commands()
+    points = [path for path in read if path.name == "entry_points.txt"]
+    assert points
+    assert len(points) == len(set(points))
+
+
 def test_a_family_is_loaded_once(install_family: Install) -> None:
     install_family("good", GOOD.format(name="model"))
     assert plugins.load("good") is plugins.load("good")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -82,7 +82,7 @@ class Loaded:
 
 def installed() -> dict[str, Family]:
     """Families by name, from metadata alone; `ZOO_PLUGINS` limits them."""
-    found = _scan(tuple(sys.path))
+    found = _scan(tuple(sys.path)).families
     wanted = environment.plugin_names()
     if wanted is None:
         return dict(found)
@@ -165,7 +165,7 @@ def commands() -> dict[str, tuple[str, str]]:
 
     The first one of a name on the path wins; `zoo plugin check` tells of the others.
     """
-    return dict(_commands(tuple(sys.path)))
+    return dict(_scan(tuple(sys.path)).commands)
 
 
 def require(family: str, requirement: str) -> Family:
@@ -203,7 +203,7 @@ def require(family: str, requirement: str) -> Family:
 
 def missing(family: str, requirement: str) -> str:
     """Say why a family is not among the installed ones, and what to do."""
-    if family in _scan(tuple(sys.path)):
+    if family in _scan(tuple(sys.path)).families:
         return f"{_absent(family)} Add it there, or unset the variable."
     return f"{_absent(family)} Install it: pip install '{requirement}'"
 
@@ -237,12 +237,20 @@ def import_object(path: str) -> Any:
 # Finding
 
 
+class _Scan(NamedTuple):
+    """What the distributions on a path add."""
+
+    families: dict[str, Family]
+    commands: dict[str, tuple[str, str]]
+
+
 @functools.cache
-def _scan(folders: tuple[str, ...]) -> dict[str, Family]:
+def _scan(folders: tuple[str, ...]) -> _Scan:
+    files = list(_entry_points_of_ours(folders))
     claims: dict[str, list[Family]] = {}
-    for family in _families(folders):
+    for family in _families(files):
         claims.setdefault(family.name, []).append(family)
-    return {name: _claimed(claims[name]) for name in sorted(claims)}
+    return _Scan({name: _claimed(claims[name]) for name in sorted(claims)}, _commands(files))
 
 
 def _claimed(families: list[Family]) -> Family:
@@ -250,12 +258,9 @@ def _claimed(families: list[Family]) -> Family:
     return replace(first, rivals=tuple(rest))
 
 
-def _families(folders: Iterable[str]) -> Iterator[Family]:
+def _families(files: Iterable[tuple[Path, str]]) -> Iterator[Family]:
     seen: set[str] = set()
-    for folder in _metadata_folders(folders):
-        text = _read(folder / "entry_points.txt")
-        if _STEM not in text:
-            continue
+    for folder, text in files:
         groups = re.findall(rf"^\[({re.escape(_STEM)}\d+)\]", text, re.M)
         # a distribution may be written for several groups; ours is the one that counts
         group = hookspecs.GROUP if hookspecs.GROUP in groups else "".join(groups[:1])
@@ -271,12 +276,11 @@ def _families(folders: Iterable[str]) -> Iterator[Family]:
                 yield Family(family, name, version, value, group=group, core=core)
 
 
-@functools.cache
-def _commands(folders: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+def _commands(files: Iterable[tuple[Path, str]]) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
-    for folder in _metadata_folders(folders):
-        points = _entry_points(_read(folder / "entry_points.txt"), hookspecs.COMMANDS)
+    for folder, text in files:
+        points = _entry_points(text, hookspecs.COMMANDS)
         if not points or (key := _canonical(_identity(folder)[0])) in seen:
             continue
         seen.add(key)
@@ -289,7 +293,8 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _metadata_folders(folders: Iterable[str]) -> Iterator[Path]:
+def _entry_points_of_ours(folders: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    """The metadata folder of each distribution that names a group of ours, and its entry points."""
     for folder in dict.fromkeys(folders):
         try:
             names = sorted(os.listdir(folder or "."))  # noqa: PTH208 - thousands of names, few kept
@@ -297,7 +302,9 @@ def _metadata_folders(folders: Iterable[str]) -> Iterator[Path]:
             continue
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
-                yield Path(folder, name)
+                text = _read(Path(folder, name, "entry_points.txt"))
+                if _STEM in text or hookspecs.COMMANDS in text:
+                    yield Path(folder, name), text
 
 
 def _read(path: Path) -> str:
@@ -338,7 +345,7 @@ def _identity(folder: Path) -> tuple[str, str, str]:
 
 
 def _absent(name: str) -> str:
-    if name in _scan(tuple(sys.path)):
+    if name in _scan(tuple(sys.path)).families:
         given = ",".join(sorted(environment.plugin_names() or ()))
         return f"family '{name}' is installed, but ZOO_PLUGINS='{given}' leaves it out."
     return f"family '{name}' is not installed."

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from zoo_core.loading import Source
     from zoo_core.plugins import Family
+    from zoo_core.tasks import Task
     from zoo_core.tasks.result import Result
 
 __all__ = ["command"]
@@ -160,8 +161,8 @@ def command(
     family = plugins.require(origin.family, origin.requires)
     possible = plugins.architecture(origin.architecture, origin.family).tasks
     task = choose(task, possible, origin.name)
-    _check_used(task, **{name: options[name] for name in _NOT_FOR_ALL})
     job = find(task)
+    _check_used(task, job, **{name: options[name] for name in _NOT_FOR_ALL})
     own = settings(job, f"the task {task}", assignments)
     source = fetched(origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
@@ -170,7 +171,7 @@ def command(
             f"{origin.name} cannot {task}: the task needs a model that is a "
             f"{job.protocol.rpartition(':')[2]}."
         )
-    paths = _paths(task, source, model, outputs, as_json)
+    paths = _paths(task, job, source, model, outputs, as_json)
 
     from zoo_core.tasks.request import Request
 
@@ -214,12 +215,12 @@ def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
         output.check_free(path, force=force)
 
 
-def _check_used(task: str, **given: tuple[str, ...] | int | str | None) -> None:
+def _check_used(task: str, job: Task, **given: tuple[str, ...] | int | str | None) -> None:
     """Refuse options that the task would ignore."""
-    from zoo_core.tasks import TASKS, find
+    from zoo_core.tasks import TASKS
 
     for option, values in given.items():
-        if values not in ((), None, "") and option not in find(task).options:
+        if values not in ((), None, "") and option not in job.options:
             takers = [name for name, other in TASKS.items() if option in other.options]
             raise InvalidInput(
                 f"the task {task} does not use --{option.removesuffix('s')}: "
@@ -237,13 +238,11 @@ def _unknown_suffix(path: Path, known: Sequence[str]) -> str:
 
 
 def _paths(
-    task: str, source: Source, model: nn.Module, outputs: Sequence[Path], as_json: bool
+    task: str, job: Task, source: Source, model: nn.Module, outputs: Sequence[Path], as_json: bool
 ) -> list[Path]:
     """The files to write: those that were named, else free ones in the current folder."""
     from zoo_core.output import check_free, free_names
-    from zoo_core.tasks import find
 
-    job = find(task)
     suffixes = job.suffixes(cast("tuple[int, ...]", model.event_shape))
     for path in outputs:
         if path.suffix.lower() not in suffixes:
