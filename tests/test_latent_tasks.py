@@ -17,8 +17,11 @@ from zoo_latent.vae import VAE
 
 from zoo_core import loading, output, tasks
 from zoo_core.cli import root
+from zoo_core.cli.show import commands
+from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Decoder, Encoder, LatentVariable, Traversal
+from zoo_core.registry import Registry
 from zoo_core.tasks.interpolate import arc, line
 from zoo_core.tasks.manifold import plane
 from zoo_core.tasks.request import Request
@@ -405,7 +408,7 @@ def test_latent_variable_models_do_them_all(name: str, dtype: torch.dtype, tmp_p
     for task in TASKS:
         if task == "manifold" and model.latent_dim != 2:
             continue
-        inputs = () if task in ("traverse", "manifold") else (f"{BARS}:test[0:4]",)
+        inputs = () if task == "manifold" else (f"{BARS}:test[0:4]",)
         result = run(task, model, *inputs)
         for suffix in tasks.TASKS[task].for_images:
             result.save(tmp_path / f"{task}{suffix}", {"task": task})
@@ -414,7 +417,7 @@ def test_latent_variable_models_do_them_all(name: str, dtype: torch.dtype, tmp_p
 
 def test_a_class_is_walked_and_drawn() -> None:
     model, _ = MODELS["clusters"]
-    result = run("traverse", model)
+    result = run("traverse", model, f"{BARS}:test[0:4]")
     assert list(result.names) == ["cluster", "z0", "z1"]
     assert torch.equal(result.tensors["z"][:3, 2:], torch.eye(3))
     for label in range(3):
@@ -470,6 +473,18 @@ def test_each_task_writes_its_files(
     assert (provenance["entry"], provenance["task"]) == ("vae.bars", task)
 
 
+def test_a_card_has_a_command_for_each_task(
+    entry: Callable[..., dict[str, Any]],
+    write_registry: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_registry(entry(tasks=list(tasks.TASKS)))
+    monkeypatch.setenv("ZOO_REGISTRY", str(path))
+    shown = dict(commands(Registry.load().lookup("nade")))
+    assert "zoo run nade.mnist --task traverse" in shown
+    assert not set(tasks.TASKS) & set(shown.values())  # each says what it does
+
+
 def test_latents_become_a_table(zoo: Callable[..., Any]) -> None:
     assert zoo("aae.safetensors", "--task", "encode", "-i", BARS).exit_code == 0
     with Path("aae.bars-encode.csv").open() as file:
@@ -483,6 +498,15 @@ def test_an_adversarial_autoencoder_draws_a_class(zoo: Callable[..., Any], name:
     result = zoo(f"{name}.safetensors", "--label", "2", "-n", "3")
     assert result.exit_code == 0, result.output
     assert result.stderr.startswith(f"3 samples of label 2 from {name}.bars")
+
+
+def test_the_latents_that_tell_most_of_inputs_come_first() -> None:
+    model, _ = small("vae", z=4)
+    assert isinstance(model, VAE)
+    result = run("traverse", model, BARS)
+    x = load_dataset(f"{BARS}:test").floats()
+    order = model.kl_per_dimension(x).argsort(descending=True).tolist()
+    assert [name.split()[0] for name in result.names] == [f"z{i}" for i in order]
 
 
 def test_one_without_classes_says_so(zoo: Callable[..., Any]) -> None:

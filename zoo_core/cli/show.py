@@ -115,6 +115,12 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
         "score": (f"--task score {inputs}", "log-probability of each input"),
         "detect": (f"--task detect {inputs} --against FOLDER", "tell inputs from odd ones"),
         "complete": (f"--task complete {inputs} --keep top", "draw the missing part"),
+        "encode": (f"--task encode {inputs} -o latents.npz", "the latents of each input"),
+        "reconstruct": (f"--task reconstruct {inputs}", "inputs, and what their latents keep"),
+        "interpolate": ("--task interpolate", "go from draw to draw, or from --input to input"),
+        "traverse": ("--task traverse", "walk along each latent"),
+        "translate": ("--task translate --input FOLDER --to all", "inputs in each domain"),
+        "manifold": ("--task manifold", "decode the plane; with --input, dots by label"),
     }
     known = (tasks.get(task, (f"--task {task}", task)) for task in entry.tasks)
     listed = [(f"zoo run {entry.name} {options}", what) for options, what in known]

@@ -27,6 +27,8 @@ _STEPS, _REACH = 9, 3.0
 """Steps of a walk, and how far it goes to either side, in standard deviations of the prior."""
 _DRAWS = 10_000
 """Draws that tell a prior's mean, deviation and ends."""
+_JUDGED = 1000
+"""Inputs that say which walks are worth a look, at most."""
 _COLUMNS = 10
 """Steps side by side: a walk through more of them, as through 30 clusters, takes several rows."""
 
@@ -52,7 +54,7 @@ def run(model: nn.Module, request: Request) -> Result:
         found = walks(model, request)
     else:
         base = encoded(model, batch.x[:starts], request)
-        found = walks(model, request, batch.x)
+        found = walks(model, request, batch.x[:_JUDGED])
     rows = _rows(found[:limit], base)
     x = decoded(model, torch.cat([row.z for row in rows]), request)
     parts = x.split([len(row.z) for row in rows])
