@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
@@ -78,7 +77,3 @@ class FeatureNet(nn.Module):
     def classify(self, x: Tensor, head: int = 0) -> Tensor:
         """The most probable class of images (B, C, H, W) in [0, 1] by one head: (B,), int64."""
         return self(x)[head].argmax(1)  # type: ignore[no-any-return]
-
-    def targets(self, labels: Tensor) -> tuple[Tensor, ...]:
-        """Take labels (B,) apart into the class of each head, (B,), int64."""
-        return torch.unravel_index(labels, self.heads)

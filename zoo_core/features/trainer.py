@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
-from zoo_core.features.net import FeatureNet
 from zoo_core.protocols import Update
+from zoo_core.training.objective import Objective
 
 __all__ = ["CrossEntropy", "jittered"]
 
 
-class CrossEntropy:
+class CrossEntropy(Objective):
     """Minimises the sum over the heads of −log p(class | x), in nats.
 
     Args:
@@ -32,16 +32,12 @@ class CrossEntropy:
     def __init__(
         self, model: nn.Module, shift: float = 0.0, turn: float = 0.0, zoom: float = 0.0
     ) -> None:
-        # a third faster on a processor
-        self.networks = {"model": model.to(memory_format=torch.channels_last)}
+        super().__init__(model.to(memory_format=torch.channels_last))  # a third faster on a CPU
         self.shift, self.turn, self.zoom = shift, turn, zoom
 
-    @property
-    def _model(self) -> FeatureNet:
-        return cast(FeatureNet, self.networks["model"])
-
-    def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+    def loss(self, means: Mapping[str, Tensor]) -> Tensor:
+        """The mean of what has a gradient."""
+        return means["nats"]
 
     def training_step(
         self,
@@ -50,37 +46,30 @@ class CrossEntropy:
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Apply the mean cross-entropy over images x, (B, C, H, W), with labels (B,)."""
-        loss = self._nats(jittered(x, self.shift, self.turn, self.zoom, generator), labels).mean()
-        update["model"](loss)
-        return {"nats": loss.detach()}
+        """Apply the loss of images x, (B, C, H, W), each of which is moved, turned and scaled."""
+        moved = jittered(x, self.shift, self.turn, self.zoom, generator)
+        return super().training_step(moved, update, generator, labels)
 
-    def validation_step(
+    def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the cross-entropy of each image, and the share of its heads that err, (B,)."""
-        logits, targets = self._model(x), self._targets(labels)
-        wrong = [(one.argmax(1) != y).float() for one, y in zip(logits, targets, strict=True)]
-        return {"nats": self._nats(x, labels), "error": torch.stack(wrong).mean(0)}
-
-    def _nats(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """−log p of the classes of each image, (B,)."""
-        pairs = zip(self._model(x), self._targets(labels), strict=True)
-        return torch.stack(
-            [functional.cross_entropy(logits, y, reduction="none") for logits, y in pairs]
-        ).sum(0)
+        pairs = list(zip(self.model(x), self._targets(labels), strict=True))
+        nats = [functional.cross_entropy(logits, y, reduction="none") for logits, y in pairs]
+        wrong = [(logits.argmax(1) != y).float() for logits, y in pairs]
+        return {"nats": torch.stack(nats).sum(0), "error": torch.stack(wrong).mean(0)}
 
     def _targets(self, labels: Tensor | None) -> tuple[Tensor, ...]:
-        count = math.prod(self._model.heads)
+        heads: tuple[int, ...] = self.model.heads
         if labels is None:
             raise InvalidInput("a classifier learns from labels, and the data have none.")
-        if labels.min() < 0 or labels.max() >= count:
+        if labels.min() < 0 or labels.max() >= math.prod(heads):
             raise InvalidInput(
                 f"labels run from {int(labels.min())} to {int(labels.max())}, but the heads "
-                f"{list(self._model.heads)} have {count} classes together, from 0: set config.heads"
-                " to what the data hold."
+                f"{list(heads)} have {math.prod(heads)} classes together, from 0: set config.heads "
+                "to what the data hold."
             )
-        return self._model.targets(labels)
+        return torch.unravel_index(labels, heads)
 
 
 def jittered(
@@ -100,5 +89,6 @@ def jittered(
     cos, sin = scale * angle.cos(), scale * angle.sin()
     # the grid runs from −1 to 1, twice a side
     rows = [cos, -sin, 2 * shift * u[2], sin, cos, 2 * shift * u[3]]
-    grid = functional.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), x.shape, align_corners=False)  # type: ignore[arg-type]
+    theta = torch.stack(rows, 1).view(-1, 2, 3)
+    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
