@@ -82,6 +82,17 @@ def test_log_prob_is_that_of_the_logits(model: PixelNetwork) -> None:
     torch.testing.assert_close(model.conditionals(x)[:, model.order], log_p)
 
 
+def test_it_can_be_trained_in_mixed_precision(model: PixelNetwork) -> None:
+    model, x = model.float().requires_grad_(), images(model, 6).float()
+    exact = model.log_prob(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.log_prob(x)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact, rtol=0.02, atol=0.5)
+    mixed.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
 def seen(conv: MaskedConv, H: int = 7, W: int = 7) -> Tensor:
     """Which inputs the middle pixel's outputs depend on: (F', F, H, W), bool."""
     x = torch.zeros(1, conv.weight.shape[1], H, W)

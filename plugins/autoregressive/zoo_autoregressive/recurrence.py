@@ -46,8 +46,9 @@ class State(nn.Module):
 
     def forward(self, x: Tensor, spans: Spans, R: int) -> Tensor:
         """Run all steps: x (G, N, B, 4h) -> h (G, N, B, h), N cells of one step after another."""
-        y: Tensor = recur(x, self.U, self.h0, self.c0, spans, R)
-        return y
+        # in mixed precision too a state that is added to at each step keeps its own
+        with torch.autocast(x.device.type, enabled=False):
+            return recur(x.to(self.U.dtype), self.U, self.h0, self.c0, spans, R)
 
 
 def lstm(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
