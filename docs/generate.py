@@ -144,7 +144,9 @@ def _card(entry: Entry) -> Iterator[str]:
     yield _rows(("Entry", f"`{entry.name}`"), _facts(entry))
     if entry.metrics:
         yield "## Figures"
-        yield _rows(("metric", "measured", "published", "how it is measured"), _figures(entry))
+        real = ("real data",) if any(metric.real is not None for metric in entry.metrics) else ()
+        head = ("metric", "measured", *real, "published", "how it is measured")
+        yield _rows(head, _figures(entry, bool(real)))
         yield from (_source(metric) for metric in entry.metrics if metric.source)
     yield "## Run it"
     yield _block("sh", "\n".join(f"# {what}\n{line}" for line, what in commands(entry)))
@@ -173,12 +175,14 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "Deprecated", f"for [{entry.successor}]({entry.successor}.md). {entry.reason}"
 
 
-def _figures(entry: Entry) -> Iterator[tuple[str, ...]]:
+def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
+    """A row for each metric, with a cell for its figure of real data where that is asked for."""
     for metric in entry.metrics:
-        published = "" if metric.published is None else f"{metric.published:g} {metric.unit}"
         measured = f"{metric.value:g} {metric.unit} (±{metric.tolerance:g})"
+        others = (metric.real, metric.published) if real else (metric.published,)
+        cells = ("" if value is None else f"{value:g} {metric.unit}" for value in others)
         how = ", ".join(f"`{key} = {_toml(value)}`" for key, value in metric.protocol.items())
-        yield f"`{metric.name}`", measured, published, how
+        yield f"`{metric.name}`", measured, *cells, how
 
 
 def _source_file(entry: Entry) -> str:
@@ -222,6 +226,8 @@ def _index(every: Sequence[Entry]) -> Iterator[str]:
     )
     for family in dict.fromkeys(entry.family for entry in every):
         yield f"## {family.capitalize()}"
+        if (ROOT / "plugins" / family / "README.md").is_file():
+            yield f"[What they are, and what they know](../../plugins/{family}/README.md)."
         rows = (_row(entry) for entry in every if entry.family == family)
         yield _rows(("entry", "data", "parameters", "figure", "published"), rows)
 

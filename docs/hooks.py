@@ -2,6 +2,7 @@
 
 Readmes of families and the reference of their modules become pages; these and the cards are put
 into the menu. A link to a readme or a module, which leads there in a checkout, leads to its page.
+The page of commands gets what `--help` says of each.
 """
 
 import posixpath
@@ -10,18 +11,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import generate
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from zoo_core import plugins
+from zoo_core.cli import COMMANDS, root
 
-__all__ = ["on_config", "on_files", "on_page_markdown"]
+__all__ = ["commands", "on_config", "on_files", "on_page_markdown"]
 
 DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
 """The families of the repository."""
+
+WIDTH = 80
+"""Columns of the help texts."""
 
 LINK = re.compile(r"\]\(([^)\s#:]+\.(?:md|py))")
 
@@ -35,7 +41,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         cards.setdefault(family, []).insert(0, f"families/{family}.md")
     menu = {title: pages for item in config.nav or () for title, pages in item.items()}
     menu["Models"] += [{family.capitalize(): pages} for family, pages in cards.items()]
-    menu["Reference"] += [{f"zoo-{family}": f"reference/{family}.md"} for family in READMES]
+    python = next(item["Python"] for item in menu["Reference"] if "Python" in item)
+    python += [{f"zoo-{family}": f"reference/{family}.md"} for family in READMES]
     return config
 
 
@@ -49,8 +56,10 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let a link to a file of the repository lead to the page that shows it."""
+    """Let a link to a file of the repository lead to the page that shows it; add the commands."""
     here = page.file.src_uri
+    if here == "cli.md":
+        return markdown + commands()
     folder, _, name = here.rpartition("/")
     is_readme = folder == "families"
     source = READMES[name.removesuffix(".md")] if is_readme else DOCS / here
@@ -63,6 +72,23 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return f"]({posixpath.relpath(uri, folder)}" if uri else link[0]
 
     return LINK.sub(moved, markdown)
+
+
+def commands() -> str:
+    """What `--help` says of each command, under a heading each."""
+    context = click.Context(root, info_name="zoo", terminal_width=WIDTH, **root.context_settings)
+    return "".join(_help(context, name, root, "##") for name in COMMANDS)
+
+
+def _help(parent: click.Context, name: str, group: click.Group, level: str) -> str:
+    command = group.get_command(parent, name)
+    assert command is not None
+    context = click.Context(command, parent, name)
+    text = f"\n{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        names = command.list_commands(context)
+        text += "".join(_help(context, sub, command, level + "#") for sub in names)
+    return text
 
 
 def _modules(family: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import griffe
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from zoo_core import errors, schema
@@ -159,6 +160,30 @@ def test_each_hook_has_a_docstring() -> None:
     hooks = [f for name, f in CORE["hookspecs"].functions.items() if name.startswith("zoo_")]
     assert hooks
     assert all(hook.docstring for hook in hooks)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"hookspecs.{name}" for name in CORE["hookspecs"].classes),
+        "tasks.request.Request",
+        "tasks.result.Result",
+        "training.recipe.Recipe",
+    ],
+)
+def test_each_field_of_a_record_has_a_docstring(path: str) -> None:
+    fields = CORE[path].attributes.values()
+    assert fields
+    assert [field.name for field in fields if not field.docstring] == []
+
+
+def test_the_page_of_commands_is_their_help() -> None:
+    hooks = _imported("hooks")
+    shown = hooks.commands()
+    assert re.findall(r"^## zoo (\w+)$", shown, re.M) == list(COMMANDS)
+    for words in [*([name] for name in COMMANDS), ["plugin", "new"]]:
+        result = CliRunner().invoke(root, [*words, "--help"], prog_name="zoo")
+        assert f"\n```text\n{result.output}```\n" in shown
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -85,7 +85,9 @@ class Metric:
     """`package.module:function`, called with the model, the protocol's table and the folder of data
     sets; returns a `zoo_core.metrics.Measured`."""
     summary: str
+    """One line, no full stop."""
     unit: str = "nats"
+    """Of the figure: nats, bits, %."""
     tolerance: float = 0.01
     """By how many units another processor's arithmetic may differ."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class DataSet:
     """`package.module:function`, called with the split (train, validation or test) and the folder
     of data sets; returns a `zoo_core.data.Dataset`."""
     summary: str
+    """One line, no full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class Task:
     protocol: str
     """What a model must implement: `zoo_core.protocols:Generator`, or a protocol of your own."""
     summary: str
+    """One line, no full stop."""
     for_images: tuple[str, ...]
     """Suffixes of the files that it writes for a model of images, the default first: `.png`,
     `.gif`, `.csv`, `.json`, `.npz`, `.safetensors`."""

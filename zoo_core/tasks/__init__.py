@@ -36,6 +36,7 @@ class Task:
     protocol: str
     """Its name in `zoo_core.protocols`; of a family's task, `package.module:Protocol`."""
     summary: str
+    """One line, no full stop."""
     for_images: tuple[str, ...]
     """Suffixes of the files that it writes for a model of images."""
     for_tables: tuple[str, ...]

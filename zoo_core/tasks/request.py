@@ -22,8 +22,11 @@ class Request:
     data: str = ""
     """The data set that the model was trained on, where that is known."""
     n: int = 16
+    """Samples to draw."""
     seed: int = 0
+    """Of every random draw."""
     temperature: float = 1.0
+    """Divides the logits; less than 1 draws what is more probable."""
     label: int | None = None
     """The class of which samples are drawn; None leaves it open."""
     prompts: tuple[str, ...] = ()
@@ -41,7 +44,9 @@ class Request:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The own options of a family's task, complete."""
     batch_size: int = 256
+    """Samples or inputs at a time."""
     data_root: Path | None = None
+    """Folder of data sets; None for the default one."""
 
     def generator(self, model: nn.Module) -> torch.Generator:
         """A source of randomness on the model's device, from the seed."""

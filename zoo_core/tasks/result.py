@@ -36,7 +36,9 @@ class Result:
     frames: Sequence[Tensor] = ()
     """Each a set of images, laid out like `images`."""
     rows: Sequence[Mapping[str, Any]] = ()
+    """A table: the cells of each row, by column."""
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `.npz` and `.safetensors` hold, by name."""
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Strings that lie beside the tensors, as the names of inputs."""
     groups: Mapping[str, Sequence[float]] = field(default_factory=dict)

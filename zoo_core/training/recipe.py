@@ -38,6 +38,7 @@ class Recipe:
     """The settings of a run; what is not given has the value below."""
 
     architecture: str
+    """Its name, as a family has it: `nade`."""
     data: str
     """A data set's name or path, without a split."""
     family: str = ""
@@ -57,9 +58,13 @@ class Recipe:
     labelled: int = 0
     """Rows with a known label that are added to each batch, so that a few are seen often."""
     epochs: int = 10
+    """Passes over the training split."""
     batch_size: int = 100
+    """Rows of a step, over all processes."""
     seed: int = 0
+    """Decides the first weights, the order of rows and every draw."""
     precision: str = "32-true"
+    """Of the arithmetic, as Lightning Fabric names it: `bf16-mixed`."""
     threads: int = 0
     """Processor threads of torch, which decide the last bits of a sum; 0 for all cores."""
     clip: float = 0.0
