@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,21 @@ def is_hub_folder(path: Path) -> bool:
     return any(any(path.glob(pattern)) for pattern in ("*.parquet", "data/*.parquet"))
 
 
-def load_hub(name: str, source: str, split: str, *, size: int | None, gray: bool) -> Dataset:
+def load_hub(
+    name: str,
+    source: str,
+    split: str,
+    *,
+    size: int | None,
+    gray: bool,
+    by: Sequence[str] = (),
+) -> Dataset:
     """One split of the first image column, labelled by the first column of class labels.
 
     A column named `text` or `caption` gives the captions.
+
+    by: columns of class labels, where another is wanted or several: a row's label is then the
+        number that its classes make, the last one changing fastest.
     """
     tables = {_SYNONYMS.get(key, key): table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
@@ -45,7 +57,8 @@ def load_hub(name: str, source: str, split: str, *, size: int | None, gray: bool
     done: Counter[str] = Counter()
     x = torch.stack([fit(image, shape, done) for image in images])
     note_done(name, len(x), done)
-    labels, classes = _labels(table, kept)
+    first = _first(table, "ClassLabel")
+    labels, classes = _labels(table, kept, by or ([first] if first else []))
     return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
 
 
@@ -132,9 +145,13 @@ def _first(table: Any, kind: str) -> str | None:
     return next((key for key, feature in columns if type(feature).__name__ == kind), None)
 
 
-def _labels(table: Any, rows: Sequence[int]) -> tuple[Tensor | None, tuple[str, ...]]:
-    column = _first(table, "ClassLabel")
-    if column is None:
+def _labels(
+    table: Any, rows: Sequence[int], columns: Sequence[str]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    if not columns:
         return None, ()
-    labels = torch.tensor(table[column])
-    return labels[list(rows)], tuple(table.features[column].names)
+    names = [table.features[column].names for column in columns]
+    labels = torch.zeros(len(table), dtype=torch.int64)
+    for column, known in zip(columns, names, strict=True):
+        labels = labels * len(known) + torch.tensor(table[column])
+    return labels[list(rows)], tuple(", ".join(one) for one in product(*names))
