@@ -245,6 +245,15 @@ def test_a_broken_family_is_told_which_law_it_breaks(breakage: str, make: Make) 
     assert set(broken) - {law} <= {"family_loads"}
 
 
+def test_a_trainer_that_the_data_do_not_fit_is_not_said_to_pass(make: Make) -> None:
+    folder, fits = make("broken"), 'check=Check(config={"shape": [1, 2, 2]}),'
+    change(folder, "plugin.py", 'detect"),\n', f'detect"),\n            {fits}\n')
+    change(folder, "plugin.py", "Architecture, ", "Architecture, Check, ")
+    (verdict,) = check("broken", ["training_makes_progress"])
+    assert verdict.outcome == "skipped"
+    assert "bars-and-stripes has rows of shape (1, 3, 3)" in verdict.text
+
+
 def test_a_family_claimed_twice_is_told(make: Make, install_family: Callable[..., Path]) -> None:
     make("broken")
     install_family("broken", "", distribution="another")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import unittest
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from zoo_core import loading, plugins
 from zoo_core.hookspecs import Architecture
 from zoo_core.protocols import ELBO
-from zoo_core.testing import LAWS, Case, LawBroken, applies, cases, p_value, table
+from zoo_core.testing import LAWS, Case, LawBroken, LawSkipped, applies, cases, p_value, table
 from zoo_core.testing.law import expect
 from zoo_core.training.likelihood import MaximumLikelihood
 
@@ -406,7 +407,8 @@ EXPRESSIVE_OR_INSTALLED = (
 
 TRAINED: dict[type, tuple[str, ...]] = {
     Chain: (),
-    Ramp: (),
+    # the data are not of its shape
+    Ramp: ("training_makes_progress", "resumed_training_ends_the_same"),
     # the trainer is a density model's
     Coin: (
         "gradient_reaches_each_parameter",
@@ -433,6 +435,24 @@ def test_a_sound_model_keeps_the_law(name: str, case: Case) -> None:
 
 def test_each_law_has_a_sound_model() -> None:
     assert {name for name, _ in SOUND} == set(LAWS) - set(EXPRESSIVE_OR_INSTALLED)
+
+
+@pytest.mark.parametrize("name", ["training_makes_progress", "resumed_training_ends_the_same"])
+def test_a_law_that_cannot_be_tried_is_skipped_with_the_reason(name: str) -> None:
+    with pytest.raises(LawSkipped) as caught:
+        LAWS[name](real_case(Ramp))
+    assert issubclass(LawSkipped, unittest.SkipTest)  # so that pytest shows it as skipped
+    assert str(caught.value) == (
+        "bars-and-stripes has rows of shape (1, 3, 3) that hold 2 categories, and this model takes "
+        "(2,) with any number of levels: name data that fit, as Check(data=...), to have it tried."
+    )
+
+
+def test_a_grid_is_laid_over_two_variables_at_most() -> None:
+    record = Architecture("ramp", "t:M", "real", ("sample", "score", "detect"))
+    names = {row.values[0].name for row in table([Case(Ramp, {"shape": [3]}, record)])}
+    assert "log_prob_is_of_each_input_alone" in names
+    assert names.isdisjoint({"density_integrates_to_one", "sampler_agrees_with_density"})
 
 
 def test_an_undeclared_task_breaks_its_law() -> None:

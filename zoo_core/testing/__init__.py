@@ -14,7 +14,7 @@ from zoo_core.testing import laws, learning, weights  # they register themselves
 from zoo_core.testing.case import SHAPE, Case, cases
 from zoo_core.testing.check import Verdict, check
 from zoo_core.testing.family import FAMILY_LAWS
-from zoo_core.testing.law import LAWS, Law, LawBroken, applies, p_value, table
+from zoo_core.testing.law import LAWS, Law, LawBroken, LawSkipped, applies, p_value, table
 
 __all__ = [
     "FAMILY_LAWS",
@@ -23,6 +23,7 @@ __all__ = [
     "Case",
     "Law",
     "LawBroken",
+    "LawSkipped",
     "Verdict",
     "applies",
     "cases",

@@ -9,7 +9,7 @@ from zoo_core import plugins
 from zoo_core.errors import PluginError
 from zoo_core.testing.case import Case, cases
 from zoo_core.testing.family import FAMILY_LAWS
-from zoo_core.testing.law import LAWS, Law, LawBroken, applies
+from zoo_core.testing.law import LAWS, Law, LawBroken, LawSkipped, applies
 
 __all__ = ["Verdict", "check"]
 
@@ -66,6 +66,8 @@ def _verdict(law: Law, case: object) -> Verdict:
         law(case)
     except LawBroken as broken:
         return Verdict(law.name, str(case), "failed", str(broken))
+    except LawSkipped as skipped:
+        return Verdict(law.name, str(case), "skipped", str(skipped))
     return Verdict(law.name, str(case), "passed", law.sentence)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any
+from unittest import SkipTest
 
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ __all__ = [
     "LAWS",
     "Law",
     "LawBroken",
+    "LawSkipped",
     "applies",
     "discrete",
     "expect",
@@ -29,6 +31,10 @@ _SMALLEST_COUNT = 5.0
 
 class LawBroken(AssertionError):
     """A model does not keep a law; the text says which, what was measured and what expected."""
+
+
+class LawSkipped(SkipTest):
+    """A law cannot be tried on a case; the text says why, and pytest shows it."""
 
 
 class _Unexpected(AssertionError):
@@ -55,13 +61,15 @@ class Law:
         return (self.check.__doc__ or "").strip().splitlines()[0]
 
     def __call__(self, case: object) -> None:
-        """Hold the law against a case; raises LawBroken."""
+        """Hold the law against a case; raises LawBroken, or LawSkipped where it cannot be tried."""
         try:
             self.check(case)
         except _Unexpected as error:
             raise LawBroken(
                 f"{case} breaks the law {self.name}: {self.sentence}\n{error}"
             ) from None
+        except LawSkipped:
+            raise
         except Exception as error:
             raised = _Unexpected(_form(f"{type(error).__name__}: {error}", "no error"))
             raise LawBroken(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.testing.case import Case
-from zoo_core.testing.law import expect, law
+from zoo_core.testing.law import LawSkipped, expect, law
 
 __all__: list[str] = []  # reached through LAWS
 
@@ -28,8 +28,6 @@ _PROGRESS = 0.01
 def training_makes_progress(case: Case) -> None:
     """Trained for forty short steps, the model's validation value falls."""
     data = _data(case)
-    if data is None:
-        return
     with tempfile.TemporaryDirectory() as folder:
         loop = _loop(case, data, Path(folder), epochs=_EPOCHS)
         name = loop.trainer.monitor
@@ -48,8 +46,6 @@ def training_makes_progress(case: Case) -> None:
 def resumed_training_ends_the_same(case: Case) -> None:
     """A run that was stopped and resumed has the same weights, bit for bit, as one that was not."""
     data = _data(case)
-    if data is None:
-        return
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as stopped:
         straight = _loop(case, data, Path(whole), epochs=1)
         straight.run()
@@ -115,10 +111,14 @@ def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | N
     )
 
 
-def _data(case: Case) -> Dataset | None:
-    """The rows to learn from; None where the case has another shape or other levels than they."""
+def _data(case: Case) -> Dataset:
+    """The rows to learn from; raises LawSkipped where the case takes others than they are."""
     rows = load_dataset(case.data)[:_ROWS]
-    model = case.fresh()
-    levels = getattr(model, "levels", None)
-    fits = rows.event_shape == tuple(case.config["shape"]) and levels in (None, rows.levels)
-    return rows if fits else None
+    shape, levels = tuple(case.config["shape"]), getattr(case.fresh(), "levels", None)
+    if rows.event_shape != shape or levels not in (None, rows.levels):
+        raise LawSkipped(
+            f"{case.data} has rows of shape {rows.event_shape} that hold {rows.holds}, and this "
+            f"model takes {shape} with {levels or 'any number of'} levels: name data that fit, as "
+            "Check(data=...), to have it tried."
+        )
+    return rows
