@@ -13,7 +13,7 @@
     select.name = facet;
     select.add(new Option("all", ""));
     for (const value of new Set(figures.map((figure) => figure.dataset[facet]))) {
-      select.add(new Option(value));
+      select.add(new Option(value, value));
     }
     const label = document.createElement("label");
     label.append(facet, " ", select);
