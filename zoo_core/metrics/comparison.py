@@ -7,9 +7,8 @@ marked so. An implicit one can only be listed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -17,15 +16,13 @@ from torch import Tensor, nn
 
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.likelihood import held_out, values
+from zoo_core.metrics.likelihood import held_out, log_prob_of, values
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root, seeded
-from zoo_core.protocols import Bound, DensityModel, Generator
+from zoo_core.protocols import Bound, DensityModel, Generator, Scored
 
 __all__ = ["Comparison", "Standing", "parameters"]
 
-_DRAWS = 100
-"""Of the latents, for each row, by which a likelihood is bounded."""
 _SEED = 0
 """Of the one draw that makes grey levels binary, and of bounds and samples."""
 
@@ -66,12 +63,12 @@ class Comparison:
 
         Raises InvalidInput when the data do not fit it.
         """
-        kind, log_prob = _log_prob(model)
-        measured = None
-        if log_prob:
+        kind, measured = _kind(model), None
+        if kind:
             rows = self._rows_for(name, model)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)  # bounds are estimated from samples
+                log_prob = log_prob_of(cast("Scored", model))
                 measured = Measured.of(-values(model, rows, log_prob))
         D = torch.Size(_event_shape(model)).numel()
         return Standing(
@@ -115,12 +112,10 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters()) if free is None else free
 
 
-def _log_prob(model: nn.Module) -> tuple[str, Callable[[Tensor], Tensor] | None]:
+def _kind(model: nn.Module) -> str:
     if isinstance(model, DensityModel):
-        return "exact", model.log_prob
-    if isinstance(model, Bound):
-        return "bound", partial(model.log_prob_bound, k=_DRAWS)
-    return "", None
+        return "exact"
+    return "bound" if isinstance(model, Bound) else ""
 
 
 def _values(model: nn.Module) -> str:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset, binarized
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root, checked, each, load
-from zoo_core.protocols import Bound, DensityModel
+from zoo_core.protocols import Bound, DensityModel, Scored
 
-__all__ = ["bits_per_dim", "held_out", "nats", "nll", "values"]
+__all__ = ["BOUND_DRAWS", "bits_per_dim", "held_out", "log_prob_of", "nats", "nll", "values"]
+
+BOUND_DRAWS = 100
+"""Draws of the latents, for each input, where a likelihood that is bounded stands beside others."""
 
 
 def nll(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
@@ -56,6 +61,18 @@ def nats(model: nn.Module, rows: Dataset) -> Tensor:
             f"{type(model).__name__} has no exact log-probability: a likelihood cannot be measured."
         )
     return -values(model, rows, model.log_prob)
+
+
+def log_prob_of(
+    model: Scored, generator: torch.Generator | None = None
+) -> Callable[[Tensor], Tensor]:
+    """The function that gives log p of inputs, or a bound of it where it is not computed.
+
+    generator: of a bound's draws.
+    """
+    if isinstance(model, DensityModel):
+        return model.log_prob
+    return partial(model.log_prob_bound, k=BOUND_DRAWS, generator=generator)
 
 
 def values(model: nn.Module, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:

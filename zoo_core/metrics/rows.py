@@ -7,7 +7,7 @@ them; and `binarize`, which is `none` unless the metric says otherwise.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import InvalidInput, did_you_mean
 
-__all__ = ["BATCH", "Root", "batches", "checked", "each", "load", "seeded"]
+__all__ = ["BATCH", "Root", "batches", "checked", "each", "load", "over", "seeded"]
 
 Root = str | os.PathLike[str] | None
 """Folder of the data sets."""
@@ -80,10 +80,18 @@ def batches(model: nn.Module, rows: Dataset) -> Iterator[Tensor]:
         yield rows.floats(slice(start, start + BATCH)).to(weight.device, weight.dtype)
 
 
-@torch.inference_mode()
 def each(model: nn.Module, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:
     """What a function of inputs gives for each row, (N, ...), on the CPU; raises as `batches`."""
-    return torch.cat([value(x).cpu() for x in batches(model, rows)])
+    return over(batches(model, rows), value)
+
+
+@torch.inference_mode()
+def over(parts: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
+    """What a function of inputs gives for each of theirs, (N, ...), on the CPU.
+
+    parts: inputs in batches, (B, *event_shape) each.
+    """
+    return torch.cat([value(x).cpu() for x in parts])
 
 
 def seeded(protocol: Mapping[str, Any], model: nn.Module | None = None) -> torch.Generator:

@@ -8,6 +8,8 @@ import torch
 
 from zoo_core.data import Dataset, binarized, load_images
 from zoo_core.errors import InvalidInput
+from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
+from zoo_core.metrics.rows import over
 from zoo_core.protocols import DensityModel
 from zoo_core.tasks.request import device
 
@@ -16,12 +18,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from zoo_core.protocols import Bound
+    from zoo_core.protocols import Scored
     from zoo_core.tasks.request import Request
 
 __all__ = [
     "BINARIZE_SEED",
-    "BOUND_DRAWS",
     "Batch",
     "as_floats",
     "caveat",
@@ -32,9 +33,6 @@ __all__ = [
 
 BINARIZE_SEED = 0
 """Seed of the one draw by which grey inputs become binary; so do the registry's protocols."""
-
-BOUND_DRAWS = 100
-"""Draws of the latents for each input where a likelihood is only bounded."""
 
 
 class Batch(NamedTuple):
@@ -92,14 +90,8 @@ def nats(model: nn.Module, x: Tensor, request: Request) -> Tensor:
 
     x: inputs, (B, *event_shape), in [0, 1].
     """
-    if isinstance(model, DensityModel):
-        log_prob = model.log_prob
-    else:
-        bound, random = cast("Bound", model), request.generator(model)
-        log_prob = lambda x: bound.log_prob_bound(x, BOUND_DRAWS, generator=random)  # noqa: E731
-    with torch.inference_mode():
-        parts = [-log_prob(part).double().cpu() for part in x.split(request.batch_size)]
-    return torch.cat(parts)
+    log_prob = log_prob_of(cast("Scored", model), request.generator(model))
+    return -over(x.split(request.batch_size), log_prob).double()
 
 
 def caveat(model: nn.Module) -> tuple[str, ...]:
