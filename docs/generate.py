@@ -24,7 +24,7 @@ import click
 from zoo_core import plugins
 from zoo_core.cli.show import commands
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.output import read_provenance
+from zoo_core.output import grid, read_provenance, save_image
 from zoo_core.registry import Entry, Metric, Registry
 from zoo_core.tasks import TASKS
 
@@ -37,7 +37,7 @@ MODELS = DOCS / "models"
 HEAD = "<!-- Written by docs/generate.py from the registry: change that, and run it again. -->"
 
 LARGEST = 60_000
-"""Bytes of a picture; one that comes out larger is drawn of fewer samples."""
+"""Bytes of a picture; a larger one keeps 256 colours, or is drawn anew of fewer samples."""
 
 _NUMBERS = ("parameters", "published")
 """Columns that are aligned to the right."""
@@ -100,8 +100,10 @@ def draw(entry: Entry, options: Sequence[str] = ()) -> None:
             f"{entry.name} does not sample, so how to draw it? Say it after --, such as "
             f"docs/generate.py {entry.name} -- --task {(*entry.tasks, 'TASK')[0]} --input FOLDER"
         )
-    for tried in [options] if options else [("-n", str(n)) for n in (64, 16, 4)]:
+    for tried in [options] if options else [("-n", str(n)) for n in (64, 36, 16, 4)]:
         _run(entry, tried, path)
+        if path.stat().st_size > LARGEST:
+            _reduce(path)
         if path.stat().st_size <= LARGEST:
             return
 
@@ -120,12 +122,18 @@ def _run(entry: Entry, options: Sequence[str], path: Path) -> None:
             _paint(found[".csv"], path)
 
 
+def _reduce(path: Path) -> None:
+    """Keep 256 colours of a picture."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        save_image(path, picture.quantize(), read_provenance(path), force=True)
+
+
 def _paint(table: Path, path: Path) -> None:
     """Draw rows of values in [0, 1], one row of squares each."""
     import numpy as np
     import torch
-
-    from zoo_core.output import grid, save_image
 
     values = torch.from_numpy(np.loadtxt(table, delimiter=",", skiprows=1, ndmin=2))
     image = grid(values[None, None], scale=max(1, 720 // max(values.shape)))

@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import click
 import griffe
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -18,7 +19,7 @@ from zoo_core import errors, schema
 from zoo_core.cli import COMMANDS, INTERRUPTED, root
 from zoo_core.cli.env import VARIABLES
 from zoo_core.errors import InvalidInput
-from zoo_core.output import read_provenance
+from zoo_core.output import read_provenance, save_image
 from zoo_core.registry import Entry, Registry
 
 ROOT = Path(__file__).parent.parent
@@ -112,6 +113,27 @@ def test_a_card_holds_figures_recipe_and_citation(made: Callable[..., Entry]) ->
     assert "van den Oord, Li & Wu et al. (2016). On X &#124; Y |" in card
     assert "@misc{vandenoord2016," in card
     assert "author = {{van den Oord} and Li and Wu and others}," in card
+
+
+def test_a_picture_of_many_colours_is_reduced(
+    made: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def noise(entry: Entry, options: Sequence[str], path: Path) -> None:
+        n = int(options[1])
+        x = torch.rand(n, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        save_image(path, x, {"command": f"zoo run {entry.name} -n {n}"}, force=True)
+
+    monkeypatch.setattr(generate, "_run", noise)
+    monkeypatch.setattr(generate, "MODELS", tmp_path)
+    entry = made()
+    generate.draw(entry, ("-n", "9"))
+    path = generate.picture(entry)
+    assert path.stat().st_size <= generate.LARGEST
+    assert read_provenance(path)["command"] == "zoo run nade.made-up -n 9"
+    with Image.open(path) as picture:
+        assert picture.mode == "P"
+    generate.draw(entry)  # by the options of the old picture
+    assert read_provenance(path)["command"] == "zoo run nade.made-up -n 9"
 
 
 def test_what_does_not_sample_is_drawn_as_it_is_told(made: Callable[..., Entry]) -> None:
