@@ -1,18 +1,24 @@
 """Feature nets: the laws of every model, heads, and images that are moved a little."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
 from zoo_core import plugins
+from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
 from zoo_core.features.trainer import CrossEntropy, jittered
+from zoo_core.metrics import Measured, measure
 from zoo_core.protocols import Classifier, Featurizer
 from zoo_core.testing import Case, Law, cases, table
 
+BARS = {"data": "bars-and-stripes:test"}
+LABELS = load_dataset("bars-and-stripes:test").labels
 SMALL = {"channels": [4, 4, 4, 8], "stem": 4}
 CONFIGS = {
     "features": [
@@ -102,6 +108,59 @@ def test_images_are_turned_about_the_middle_and_scaled() -> None:
 def test_labels_that_it_cannot_learn(labels: Tensor | None, text: str) -> None:
     with pytest.raises(InvalidInput, match=text):
         CrossEntropy(net()).validation_step(images(2), torch.Generator(), labels)
+
+
+@pytest.mark.parametrize(("heads", "errs"), [([2, 1], 0), ([1, 2], 1)])
+def test_a_head_is_held_against_its_own_classes(heads: list[int], errs: int) -> None:
+    model = net(heads=heads, shape=[1, 3, 3])
+    one = measure("head_error", model, BARS | {"head": errs})
+    wrong = model.classify(load_dataset("bars-and-stripes:test").floats(), errs) != LABELS
+    assert one == Measured.of(100.0 * wrong) and one.n == 16
+    assert measure("head_error", model, BARS | {"head": 1 - errs}).value == 0.0  # of one class
+    if errs == 0:
+        assert one == measure("classification_error", model, BARS)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "text"),
+    [
+        (nn.Linear(2, 2), {}, "Linear has no heads: measure classification_error"),
+        (net(), {"head": 2}, "head is 2; expected 0 to 1"),
+        (net(), {"heads": 1}, "protocol key 'heads' is unknown. Did you mean head?"),
+    ],
+)
+def test_a_head_that_cannot_be_measured(
+    model: nn.Module, changes: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        measure("head_error", model, BARS | changes)
+
+
+def test_rows_without_labels_have_no_heads(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0,1\n" * 20)
+    with pytest.raises(InvalidInput, match="has no labels: there is nothing to hold classes"):
+        measure("head_error", net(), {"data": f"{tmp_path / 't.csv'}:test"})
+
+
+def test_a_row_is_labelled_by_its_style_and_its_group(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    names = {"style": ["flat", "round"], "group": ["food", "flags", "faces"]}
+    kinds = {key: datasets.ClassLabel(names=known) for key, known in names.items()}
+    features = datasets.Features({"image": datasets.Image(), **kinds})
+    rows = {
+        "image": [Image.new("RGB", (4, 4), (i, 0, 0)) for i in range(4)],
+        "style": [0, 0, 1, 1],
+        "group": [0, 2, 1, 2],
+    }
+    (tmp_path / "emoji").mkdir()
+    table = datasets.Dataset.from_dict(rows, features=features)
+    table.to_parquet(str(tmp_path / "emoji" / "test-00000-of-00001.parquet"))
+    test = load_dataset("emoji-kinds:test", root=tmp_path)
+    assert test.labels is not None and test.labels.tolist() == [0, 2, 4, 5]
+    assert test.classes[4] == "round, flags" and len(test.classes) == 6
+    assert load_dataset("emoji:test", root=tmp_path).classes == ("flat", "round")
+    with pytest.raises(InvalidInput, match=r"holds no such folder. Give the folder that does as"):
+        load_dataset("emoji-kinds", root=tmp_path / "emoji")
 
 
 @pytest.mark.parametrize("changes", [{"backbone": "no-such"}, {"backbone": "vit_tiny_patch16_224"}])

@@ -75,7 +75,8 @@ def radii(x: Tensor, k: int) -> Tensor:
         raise InvalidInput(
             f"k is {k}; expected 1 or more, and fewer than the {len(x)} rows of a set."
         )
-    return torch.cat([block.kthvalue(k + 1).values for block in _distances(x, x)])
+    nearest = (block.topk(k + 1, largest=False).values for block in _distances(x, x))
+    return torch.cat([distances[:, k] for distances in nearest])  # the row itself is at 0
 
 
 def _by_balls(

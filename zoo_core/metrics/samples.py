@@ -173,8 +173,15 @@ def _sets(
             f"{real.name} has rows of shape {real.event_shape}, but the samples have "
             f"{tuple(x.shape[1:])}."
         )
-    chosen = torch.randperm(len(train), generator=seeded(protocol))[: count(protocol)]
-    return real, Dataset("samples", "", x, None), Dataset("train", "", train.floats(chosen), None)
+    random = seeded(protocol)
+    # shuffled, for metrics of as many rows as samples: the first rows of a split need not be as all
+    held_out = real.floats(torch.randperm(len(real), generator=random))
+    beside = train.floats(torch.randperm(len(train), generator=random)[: count(protocol)])
+    return _real("data", held_out), _real("samples", x), _real("train", beside)
+
+
+def _real(name: str, x: Tensor) -> Dataset:
+    return Dataset(name, "", x, None)
 
 
 def rows(protocol: Mapping[str, Any], data_root: Root, key: str) -> Dataset:
