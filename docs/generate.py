@@ -169,12 +169,13 @@ def _card(entry: Entry) -> Iterator[str]:
 def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "Family", _linked(entry.family, f"plugins/{entry.family}/README.md")
     yield "Architecture", _linked(f"`{entry.architecture}`", _source_file(entry))
-    yield "Kind", KINDS[kind(entry)]
+    if drawn(entry):
+        yield "Kind", KINDS[kind(entry)]
     if paper := entry.paper:
         title = f"[{paper.title}]({paper.url})" if paper.url else paper.title
         yield "Paper", f"{paper.authors} ({paper.year}). {title}"
     yield "Data", f"`{entry.data}`"
-    yield "Tasks", ", ".join(entry.tasks)
+    yield "Tasks", ", ".join(entry.tasks) or "none"
     yield "Parameters", f"{entry.weights.parameters:,}"
     yield "Config", ", ".join(f"`{key} = {_toml(value)}`" for key, value in entry.config.items())
     yield "Weights", f"{entry.weights.bytes:,} bytes, sha256 `{entry.weights.sha256}`"
