@@ -17,6 +17,7 @@ from zoo_core.testing.law import expect
 from zoo_core.training.likelihood import MaximumLikelihood
 
 DECLARED = ("sample", "score", "detect", "complete")
+LATENT = ("encode", "reconstruct", "interpolate", "traverse", "manifold")
 
 
 class Chain(nn.Module):
@@ -420,7 +421,7 @@ SOUND = [
     (name, case)
     for case in (
         case_of(Chain),
-        case_of(Coin, tasks=("sample", "score", "detect")),
+        case_of(Coin, tasks=("sample", "score", "detect", *LATENT)),
         real_case(Ramp),
     )
     for name, law in LAWS.items()

@@ -26,6 +26,7 @@ from zoo_core.protocols import (
     Generator,
     Scored,
 )
+from zoo_core.tasks import TASKS, available
 from zoo_core.testing.case import Case
 from zoo_core.testing.law import discrete, expect, law, p_value, real
 
@@ -40,12 +41,6 @@ _FINE, _COARSE = 256, 8
 """Cells along each variable over which a density is summed, and into which samples are counted."""
 _WEIGHTS = 2000
 """Importance weights of each state; where the posterior is too narrow their tails are heavy."""
-_PROTOCOLS: dict[str, Any] = {
-    "sample": Generator,
-    "score": Scored,
-    "detect": Scored,
-    "complete": Completer,
-}
 
 
 def _few_variables(model: nn.Module) -> bool:
@@ -80,9 +75,8 @@ def event_shape(case: Case) -> None:
 @law(nn.Module)
 def tasks_are_implemented(case: Case) -> None:
     """Each task that the architecture declares has its protocol, and the reverse."""
-    model = case.fresh()
-    can = {task for task, protocol in _PROTOCOLS.items() if isinstance(model, protocol)}
-    declared = set(case.architecture.tasks) & set(_PROTOCOLS)
+    can = set(available(case.fresh()))
+    declared = set(case.architecture.tasks) & set(TASKS)
     expect(declared == can, f"declared {sorted(declared)}", f"what is implemented: {sorted(can)}")
 
 

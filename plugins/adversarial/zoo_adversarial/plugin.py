@@ -4,6 +4,7 @@ from zoo_core.hookspecs import Architecture, Check, DataSet, hookimpl
 
 _TRAINER = "zoo_adversarial.trainer:AdversarialTrainer"
 _IMAGES = "bars-and-stripes-8"
+_DECODES = ("sample", "interpolate", "traverse", "manifold")
 
 
 @hookimpl
@@ -14,7 +15,7 @@ def zoo_architectures() -> list[Architecture]:
             name="gan",
             path="zoo_adversarial.gan:GAN",
             summary="GAN of multilayer perceptrons, with a maxout discriminator",
-            tasks=("sample",),
+            tasks=_DECODES,
             paper="Goodfellow et al. 2014, Generative Adversarial Nets (arXiv 1406.2661)",
             trainer=_TRAINER,
             check=Check(config={"z": 4, "hidden": [16]}),
@@ -23,7 +24,7 @@ def zoo_architectures() -> list[Architecture]:
             name="dcgan",
             path="zoo_adversarial.dcgan:DCGAN",
             summary="Deep convolutional GAN, for square images of 28, 32 or 64 pixels",
-            tasks=("sample",),
+            tasks=_DECODES,
             paper="Radford, Metz & Chintala 2015, Unsupervised Representation Learning with Deep "
             "Convolutional GANs (arXiv 1511.06434)",
             trainer=_TRAINER,
@@ -33,7 +34,7 @@ def zoo_architectures() -> list[Architecture]:
             name="infogan",
             path="zoo_adversarial.infogan:InfoGAN",
             summary="InfoGAN: codes that come to mean something, and sort images without labels",
-            tasks=("sample",),
+            tasks=_DECODES,
             paper="Chen et al. 2016, InfoGAN (arXiv 1606.03657)",
             trainer="zoo_adversarial.infogan:InfoTrainer",
             check=Check(
@@ -45,7 +46,7 @@ def zoo_architectures() -> list[Architecture]:
             name="progan",
             path="zoo_adversarial.progan:ProGAN",
             summary="Progressive GAN: grows from 4x4 to 64x64 while it learns",
-            tasks=("sample",),
+            tasks=_DECODES,
             paper="Karras et al. 2018, Progressive Growing of GANs (arXiv 1710.10196)",
             trainer="zoo_adversarial.progan:Progressive",
             check=Check(
