@@ -126,7 +126,8 @@ class Task:
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
     options: tuple[str, ...] = ()
-    """Which of `--input`, `--against` and `--label` it takes: `inputs`, `against`, `label`."""
+    """Which of `--input`, `--against`, `--label`, `--prompt` and `--to` it takes: `inputs`,
+    `against`, `label`, `prompts`, `to`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Options of its own with their defaults: `--set steps=5` is in the request's `settings`."""
     random: bool = False

@@ -19,6 +19,7 @@ __all__ = [
     "ELBO",
     "Autoregressive",
     "Bound",
+    "CaptionReader",
     "Classifier",
     "Completer",
     "Conditional",
@@ -29,6 +30,7 @@ __all__ = [
     "Generator",
     "LatentVariable",
     "Pathfinder",
+    "Prompted",
     "Scored",
     "Trainer",
     "Translator",
@@ -78,6 +80,32 @@ class Conditional(Generator, Protocol):
         label: the class of all, or of each, (n,), int64; None, or `classes`, leaves it open.
 
         Raises InvalidInput for a label that there is not.
+        """
+        ...
+
+
+@runtime_checkable
+class Prompted(Generator, Protocol):
+    """A generator that reads: samples of a text can be asked of it."""
+
+    def read(self, texts: Sequence[str]) -> Tensor:
+        """The codes of texts, (n, code); what lies between two codes is between their texts.
+
+        Raises InvalidInput for a text that the model cannot read, and says what it can.
+        """
+        ...
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: Random | None = None,
+        temperature: float = 1.0,
+        prompt: str | Tensor | None = None,
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in [0, 1].
+
+        prompt: a text for all, or the code of each, (n, code); None leaves it open.
         """
         ...
 
@@ -359,5 +387,17 @@ class Trainer(Protocol):
         """Values of each input, (B,) each; the loop averages them over the validation split.
 
         x, labels: as in `training_step`.
+        """
+        ...
+
+
+@runtime_checkable
+class CaptionReader(Protocol):
+    """A trainer that learns from the captions of images; they take the place of labels."""
+
+    def read_captions(self, texts: Sequence[str]) -> Tensor:
+        """What a step is given of captions as its `labels`, (n, …).
+
+        Raises InvalidInput for one that the model cannot read.
         """
         ...

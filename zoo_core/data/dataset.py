@@ -27,7 +27,7 @@ class Dataset:
     """Number of values that a variable takes: 256 for images, 2 for binary tables; None where they
     are real."""
     labels: Tensor | None = None
-    """Class of each row, (N,), int64."""
+    """Class of each row, (N,), int64; or what a trainer made of its caption, (N, …)."""
     classes: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     """Caption of each row, where there are any."""

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from torch.optim import Optimizer
 
 from zoo_core.data import Dataset, binarize, binarized, with_labels
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.protocols import Trainer
+from zoo_core.protocols import CaptionReader, Trainer
 from zoo_core.training import checkpoint
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import Report
@@ -79,6 +80,8 @@ class Loop:
         self.trainer, self.recipe, self.fabric, self.folder = trainer, recipe, fabric, folder
         if recipe.labels:
             train = with_labels(train, recipe.labels, seed_for(recipe.seed, "labels"))
+        if isinstance(trainer, CaptionReader):
+            train, validation = (_captioned(trainer, data) for data in (train, validation))
         self.train, self.validation = _binarization(recipe, train, validation)
         self.labelled = _labelled(self.train) if recipe.labelled else None
         self.publish, self.quiet = publish, quiet
@@ -325,6 +328,16 @@ def _binarization(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[
     if recipe.binarize == "fixed":
         train = binarized(train, seed_for(recipe.seed, "binarize train"))
     return train, fixed
+
+
+def _captioned(trainer: CaptionReader, data: Dataset) -> Dataset:
+    """The data set with what the trainer reads of its captions in the labels' place."""
+    if not data.texts:
+        raise InvalidInput(
+            f"{data.name} has no captions; this architecture takes a Hugging Face data set with a "
+            "column `text` or `caption`."
+        )
+    return replace(data, labels=trainer.read_captions(data.texts), classes=())
 
 
 def _labelled(data: Dataset) -> Tensor:

@@ -135,7 +135,7 @@ class Run:
             ) from None
 
     def _complete(self, recipe: Recipe) -> Recipe:
-        """Fill in what the data decide: the shape, and whether grey levels are drawn."""
+        """Fill in what the data decide: shape, levels, domains; whether grey levels are drawn."""
         cls = plugins.import_class(self.architecture.path)
         config = dict(recipe.config)
         if "shape" in _arguments(cls):
@@ -147,6 +147,8 @@ class Run:
                     f"config.shape is {tuple(config['shape'])}, but the rows of {recipe.data} have "
                     f"shape {self.train.event_shape}. Leave config.shape out, or set size and gray."
                 )
+        if "domains" in _arguments(cls) and self.train.classes:
+            config.setdefault("domains", list(self.train.classes))
         self._check_classes(recipe.data, config.get("classes", 0))
         binarize = recipe.binarize
         if binarize == "auto":
