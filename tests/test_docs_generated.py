@@ -236,6 +236,9 @@ def test_each_exit_code_has_its_errors() -> None:
 def test_each_variable_of_the_environment_has_its_row() -> None:
     page = (DOCS / "reference" / "environment.md").read_text("utf-8")
     assert re.findall(r"^\| `(\w+)` \|", page, re.M) == list(VARIABLES)
+    source = "".join(path.read_text("utf-8") for path in ROOT.glob("zoo_core/**/*.py"))
+    read = re.findall(r"""["'](ZOO_[A-Z]+|HF_HUB_OFFLINE|NO_COLOR)["']""", source)
+    assert set(read) == set(VARIABLES)
 
 
 @pytest.mark.parametrize("title", TABLES)
