@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_adversarial.layers import up_conv2d
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 from zoo_core.errors import InvalidInput
 
@@ -325,6 +326,10 @@ class Conv(nn.Module):
         """(n, inputs, H, W) to (n, outputs, H, W)."""
         return functional.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
+    def enlarged(self, x: Tensor) -> Tensor:
+        """(n, inputs, H, W), made twice as large by nearest neighbours, to (n, outputs, 2H, 2W)."""
+        return up_conv2d(x, self.weight * self.scale, self.bias)
+
 
 class _First(nn.Module):
     """From latents to 4x4 maps."""
@@ -349,7 +354,7 @@ class _Up(nn.Module):
         self.conv2 = Conv(outputs, outputs, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = normalise(_leaky(self.conv1(up(x))))
+        h = normalise(_leaky(self.conv1.enlarged(x)))
         return normalise(_leaky(self.conv2(h)))
 
 
