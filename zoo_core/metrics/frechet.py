@@ -34,9 +34,7 @@ _SUBSET = 1000
 
 def fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """The Fréchet distance of samples from held-out rows, in features."""
-    return compared_features(
-        model, protocol, data_root, frechet, what="A Fréchet distance of features"
-    )
+    return compared_features(model, protocol, data_root, frechet, what="A Fréchet distance")
 
 
 def kid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
@@ -48,7 +46,7 @@ def kid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -
         data_root,
         lambda x, y, random: kernel_distance(x, y, random, subsets),
         keys=("subsets",),
-        what="A kernel distance of features",
+        what="A kernel distance",
     )
 
 

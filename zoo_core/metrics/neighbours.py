@@ -61,9 +61,7 @@ def coverage(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = No
 
 def one_nn(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """Share of samples and held-out rows whose nearest neighbour is of their own kind."""
-    return compared_features(
-        model, protocol, data_root, _own_kind, what="A test by nearest neighbours"
-    )
+    return compared_features(model, protocol, data_root, _own_kind, what="A nearest-neighbour test")
 
 
 def radii(x: Tensor, k: int) -> Tensor:
@@ -90,7 +88,7 @@ def _by_balls(
         data_root,
         lambda x, y, random: Measured.of(values(*_as_many(x, y), k)),
         keys=("k",),
-        what="A coverage of data by samples",
+        what="A coverage",
     )
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, Root, checked, load, seeded
-from zoo_core.protocols import Generator
+from zoo_core.metrics.samples import count, drawn
 
 __all__ = ["kmeans", "log_likelihood", "parzen", "parzen_data", "parzen_kmeans"]
 
@@ -43,16 +43,14 @@ def parzen(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
     Raises InvalidInput for a model that draws no samples, or of another shape.
     """
     checked(protocol, _KEYS, "A Parzen window")
-    if not isinstance(model, Generator):
-        raise InvalidInput(f"{type(model).__name__} draws no samples: there is nothing to measure.")
-    return _measure(_drawn(model, protocol), protocol, data_root)
+    return _measure(drawn(model, protocol), protocol, data_root)
 
 
 def parzen_data(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """The same about training rows: what samples from the data's own distribution score."""
     checked(protocol, _KEYS, "A Parzen window")
     rows = load(protocol, data_root, "train")
-    chosen = torch.randperm(len(rows), generator=seeded(protocol))[: _count(protocol)]
+    chosen = torch.randperm(len(rows), generator=seeded(protocol))[: count(protocol)]
     return _measure(rows.floats(chosen), protocol, data_root)
 
 
@@ -63,7 +61,7 @@ def parzen_kmeans(
     checked(protocol, _KEYS, "A Parzen window")
     rows = load(protocol, data_root, "train").floats()
     iterations = int(protocol["iterations"])
-    centres = kmeans(rows.flatten(1), _count(protocol), iterations, seeded(protocol))
+    centres = kmeans(rows.flatten(1), count(protocol), iterations, seeded(protocol))
     return _measure(centres.view(-1, *rows.shape[1:]), protocol, data_root)
 
 
@@ -113,20 +111,7 @@ def _measure(samples: Tensor, protocol: Mapping[str, Any], data_root: Root) -> M
     return Measured.of(log_likelihood(held_out.floats().flatten(1), samples, sigma).squeeze(1))
 
 
-def _drawn(model: nn.Module, protocol: Mapping[str, Any]) -> Tensor:
-    """Samples of the model in the protocol's number, on the CPU."""
-    random, n = seeded(protocol, model), _count(protocol)
-    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
-    draw = cast("Generator", model).sample
-    with torch.inference_mode():
-        return torch.cat([draw(size, generator=random).float().cpu() for size in sizes])
-
-
 def _squares(x: Tensor, y: Tensor) -> Tensor:
     """Squared distance of each row of x, (B, D), to each of y, (n, D): (B, n)."""
     squares = torch.addmm(y.square().sum(1), x, y.t(), alpha=-2)
     return squares.add_(x.square().sum(1, keepdim=True)).clamp_min_(0)
-
-
-def _count(protocol: Mapping[str, Any]) -> int:
-    return int(protocol["samples"])

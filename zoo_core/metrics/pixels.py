@@ -54,7 +54,7 @@ def ms_ssim(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = Non
         protocol,
         data_root,
         lambda x, y, random: similarity(y),
-        what="A similarity of samples",
+        what="A similarity",
     )
 
 

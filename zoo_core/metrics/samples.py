@@ -71,7 +71,7 @@ def compared(
     """A figure of samples and that of training rows, of the rows as they are.
 
     keys: what the protocol may hold beside what is said above.
-    what: whose protocol it is, as the messages begin: `A similarity of samples`.
+    what: whose protocol it is, as the messages begin: `A similarity`.
 
     Raises InvalidInput for a model that draws no samples or of another shape.
     """

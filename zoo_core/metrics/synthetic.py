@@ -37,7 +37,7 @@ _CHANNELS = (8, 16, 32, 64)
 def tstr(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
     """Share of held-out rows that a classifier taught by samples names wrong, in percent."""
     keys = ("samples", "seed", "train", "features", "labels", "steps")
-    checked(protocol, keys, "Training on samples", binarizes=True)
+    checked(protocol, keys, "A test on real rows", binarizes=True)
     real, train = (rows(protocol, data_root, key) for key in ("data", "train"))
     if real.labels is None or train.labels is None:
         raise InvalidInput(f"{real.name} has no labels: there is nothing to train on samples for.")
