@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 from zoo_core import plugins
 from zoo_core.cli import COMMANDS, root
 
-__all__ = ["commands", "on_config", "on_files", "on_page_markdown"]
+__all__ = ["commands", "modules", "on_config", "on_files", "on_page_markdown"]
 
 DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
@@ -49,7 +49,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the readmes of the families, and a page of each family's modules."""
     for family, readme in READMES.items():
-        parts = [f"# zoo-{family}", *(f"::: {name}" for name in _modules(family))]
+        parts = [f"# zoo-{family}", *(f"::: {name}" for name in modules(family))]
         files.append(File.generated(config, f"families/{family}.md", content=readme.read_text()))
         files.append(File.generated(config, f"reference/{family}.md", content="\n\n".join(parts)))
     return files
@@ -91,7 +91,7 @@ def _help(parent: click.Context, name: str, group: click.Group, level: str) -> s
     return text
 
 
-def _modules(family: str) -> list[str]:
+def modules(family: str) -> list[str]:
     """The modules of a family's models and of their trainers, each once."""
     described = plugins.load(family).architectures.values()
     paths = [path for record in described for path in (record.path, record.trainer)]
@@ -104,7 +104,7 @@ def _homes() -> dict[Path, str]:
     homes = {DOCS.parent / "README.md": "index.md"}
     for family, readme in READMES.items():
         homes[readme] = f"families/{family}.md"
-        for name in _modules(family):
+        for name in modules(family):
             spec = find_spec(name)
             if spec is not None and spec.origin:
                 homes[Path(spec.origin)] = f"reference/{family}.md#{name}"

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import click
@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from zoo_core import errors, schema
+from zoo_core import errors, plugins, schema
 from zoo_core.cli import COMMANDS, INTERRUPTED, root
 from zoo_core.cli.env import VARIABLES
 from zoo_core.errors import InvalidInput
@@ -36,6 +36,7 @@ def _imported(name: str) -> ModuleType:
 
 
 generate = _imported("generate")
+hooks = _imported("hooks")
 ENTRIES: list[Entry] = generate.entries()
 DRAWN = [entry for entry in ENTRIES if generate.drawn(entry)]
 
@@ -178,10 +179,54 @@ def test_each_public_name_is_in_the_reference(module: griffe.Module) -> None:
         assert member.has_docstring, f"{module.path}.{name} has no docstring"
 
 
+@pytest.mark.parametrize("family", hooks.READMES)
+def test_each_public_name_of_a_family_has_a_docstring(family: str) -> None:
+    package = griffe.load(f"zoo_{family}", search_paths=[ROOT / "plugins" / family])
+    described = plugins.load(family).architectures.values()
+    assert {record.path.partition(":")[0] for record in described} <= set(hooks.modules(family))
+    for name in hooks.modules(family):
+        module = package[name.partition(".")[2]]
+        assert module.docstring, name
+        assert module.exports, name
+        assert [n for n in module.exports if not module[str(n)].has_docstring] == [], name
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "leads"),
+    [
+        ("models/x.md", "../../plugins/latent/README.md", "../families/latent.md"),
+        (
+            "models/x.md",
+            "../../plugins/autoregressive/zoo_autoregressive/nade.py",
+            "../reference/autoregressive.md#zoo_autoregressive.nade",
+        ),
+        ("families/latent.md", "../../docs/ladder.md", "../ladder.md"),
+        ("families/latent.md", "../../README.md", "../index.md"),
+        ("ladder.md", "gallery/index.md", "gallery/index.md"),
+    ],
+)
+def test_links_lead_to_the_pages_of_files(page: str, link: str, leads: str) -> None:
+    file = SimpleNamespace(src_uri=page)
+    text = hooks.on_page_markdown(
+        f"[a]({link})", page=SimpleNamespace(file=file), config=None, files=None
+    )
+    assert text == f"[a]({leads})"
+
+
+def test_lines_of_arguments_become_a_list(tmp_path: Path) -> None:
+    lines = ("Do it.", "", "x: images.", "rest, x: more.", "y: text.")
+    source = "\n    ".join(["def f(x, *rest):", f'"""{lines[0]}', *lines[1:], '"""'])
+    (tmp_path / "shown.py").write_text(source)
+    extensions = griffe.load_extensions(DOCS / "docstrings.py")
+    module = griffe.load("shown", search_paths=[tmp_path], extensions=extensions)
+    wanted = "Do it.\n\n- `x`: images.\n- `rest, x`: more.\ny: text."
+    assert module["f"].docstring.value == wanted
+
+
 def test_each_hook_has_a_docstring() -> None:
-    hooks = [f for name, f in CORE["hookspecs"].functions.items() if name.startswith("zoo_")]
-    assert hooks
-    assert all(hook.docstring for hook in hooks)
+    found = [f for name, f in CORE["hookspecs"].functions.items() if name.startswith("zoo_")]
+    assert found
+    assert all(hook.docstring for hook in found)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +245,6 @@ def test_each_field_of_a_record_has_a_docstring(path: str) -> None:
 
 
 def test_the_page_of_commands_is_their_help() -> None:
-    hooks = _imported("hooks")
     shown = hooks.commands()
     assert re.findall(r"^## zoo (\w+)$", shown, re.M) == list(COMMANDS)
     for words in [*([name] for name in COMMANDS), ["plugin", "new"]]:
