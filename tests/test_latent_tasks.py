@@ -287,7 +287,7 @@ def test_each_latent_is_walked_while_the_others_stay(pets: Path) -> None:
         assert torch.allclose(z[i, :, 1 - i], start[1 - i])
         assert (z[i, :, i].diff() > 0).all()
     assert list(result.names) == ["z0", "z1"]
-    assert result.figures == (f"from input {pets / 'a' / '0.png'}",)
+    assert result.figures == (f"from {pets / 'a' / '0.png'}",)
 
 
 @pytest.mark.parametrize(("model", "end"), [(Logistic(), 3.0), (Uniform(), 1.0)])
@@ -471,6 +471,13 @@ def test_each_task_writes_its_files(
     assert result.stdout.split() == [f"vae.bars-{task}.{suffix}" for suffix in files]
     provenance = output.read_provenance(Path(f"vae.bars-{task}.{files[0]}"))
     assert (provenance["entry"], provenance["task"]) == ("vae.bars", task)
+
+
+def test_the_help_lists_each_task_with_its_options() -> None:
+    text = " ".join(CliRunner().invoke(root, ["run", "--help"]).output.split())
+    for name, task in tasks.TASKS.items():
+        assert f"{name} {task.summary}" in text
+        assert all(f"{key}={value}" in text for key, value in task.settings.items())
 
 
 def test_a_card_has_a_command_for_each_task(

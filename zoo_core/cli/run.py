@@ -1,4 +1,4 @@
-"""`zoo run`: a model draws, scores, detects or completes."""
+"""`zoo run`: a model draws, scores, reconstructs: whatever task it can do."""
 
 from __future__ import annotations
 
@@ -51,7 +51,23 @@ def _complete_task(
     ]
 
 
-@click.command("run")
+class _Command(click.Command):
+    """A command whose help ends with the tasks: they are read only for it."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each task, with the options of its own."""
+        from zoo_core.tasks import TASKS
+
+        with formatter.section("Tasks"):
+            formatter.write_dl([(name, _described(task)) for name, task in TASKS.items()])
+
+
+def _described(task: Task) -> str:
+    own = ", ".join(f"{key}={value}" for key, value in task.settings.items())
+    return f"{task.summary}. --set {own}" if own else task.summary
+
+
+@click.command("run", cls=_Command)
 @click.argument("name", metavar="ENTRY|FOLDER|FILE", shell_complete=complete_entry)
 @click.option(
     "--task",
@@ -119,7 +135,7 @@ def _complete_task(
     "assignments",
     metavar="KEY=VALUE",
     multiple=True,
-    help="An option of a task that a plugin adds. Repeatable.",
+    help="An option of the task's own: below, each with its default. Repeatable.",
 )
 @click.option(
     "--batch-size",
@@ -147,7 +163,7 @@ def command(
     assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Run a model: draw, score, detect, complete.
+    """Run a model: draw, score, reconstruct and whatever else it can.
 
     An ENTRY is pulled when it is not here yet; instead, the FOLDER of a training run or a
     safetensors FILE can be named. The picture goes to the terminal and into a file, whose path is

@@ -30,7 +30,7 @@ def run(model: nn.Module, request: Request) -> Result:
         raise InvalidInput(
             f"{request.name} has {latent_dim(model)} latents, and a plane is of two: the task "
             "manifold is for models with two. Use --task traverse, which walks along each latent, "
-            "or train one with --set config.z=2."
+            "or train a model of two, as zoo train vae does with --set config.z=2."
         )
     return _scatter(model, request) if request.inputs else _tiles(model, request)
 

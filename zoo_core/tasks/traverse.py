@@ -37,7 +37,6 @@ class _Row(NamedTuple):
     """One walk from one start."""
 
     name: str
-    walk: Traversal
     z: Tensor
     """(steps, latent_dim)."""
 
@@ -59,11 +58,11 @@ def run(model: nn.Module, request: Request) -> Result:
     x = decoded(model, torch.cat([row.z for row in rows]), request)
     parts = x.split([len(row.z) for row in rows])
     shown = f"{min(limit, len(found))} of {len(found)} walks"
-    source = f"input {batch.names[0]}" if batch else "draws" if starts > 1 else "a draw"
+    source = ", ".join(batch.names[:starts]) if batch else "draws" if starts > 1 else "a draw"
     result = Result(
         summary=f"{shown} through the latents of {request.name}",
         figures=(f"from {source}",),
-        notes=(*(batch.notes if batch else ()), f"from the top: {_listed(rows)}"),
+        notes=(*(batch.notes if batch else ()), f"from the top: {_listed(found[:limit])}"),
         tensors={"start": base.cpu(), "z": torch.cat([row.z for row in rows]).cpu(), "x": x},
         texts={"names": [row.name for row in rows for _ in row.z]},
     )
@@ -105,7 +104,7 @@ def _rows(found: Sequence[Traversal], base: Tensor) -> list[_Row]:
             z = start.repeat(len(values), 1)
             z[:, list(walk.dims)] = values
             name = f"{walk.name}, start {i + 1}" if len(base) > 1 else walk.name
-            rows.append(_Row(name, walk, z))
+            rows.append(_Row(name, z))
     return rows
 
 
@@ -131,10 +130,10 @@ def _table(
     ]
 
 
-def _listed(rows: Sequence[_Row]) -> str:
+def _listed(found: Sequence[Traversal]) -> str:
     """The walks' names with their ends, where it is one latent that moves."""
     said = []
-    for row in rows:
-        ends = [f"{row.walk.values[i][0]:.3g}" for i in (0, -1)]
-        said.append(f"{row.name} {' to '.join(ends)}" if len(row.walk.dims) == 1 else row.name)
+    for walk in found:
+        ends = [f"{walk.values[i][0]:.3g}" for i in (0, -1)]
+        said.append(f"{walk.name} {' to '.join(ends)}" if len(walk.dims) == 1 else walk.name)
     return ", ".join(said)
