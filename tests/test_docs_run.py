@@ -42,8 +42,8 @@ PAGES = sorted(
 NOT_RUN = [ROOT / "docs" / "models", ROOT / "docs" / "reference", ROOT / "examples"]
 """Of their pages the commands must exist: the first two are generated and repeat a few commands for
 every entry, the examples' begin with an installation."""
-FILES = {"cat", "cp", "head", "ls", "mkdir", "mv"}
-"""Commands of the shell that only move files."""
+FILES = {"cp", "ls", "mkdir"}
+"""Commands of the shell that only touch files: they run as they stand."""
 LANGUAGES = {"bibtex", "html", "json", "python", "sh", "text", "toml", "yaml"}
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>not run|output)(?:: (?P<reason>[^\n]*))? -->\n\n?)?"
@@ -112,7 +112,7 @@ class Reader:
             name, _, value = os.path.expandvars(arguments[0]).partition("=")
             self.monkeypatch.setenv(name, value)
         elif program in FILES:
-            subprocess.run([program, *arguments], check=True)
+            subprocess.run(["bash", "-c", line], check=True)
         else:
             assert program == "zoo", f"cannot be run here: {line}"
             self.zoo([os.path.expandvars(word) for word in arguments], line)
