@@ -30,6 +30,7 @@ __all__ = [
     "Generator",
     "LatentVariable",
     "Pathfinder",
+    "Preview",
     "Prompted",
     "Scored",
     "Trainer",
@@ -105,7 +106,8 @@ class Prompted(Generator, Protocol):
     ) -> Tensor:
         """Draw n samples, (n, *event_shape), in [0, 1].
 
-        prompt: a text for all, or the code of each, (n, code); None leaves it open.
+        prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None leaves
+            it open.
         """
         ...
 
@@ -388,6 +390,22 @@ class Trainer(Protocol):
 
         x, labels: as in `training_step`.
         """
+        ...
+
+
+@runtime_checkable
+class Preview(Protocol):
+    """A trainer that shows at each validation what its networks make by then."""
+
+    def preview(self, x: Tensor, generator: Random, labels: Tensor | None = None) -> Tensor:
+        """Pictures of the same latents, or the same inputs, each time: (n, C, H, W), in [0, 1].
+
+        x, labels: the first inputs of the validation split, as in `training_step`.
+        """
+        ...
+
+    def remark(self, values: Mapping[str, float]) -> str:
+        """What to say about the means of a validation; nothing where they are as they should be."""
         ...
 
 

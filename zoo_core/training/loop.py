@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 
 from zoo_core.data import Dataset, binarize, binarized, with_labels
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.protocols import CaptionReader, Trainer
+from zoo_core.protocols import CaptionReader, Preview, Trainer
 from zoo_core.training import checkpoint
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import Report
@@ -37,6 +37,8 @@ _LOG_EVERY = 50
 """Steps between rows of metrics.jsonl."""
 _CHECKPOINT_SECONDS = 120.0
 _VALIDATION_BATCH = 500
+_SHOWN = 64
+"""Inputs that a preview is handed."""
 
 
 class Interrupted(ZooError):
@@ -262,27 +264,46 @@ class Loop:
                 self.publish(self._published(), means)
             where = {"step": self.progress.step, "epoch": self.progress.epoch}
             self.report.validation(means, best=best, **where)
+            if isinstance(self.trainer, Preview):
+                self._preview(self.trainer, self.report, means)
 
     def _measure(self) -> dict[str, float]:
+        random = self._random("validation", 0, self.fabric.device)
+        rows = torch.arange(len(self.validation)).split(_VALIDATION_BATCH)
+        with self._evaluated():
+            parts = [
+                self.trainer.validation_step(x, random, labels)
+                for x, labels in map(self._held_out, rows)
+            ]
+        # in double precision: a mean over many inputs must not depend on how they are batched
+        return {key: float(torch.cat([p[key] for p in parts]).double().mean()) for key in parts[0]}
+
+    def _preview(self, trainer: Preview, report: Report, means: Mapping[str, float]) -> None:
+        x, labels = self._held_out(torch.arange(len(self.validation))[:_SHOWN])
+        with self._evaluated():
+            random = self._random("preview", 0, self.fabric.device)
+            report.preview(trainer.preview(x, random, labels), self.progress.step)
+        if remark := trainer.remark(means):
+            report.say(remark)
+
+    def _held_out(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Inputs of the validation split, and their labels."""
+        x = self.validation.floats(rows).to(self.fabric.device)
+        return x, self._labels(self.validation, rows)
+
+    @contextmanager
+    def _evaluated(self) -> Iterator[None]:
+        """Give the trainer what is published, in evaluation mode, in place of what is trained."""
         trained = dict(self.trainer.networks)
         self.trainer.networks.update(self._published())
         for network in self.trainer.networks.values():
             network.eval()
-        random = self._random("validation", 0, self.fabric.device)
-        rows = torch.arange(len(self.validation)).split(_VALIDATION_BATCH)
-        parts = [
-            self.trainer.validation_step(
-                self.validation.floats(index).to(self.fabric.device),
-                random,
-                self._labels(self.validation, index),
-            )
-            for index in rows
-        ]
-        self.trainer.networks.update(trained)
-        for network in self.trainer.networks.values():
-            network.train()
-        # in double precision: a mean over many inputs must not depend on how they are batched
-        return {key: float(torch.cat([p[key] for p in parts]).double().mean()) for key in parts[0]}
+        try:
+            yield
+        finally:
+            self.trainer.networks.update(trained)
+            for network in self.trainer.networks.values():
+                network.train()
 
     def _published(self) -> dict[str, nn.Module]:
         return {

@@ -1,4 +1,4 @@
-"""What a run shows and writes as it trains: a bar, metrics as JSON lines, a curve, TensorBoard."""
+"""What a run shows and writes as it trains: a bar, metrics as JSON lines, curves and pictures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Report"]
 
 _DRAW_SECONDS = 30.0
 """Between drawings of the curve: one takes most of a second, as long as a short epoch."""
+_TILE = 64
+"""Smaller images of a preview are enlarged a whole number of times, up to this side."""
 
 
 class Report:
@@ -62,6 +67,15 @@ class Report:
         if time.monotonic() - self._drawn > _DRAW_SECONDS:
             self._draw()
 
+    def preview(self, images: Tensor, step: int) -> None:
+        """Keep the pictures of a step, (n, C, H, W), in [0, 1]; `close` makes a film of all."""
+        from zoo_core.output import grid, save_image
+
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        picture = grid(images, scale=max(1, _TILE // images.shape[-1]))
+        save_image(folder / f"{step:08}.png", picture, {"step": step}, force=True)
+
     def say(self, line: str) -> None:
         """Show a line above the bar."""
         if not self._quiet:
@@ -71,6 +85,7 @@ class Report:
         """Draw the curve a last time, and let go of the terminal and the files."""
         if any("val_" in key for row in self.rows for key in row):
             self._draw()
+        self._film()
         self._bar.close()
         self._file.close()
         if self._board:
@@ -81,6 +96,18 @@ class Report:
 
         plot_curve(self.rows, self.folder / "curve.png")
         self._drawn = time.monotonic()
+
+    def _film(self) -> None:
+        """All previews, one after the other, in `samples.gif`."""
+        from PIL import Image
+
+        from zoo_core.output import save_gif
+
+        paths = sorted((self.folder / "samples").glob("*.png"))
+        if paths:
+            steps = [int(path.stem) for path in paths]
+            frames = [Image.open(path).convert("RGB") for path in paths]
+            save_gif(self.folder / "samples.gif", frames, {"steps": steps}, force=True)
 
     def _row(self, row: dict[str, Any]) -> None:
         self.rows.append(row)

@@ -6,6 +6,8 @@ runs/nade.mnist/
     checkpoints/        from which a killed run goes on
     model.safetensors   the best weights so far: `zoo run runs/nade.mnist`
     entry.toml          a registry entry for them, at the end
+    samples/            what the networks made at each validation, where their trainer shows it;
+                        samples.gif runs through them
 """
 
 from __future__ import annotations
@@ -338,5 +340,7 @@ def _clear(folder: Path) -> None:
     """Remove a run's files, and nothing else that lies in its folder."""
     for name in ("recipe.toml", "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS):
         (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", "tensorboard"):
+    for name in ("samples.gif", "samples.gif.provenance.json"):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", "samples", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -262,7 +262,7 @@ def test_the_published_model_has_the_discriminators_q() -> None:
 def test_a_preview_has_a_row_for_each_category() -> None:
     model = made(InfoGAN, **SMALL)
     with torch.no_grad():
-        shown = InfoTrainer(model).preview(random()).unflatten(0, (4, 4))
+        shown = InfoTrainer(model).preview(torch.empty(0), random()).unflatten(0, (4, 4))
         z = model.latent(4, generator=random())
         z[:, 3:7] = torch.eye(4)[2]
         torch.testing.assert_close(shown[2], model.decode(z))

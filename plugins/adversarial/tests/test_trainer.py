@@ -13,6 +13,7 @@ from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of
 from zoo_adversarial.trainer import AdversarialTrainer, frozen, spread
 
 from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Preview
 
 
 def random(seed: int = 0) -> torch.Generator:
@@ -205,9 +206,10 @@ def test_samples_that_look_alike_are_remarked_on() -> None:
 
 def test_a_preview_is_the_same_each_time() -> None:
     trainer = AdversarialTrainer(Shift())
-    shown = trainer.preview(random())
+    assert isinstance(trainer, Preview)
+    shown = trainer.preview(torch.empty(0), random())
     assert shown.shape == (64, 1, 1, 1)
-    assert torch.equal(shown, trainer.preview(random()))
+    assert torch.equal(shown, trainer.preview(torch.empty(0), random()))
 
 
 def test_an_unknown_setting_of_the_discriminator_is_refused() -> None:

@@ -254,7 +254,9 @@ class InfoTrainer(AdversarialTrainer):
         entropy, _ = self._errors(self.judge(drawn.images).more, drawn.source)
         return {**values, "information": (self._entropy - entropy).expand(len(x))}
 
-    def preview(self, generator: torch.Generator) -> Tensor:
+    def preview(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
         """A row for each category, with the same noise in each."""
         model, n = self._model, self._model.classes
         z = model.latent(n, generator=generator).repeat(n, 1)

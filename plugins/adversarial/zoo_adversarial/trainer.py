@@ -209,7 +209,9 @@ class AdversarialTrainer:
             "diversity": diversity.expand(len(x)),
         }
 
-    def preview(self, generator: torch.Generator) -> Tensor:
+    def preview(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
         """Images from latents that are the same each time, (n, *event_shape), in [0, 1]."""
         return cast("Adversary", self.networks["model"]).sample(_SHOWN, generator=generator)
 
