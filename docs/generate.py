@@ -195,8 +195,9 @@ def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _source_file(entry: Entry) -> str:
-    """Where the class of an entry's architecture is, in the repository."""
-    module = plugins.architecture(entry.architecture, entry.family).path.partition(":")[0]
+    """Where the class of an entry's architecture is, if it is in a folder of plugins."""
+    described = plugins.load(entry.family).architectures.get(entry.architecture)
+    module = described.path.partition(":")[0] if described else ""
     return f"plugins/{entry.family}/{module.replace('.', '/')}.py"
 
 
