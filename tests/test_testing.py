@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo_core import loading, plugins
 from zoo_core.hookspecs import Architecture
-from zoo_core.protocols import ELBO
+from zoo_core.protocols import ELBO, Traversal
 from zoo_core.testing import LAWS, Case, LawBroken, LawSkipped, applies, cases, p_value, table
 from zoo_core.testing.law import expect
 from zoo_core.training.likelihood import MaximumLikelihood
@@ -199,6 +199,12 @@ class Coin(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         return (z * self.weight).sigmoid().unflatten(-1, self.event_shape)
 
+    def traversals(self, x: Tensor | None = None) -> list[Traversal]:
+        return [Traversal("z0", (0,), [(-2.0,), (2.0,)])]
+
+    def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
+        return torch.lerp(z0, z1, torch.linspace(0, 1, steps).unsqueeze(1))
+
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
@@ -272,6 +278,21 @@ class UnseededLatents(Coin):
         return torch.randn(n, 1)
 
 
+class WalksElsewhere(Coin):
+    def traversals(self, x: Tensor | None = None) -> list[Traversal]:
+        return [Traversal("z1", (1,), [(-2.0,), (2.0,)])]
+
+
+class LosesAValue(Coin):
+    def traversals(self, x: Tensor | None = None) -> list[Traversal]:
+        return [Traversal("z0", (0,), [(-2.0,), ()])]
+
+
+class StopsBeforeItsEnd(Coin):
+    def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
+        return super().path(z0, z1, steps + 1)[:-1]
+
+
 class UnseededBound(Coin):
     def terms(self, x: Tensor, k: int, generator: torch.Generator | None) -> ELBO:
         return super().terms(x, k, None)
@@ -325,6 +346,9 @@ BROKEN: list[tuple[type[nn.Module], str, str]] = [
     (TooManyLatents, "latents_are_decoded_into_range", "shape (7, 2)"),
     (DecodesBeyond, "latents_are_decoded_into_range", "finite values in [0, 1]"),
     (UnseededLatents, "latents_are_decoded_into_range", "do not follow the seed"),
+    (WalksElsewhere, "walks_are_through_the_models_latents", "z1 sets the latents (1,)"),
+    (LosesAValue, "walks_are_through_the_models_latents", "z0 has 2 steps of [0, 1] values"),
+    (StopsBeforeItsEnd, "paths_end_where_they_should", "ends that are off by"),
     (UnseededBound, "bounds_are_seeded_and_split", "two bounds from one seed differ"),
     (SumsWeights, "importance_weights_sum_to_one", "a sum of"),
     (MeansLogs, "bound_rises_with_k", "that they rise"),

@@ -24,7 +24,9 @@ from zoo_core.protocols import (
     DensityModel,
     Encoder,
     Generator,
+    Pathfinder,
     Scored,
+    Traversable,
 )
 from zoo_core.tasks import TASKS, available
 from zoo_core.testing.case import Case
@@ -354,6 +356,42 @@ def latents_are_decoded_into_range(case: Case) -> None:
         expect(tuple(x.shape) == shape, f"decoded shape {tuple(x.shape)}", f"shape {shape}")
         inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
         expect(inside, f"values from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+
+
+@law(Traversable)
+def walks_are_through_the_models_latents(case: Case) -> None:
+    """Each walk has a value for each latent that it sets, and is decoded into [0, 1]."""
+    model = cast("Traversable", case.stirred())
+    with torch.no_grad():
+        found, start = model.traversals(), model.latent(1, generator=_seeded())
+    expect(bool(found), "no walk", "one or more")
+    for name, dims, values in found:
+        known = sorted({*dims} & {*range(model.latent_dim)})
+        wanted = f"different latents from 0 to {model.latent_dim - 1}"
+        expect(known == sorted(dims) != [], f"{name} sets the latents {dims}", wanted)
+        lengths = {len(step) for step in values}
+        measured = f"{name} has {len(values)} steps of {sorted(lengths)} values"
+        expect(lengths == {len(dims)}, measured, f"steps of {len(dims)}")
+        z = start.repeat(len(values), 1)
+        z[:, list(dims)] = torch.tensor(values).to(z)
+        with torch.no_grad():
+            x = model.decode(z)
+        inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
+        expect(inside, f"{name} goes from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+
+
+@law(Pathfinder)
+def paths_end_where_they_should(case: Case) -> None:
+    """A path has as many steps as asked for, from one latent to the other."""
+    model = cast("Pathfinder", case.stirred())
+    for steps in (2, 5):
+        with torch.no_grad():
+            ends = model.latent(2, generator=_seeded())
+            way = model.path(ends[0], ends[1], steps)
+        wanted = (steps, model.latent_dim)
+        expect(tuple(way.shape) == wanted, f"shape {tuple(way.shape)}", f"shape {wanted}")
+        off = float((way[[0, -1]] - ends).abs().max())
+        expect(off < _TOLERANCE, f"ends that are off by {off:.2g}", f"less than {_TOLERANCE}")
 
 
 @law(Bound)
