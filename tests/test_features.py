@@ -97,6 +97,28 @@ def test_images_are_turned_about_the_middle_and_scaled() -> None:
     assert 169 / 1.2**2 * 0.95 < areas.min() < 140 < 200 < areas.max() < 169 / 0.8**2 * 1.05
 
 
+def test_a_half_of_the_training_images_is_mirrored() -> None:
+    seen: list[Tensor] = []
+    model, x = net(), images(400)
+    model.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    random, labels = torch.Generator().manual_seed(0), torch.zeros(400).long()
+    CrossEntropy(model, flip=True).training_step(x, {"model": Tensor.backward}, random, labels)
+    mirrored = (seen[0] == x.flip(3)).flatten(1).all(1)
+    assert ((seen[0] == x).flatten(1).all(1) ^ mirrored).all()
+    assert 160 < mirrored.sum() < 240
+
+
+def test_labels_are_smoothed_in_training_alone() -> None:
+    model, x, labels = net(), images(6), torch.arange(6)
+    plain, smooth = (CrossEntropy(model, smoothing=share) for share in (0.0, 0.2))
+    values = [one.values(x, torch.Generator(), labels)["nats"] for one in (plain, smooth)]
+    torch.testing.assert_close(values[0], values[1])
+    model.train()
+    values = [one.values(x, torch.Generator(), labels)["nats"] for one in (plain, smooth)]
+    spread = sum(-logits.log_softmax(1).mean(1) for logits in model(x))
+    torch.testing.assert_close(values[1], 0.8 * values[0] + 0.2 * spread)
+
+
 @pytest.mark.parametrize(
     ("labels", "text"),
     [

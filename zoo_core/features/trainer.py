@@ -1,4 +1,4 @@
-"""Classification, on images that are moved, turned and scaled a little."""
+"""Classification, on images that are moved, turned, scaled and mirrored a little."""
 
 from __future__ import annotations
 
@@ -25,15 +25,24 @@ class CrossEntropy(Objective):
         shift: largest move of a training image, as a share of its side.
         turn: largest turn, in degrees.
         zoom: largest change of its scale, as a share.
+        flip: whether a half of the training images are seen in a mirror.
+        smoothing: share of each training label that is spread over all classes.
     """
 
     monitor: ClassVar[str] = "error"
 
     def __init__(
-        self, model: nn.Module, shift: float = 0.0, turn: float = 0.0, zoom: float = 0.0
+        self,
+        model: nn.Module,
+        shift: float = 0.0,
+        turn: float = 0.0,
+        zoom: float = 0.0,
+        flip: bool = False,
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__(model.to(memory_format=torch.channels_last))  # a third faster on a CPU
-        self.shift, self.turn, self.zoom = shift, turn, zoom
+        self.shift, self.turn, self.zoom, self.flip = shift, turn, zoom, flip
+        self.smoothing = smoothing
 
     def loss(self, means: Mapping[str, Tensor]) -> Tensor:
         """The mean of what has a gradient."""
@@ -46,8 +55,11 @@ class CrossEntropy(Objective):
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Apply the loss of images x, (B, C, H, W), each of which is moved, turned and scaled."""
+        """Apply the loss of images x, (B, C, H, W), each of which is moved and so on."""
         moved = jittered(x, self.shift, self.turn, self.zoom, generator)
+        if self.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
+            moved = torch.where(mirrored, moved.flip(3), moved)
         return super().training_step(moved, update, generator, labels)
 
     def values(
@@ -55,7 +67,11 @@ class CrossEntropy(Objective):
     ) -> dict[str, Tensor]:
         """Return the cross-entropy of each image, and the share of its heads that err, (B,)."""
         pairs = list(zip(self.model(x), self._targets(labels), strict=True))
-        nats = [functional.cross_entropy(logits, y, reduction="none") for logits, y in pairs]
+        spread = self.smoothing if self.model.training else 0.0
+        nats = [
+            functional.cross_entropy(logits, y, reduction="none", label_smoothing=spread)
+            for logits, y in pairs
+        ]
         wrong = [(logits.argmax(1) != y).float() for logits, y in pairs]
         return {"nats": torch.stack(nats).sum(0), "error": torch.stack(wrong).mean(0)}
 
