@@ -278,6 +278,27 @@ def test_a_task_that_the_model_cannot_do(zoo: Zoo, monkeypatch: pytest.MonkeyPat
     result = zoo(IMAGES, "--task", "score")
     assert result.exit_code == 2
     assert "nade.bars cannot score: nade.bars can sample." in result.stderr
+    assert "It draws, but has no likelihood: it gives no probability of an input" in result.stderr
+
+
+def test_models_that_can_score_are_named_those_of_the_same_data_first(
+    zoo: Zoo,
+    published: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = published("nade.a", "nade.b", "gan.c")
+    text = registry.read_text().replace('data = "mnist"', 'data = "bars-and-stripes-4"', 2)
+    text = text.replace('data = "bars-and-stripes-4"', 'data = "mnist"', 1)
+    names, scoring = text.rsplit('tasks = ["sample", "score"]', 1)
+    registry.write_text(f'{names}tasks = ["sample"]{scoring}')
+    monkeypatch.setenv("ZOO_REGISTRY", str(registry))
+    monkeypatch.setattr(
+        "zoo_core.plugins.architecture",
+        lambda *_: type("Record", (), {"tasks": ("sample",), "path": ""}),
+    )
+    result = zoo(IMAGES, "--task", "score")
+    assert "Models that score: nade.b, nade.a.\n" in result.stderr
+    assert "Models that" not in zoo(IMAGES, "--task", "complete").stderr
 
 
 def test_an_unknown_name(zoo: Zoo) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from zoo_core.loading import Source
     from zoo_core.plugins import Family
+    from zoo_core.registry import Entry
     from zoo_core.tasks import Task
     from zoo_core.tasks.result import Result
 
@@ -35,6 +36,8 @@ SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
 _NOT_FOR_ALL = ("inputs", "against", "label", "prompts", "to")
 """Options that a task takes only when its record says so."""
 
+_NAMED = 4
+"""Models that are named where one cannot do what it is asked."""
 _PREVIEW = 16
 """Rows of a table that a terminal is shown."""
 
@@ -176,7 +179,10 @@ def command(
     origin = loading.resolve(name)
     family = plugins.require(origin.family, origin.requires)
     possible = plugins.architecture(origin.architecture, origin.family).tasks
-    task = choose(task, possible, origin.name)
+    try:
+        task = choose(task, possible, origin.name)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error}{_about_likelihood(task, origin)}") from None
     job = find(task)
     _check_used(task, job, **{name: options[name] for name in _NOT_FOR_ALL})
     own = settings(job, f"the task {task}", assignments)
@@ -229,6 +235,26 @@ def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise InvalidInput(_unknown_suffix(path, SUFFIXES))
         output.check_free(path, force=force)
+
+
+def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
+    """Why a model that only draws cannot score, and which ones can; nothing of other tasks."""
+    from zoo_core.loading import Source
+    from zoo_core.registry import list_entries
+    from zoo_core.tasks import TASKS
+
+    if task not in TASKS or TASKS[task].protocol != "Scored":
+        return ""
+    data = origin.metadata.get("data") if isinstance(origin, Source) else origin.data
+    able = sorted(
+        (entry for entry in list_entries() if task in entry.tasks),
+        key=lambda entry: entry.data != data,
+    )
+    names = ", ".join(entry.name for entry in able[:_NAMED])
+    return (
+        " It draws, but has no likelihood: it gives no probability of an input, nor a bound of one."
+        + (f" Models that {task}: {names}." if names else "")
+    )
 
 
 def _check_used(task: str, job: Task, **given: tuple[str, ...] | int | str | None) -> None:
