@@ -21,7 +21,7 @@ __all__ = ["COMMANDS", "main", "root"]
 COMMANDS = {
     "list": "List the entries.",
     "show": "Show the card of an entry.",
-    "run": "Run a model: draw, score, detect, complete.",
+    "run": "Run a model: draw, score, reconstruct and whatever else it can.",
     "pull": "Fetch the weights of entries.",
     "train": "Train weights from a recipe file, or an architecture on any data.",
     "eval": "Recompute the metrics of an entry.",
