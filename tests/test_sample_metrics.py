@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from zoo_core import loading
 from zoo_core.cli import root
-from zoo_core.data import load_dataset
+from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.metrics import METRICS, Measured, measure
+from zoo_core.metrics import samples as sets
 from zoo_core.metrics.frechet import frechet, kernel_distance
 from zoo_core.metrics.neighbours import radii
 from zoo_core.metrics.pixels import scales, similarity, sliced
@@ -286,6 +287,15 @@ def test_samples_are_drawn_once_for_all_metrics_and_again_when_the_model_has_lea
         model.w += 1
     measure("ms_ssim", model, DATA)
     assert model.calls == 2
+
+
+def test_features_are_those_of_the_rows_that_are_given(net: Path) -> None:
+    found = sets.feature_net({"features": str(net)})
+    several = [Dataset("x", "", torch.rand(9, 1, SIDE, SIDE), None) for _ in range(5)]
+    for rows in [*several, *several]:
+        again = cast("Any", found.model).features(rows.x).double()
+        torch.testing.assert_close(found.features(rows), again)
+    assert len(sets._FEATURES) <= 3
 
 
 def test_a_binary_model_is_held_against_binary_rows() -> None:

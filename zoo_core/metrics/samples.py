@@ -47,6 +47,11 @@ _DIGITS = 12
 """Of a net's sha256, that a figure names."""
 
 
+_FEATURES: dict[tuple[str, str], Tensor] = {}
+_KEPT = 3
+"""Sets whose features are kept: held-out rows, samples, and training rows."""
+
+
 class Net(NamedTuple):
     """A feature net that was loaded."""
 
@@ -55,8 +60,17 @@ class Net(NamedTuple):
     """With the first digits of its digest: `features.mnist@0123456789ab`."""
 
     def features(self, rows: Dataset) -> Tensor:
-        """Features of each row, (N, feature_dim), float64: what is close is told apart in these."""
-        return each(self.model, rows, cast("Featurizer", self.model).features).double()
+        """Features of each row, (N, feature_dim), float64: what is close is told apart in these.
+
+        Those of the last few sets are kept: an entry has several figures of the same ones.
+        """
+        key = (self.name, rows.digest)
+        if key not in _FEATURES:
+            features = each(self.model, rows, cast("Featurizer", self.model).features).double()
+            while len(_FEATURES) >= _KEPT:
+                del _FEATURES[next(iter(_FEATURES))]
+            _FEATURES[key] = features
+        return _FEATURES[key]
 
 
 def compared(
