@@ -21,7 +21,7 @@ from zoo_autoregressive.layers import BinaryAutoregressive
 from zoo_autoregressive.made import MADE
 from zoo_autoregressive.nade import NADE
 from zoo_autoregressive.pixelcnn import PixelCNN
-from zoo_autoregressive.pixels import PixelNetwork, draw
+from zoo_autoregressive.pixels import PixelNetwork
 from zoo_autoregressive.row_lstm import RowLSTM
 
 DIGITS = 16
@@ -36,11 +36,11 @@ MODELS: dict[str, tuple[str, Callable[[], Any]]] = {
 
 
 def logits(model: BinaryAutoregressive | PixelNetwork, x: Tensor, t: int) -> Tensor:
-    """A full pass over x, (n, D) in the order, for the logits of its t-th variable, (n, 1)."""
+    """A full pass over x, (n, D) in the order, for the logits of its t-th variable, (n,)."""
     if isinstance(model, BinaryAutoregressive):
-        return model.logits(x)[:, t : t + 1]
+        return model.logits(x)[:, t]
     image = torch.empty_like(x).index_copy(1, model.order, x).reshape(len(x), *model.event_shape)
-    return model.logits(image).flatten(1)[:, model.order[t : t + 1]]
+    return model.logits(image).flatten(1)[:, model.order[t]]
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def naive(model: Any, u: Tensor, places: int) -> Tensor:
     """Draw the first places of the order, (n, places), by the numbers u, (D, n)."""
     x = torch.zeros(u.shape[1], u.shape[0])
     for t in range(places):
-        x[:, t] = draw(logits(model, x, t), u[t], 1.0)
+        x[:, t] = logits(model, x, t) > torch.logit(u[t])
     return x[:, :places]
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 from zoo_autoregressive.diagonal_bilstm import DiagonalBiLSTM, diagonals
+from zoo_autoregressive.layers import choose
 from zoo_autoregressive.pixelcnn import PixelCNN
-from zoo_autoregressive.pixels import MaskedConv, PixelNetwork, draw
+from zoo_autoregressive.pixels import MaskedConv, PixelNetwork
 from zoo_autoregressive.row_lstm import RowLSTM
 
 from zoo_core.errors import InvalidInput
@@ -46,8 +47,9 @@ def images(model: PixelNetwork, n: int) -> Tensor:
 
 
 def in_order(model: PixelNetwork, x: Tensor) -> Tensor:
-    """The logits of all variables in the order, (B, D, K)."""
-    return model.logits(x).transpose(1, 2).flatten(2).transpose(1, 2)[:, model.order]
+    """The logits of all variables in the order, (B, D, K); (B, D) for binary ones."""
+    logits = model.logits(x).transpose(1, 2).flatten(2).transpose(1, 2)[:, model.order]
+    return logits.squeeze(2) if model.levels == 2 else logits
 
 
 @pytest.mark.parametrize("share", [0, 0.4, 0.5, 0.95])
@@ -67,8 +69,8 @@ def test_the_cached_sampler_draws_what_the_naive_one_draws(model: PixelNetwork) 
     u = torch.rand(D, n, generator=seeded(2), dtype=torch.float64)
     x = torch.zeros(n, D, dtype=torch.float64)
     for t, i in enumerate(model.order.tolist()):
-        logits = in_order(model, x.reshape(n, *model.event_shape))
-        x[:, i] = draw(logits[:, t], u[t], 0.8)
+        logits = in_order(model, x.reshape(n, *model.event_shape))[:, t] / 0.8
+        x[:, i] = u[t] < logits.sigmoid() if model.levels == 2 else choose(logits, u[t])
     assert torch.equal(cached, x.reshape(n, *model.event_shape))
 
 
@@ -76,7 +78,7 @@ def test_log_prob_is_that_of_the_logits(model: PixelNetwork) -> None:
     x = images(model, 6)
     logits = in_order(model, x)
     if model.levels == 2:
-        logits = torch.cat([torch.zeros_like(logits), logits], 2)
+        logits = torch.stack([torch.zeros_like(logits), logits], 2)
     values = x.flatten(1)[:, model.order].mul(model.levels - 1).round().long()
     log_p = logits.log_softmax(2).gather(2, values.unsqueeze(2)).squeeze(2)
     torch.testing.assert_close(model.conditionals(x)[:, model.order], log_p)
@@ -149,9 +151,8 @@ def test_taps_that_are_left_out_change_nothing(k: int, mask: str, channels: int)
 def test_draws_follow_the_softmax_and_one_number_decides() -> None:
     p = torch.tensor([0.1, 0.0, 0.6, 0.3])
     u = torch.tensor([0.0, 0.09, 0.11, 0.69, 0.71, 0.99999])
-    values = draw(p.log().expand(6, 4), u, 1.0) * 3
+    values = choose(p.log().expand(6, 4), u) * 3
     assert values.tolist() == pytest.approx([0, 0, 2, 2, 3, 3])
-    assert draw(torch.tensor([[0.5], [0.5]]), torch.tensor([0.62, 0.63]), 1.0).tolist() == [1, 0]
 
 
 def test_pixels_by_diagonals() -> None:

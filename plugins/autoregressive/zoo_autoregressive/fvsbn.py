@@ -45,10 +45,10 @@ class FVSBN(BinaryAutoregressive):
         return functional.linear(x, self.W.tril(-1), self.b)
 
     def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
-        """Carry the logits of all variables; each one drawn adds its column of W."""
-        d = x.shape[1]
-        columns = self.W.t().contiguous()  # a variable's weights to the others lie side by side
-        logits = torch.addmm(self.b, x, columns[:d])
-        for i in range(d, len(self.order)):
-            x_i = yield logits[:, i]
-            logits[:, i + 1 :].addr_(x_i, columns[i, i + 1 :])
+        """Keep the variables drawn; a logit is a row of W times these and zeros for the others."""
+        (n, d), D = x.shape, len(self.order)
+        # the bias as the weight of a variable that is always 1: one operation less a step
+        drawn = torch.cat([x, x.new_zeros(n, D - d), x.new_ones(n, 1)], 1)
+        W = torch.cat([self.W, self.b.unsqueeze(1)], 1)
+        for W_i, slot in zip(W[d:].unbind(), drawn[:, d:D].unbind(1), strict=True):
+            slot.copy_((yield torch.mv(drawn, W_i)))

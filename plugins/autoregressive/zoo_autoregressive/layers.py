@@ -8,10 +8,97 @@ from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
 
-__all__ = ["BinaryAutoregressive", "bernoulli_logits", "permutation", "prefix_length"]
+__all__ = [
+    "BinaryAutoregressive",
+    "ChainRule",
+    "bernoulli_logits",
+    "choose",
+    "permutation",
+    "prefix_length",
+]
 
 
-class BinaryAutoregressive(nn.Module):
+class ChainRule(nn.Module):
+    """A density model by the chain rule that draws one variable after another; abstract.
+
+    Models write `conditionals` and `walk`.
+    """
+
+    event_shape: tuple[int, ...]
+    levels: int
+    order: Tensor
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        raise NotImplementedError
+
+    def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
+        """Yield the logits of one variable after another; each is sent the value drawn, (n,).
+
+        They are (n,) for binary variables, what is before the sigmoid; else (n, levels), what is
+        before the softmax. What a step leaves for the next is carried along: a walk costs about as
+        much as a pass over all variables.
+
+        x: the variables before the first one of the walk, in the order, (n, d), in [0, 1].
+        """
+        raise NotImplementedError
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each input, (B,), nats.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        return self.conditionals(x).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw n samples, (n, *event_shape), in [0, 1]."""
+        nothing = next(self.parameters()).new_empty(n, 0)
+        return self._ancestral(nothing, generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw the unknown variables of each input given the known ones.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        known: which variables are given, event_shape, bool; they must come first in the order.
+
+        Raises InvalidInput when an unknown variable comes before a known one.
+        """
+        d = prefix_length(known, self.order)
+        return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
+
+    @torch.no_grad()
+    def _ancestral(
+        self, x: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw the variables after x, (n, d), in the order."""
+        (n, d), D, binary = x.shape, len(self.order), self.levels == 2
+        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
+        numbers = torch.logit(u) * temperature if binary else u
+        drawn, walk, x_i = torch.empty_like(u), self.walk(x), None
+        for number, slot in zip(numbers.unbind(), drawn.unbind(), strict=True):
+            logits = next(walk) if x_i is None else walk.send(x_i)
+            if binary:
+                x_i = torch.gt(logits, number, out=slot)
+            else:
+                x_i = slot.copy_(choose(logits / temperature, number))
+        x = torch.cat([x, drawn.t()], 1)
+        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+
+
+class BinaryAutoregressive(ChainRule):
     """A binary density model by the chain rule; abstract: models write `logits` and `walk`.
 
     Args:
@@ -21,7 +108,6 @@ class BinaryAutoregressive(nn.Module):
     """
 
     levels = 2
-    order: Tensor
     b: nn.Parameter
     """Biases of the logits, (D,), in the order; every model of this kind has them."""
 
@@ -39,15 +125,6 @@ class BinaryAutoregressive(nn.Module):
         """
         raise NotImplementedError
 
-    def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
-        """Yield the logits (n,) of one variable after another; each is sent the value drawn (n,).
-
-        What a step leaves for the next is carried along: a walk costs as much as `logits` once.
-
-        x: the variables before the first one of the walk, in the order, (n, d), in {0, 1}.
-        """
-        raise NotImplementedError
-
     def begin(self, mean: Tensor) -> None:
         """Set b to the logit of the training data's mean.
 
@@ -57,60 +134,20 @@ class BinaryAutoregressive(nn.Module):
             self.b.copy_(bernoulli_logits(mean.flatten())[self.order])
 
     def conditionals(self, x: Tensor) -> Tensor:
-        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        """
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats."""
         x = x.flatten(1)[:, self.order]
         log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
         return torch.empty_like(log_p).index_copy(1, self.order, log_p)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, (B,), nats.
 
-        x: inputs, (B, *event_shape), in {0, 1}.
-        """
-        return self.conditionals(x).sum(1)
+def choose(logits: Tensor, u: Tensor) -> Tensor:
+    """The values in [0, 1] that uniform numbers choose from a softmax, (n,).
 
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}."""
-        return self._ancestral(self.b.new_empty(n, 0), generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        known: which variables are given, event_shape, bool; they must come first in the order.
-
-        Raises InvalidInput when an unknown variable comes before a known one.
-        """
-        d = prefix_length(known, self.order)
-        return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
-
-    @torch.no_grad()
-    def _ancestral(
-        self, x: Tensor, generator: torch.Generator | None, temperature: float
-    ) -> Tensor:
-        """Draw the variables after x, (n, d), in the order."""
-        (n, d), D = x.shape, len(self.order)
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
-        # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
-        thresholds = (torch.logit(u) * temperature).unbind()
-        walk, drawn = self.walk(x), list[Tensor]()
-        for i, threshold in enumerate(thresholds):
-            logit = walk.send(drawn[-1]) if i else next(walk)
-            drawn.append((logit > threshold).to(x.dtype))
-        x = torch.cat([x, *(x_i.unsqueeze(1) for x_i in drawn)], 1)
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+    logits: one for each level, (n, levels).
+    u: (n,), in [0, 1).
+    """
+    below = torch.softmax(logits, 1).cumsum(1)[:, :-1]
+    return (below <= u.unsqueeze(1)).sum(1).to(u.dtype) / below.shape[1]
 
 
 def permutation(D: int, order: str, seed: int) -> Tensor:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import prefix_length
+from zoo_autoregressive.layers import ChainRule
 from zoo_core.errors import InvalidInput
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "PointSteps",
     "Steps",
     "channel_of",
-    "draw",
     "rows",
 ]
 
@@ -189,7 +188,7 @@ class ConvSteps(Steps):
         return self.read(j)
 
 
-class PixelNetwork(nn.Module):
+class PixelNetwork(ChainRule):
     """A density model of images by a masked network; abstract: models write `layer`.
 
     Args:
@@ -199,8 +198,6 @@ class PixelNetwork(nn.Module):
         layers: number of residual layers.
         head: number of features between the two last convolutions.
     """
-
-    order: Tensor
 
     def __init__(
         self,
@@ -246,10 +243,7 @@ class PixelNetwork(nn.Module):
         return x.reshape(B, C, self.outputs, H, W)
 
     def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
-        """Yield the logits (n, K) of one variable after another; each is sent the value drawn (n,).
-
-        x: the variables before the first one of the walk, in the order, (n, d), in [0, 1].
-        """
+        """Take one column of each layer for a pixel; what rows owe to those above, once a row."""
         d, (C, H, W), K = x.shape[1], self.event_shape, self.outputs
         first = d // (C * W)  # the row that the walk begins in; it is walked from its first column
         given = x[:, : first * C * W].reshape(len(x), first, W, C).permute(0, 3, 1, 2)
@@ -265,8 +259,11 @@ class PixelNetwork(nn.Module):
                     for steps in head:
                         features = steps.column(j, torch.relu(features))
                     t = (i * W + j) * C + c
-                    known = t < d
-                    value = x[:, t] if known else (yield features[:, c * K : (c + 1) * K])
+                    if t < d:
+                        value = x[:, t]
+                    else:
+                        logits = features[:, c * K : (c + 1) * K]
+                        value = yield logits.squeeze(1) if K == 1 else logits
                     start.slots[j][:, c] = value
 
     def _steps(self, x: Tensor) -> tuple[ConvSteps, list[Steps], list[Steps]]:
@@ -282,10 +279,7 @@ class PixelNetwork(nn.Module):
         return start, layers, head
 
     def conditionals(self, x: Tensor) -> Tensor:
-        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
-
-        x: images, (B, C, H, W), in [0, 1].
-        """
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats."""
         logits = self.logits(x)
         if self.levels == 2:
             loss = functional.binary_cross_entropy_with_logits(
@@ -301,71 +295,12 @@ class PixelNetwork(nn.Module):
             loss = loss.view(values.shape).permute(0, 3, 1, 2)
         return -loss.flatten(1)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each image, (B,), nats.
-
-        x: images, (B, C, H, W), in [0, 1].
-        """
-        return self.conditionals(x).sum(1)
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Draw n images, (n, C, H, W), in [0, 1]."""
-        return self._ancestral(self.input.bias.new_empty(n, 0), generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Draw the unknown variables of each image given the known ones.
-
-        x: images, (B, C, H, W), in [0, 1].
-        known: which variables are given, (C, H, W), bool; they must come first in the order.
-
-        Raises InvalidInput when an unknown variable comes before a known one.
-        """
-        d = prefix_length(known, self.order)
-        return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
-
-    @torch.no_grad()
-    def _ancestral(
-        self, x: Tensor, generator: torch.Generator | None, temperature: float
-    ) -> Tensor:
-        """Draw the variables after x, (n, d), in the order."""
-        (n, d), D = x.shape, len(self.order)
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
-        walk, drawn = self.walk(x), list[Tensor]()
-        for i, u_i in enumerate(u.unbind()):
-            logits = walk.send(drawn[-1]) if i else next(walk)
-            drawn.append(draw(logits, u_i, temperature))
-        x = torch.cat([x, *(x_i.unsqueeze(1) for x_i in drawn)], 1)
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
-
 
 def rows(layer: MaskedConv | PixelLayer, x: Tensor) -> Tensor:
     """A layer's output (n, F', i, W) for the rows x, (n, F, i, W), of which there may be none."""
     n, _, i, W = x.shape
     y: Tensor = layer(x) if i else x.new_zeros(n, layer.features, 0, W)
     return y
-
-
-def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
-    """The values in [0, 1] that uniform numbers choose, (n,): one number for each.
-
-    logits: (n, K); one for a binary variable, or one for each level.
-    u: (n,), in [0, 1).
-    """
-    K = logits.shape[1]
-    if K == 1:
-        # u < sigm(l / T) is l > T logit(u)
-        return (logits[:, 0] > temperature * torch.logit(u)).to(u.dtype)
-    below = torch.softmax(logits / temperature, 1).cumsum(1)[:, :-1]
-    return (below <= u.unsqueeze(1)).sum(1).to(u.dtype) / (K - 1)
 
 
 def channel_of(features: int, channels: int) -> Tensor:
