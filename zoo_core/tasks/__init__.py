@@ -78,7 +78,8 @@ TASKS = {
         "Draw samples",
         _PICTURES,
         _TABLE,
-        options=("label",),
+        options=("label", "prompts"),
+        settings={"between": 0},
         random=True,
     ),
     "score": Task(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Conditional
+from zoo_core.protocols import Conditional, Prompted
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -21,7 +22,11 @@ __all__ = ["draw", "run"]
 
 
 def run(model: nn.Module, request: Request) -> Result:
-    """Draw n samples; pictures of images, rows of tables."""
+    """Draw n samples, or as many of each prompt; pictures of images, rows of tables."""
+    if request.prompts:
+        return _of_prompts(model, request)
+    if request.settings.get("between"):
+        raise InvalidInput("between is for samples of two prompts or more: give --prompt twice.")
     x = draw(model, request)
     of = "" if request.label is None else f" of label {request.label}"
     summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {request.name}"
@@ -32,12 +37,14 @@ def run(model: nn.Module, request: Request) -> Result:
     return Result(summary=summary, rows=table_rows(model, x), tensors={"samples": x})
 
 
-def draw(model: nn.Module, request: Request) -> Tensor:
+def draw(model: nn.Module, request: Request, **condition: Any) -> Tensor:
     """Draw n samples in batches, (n, *event_shape), on the CPU.
+
+    condition: what else the model's `sample` is given.
 
     Raises InvalidInput when a label is asked for that the model does not have.
     """
-    generator, label = request.generator(model), _label(model, request)
+    generator, condition = request.generator(model), {**_label(model, request), **condition}
     sample = cast("Callable[..., Tensor]", model.sample)
     sizes = [
         min(request.batch_size, request.n - start)
@@ -45,10 +52,59 @@ def draw(model: nn.Module, request: Request) -> Tensor:
     ]
     with torch.inference_mode():
         parts = [
-            sample(size, generator=generator, temperature=request.temperature, **label).cpu()
+            sample(size, generator=generator, temperature=request.temperature, **condition).cpu()
             for size in sizes
         ]
     return torch.cat(parts)
+
+
+def _of_prompts(model: nn.Module, request: Request) -> Result:
+    """n samples of each prompt, a row each. The noise is the same in every row.
+
+    Raises InvalidInput when the model does not read, or not one of the prompts.
+    """
+    if not isinstance(model, Prompted):
+        from zoo_core.tasks import available
+
+        raise InvalidInput(
+            f"--prompt {request.prompts[0]!r}: {request.name} does not read. Leave --prompt out; "
+            f"it can {', '.join(available(model))}."
+        )
+    with torch.inference_mode():
+        codes = model.read(request.prompts)
+    names, rows = _between(request.prompts, codes, int(request.settings.get("between", 0)))
+    x = torch.cat([draw(model, request, prompt=code.unsqueeze(0)) for code in rows])
+    summary = f"{len(x):,} samples of {', '.join(map(repr, request.prompts))} from {request.name}"
+    return Result(
+        summary=summary,
+        images=x,
+        columns=request.n,
+        names=names,
+        frames=x.split(request.n),
+        tensors={"samples": x},
+        texts={"prompts": names},
+    )
+
+
+def _between(
+    prompts: Sequence[str], codes: Tensor, between: int
+) -> tuple[list[str], Sequence[Tensor]]:
+    """The name and the code of each row: the prompts, and so many steps between each two.
+
+    codes: (len(prompts), code).
+    """
+    if not between:
+        return list(prompts), codes.unbind()
+    if len(prompts) < 2 or between < 0:
+        raise InvalidInput(
+            f"between is {between} for {len(prompts)} prompts; expected 0 or more steps, and two "
+            "prompts between which they lie."
+        )
+    names, rows = [], []
+    for (name, start), (_, end) in pairwise(zip(prompts, codes, strict=True)):
+        names += [name, *[""] * between]
+        rows += [torch.lerp(start, end, i / (between + 1)) for i in range(between + 1)]
+    return [*names, prompts[-1]], [*rows, codes[-1]]
 
 
 def _label(model: nn.Module, request: Request) -> dict[str, int]:

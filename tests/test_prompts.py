@@ -1,0 +1,99 @@
+"""Samples of prompts: a row each, from the same noise, and steps between two of them."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo_core import tasks
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Prompted
+from zoo_core.tasks.request import Request
+from zoo_core.tasks.result import Result
+
+
+class Counting(nn.Module):
+    """Its code of a text is the number of letters; a sample is that in tenths, and some noise."""
+
+    event_shape = (1, 2, 2)
+
+    def read(self, texts: Sequence[str]) -> Tensor:
+        if "" in texts:
+            raise InvalidInput("the text '' is empty.")
+        return torch.tensor([[float(len(text))] for text in texts])
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        prompt: str | Tensor | None = None,
+    ) -> Tensor:
+        code = self.read([prompt]) if isinstance(prompt, str) else prompt
+        level = torch.zeros(1, 1) if code is None else code / 10
+        noise = temperature * torch.rand(n, 1, 2, 2, generator=generator) / 100
+        return level.view(-1, 1, 1, 1) + noise
+
+
+class Deaf(nn.Module):
+    """It cannot read."""
+
+    event_shape = (1, 2, 2)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        return torch.zeros(n, 1, 2, 2)
+
+
+def sample(model: nn.Module, *prompts: str, between: int = 0, n: int = 3) -> Result:
+    request = Request(
+        name="m", prompts=prompts, n=n, seed=1, batch_size=2, settings={"between": between}
+    )
+    return tasks.TASKS["sample"].load()(model, request)
+
+
+def levels(result: Result) -> list[float]:
+    """The mean of each row, without the noise."""
+    assert result.images is not None and result.columns is not None
+    return [round(float(row.mean()), 1) for row in result.images.split(result.columns)]
+
+
+def test_each_prompt_has_a_row() -> None:
+    assert isinstance(Counting(), Prompted)
+    result = sample(Counting(), "four", "ox")
+    assert levels(result) == [0.4, 0.2]
+    assert list(result.names) == ["four", "ox"]
+    assert result.summary == "6 samples of 'four', 'ox' from m"
+    assert result.texts == {"prompts": ["four", "ox"]}
+
+
+def test_the_noise_is_the_same_in_each_row_and_does_not_depend_on_the_other_prompts() -> None:
+    x = sample(Counting(), "four", "ox").tensors["samples"]
+    assert torch.allclose(x[:3] - 0.4, x[3:] - 0.2, atol=1e-6)
+    assert torch.equal(x[3:], sample(Counting(), "ox").tensors["samples"])
+    assert not torch.allclose(x[0], x[1])
+
+
+def test_steps_lie_between_two_prompts() -> None:
+    result = sample(Counting(), "1", "12345", "2", between=3)
+    assert levels(result) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2, 0.1]
+    assert list(result.names) == ["1", "", "", "", "12345", "", "", "", "2"]
+
+
+@pytest.mark.parametrize("prompts", [(), ("alone",)])
+def test_steps_take_two_prompts(prompts: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidInput, match=r"two prompts"):
+        sample(Counting(), *prompts, between=2)
+
+
+def test_a_prompt_that_cannot_be_read_stops_before_anything_is_drawn() -> None:
+    with pytest.raises(InvalidInput, match="the text '' is empty"):
+        sample(Counting(), "one", "")
+
+
+def test_a_model_that_does_not_read_is_told_from_one_that_does() -> None:
+    with pytest.raises(InvalidInput, match=r"^--prompt 'a': m does not read\. .* it can sample\.$"):
+        sample(Deaf(), "a")
