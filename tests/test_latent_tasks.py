@@ -138,7 +138,7 @@ def test_a_task_of_inputs_asks_for_them(task: str) -> None:
 @pytest.mark.parametrize(
     ("task", "setting", "text"),
     [
-        ("interpolate", {"steps": 1}, "steps=1: expected 2 or more, both ends are steps"),
+        ("interpolate", {"steps": 1}, "steps=1: expected 2 or more."),
         ("interpolate", {"path": "zigzag"}, "path=zigzag: expected auto, line, arc"),
         ("interpolate", {"pairs": 0}, "pairs=0: expected 1 or more"),
         ("traverse", {"rows": 0}, "rows=0: expected 1 or more"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Pathfinder
 from zoo_core.tasks.inputs import table_rows
-from zoo_core.tasks.latents import decoded, drawn, encoded, given
+from zoo_core.tasks.latents import count, decoded, drawn, encoded, given
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -25,40 +26,34 @@ _LEAST_SINE = 1e-3
 """Of the angle between two latents: below that, no one circle goes through both."""
 
 
+class _Ends(NamedTuple):
+    """Where ways begin and end."""
+
+    z: Tensor
+    """(ways, 2, latent_dim)."""
+    names: list[str]
+    notes: tuple[str, ...] = ()
+
+
 def run(model: nn.Module, request: Request) -> Result:
     """Decode what lies between the latents of neighbouring inputs, or of pairs of draws."""
-    steps, path, pairs = (request.settings[key] for key in ("steps", "path", "pairs"))
-    _check(steps, path, pairs)
-    batch = given(model, request, "interpolate")
-    if batch is None:
-        ends = drawn(model, 2 * pairs, request).unflatten(0, (pairs, 2))
-        names = [f"draw {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
-    elif len(batch.x) < 2:
-        raise InvalidInput(
-            f"--input {request.inputs[0]} is one input, and a way has two ends. Give a second "
-            "--input, several rows such as mnist:test[0:2], or none to go between draws."
-        )
-    else:
-        z = encoded(model, batch.x, request)
-        ends = torch.stack([z[:-1], z[1:]], 1)
-        names = [f"{a} to {b}" for a, b in zip(batch.names, batch.names[1:], strict=False)]
-    ways, kind = _ways(model, ends, steps, path, inputs=batch is not None)
-    x = decoded(model, ways.flatten(0, 1), request)
-    summary = f"{len(ways)} way{'s' if len(ways) > 1 else ''} through the latents of {request.name}"
+    steps = count(request, "steps", 2)
+    ends = _of_inputs(model, request) if request.inputs else _of_draws(model, request)
+    z, kind = _ways(model, ends.z, steps, request)
+    x = decoded(model, z.flatten(0, 1), request)
+    n = len(z)
     result = Result(
-        summary=summary,
+        summary=f"{n} way{'s' if n > 1 else ''} through the latents of {request.name}",
         figures=(f"{steps} steps", kind),
-        notes=batch.notes if batch else (),
-        tensors={"z": ways.cpu(), "decoded": x.unflatten(0, (len(ways), steps))},
-        texts={"names": names},
+        notes=ends.notes,
+        tensors={"z": z.cpu(), "decoded": x.unflatten(0, (n, steps))},
+        texts={"names": ends.names},
     )
     if x.ndim != 4:
-        at = [(name, step) for name in names for step in range(steps)]
-        rows = zip(at, table_rows(model, x), strict=True)
-        return replace(
-            result, rows=[{"way": name, "step": step, **row} for (name, step), row in rows]
-        )
-    there = x.unflatten(0, (len(ways), steps)).unbind(1)
+        at = [{"way": name, "step": step} for name in ends.names for step in range(steps)]
+        tables = zip(at, table_rows(model, x), strict=True)
+        return replace(result, rows=[{**place, **variables} for place, variables in tables])
+    there = x.unflatten(0, (n, steps)).unbind(1)
     return replace(result, images=x, columns=steps, frames=[*there, *there[-2:0:-1]])
 
 
@@ -86,26 +81,39 @@ def arc(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
     return points
 
 
-def _ways(
-    model: nn.Module, ends: Tensor, steps: int, path: str, *, inputs: bool
-) -> tuple[Tensor, str]:
-    """Latents from end to end of each pair, (pairs, steps, latent_dim), and how they were found.
+def _of_inputs(model: nn.Module, request: Request) -> _Ends:
+    """From each input to the next."""
+    batch = given(model, request, "interpolate")
+    if len(batch.x) < 2:
+        raise InvalidInput(
+            f"--input {request.inputs[0]} is one input, and a way has two ends. Give a second "
+            "--input, several rows such as mnist:test[0:2], or none to go between draws."
+        )
+    z = encoded(model, batch.x, request)
+    names = [f"{a} to {b}" for a, b in pairwise(batch.names)]
+    return _Ends(torch.stack([z[:-1], z[1:]], 1), names, batch.notes)
 
-    ends: (pairs, 2, latent_dim).
+
+def _of_draws(model: nn.Module, request: Request) -> _Ends:
+    """From the first to the second draw of each pair."""
+    pairs = count(request, "pairs")
+    names = [f"draw {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
+    return _Ends(drawn(model, 2 * pairs, request).unflatten(0, (pairs, 2)), names)
+
+
+def _ways(model: nn.Module, ends: Tensor, steps: int, request: Request) -> tuple[Tensor, str]:
+    """Latents from end to end, (ways, steps, latent_dim), and how they were found.
+
+    ends: (ways, 2, latent_dim).
     """
-    own = path == "auto" and isinstance(model, Pathfinder)
-    if path == "auto":
-        path = "line" if inputs else "arc"
-    way = cast("Pathfinder", model).path if own else {"line": line, "arc": arc}[path]
+    path = request.settings["path"]
+    if path not in _PATHS:
+        raise InvalidInput(f"--set path={path}: expected {', '.join(_PATHS)}.")
+    if own := path == "auto" and isinstance(model, Pathfinder):
+        way = cast("Pathfinder", model).path
+    else:
+        path = path if path != "auto" else "line" if request.inputs else "arc"
+        way = {"line": line, "arc": arc}[path]
     with torch.inference_mode():
         found = torch.stack([way(z0, z1, steps) for z0, z1 in ends])
     return found, "the model's own path" if own else f"along {path}s"
-
-
-def _check(steps: int, path: str, pairs: int) -> None:
-    if steps < 2:
-        raise InvalidInput(f"--set steps={steps}: expected 2 or more, both ends are steps.")
-    if path not in _PATHS:
-        raise InvalidInput(f"--set path={path}: expected {', '.join(_PATHS)}.")
-    if pairs < 1:
-        raise InvalidInput(f"--set pairs={pairs}: expected 1 or more.")

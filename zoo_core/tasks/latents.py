@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from zoo_core.protocols import Decoder
     from zoo_core.tasks.request import Request
 
-__all__ = ["check_encodes", "decoded", "drawn", "encoded", "given", "latent_columns", "latent_dim"]
+__all__ = [
+    "check_encodes",
+    "count",
+    "decoded",
+    "drawn",
+    "encoded",
+    "given",
+    "latent_columns",
+    "latent_dim",
+]
 
 
 def latent_dim(model: nn.Module) -> int:
@@ -25,13 +34,22 @@ def latent_dim(model: nn.Module) -> int:
     return cast("int", model.latent_dim)
 
 
-def given(model: nn.Module, request: Request, task: str) -> Batch | None:
-    """The inputs of a task that can do without; None where it is asked for none.
+def count(request: Request, key: str, least: int = 1) -> int:
+    """A setting of the task that counts something.
 
-    Raises InvalidInput when there are some, and the model cannot encode them.
+    Raises InvalidInput when it is below the least.
     """
-    if not request.inputs:
-        return None
+    n: int = request.settings[key]
+    if n < least:
+        raise InvalidInput(f"--set {key}={n}: expected {least} or more.")
+    return n
+
+
+def given(model: nn.Module, request: Request, task: str) -> Batch:
+    """The inputs of a task that can do without.
+
+    Raises InvalidInput when the model cannot encode them.
+    """
     check_encodes(model, request, task)
     return load_inputs(model, request.inputs, request)
 

@@ -10,7 +10,7 @@ import torch
 from zoo_core.errors import InvalidInput
 from zoo_core.tasks.encode import run as encode
 from zoo_core.tasks.inputs import table_rows
-from zoo_core.tasks.latents import check_encodes, decoded, drawn, latent_columns, latent_dim
+from zoo_core.tasks.latents import check_encodes, count, decoded, drawn, latent_columns, latent_dim
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def plane(model: nn.Module, side: int, request: Request) -> Tensor:
 
 
 def _tiles(model: nn.Module, request: Request) -> Result:
-    side = request.settings["side"]
-    if side < 1:
-        raise InvalidInput(f"--set side={side}: expected 1 or more.")
+    side = count(request, "side")
     z = plane(model, side, request)
     x = decoded(model, z.to(next(model.parameters(), z).dtype), request)
     rows = latent_columns(z)

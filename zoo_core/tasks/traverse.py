@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from zoo_core import output
-from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Encoder, Traversable, Traversal
 from zoo_core.tasks.inputs import table_rows
-from zoo_core.tasks.latents import decoded, drawn, encoded, given, latent_dim
+from zoo_core.tasks.latents import count, decoded, drawn, encoded, given, latent_dim
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -43,36 +42,32 @@ class _Row(NamedTuple):
 
 def run(model: nn.Module, request: Request) -> Result:
     """Decode walks from the first inputs, or from draws of the prior."""
-    limit, starts = (request.settings[key] for key in ("rows", "starts"))
-    for key, value in (("rows", limit), ("starts", starts)):
-        if value < 1:
-            raise InvalidInput(f"--set {key}={value}: expected 1 or more.")
-    batch = given(model, request, "traverse")
-    if batch is None:
-        base = drawn(model, starts, request)
-        found = walks(model, request)
-    else:
+    limit, starts = count(request, "rows"), count(request, "starts")
+    notes: tuple[str, ...] = ()
+    if request.inputs:
+        batch = given(model, request, "traverse")
         base = encoded(model, batch.x[:starts], request)
         found = walks(model, request, batch.x[:_JUDGED])
-    rows = _rows(found[:limit], base)
-    x = decoded(model, torch.cat([row.z for row in rows]), request)
-    parts = x.split([len(row.z) for row in rows])
-    shown = f"{min(limit, len(found))} of {len(found)} walks"
-    source = ", ".join(batch.names[:starts]) if batch else "draws" if starts > 1 else "a draw"
+        source, notes = ", ".join(batch.names[:starts]), batch.notes
+    else:
+        base, found = drawn(model, starts, request), walks(model, request)
+        source = "draws" if starts > 1 else "a draw"
+    shown = found[:limit]
+    rows = _rows(shown, base)
+    z = torch.cat([row.z for row in rows])
+    x = decoded(model, z, request)
     result = Result(
-        summary=f"{shown} through the latents of {request.name}",
+        summary=f"{len(shown)} of {len(found)} walks through the latents of {request.name}",
         figures=(f"from {source}",),
-        notes=(*(batch.notes if batch else ()), f"from the top: {_listed(found[:limit])}"),
-        tensors={"start": base.cpu(), "z": torch.cat([row.z for row in rows]).cpu(), "x": x},
+        notes=(*notes, f"from the top: {_listed(shown)}"),
+        tensors={"start": base.cpu(), "z": z.cpu(), "decoded": x},
         texts={"names": [row.name for row in rows for _ in row.z]},
     )
+    parts = x.split([len(row.z) for row in rows])
     if x.ndim != 4:
         return replace(result, rows=_table(model, rows, parts))
-    columns = min(_COLUMNS, max(len(part) for part in parts))
-    images, names = _laid_out(rows, parts, columns)
-    last = max(len(part) for part in parts)
-    frames = [torch.stack([part[min(i, len(part) - 1)] for part in parts]) for i in range(last)]
-    return replace(result, images=images, columns=columns, names=names, frames=frames)
+    images, columns, names = _laid_out(rows, parts)
+    return replace(result, images=images, columns=columns, names=names, frames=_frames(parts))
 
 
 def walks(model: nn.Module, request: Request, x: Tensor | None = None) -> Sequence[Traversal]:
@@ -108,16 +103,21 @@ def _rows(found: Sequence[Traversal], base: Tensor) -> list[_Row]:
     return rows
 
 
-def _laid_out(
-    rows: Sequence[_Row], parts: Sequence[Tensor], columns: int
-) -> tuple[Tensor, list[str]]:
-    """The pictures in rows of equal length, and the rows' names."""
+def _laid_out(rows: Sequence[_Row], parts: Sequence[Tensor]) -> tuple[Tensor, int, list[str]]:
+    """The pictures in rows of equal length, that length, and the rows' names."""
+    columns = min(_COLUMNS, max(len(part) for part in parts))
     images, names = [], []
     for row, part in zip(rows, parts, strict=True):
         over = -len(part) % columns
         images += [part, output.blank(part, over)]
         names += [row.name] + [""] * ((len(part) + over) // columns - 1)
-    return torch.cat(images), names
+    return torch.cat(images), columns, names
+
+
+def _frames(parts: Sequence[Tensor]) -> list[Tensor]:
+    """All walks at their first step, their second one, …; those that are over stand still."""
+    steps = range(max(len(part) for part in parts))
+    return [torch.stack([part[min(i, len(part) - 1)] for part in parts]) for i in steps]
 
 
 def _table(
