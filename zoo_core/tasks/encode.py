@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from zoo_core.tasks.request import Request
 
-__all__ = ["label_names", "run"]
+__all__ = ["run"]
 
 
 def run(model: nn.Module, request: Request) -> Result:
     """Encode each input: the mean of its posterior, where there is one."""
     batch = load_inputs(model, request.inputs, request)
     z = encoded(model, batch.x, request).cpu()
-    labels = {"label": label_names(batch)} if batch.labels is not None else {}
+    labels = {"label": _label_names(batch)} if batch.labels is not None else {}
     rows: list[dict[str, Any]] = [
         {"input": name, **{key: names[i] for key, names in labels.items()}, **latents}
         for i, (name, latents) in enumerate(zip(batch.names, latent_columns(z), strict=True))
@@ -35,7 +35,7 @@ def run(model: nn.Module, request: Request) -> Result:
     )
 
 
-def label_names(batch: Batch) -> list[str]:
+def _label_names(batch: Batch) -> list[str]:
     """The name of each input's class, or its number where classes have no names."""
     assert batch.labels is not None
     return [batch.classes[k] if batch.classes else str(k) for k in batch.labels.tolist()]
