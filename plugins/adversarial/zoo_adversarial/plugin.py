@@ -75,6 +75,16 @@ def zoo_architectures() -> list[Architecture]:
             trainer="zoo_adversarial.stargan:Star",
             check=Check(config={"shape": [1, 8, 8], "channels": 4, "blocks": 1}),
         ),
+        Architecture(
+            name="gan-cls",
+            path="zoo_adversarial.gan_cls:GANCLS",
+            summary="GAN-CLS: draws what a text says",
+            tasks=_DECODES,
+            paper="Reed et al. 2016, Generative Adversarial Text to Image Synthesis "
+            "(arXiv 1605.05396)",
+            trainer="zoo_adversarial.gan_cls:Matching",
+            check=Check(config={"shape": [1, 16, 16], "z": 3, "channels": 2, "code": 4}),
+        ),
     ]
 
 

@@ -1,0 +1,316 @@
+"""GAN-CLS: its encoder of texts, what each loss moves, and that a run can be stopped."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from zoo_adversarial.gan_cls import GANCLS, Characters, Matching, Sentences
+
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import CaptionReader, Decoder, Prompted
+from zoo_core.training.loop import Loop
+from zoo_core.training.recipe import Recipe
+
+SHAPE = (3, 16, 16)
+TEXTS = ("red apple", "cat", "green apple", "dog face", "cat face", "1st place medal", "ox", "cat")
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def model(**config: Any) -> GANCLS:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        small = {"z": 4, "channels": 4, "compressed": 6, "code": 8}
+        return GANCLS(SHAPE, **{**small, **config})
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Images and what is read of their captions."""
+    x = torch.rand(len(TEXTS), *SHAPE, generator=random())
+    return x, model().text.tokens(TEXTS)
+
+
+# Texts
+
+
+def test_tokens_are_places_in_the_alphabet_and_nothing_behind_the_text() -> None:
+    tokens = Characters("ab ", 6, 4).tokens(["ab", " B  a "])
+    assert tokens.tolist() == [[1, 2, 0, 0, 0, 0], [2, 3, 1, 0, 0, 0]]
+    cased = Characters("aA", 3, 4).tokens(["aA"])
+    assert cased.tolist() == [[1, 2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"^the text '' is empty; expected some words out of the characters ' 0123456789abc"),
+        ("  ", r"is empty; expected some words"),
+        ("café & tea", r"'café & tea' has '&', 'é', which this model does not read; it reads ' 01"),
+        ("x" * 49, r"has 49 characters; this model reads up to 48\.$"),
+    ],
+)
+def test_a_text_that_cannot_be_read_says_what_can(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        model().read([text])
+
+
+def test_a_code_is_of_each_text_alone_and_texts_differ() -> None:
+    encoder = model()
+    codes = encoder.read(TEXTS)
+    assert codes.shape == (len(TEXTS), 8)
+    alone = torch.cat([encoder.read([text]) for text in TEXTS])
+    assert torch.allclose(codes, alone, atol=1e-6)
+    apart = torch.cdist(codes, codes)
+    assert torch.equal(apart[1], apart[7])  # one text twice
+    assert float((apart + torch.eye(8))[:7, :7].min()) > 1e-4
+
+
+def test_the_order_of_characters_matters_and_the_case_does_not() -> None:
+    encoder = model()
+    assert not torch.allclose(encoder.read(["cat"]), encoder.read(["act"]), atol=1e-3)
+    assert torch.equal(encoder.read(["cat"]), encoder.read([" Cat "]))
+
+
+# A sentence encoder
+
+
+class Encoder:
+    """Stands for sentence-transformers: five features."""
+
+    def __init__(self, name: str) -> None:
+        assert name == "tiny"
+
+    def encode(self, texts: Sequence[str], convert_to_tensor: bool) -> Tensor:
+        return torch.tensor([[float(len(text) + i) for i in range(5)] for text in texts])
+
+
+def test_a_sentence_encoder_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = SimpleNamespace(SentenceTransformer=Encoder)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+    encoder = model(encoder="tiny", code=5)
+    assert encoder.text.tokens(["ab"]).tolist() == [[2, 3, 4, 5, 6]]
+    assert encoder.sample(2, generator=random(), prompt="a sentence, even!").shape == (2, *SHAPE)
+    with pytest.raises(InvalidInput, match=r"tiny gives 5 features; config.code is 8. Set it to 5"):
+        Sentences("tiny", 8).tokens(["ab"])
+    with pytest.raises(InvalidInput, match=r"^the text '  ' is empty"):
+        encoder.read(["  "])
+
+
+def test_a_sentence_encoder_that_is_not_there_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(
+        InvalidInput, match=r"tiny needs .* pip install 'zoo-adversarial\[sentences"
+    ):
+        Sentences("tiny", 5).tokens(["ab"])
+
+
+# The model
+
+
+def test_a_prompt_decides_the_image_and_the_noise_the_rest() -> None:
+    G = model().eval().requires_grad_(False)
+    assert isinstance(G, Prompted) and isinstance(G, Decoder)
+    for parameter in G.network.parameters():
+        parameter.mul_(5)  # the paper's initial weights hardly let anything through
+    cat, again, ox = (G.sample(3, generator=random(), prompt=p) for p in ("cat", "cat", "ox"))
+    assert cat.shape == (3, *SHAPE)
+    assert 0 <= float(cat.min()) < float(cat.max()) <= 1
+    assert torch.equal(cat, again)
+    assert not torch.allclose(cat, ox)
+    assert not torch.allclose(cat[0], cat[1])
+    one = G.sample(3, generator=random(), prompt="cat", temperature=1e-6)
+    assert torch.allclose(one[0], one[1], atol=1e-4)
+    assert torch.equal(G.sample(3, generator=random(), prompt=G.read(["cat"])), cat)
+
+
+def test_without_a_prompt_texts_are_drawn_that_are_known_from_training() -> None:
+    G = model().eval()
+    G.remember(G.text.tokens(["cat", "ox"]))
+    codes = G.latent(50, generator=random())[:, G.z :]
+    nearest = torch.cdist(codes, G.read(["cat", "ox"])).min(1)
+    assert float(nearest.values.max()) < 0.01
+    assert set(nearest.indices.tolist()) == {0, 1}
+
+
+def test_as_many_texts_are_remembered_as_there_is_room_for() -> None:
+    G = model()
+    for start in range(0, 80, 16):
+        G.remember(G.text.tokens([f"thing {i}" for i in range(start, start + 16)]))
+    assert int(G.held) == 64
+    assert torch.equal(G.known, G.text.tokens([f"thing {i}" for i in range(64)]))
+
+
+def test_a_shape_that_cannot_be_halved_four_times_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="sides that are multiples of 16"):
+        GANCLS((3, 24, 24))
+
+
+# Training
+
+
+def moved(trainer: Matching) -> tuple[dict[str, set[str]], dict[str, Tensor]]:
+    """Which parts each update's loss reaches, and the values of the step."""
+    reached: dict[str, set[str]] = {}
+
+    def update(name: str) -> Callable[[Tensor], None]:
+        def note(loss: Tensor) -> None:
+            for network in trainer.networks.values():
+                network.zero_grad()
+            loss.backward()
+            reached[name] = {
+                f"{network}.{key.split('.')[0]}"
+                for network, module in trainer.networks.items()
+                for key, p in module.named_parameters()
+                if p.grad is not None and p.grad.any()
+            }
+
+        return note
+
+    x, tokens = batch()
+    updates = {name: update(name) for name in trainer.networks}
+    return reached, trainer.training_step(x, updates, random(), tokens)
+
+
+def test_the_discriminator_teaches_the_encoder_and_the_generator_gets_a_copy() -> None:
+    trainer = Matching(model())
+    G, D = trainer._generator, trainer._matcher
+    with torch.no_grad():
+        D.text.last.weight.add_(1)
+    reached, values = moved(trainer)
+    parts = {f"discriminator.{part}" for part in ("text", "compress", "trunk", "head")}
+    assert reached["discriminator"] == parts
+    assert reached["model"] == {"model.compress", "model.network"}
+    assert all(math.isfinite(value) for value in values.values())
+    for copy, learnt in zip(G.text.parameters(), D.text.parameters(), strict=True):
+        assert torch.equal(copy, learnt)
+        assert learnt.requires_grad and not copy.requires_grad
+
+
+def test_the_discriminators_loss_is_the_papers() -> None:
+    trainer = Matching(model())
+    G, D = trainer._generator, trainer._matcher
+    x, tokens = batch()
+    with torch.no_grad():
+        code, noise = D.read(tokens), G.noise(8, generator=random())
+        both = torch.cat([code, (code + code.roll(1, 0)) / 2])
+        fake = G(torch.cat([torch.cat([noise, noise]), both], 1))[:8]
+        z, h = 2 * x - 1, D.features(2 * x - 1)
+        right, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(D.features(fake), code)
+        assert z.shape == fake.shape
+        log = torch.nn.functional.logsigmoid
+        # the last text is the second one too, but no two neighbours have the same
+        expected = -log(right).mean() - (log(-wrong).mean() + log(-drawn).mean()) / 2
+    # the batch norms of a second pass see the same images, so that their outputs are the same
+    _, values = moved(trainer)
+    assert float(values["loss_D"]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_pair_of_one_text_is_no_mismatch() -> None:
+    trainer, (x, tokens) = Matching(model()), batch()
+    losses: dict[str, float] = {}
+    alike = tokens[:1].expand(len(x), -1)
+    updates: dict[str, Any] = {
+        "discriminator": lambda loss: losses.update(D=float(loss.detach())),
+        "model": lambda loss: losses.update(G=float(loss.detach())),
+    }
+    trainer.training_step(x, updates, random(), alike)
+    D = trainer._matcher
+    with torch.no_grad():
+        right = D(D.features(2 * x - 1), D.read(alike))
+    # the real and the generated term alone, each near log 2 at the start
+    assert losses["D"] < float(torch.nn.functional.softplus(-right).mean()) + 0.6
+
+
+def test_data_without_captions_are_refused() -> None:
+    x, _ = batch()
+    for labels in (None, torch.zeros(8, dtype=torch.int64)):
+        with pytest.raises(InvalidInput, match="the data have no captions; expected a data set"):
+            Matching(model()).training_step(x, {}, random(), labels)
+
+
+class Stopped(Exception):
+    """The run was stopped on purpose."""
+
+
+class Stoppable(Loop):
+    """The training loop without validation on the way, which can be stopped before a step."""
+
+    stop: int | None = None
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        return self._measure()
+
+    def _validate(self) -> None:
+        pass
+
+    def _step(self, batch: Tensor) -> None:
+        if self.progress.step == self.stop:
+            self._save()
+            raise Stopped
+        super()._step(batch)
+
+
+def loop(folder: Path, *, epochs: int = 1, stop: int | None = None) -> Stoppable:
+    """Pictures that are dark or light, and say so."""
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(3)
+    trainer = Matching(model())
+    assert isinstance(trainer, CaptionReader)
+    light = torch.arange(64) % 2
+    x = (torch.rand(64, *SHAPE, generator=random()) + 3 * light.view(-1, 1, 1, 1)) / 4
+    texts = tuple(("light" if i else "dark") for i in light.tolist())
+    data = Dataset("grey", "train", (255 * x).to(torch.uint8), 256, texts=texts)
+    adam = {"opt": "adam", "lr": 0.005, "betas": [0.5, 0.999]}
+    settings = {"architecture": "gan-cls", "data": "grey", "epochs": epochs, "batch_size": 8}
+    recipe = Recipe(**settings, binarize="none", ema=0.9, optimizer=adam)  # type: ignore[arg-type]
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    made = Stoppable(
+        trainer, recipe, data, data, folder, publish=lambda *_: None, fabric=fabric, quiet=True
+    )
+    made.stop = stop
+    return made
+
+
+def everything(loop: Loop) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": value
+        for name, module in loop._modules().items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole, stopped = loop(tmp_path / "whole"), loop(tmp_path / "stopped", stop=5)
+    whole.run()
+    with pytest.raises(Stopped):
+        stopped.run()
+    resumed = loop(tmp_path / "stopped")
+    resumed.run(resume=True)
+    left, right = everything(whole), everything(resumed)
+    assert [key for key in left if not torch.equal(left[key], right[key])] == []
+
+
+def test_texts_come_to_mean_something(tmp_path: Path) -> None:
+    run = loop(tmp_path / "run", epochs=6)
+    run.run()
+    # neighbours of one text are equal in this, not preferred
+    tokens = run.validation.labels
+    assert tokens is not None
+    differ = float((tokens != tokens.roll(1, 0)).any(1).float().mean())
+    assert run.measure()["prefers_own"] > 0.95 * differ

@@ -1,0 +1,502 @@
+"""GAN-CLS: text to image, by a discriminator that also sees true images with the wrong text.
+
+Reed, Akata, Yan, Logeswaran, Schiele & Lee 2016, Generative Adversarial Text to Image Synthesis
+(arXiv 1605.05396). As in the paper: z ~ N(0, I), a text code φ(t) that each network compresses with
+leaky ReLU and that the discriminator lays beside each place of its 4x4 maps, residual blocks at the
+two coarsest sizes of the generator,
+
+    L_D = −log D(x, φ(t)) − ½ log(1 − D(x, φ(t̂))) − ½ log(1 − D(G(z, φ(t)), φ(t)))
+
+where t̂ is another image's text (CLS), and in the generator's loss a second term of codes halfway
+between two texts, ½ φ(t₁) + ½ φ(t₂), for which there are no images (INT); Adam with β1 = 0.5.
+
+How we differ:
+- φ, characters through convolutions and a recurrent layer, averaged over time, is not trained
+  beforehand on a joint embedding of images and texts: the discriminator's loss teaches it, as it
+  has to tell a text that fits from one that does not. The generator has a copy of it.
+- Texts are names of a few words, not sentences: up to 48 characters out of 37, two convolutions
+  with one pooling layer, a GRU. Another encoder of whole sentences can be taken by its name.
+- Widths fit a processor: 16 maps at half size in either network, where the authors have 128 in the
+  generator and 64 in the discriminator.
+- t̂ is the text of the batch's next image, and so is t₂; where both have one text, as an emoji of
+  two styles has, the pair is left out of CLS.
+- Without a prompt, texts are drawn from the first 64 that the model was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_adversarial.layers import LatentGenerator, Unflatten, initialise, sized
+from zoo_adversarial.losses import LOSSES
+from zoo_adversarial.trainer import frozen
+from zoo_adversarial.translation import sliced_wasserstein
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from zoo_core.protocols import Update
+
+__all__ = ["GANCLS", "Characters", "Matcher", "Matching", "Sentences"]
+
+_GAME = LOSSES["non-saturating"]
+_SLOPE = 0.2
+_KERNEL, _POOL = 4, 3
+"""Characters that a convolution sees, and that one step of the recurrent layer stands for."""
+_KNOWN = 64
+"""Captions that a model keeps."""
+_SHOWN = 64
+"""Samples of a preview."""
+
+
+class GANCLS(LatentGenerator):
+    """The generator. Its latents are z and, behind them, the code of a text.
+
+    Args:
+        shape: of an image, (C, H, W); sides are multiples of 16.
+        z: number of latents that are noise.
+        channels: feature maps at half size; twice as many at each size below.
+        compressed: features of a text's code that reach the image.
+        encoder: `characters`, or the name of a sentence encoder (of sentence-transformers).
+        code: features of a text's code; a sentence encoder decides how many.
+        alphabet: characters that can be read; upper case is read as lower case where it has none.
+        length: most characters of a text.
+    """
+
+    known: Tensor
+    """Texts to draw from without a prompt, (64, size), as `text.tokens` gives them."""
+    held: Tensor
+    """How many of them are there, (), int64."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        z: int = 100,
+        channels: int = 16,
+        compressed: int = 128,
+        encoder: str = "characters",
+        code: int = 128,
+        alphabet: str = " 0123456789abcdefghijklmnopqrstuvwxyz",
+        length: int = 48,
+    ) -> None:
+        super().__init__(sized(shape, 16), z + code)
+        self.z, self.channels, self.compressed = z, channels, compressed
+        self.reader = partial(_reader, encoder, code, alphabet, length)
+        self.text = self.reader().requires_grad_(False)  # what it learns, the discriminator does
+        self.compress = nn.Sequential(nn.Linear(code, compressed), nn.LeakyReLU(_SLOPE))
+        self.network = _decoder(z + compressed, self.event_shape, channels).apply(initialise)
+        self.register_buffer("known", self.text.tokens([]).new_zeros(_KNOWN, self.text.size))
+        self.register_buffer("held", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to images, (n, *event_shape), in [−1, 1]."""
+        noise, code = z[:, : self.z], z[:, self.z :]
+        return cast("Tensor", self.network(torch.cat([noise, self.compress(code)], 1)))
+
+    def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw what an image is beside its text, (n, z), from N(0, I)."""
+        return self._noise(n, self.z, generator)
+
+    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n latents, (n, latent_dim): noise, and codes of texts known from training."""
+        noise = self.noise(n, generator=generator)
+        held = max(1, int(self.held))
+        place = torch.randint(held, (n,), generator=generator, device=noise.device)
+        return torch.cat([noise, self.text(self.known[place])], 1)
+
+    def read(self, texts: Sequence[str]) -> Tensor:
+        """The codes of texts, (n, code).
+
+        Raises InvalidInput for one that the model cannot read, and says what it can.
+        """
+        code: Tensor = self.text(self.text.tokens(texts).to(self.known.device))
+        return code
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        prompt: str | Tensor | None = None,
+    ) -> Tensor:
+        """Draw n images, (n, *event_shape), in [0, 1].
+
+        temperature: factor of the noise; towards 0 all images of a text become one.
+        prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None draws
+            texts known from training.
+        """
+        z = self.latent(n, generator=generator)
+        noise, code = temperature * z[:, : self.z], z[:, self.z :]
+        if prompt is not None:
+            code = self.read([prompt]) if isinstance(prompt, str) else prompt
+        return self.decode(torch.cat([noise, code.expand(n, -1)], 1))
+
+    @torch.no_grad()
+    def remember(self, tokens: Tensor) -> None:
+        """Keep texts to draw from without a prompt, (n, size), as many as there is room for."""
+        held = int(self.held)
+        more = tokens[: _KNOWN - held]
+        self.known[held : held + len(more)] = more
+        self.held.add_(len(more))
+
+    def opponent(self, channels: int | None = None) -> Matcher:
+        """Make a discriminator, with an encoder of its own.
+
+        channels: feature maps of its first layer at half size; the generator's by default.
+        """
+        return Matcher(self.event_shape, channels or self.channels, self.compressed, self.reader())
+
+
+class Matcher(nn.Module):
+    """The discriminator: whether an image is real and fits a text.
+
+    Args:
+        shape: of an image, (C, H, W).
+        channels: feature maps at half size; twice as many at each size below.
+        compressed: features of a text's code that are laid beside those of the image.
+        text: the encoder.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], channels: int, compressed: int, text: Characters | Sentences
+    ) -> None:
+        super().__init__()
+        C, H, W = shape
+        top = 8 * channels
+        self.text = text
+        self.compress = nn.Sequential(nn.Linear(text.code, compressed), nn.LeakyReLU(_SLOPE))
+        layers: list[nn.Module] = [nn.Conv2d(C, channels, 4, 2, 1), nn.LeakyReLU(_SLOPE)]
+        for i in range(3):
+            layers += _normed(nn.Conv2d(channels << i, channels << i + 1, 4, 2, 1, bias=False))
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Sequential(
+            *_normed(nn.Conv2d(top + compressed, top, 1, bias=False)),
+            nn.Conv2d(top, 1, (H // 16, W // 16)),
+            nn.Flatten(0),
+        )
+        for part in (self.trunk, self.head):
+            part.apply(initialise)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What is seen of images (n, C, H, W), in [−1, 1]: (n, maps, H/16, W/16)."""
+        return cast("Tensor", self.trunk(x))
+
+    def forward(self, h: Tensor, code: Tensor) -> Tensor:
+        """Whether images are real and fit their texts, logits (n,).
+
+        h: features of images. code: codes of texts, (n, code).
+        """
+        beside = self.compress(code)[:, :, None, None].expand(-1, -1, *h.shape[2:])
+        return cast("Tensor", self.head(torch.cat([h, beside], 1)))
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """The codes of texts, (n, code)."""
+        return cast("Tensor", self.text(tokens))
+
+
+class Matching:
+    """Trains both networks; texts take the labels' place.
+
+    Args:
+        model: a GANCLS.
+        channels: feature maps of the discriminator at half size; the generator's by default.
+        w_between: weight of the term of codes halfway between two texts; 0 is GAN-CLS alone.
+    """
+
+    monitor: ClassVar[str] = "sliced_wasserstein"
+
+    def __init__(
+        self, model: nn.Module, channels: int | None = None, w_between: float = 1.0
+    ) -> None:
+        G = cast("GANCLS", model)
+        D = G.opponent(channels)
+        G.text.load_state_dict(D.text.state_dict())
+        self.tokens = G.text.tokens
+        self.networks: dict[str, nn.Module] = {"model": G, "discriminator": D}
+        self.w_between = w_between
+        for network in (G.network, D.trunk, D.head):
+            network.to(memory_format=torch.channels_last)
+
+    def begin(self, mean: Tensor) -> None:
+        """Nothing depends on the data's mean."""
+
+    def read_captions(self, texts: Sequence[str]) -> Tensor:
+        """What is learnt from of each caption, (n, size).
+
+        Raises InvalidInput for one that the model cannot read.
+        """
+        return self.tokens(texts)
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """One step of the discriminator, then one of the generator on the same images.
+
+        x: images, (B, C, H, W), in [0, 1].
+        labels: their captions, (B, size), as `read_captions` gives them.
+        """
+        G, D, tokens = self._generator, self._matcher, _captions(labels)
+        G.remember(tokens)
+        code = D.read(tokens)
+        between = (code + code.roll(1, 0)) / 2
+        noise = torch.cat([G.noise(len(x), generator=generator)] * 2)
+        fake = G(torch.cat([noise, torch.cat([code, between]).detach()], 1))
+
+        values = self._discriminate(x, tokens, code, fake[: len(x)].detach(), update)
+        with frozen(D):
+            scores = D(D.features(fake), torch.cat([code, between]).detach())
+            fitting, halfway = scores.chunk(2)
+            loss_G = _GAME.generator(fitting) + self.w_between * _GAME.generator(halfway)
+            update["model"](loss_G)
+        self._hand_over()
+        return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
+
+    def _discriminate(
+        self,
+        x: Tensor,
+        tokens: Tensor,
+        code: Tensor,
+        fake: Tensor,
+        update: Mapping[str, Update],
+    ) -> dict[str, Tensor]:
+        D, other = self._matcher, tokens.roll(1, 0)
+        h = D.features(x * 2 - 1)
+        real, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(D.features(fake), code)
+        misfits = (tokens != other).any(1).to(x.dtype)
+        wrong_loss = (functional.softplus(wrong) * misfits).sum() / misfits.sum().clamp_min(1)
+        loss = functional.softplus(-real).mean()
+        loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
+        update["discriminator"](loss)
+        figures = {"D_real": real, "D_wrong": wrong}
+        means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
+        return {"loss_D": loss.detach(), **means}
+
+    @torch.no_grad()
+    def _hand_over(self) -> None:
+        """Give the generator the encoder as it has become."""
+        G, D = self._generator.text, self._matcher.text
+        for copy, learnt in zip(G.parameters(), D.parameters(), strict=True):
+            copy.copy_(learnt)
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """How far samples of the same texts are from a batch of images, the same for each, (B,).
+
+        `prefers_own` is 1 where the discriminator finds an image's own text the better one of two.
+        """
+        G, D, tokens = self._generator, self._matcher, _captions(labels)
+        noise = G.noise(len(x), generator=generator)
+        samples = G.decode(torch.cat([noise, G.text(tokens)], 1))
+        distance = sliced_wasserstein(samples, x, generator)
+        h, code = D.features(x * 2 - 1), D.read(tokens)
+        own = D(h, code) > D(h, code.roll(1, 0))
+        return {"sliced_wasserstein": distance.expand(len(x)), "prefers_own": own.to(x.dtype)}
+
+    def preview(self, generator: torch.Generator) -> Tensor:
+        """Images of texts known from training, (n, *event_shape), in [0, 1]."""
+        return self._generator.sample(_SHOWN, generator=generator)
+
+    @property
+    def _generator(self) -> GANCLS:
+        return cast("GANCLS", self.networks["model"])
+
+    @property
+    def _matcher(self) -> Matcher:
+        return cast("Matcher", self.networks["discriminator"])
+
+
+# Texts
+
+
+class Characters(nn.Module):
+    """Characters through two convolutions and a GRU, averaged over the text.
+
+    Args:
+        alphabet: the characters.
+        length: most of them in a text.
+        code: features that come out; the layers between have as many.
+    """
+
+    def __init__(self, alphabet: str, length: int, code: int) -> None:
+        super().__init__()
+        self.alphabet, self.size, self.code = alphabet, length, code
+        self.first = nn.Conv1d(len(alphabet), code, _KERNEL, padding=_KERNEL // 2)
+        self.second = nn.Conv1d(code, code, _KERNEL, padding=_KERNEL // 2)
+        self.recurrent = nn.GRU(code, code, batch_first=True)
+        self.last = nn.Linear(code, code, bias=False)
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """The places of characters in the alphabet from 1, and 0 behind the text: (n, length).
+
+        Raises InvalidInput for a text that is empty, too long, or has other characters.
+        """
+        places = {character: i for i, character in enumerate(self.alphabet, 1)}
+        rows = torch.zeros(len(texts), self.size, dtype=torch.uint8)
+        for row, text in zip(rows, texts, strict=True):
+            read = self._checked(text)
+            row[: len(read)] = torch.tensor([places[character] for character in read])
+        return rows
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Codes of texts (n, length): (n, code)."""
+        # a place behind the text is no character, so that it is all zeros
+        x = functional.one_hot(tokens.long(), len(self.alphabet) + 1)[:, :, 1:]
+        h = functional.relu(self.first(x.transpose(1, 2).to(self.first.weight.dtype)))
+        h = functional.relu(self.second(functional.max_pool1d(h, _POOL)))
+        states, _ = self.recurrent(h.transpose(1, 2))
+        steps = ((tokens > 0).sum(1, keepdim=True) + _POOL - 1) // _POOL
+        there = (torch.arange(h.shape[2], device=h.device) < steps).to(h.dtype).unsqueeze(2)
+        mean = (states * there).sum(1) / steps.clamp_min(1)
+        return _scaled(self.last(mean))
+
+    def _checked(self, text: str) -> str:
+        lower = not any(character.isupper() for character in self.alphabet)
+        read = " ".join((text.lower() if lower else text).split())
+        if not read:
+            raise InvalidInput(
+                f"the text {text!r} is empty; expected some words out of the characters "
+                f"{self.alphabet!r}."
+            )
+        if other := sorted(set(read) - set(self.alphabet)):
+            raise InvalidInput(
+                f"the text {text!r} has {', '.join(map(repr, other))}, which this model does not "
+                f"read; it reads {self.alphabet!r}. A recipe's config.alphabet may have others."
+            )
+        if len(read) > self.size:
+            raise InvalidInput(
+                f"the text {text!r} has {len(read)} characters; this model reads up to {self.size}."
+            )
+        return read
+
+
+class Sentences(nn.Module):
+    """An encoder of sentences that stays as it is, and one layer that is trained.
+
+    Args:
+        name: as sentence-transformers knows it, or the folder that holds it.
+        code: features of its codes.
+    """
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__()
+        self.name, self.size, self.code = name, code, code
+        self.last = nn.Linear(code, code, bias=False)
+        self._encoder: Any = None
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """The encoder's codes of texts, (n, code).
+
+        Raises InvalidInput for an empty text, or where the encoder cannot be had or has another
+        number of features.
+        """
+        if empty := [text for text in texts if not text.strip()]:
+            raise InvalidInput(f"the text {empty[0]!r} is empty; expected some words.")
+        if not texts:
+            return torch.zeros(0, self.code)
+        rows: Tensor = self._load().encode(list(texts), convert_to_tensor=True).float().cpu()
+        if rows.shape[1] != self.code:
+            raise InvalidInput(
+                f"the encoder {self.name} gives {rows.shape[1]} features; "
+                f"config.code is {self.code}. Set it to {rows.shape[1]}."
+            )
+        return rows
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Codes of texts (n, code): (n, code)."""
+        return _scaled(self.last(tokens.to(self.last.weight.dtype)))
+
+    def _load(self) -> Any:
+        if self._encoder is None:
+            try:
+                package = import_module("sentence_transformers")
+            except ImportError:
+                raise InvalidInput(
+                    f"the encoder {self.name} needs an optional package: "
+                    "pip install 'zoo-adversarial[sentences]'"
+                ) from None
+            self._encoder = package.SentenceTransformer(self.name)
+        return self._encoder
+
+
+def _reader(encoder: str, code: int, alphabet: str, length: int) -> Characters | Sentences:
+    if encoder == "characters":
+        return Characters(alphabet, length, code)
+    return Sentences(encoder, code)
+
+
+def _scaled(code: Tensor) -> Tensor:
+    """Bring codes (n, code) to mean 0 and variance 1, as features of images have them.
+
+    Else the discriminator takes thousands of steps to notice them beside the image.
+    """
+    return functional.layer_norm(code, code.shape[1:])
+
+
+def _captions(labels: Tensor | None) -> Tensor:
+    if labels is None or labels.ndim != 2:
+        raise InvalidInput(
+            "the data have no captions; expected a data set with a column `text` or `caption`."
+        )
+    return labels
+
+
+# Layers
+
+
+class _Residual(nn.Module):
+    """x + a bottleneck of a 1x1 and two 3x3 convolutions with batch norm."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        inner = max(1, maps // 4)
+        self.block = nn.Sequential(
+            nn.Conv2d(maps, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.Conv2d(inner, inner, 3, padding=1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.Conv2d(inner, maps, 3, padding=1, bias=False),
+            nn.BatchNorm2d(maps),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + cast("Tensor", self.block(x)))
+
+
+def _decoder(inputs: int, shape: Sequence[int], c: int) -> nn.Sequential:
+    """A vector to an image of 16 times the size at which it begins."""
+    C, H, W = shape
+    return nn.Sequential(
+        nn.Linear(inputs, 8 * c * (H // 16) * (W // 16), bias=False),
+        Unflatten((8 * c, H // 16, W // 16)),
+        nn.BatchNorm2d(8 * c),
+        _Residual(8 * c),
+        nn.ConvTranspose2d(8 * c, 4 * c, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(4 * c),
+        _Residual(4 * c),
+        nn.ConvTranspose2d(4 * c, 2 * c, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(2 * c),
+        nn.ReLU(),
+        nn.ConvTranspose2d(2 * c, c, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(c),
+        nn.ReLU(),
+        nn.ConvTranspose2d(c, C, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def _normed(layer: nn.Conv2d) -> list[nn.Module]:
+    return [layer, nn.BatchNorm2d(layer.out_channels), nn.LeakyReLU(_SLOPE)]
