@@ -114,7 +114,7 @@ METRICS: dict[str, Metric] = {
             f"{_FRECHET}:fid",
             "Fréchet distance of samples from data, in features",
             "distance²",
-            0.1,
+            0.05,
             _DRAWN,
         ),
         Metric(
@@ -122,7 +122,7 @@ METRICS: dict[str, Metric] = {
             f"{_FRECHET}:kid",
             "Kernel distance of samples from data, in features",
             "MMD²",
-            0.01,
+            0.002,
             {**_DRAWN, "subsets": 100},
         ),
         Metric(
