@@ -1,7 +1,11 @@
-"""What most trainers have in common: one network, values of each input, and the mean of one."""
+"""What most trainers have in common: one network, values of each input, and the mean of one.
+
+And what those of several networks have: one of them held while a loss passes through it.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +13,7 @@ from torch import Tensor, nn
 
 from zoo_core.protocols import Update
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "frozen"]
 
 
 class Objective(ABC):
@@ -67,3 +71,13 @@ class Objective(ABC):
     ) -> dict[str, Tensor]:
         """Return the values of each input, (B,)."""
         return self.values(x, generator, labels)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Spare the gradients of a network's parameters, not those through it."""
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)

@@ -8,8 +8,7 @@ forward and backward, and no gradient of the discriminator is computed that nobo
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, cast
 
 import torch
@@ -18,11 +17,20 @@ from torch import Tensor, nn
 from zoo_adversarial.losses import gradient_penalty, loss_of
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
     from zoo_core.protocols import Update
 
-__all__ = ["AdversarialTrainer", "Adversary", "Drawn", "Judged", "frozen", "spread"]
+__all__ = [
+    "AdversarialTrainer",
+    "Adversary",
+    "Counter",
+    "Drawn",
+    "Judged",
+    "frozen",
+    "spread",
+]
 
 _SHOWN = 64
 """Samples of a preview, from the same latents each time."""
@@ -239,16 +247,6 @@ class Counter(nn.Module):
         """Count one more, and return how many there are."""
         self.count.add_(1)
         return int(self.count)
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Spare the gradients of a network's parameters, not those through it."""
-    network.requires_grad_(False)
-    try:
-        yield network
-    finally:
-        network.requires_grad_(True)
 
 
 def spread(x: Tensor) -> Tensor:

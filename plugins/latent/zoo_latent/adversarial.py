@@ -12,8 +12,7 @@ its own with momentum; one step down their sum needs the encoder but once, and A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
@@ -22,6 +21,7 @@ from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Update
+from zoo_core.training.objective import frozen
 from zoo_latent.layers import affine, mlp
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Adversarial:
 
     def _deceive(self, name: str, codes: Tensor) -> Tensor:
         """−log D of codes, which only the encoder is to make smaller."""
-        with _frozen(self.networks[name]) as discriminator:
+        with frozen(self.networks[name]) as discriminator:
             return functional.softplus(-discriminator(codes)).mean()
 
 
@@ -192,13 +192,3 @@ def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Mean over the labelled inputs; 0 where there is none."""
     total = functional.cross_entropy(logits, y, ignore_index=-1, reduction="sum")
     return total / (y >= 0).sum().clamp_min(1)
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Spare the gradients of a network's parameters, not those through it."""
-    network.requires_grad_(False)
-    try:
-        yield network
-    finally:
-        network.requires_grad_(True)
