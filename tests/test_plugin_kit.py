@@ -173,6 +173,20 @@ BREAKAGES = {
         "models_are_built_from_plain_configs",
         "'list' object has no attribute 'numel'",
     ),
+    "wrong-shape": (
+        (MODEL, "return x.reshape(n, *self.event_shape)", "return x"),
+        "samples_have_shape_and_range",
+        "measured: shape (1, 9)",
+    ),
+    "weights-without-a-buffer": (
+        (
+            MODEL,
+            "self.b = torch.nn.Parameter(torch.zeros(D))",
+            'self.register_buffer("b", torch.rand(D), persistent=False)',
+        ),
+        "meta_load_equals_eager_load",
+        "left on the meta device: b",
+    ),
     "wrong-range": (
         (MODEL, "return x.reshape", "return 255 * x.reshape"),
         "samples_have_shape_and_range",

@@ -121,17 +121,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def complaints(browser: Any, address: str) -> list[str]:
     """What the console says, what failed to load, and what was asked of another site."""
     found = [entry["message"] for entry in browser.get_log("browser")]
+    asked = set()  # the browser has requests of its own, which no page sent
     for entry in browser.get_log("performance"):
         event = json.loads(entry["message"])["message"]
         told = event["params"]
         if event["method"] == "Network.requestWillBeSent":
             url = told["request"]["url"]
+            asked.add(told["requestId"])
             if url.startswith("http") and not url.startswith(address):
                 found.append(f"asked for {url}")
         elif event["method"] == "Network.responseReceived" and told["response"]["status"] >= 400:
             found.append(f"{told['response']['status']}: {told['response']['url']}")
-        elif event["method"] == "Network.loadingFailed" and not told.get("canceled"):
-            found.append(f"failed: {told['errorText']}")
+        elif event["method"] == "Network.loadingFailed" and told["requestId"] in asked:
+            found += [f"failed: {told['errorText']}"] * (not told.get("canceled"))
     return found
 
 
@@ -167,4 +169,29 @@ def test_search_finds_an_entry(width: int, browser: Any, address: str) -> None:
     results = "[data-md-component=search-result] .md-search-result__item"
     first = wait.until(lambda b: b.find_elements("css selector", results))[0]
     assert "row" in first.text.lower() and "lstm" in first.text.lower()
+    assert complaints(browser, address) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_gallery_can_be_filtered(width: int, browser: Any, address: str) -> None:
+    """By its menus and by its address; as many pictures are seen as it says, and of that kind."""
+    resize(browser, width)
+    browser.get(f"{address}/gallery/")
+    figures = browser.find_elements("css selector", "#gallery figure")
+    facets = browser.find_elements("css selector", "#gallery-filter select")
+    assert [facet.get_attribute("name") for facet in facets] == ["family", "data", "kind"]
+    for facet in facets:
+        name = facet.get_attribute("name")
+        options = facet.find_elements("css selector", "option")
+        for option in (*options[1:], options[0]):
+            option.click()
+            wanted = option.get_attribute("value")
+            seen = [figure for figure in figures if figure.is_displayed()]
+            fitting = [f for f in figures if wanted in ("", f.get_attribute(f"data-{name}"))]
+            assert seen == fitting
+            status = browser.find_element("css selector", "#gallery-filter output").text
+            assert status == f"{len(seen)} of {len(figures)}"
+    browser.get(f"{address}/gallery/?again#data=mnist")
+    figures = browser.find_elements("css selector", "#gallery figure")
+    assert 0 < sum(figure.is_displayed() for figure in figures) < len(figures)
     assert complaints(browser, address) == []
