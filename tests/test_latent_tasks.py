@@ -298,6 +298,7 @@ def test_walks_end_at_three_deviations_or_where_the_prior_does(
         values = [value for (value,) in walk.values]
         assert values[0] == pytest.approx(-end, abs=0.06)
         assert values[-1] == pytest.approx(end, abs=0.06)
+    assert walks(model, Request(seed=1)) == walks(model, Request(seed=2))
 
 
 def test_a_models_own_walks_are_shown() -> None:

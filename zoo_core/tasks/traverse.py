@@ -80,7 +80,7 @@ def walks(model: nn.Module, request: Request, x: Tensor | None = None) -> Sequen
             return model.traversals()
         with torch.inference_mode():
             return model.traversals(x)
-    z = drawn(model, _DRAWS, request).float()
+    z = drawn(model, _DRAWS, replace(request, seed=0)).float()
     # a uniform prior ends before three deviations
     low = torch.maximum(z.mean(0) - _REACH * z.std(0), z.amin(0))
     high = torch.minimum(z.mean(0) + _REACH * z.std(0), z.amax(0))
