@@ -243,6 +243,13 @@ def test_the_information_bound_is_known_for_known_answers() -> None:
     assert term == pytest.approx(2 * math.log(4) + 0.5 * squares / 2)
 
 
+def test_an_epoch_may_end_with_a_batch_of_one() -> None:
+    trainer = InfoTrainer(made(InfoGAN, **SMALL).train())
+    updates = dict.fromkeys(trainer.networks, Tensor.backward)
+    values = trainer.training_step(torch.rand(1, 1, 8, 8), updates, random())
+    assert all(value.isfinite() for value in values.values())
+
+
 def test_the_published_model_has_the_discriminators_q() -> None:
     model = made(InfoGAN, **SMALL)
     trainer = InfoTrainer(model)

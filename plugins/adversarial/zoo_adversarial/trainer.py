@@ -129,6 +129,8 @@ class AdversarialTrainer:
 
         x: images, (B, C, H, W), in [0, 1].
         """
+        if len(x) == 1:  # norms over a batch need two
+            x = torch.cat([x, x])
         step = cast("Counter", self.networks["counter"]).next()
         turn = step % self.n_critic == 0
         real = self.real(x)
