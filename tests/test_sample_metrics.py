@@ -141,6 +141,11 @@ def test_kid_is_unbiased_and_grows_with_the_shift() -> None:
     assert measured.value == pytest.approx(expected, abs=5 * measured.error)
 
 
+def test_kid_of_few_rows_has_a_spread() -> None:
+    measured = kernel_distance(normal(60, 2), normal(80, 2, 1), seeded(), 8)
+    assert 0.001 < measured.error < 1 and measured.n == 80
+
+
 def test_kid_leaves_the_default_generator_alone() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -331,7 +336,12 @@ def test_every_metric_has_a_record(name: str) -> None:
         ("fid", Rows(), {"features": ""}, "the protocol names no feature net: expected features ="),
         ("fid", Rows(), {"sample": 3}, "protocol key 'sample' is unknown. Did you mean samples?"),
         ("fid", Rows(), {"samples": 1}, "1 samples have no covariance: expected samples = 2"),
-        ("kid", Rows(), {"samples": 1}, "1 rows have no distance among them"),
+        (
+            "kid",
+            Rows(),
+            {"samples": 3},
+            "3 rows are too few to halve: expected samples = 4 or more",
+        ),
         ("recall", Rows(), {"k": 300}, "k is 300; expected 1 or more, and fewer than the 256 rows"),
         ("fid", Rows(), {"data": "bars-and-stripes:test"}, r"rows of shape \(1, 3, 3\), but the s"),
         ("fid", Rows(lambda x: x[..., 1:]), {}, "but the samples have"),

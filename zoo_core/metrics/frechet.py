@@ -6,7 +6,7 @@
 
 It falls with the number of samples, so the figure beside it is of as many. `kid` is the squared
 maximum mean discrepancy under the kernel (x·y/d + 1)³, without that bias (Bińkowski et al. 2018):
-a mean over `subsets` of 1,000 rows each, or of all where there are fewer.
+a mean over `subsets` of 1,000 rows each, or of a half of them where there are fewer than 2,000.
 
 Both are torchmetrics', given features in place of images.
 """
@@ -69,11 +69,10 @@ def kernel_distance(
     """The unbiased squared maximum mean discrepancy of features, (N, d) and (n, d)."""
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    size = min(_SUBSET, len(x), len(y))
+    rows = min(len(x), len(y))
+    size = min(_SUBSET, rows // 2)
     if size < 2:
-        raise InvalidInput(
-            f"{size} rows have no distance among them: expected samples = 2 or more."
-        )
+        raise InvalidInput(f"{rows} rows are too few to halve: expected samples = 4 or more.")
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.filterwarnings("ignore", ".*will save all extracted features")
         metric = KernelInceptionDistance(_AsIs(x.shape[1]), subsets=subsets, subset_size=size)
@@ -82,7 +81,7 @@ def kernel_distance(
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # it draws from there
         mean, deviation = metric.compute()
     # subsets share rows: as many are independent as the smaller set is made of
-    return Measured(float(mean), float(deviation) * (size / min(len(x), len(y))) ** 0.5, len(y))
+    return Measured(float(mean), float(deviation) * (size / rows) ** 0.5, len(y))
 
 
 class _AsIs(nn.Identity):
