@@ -20,6 +20,8 @@ CONFIGS = {
     "made": [
         {"hidden": [64]},
         {"hidden": [24, 24], "direct": True, "order": "random", "order_seed": 1},
+        {"hidden": [64], "masks": 3},
+        {"hidden": [48, 48], "direct": True, "masks": 2, "order": "random", "order_seed": 1},
     ],
     "attention": [
         {"blocks": 2, "d": 8, "activation": "gelu"},

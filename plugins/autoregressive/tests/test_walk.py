@@ -12,6 +12,7 @@ MODELS = {
     "fvsbn": lambda: FVSBN(SHAPE),
     "made": lambda: MADE(SHAPE, hidden=[30]),
     "made, two layers": lambda: MADE(SHAPE, hidden=[30, 40], direct=True),
+    "made, few units": lambda: MADE(SHAPE, hidden=[3, 2]),
     "nade": lambda: NADE(SHAPE, hidden=9),
     "nade, relu": lambda: NADE(SHAPE, hidden=9, activation="relu"),
     "nade, random order": lambda: NADE(SHAPE, hidden=9, order="random"),

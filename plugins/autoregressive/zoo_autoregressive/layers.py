@@ -78,16 +78,26 @@ class ChainRule(nn.Module):
         d = prefix_length(known, self.order)
         return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
 
-    @torch.no_grad()
     def _ancestral(
         self, x: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
         """Draw the variables after x, (n, d), in the order."""
+        return self._along(self.walk(x), x, generator, temperature)
+
+    @torch.no_grad()
+    def _along(
+        self,
+        walk: Generator[Tensor, Tensor, None],
+        x: Tensor,
+        generator: torch.Generator | None,
+        temperature: float,
+    ) -> Tensor:
+        """Draw the variables after x, (n, d), in the order, as a walk that begins there says."""
         (n, d), D, binary = x.shape, len(self.order), self.levels == 2
         u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
         numbers = torch.logit(u) * temperature if binary else u
-        drawn, walk, x_i = torch.empty_like(u), self.walk(x), None
+        drawn, x_i = torch.empty_like(u), None
         for number, slot in zip(numbers.unbind(), drawn.unbind(), strict=True):
             logits = next(walk) if x_i is None else walk.send(x_i)
             if binary:

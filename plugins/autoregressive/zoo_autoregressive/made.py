@@ -9,14 +9,23 @@ does not fall, so that output i sees x_<i alone:
 A, from the input straight to the output, is optional, and starts at zero: without hidden units it
 is FVSBN, which learns at rates at which drawn weights would only be noise.
 
-We differ from the paper in three places. The units of a layer are sorted by their degree, which
-changes no probability and makes those that a step of the sampler adds a slice. Order and
-connectivity are drawn once: the paper's mixture over several draws is not here. Hidden units can be
-dropped in training (`dropout`), for tables of few rows.
+The degrees can be drawn K times (`masks`). Training takes one draw for each batch, by chance; the
+density is then the equal mixture of the K networks, which share their weights: the log-mean-exp of
+their log-probabilities (a mean of logits would be no likelihood). All have one order, so that the
+mixture is a chain too, of conditionals p(x_≤i) / p(x_<i).
+
+We differ from the paper in these places. Where there is one draw the units of a layer are sorted by
+their degree, which changes no probability and makes those that a step of the sampler adds a slice.
+The paper cycles through its masks, and can draw the order anew with each; here masks come by
+chance, and there is one order: a mixture over orders could complete no given variables, and
+`eonade` learns all orders. Hidden units can be dropped in training (`dropout`), for tables of few
+rows.
 """
 
+import math
 from collections.abc import Generator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +38,7 @@ __all__ = ["MADE"]
 
 
 class MADE(BinaryAutoregressive):
-    """A masked autoencoder: all conditionals in one pass.
+    """A masked autoencoder: all conditionals in one pass, or in one for each of several masks.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
@@ -38,6 +47,7 @@ class MADE(BinaryAutoregressive):
         order: `raster`, or `random` for one permutation drawn from `order_seed`.
         order_seed: seed of the random order and of the degrees.
         dropout: share of the hidden units that training drops.
+        masks: number of draws of the hidden units' degrees, K, which are mixed.
     """
 
     def __init__(
@@ -48,62 +58,127 @@ class MADE(BinaryAutoregressive):
         order: str = "raster",
         order_seed: int = 0,
         dropout: float = 0.0,
+        masks: int = 1,
     ) -> None:
         super().__init__(tuple(shape), order, order_seed)
-        self.dropout = dropout
+        self.dropout, self.masks = dropout, masks
         D = len(self.order)
         if D < 2 or not hidden:
             raise InvalidInput(f"made needs two variables and a hidden layer; given {D}, {hidden}.")
+        if masks < 1:
+            raise InvalidInput(f"masks is {masks}; expected 1, or more for a mixture over them.")
         generator = torch.Generator().manual_seed(order_seed)
-        degrees = [torch.arange(1, D + 1, device="cpu")]
-        for H in hidden:
-            degrees.append(_drawn(H, int(degrees[-1].min()), D, generator))
-        outputs = torch.arange(D, device="cpu")
+        inputs, outputs = torch.arange(1, D + 1, device="cpu"), torch.arange(D, device="cpu")
+        draws = [_drawn(D, hidden, generator) for _ in range(masks)]
+        degrees = [inputs, *(_together(layer) for layer in zip(*draws, strict=True))]
         self.layers = nn.ModuleList(MaskedLinear(below, m) for below, m in pairwise(degrees))
         self.V = MaskedLinear(degrees[-1], outputs, bias=False)
-        self.A = MaskedLinear(degrees[0], outputs, bias=False) if direct else None
+        self.A = MaskedLinear(inputs, outputs, bias=False) if direct else None
         if self.A is not None:
             nn.init.zeros_(self.A.weight)
 
     @property
     def free_parameters(self) -> int:
-        """The connections that the masks keep, and the biases."""
+        """The connections that a mask keeps, and the biases."""
         masked = [module for module in self.modules() if isinstance(module, MaskedLinear)]
         return len(self.b) + sum(module.free_parameters for module in masked)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """b + V h + A x of each variable, in the order: (B, D)."""
+    def logits(self, x: Tensor, k: int = 0) -> Tensor:
+        """b + V h + A x of each variable by the k-th mask, in the order: (B, D)."""
         h = x
         for layer in self.layers:
-            h = functional.dropout(torch.relu(layer(h)), self.dropout, self.training)
-        logits: Tensor = self.b + self.V(h)
+            h = functional.dropout(torch.relu(layer(h, k)), self.dropout, self.training)
+        logits: Tensor = self.b + self.V(h, k)
         return logits if self.A is None else logits + self.A(x)
 
-    def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
+
+        In training by one mask, drawn from torch's default stream as dropout is; else by all.
+        """
+        x = x.flatten(1)[:, self.order]
+        if self.training or self.masks == 1:
+            log_p = self._log_p(x, int(torch.randint(self.masks, ())) if self.masks > 1 else 0)
+        else:
+            each = torch.stack([self._log_p(x, k) for k in range(self.masks)])
+            prefixes = each.cumsum(2).logsumexp(0) - math.log(self.masks)
+            log_p = prefixes.diff(dim=1, prepend=prefixes.new_zeros(len(x), 1))
+        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+
+    def _log_p(self, x: Tensor, k: int) -> Tensor:
+        """log p_k(x_i | x_<i) of x in the order, (B, D)."""
+        return -functional.binary_cross_entropy_with_logits(self.logits(x, k), x, reduction="none")
+
+    def _ancestral(
+        self, x: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Draw the variables after x, (n, d), in the order; each row by one mask."""
+        of = self._chosen(x, generator)
+        drawn = x.new_empty(len(x), *self.event_shape)
+        for k in of.unique().tolist():
+            rows = (of == k).nonzero().squeeze(1)
+            drawn[rows] = self._along(self.walk(x[rows], k), x[rows], generator, temperature)
+        return drawn
+
+    @torch.no_grad()
+    def _chosen(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """A mask for each row, (n,): as probable as it is once x, (n, d) in the order, is known."""
+        (n, d), D = x.shape, len(self.order)
+        if self.masks == 1:
+            return torch.zeros(n, dtype=torch.int64, device=x.device)
+        given = functional.pad(x, (0, D - d))
+        each = [self._log_p(given, k)[:, :d].sum(1) for k in range(self.masks)]
+        posterior = torch.stack(each, 1).softmax(1)
+        return torch.multinomial(posterior, 1, generator=generator).squeeze(1)
+
+    def walk(self, x: Tensor, k: int = 0) -> Generator[Tensor, Tensor, None]:
         """Carry the hidden units: each variable drawn completes those of its degree."""
         (n, d), D = x.shape, len(self.order)
-        units = [torch.cat([x, x.new_zeros(n, D - d)], 1)]
-        layers = [layer for layer in self.layers if isinstance(layer, MaskedLinear)]
-        for layer in layers:  # right where a unit sees x alone; the others come in their turn
-            units.append(torch.relu(layer(units[-1])))
-        ends = [list(range(D + 1)), *(layer.ends for layer in layers)]
+        h = torch.cat([x, x.new_zeros(n, D - d)], 1)
+        units, layers = [h], list[SortedLinear]()
+        places: slice | Tensor = slice(None)
+        for layer in self.layers:
+            assert isinstance(layer, MaskedLinear)
+            # right where a unit sees x alone; the others come in their turn
+            h = torch.relu(layer(h, k))
+            part, places = layer.sorted(k, places, D)
+            layers.append(part)
+            units.append(h[:, places])
+        V, _ = self.V.sorted(k, places, D)
+        ends = [list(range(D + 1)), *(part.ends for part in layers)]
         for i in range(d, D):
-            logit = self.b[i] + self.V.part(units[-1], i, ends[-1][i])
+            logit = self.b[i] + V.part(units[-1], i, ends[-1][i])
             if self.A is not None:
-                logit = logit + self.A.part(units[0], i, i)
+                logit = logit + functional.linear(units[0][:, :i], self.A.weight[i, :i])
             units[0][:, i] = yield logit
-            for k, layer in enumerate(layers):
-                new = slice(ends[k + 1][i], ends[k + 1][i + 1])
+            for above, part in enumerate(layers, start=1):
+                new = slice(ends[above][i], ends[above][i + 1])
                 if new.start < new.stop:
-                    units[k + 1][:, new] = torch.relu(layer.part(units[k], new, ends[k][i + 1]))
+                    seen = ends[above - 1][i + 1]
+                    units[above][:, new] = torch.relu(part.part(units[above - 1], new, seen))
+
+
+class SortedLinear(NamedTuple):
+    """A masked map whose units are sorted by their degrees: what a step adds is a slice."""
+
+    weight: Tensor
+    """(H, K)."""
+    bias: Tensor | None
+    ends: list[int]
+    """For each degree t from 0 to D, the number of outputs whose degree is at most t."""
+
+    def part(self, x: Tensor, rows: int | slice, seen: int) -> Tensor:
+        """The outputs `rows`, which all see just the first `seen` of the inputs x (B, K)."""
+        bias = None if self.bias is None else self.bias[rows]
+        return functional.linear(x[:, :seen], self.weight[rows, :seen], bias)
 
 
 class MaskedLinear(nn.Module):
     """An affine map that keeps the connections along which the degree does not fall.
 
     Args:
-        below: degrees of the inputs, ascending, (K,), int64.
-        m: degrees of the outputs, ascending, (H,), int64.
+        below: degrees of the inputs, (K,), int64, or (masks, K) for several draws.
+        m: degrees of the outputs, (H,), int64, or (masks, H); one draw is ascending.
         bias: whether there is a bias.
     """
 
@@ -114,37 +189,53 @@ class MaskedLinear(nn.Module):
         super().__init__()
         self.register_buffer("below", below.clone())  # files hold no shared tensors
         self.register_buffer("m", m.clone())
-        self.weight = nn.Parameter(torch.empty(len(m), len(below)))
-        self.bias = nn.Parameter(torch.zeros(len(m))) if bias else None
+        H = m.shape[-1]
+        self.weight = nn.Parameter(torch.empty(H, below.shape[-1]))
+        self.bias = nn.Parameter(torch.zeros(H)) if bias else None
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
+    def mask(self, k: int = 0) -> Tensor:
+        """Which connections the k-th draw keeps, (H, K), bool."""
+        below, m = (degrees if degrees.dim() == 1 else degrees[k] for degrees in self._degrees)
+        return m[:, None] >= below
+
     @property
-    def mask(self) -> Tensor:
-        """Which connections are kept, (H, K), bool."""
-        return self.m[:, None] >= self.below
+    def _degrees(self) -> tuple[Tensor, Tensor]:
+        return self.below, self.m
 
     @property
     def free_parameters(self) -> int:
-        """The connections that are kept, and the biases."""
-        return int(self.mask.sum()) + (0 if self.bias is None else len(self.bias))
+        """The connections that a draw keeps, and the biases."""
+        draws = max(len(degrees) if degrees.dim() == 2 else 1 for degrees in self._degrees)
+        kept = torch.stack([self.mask(k) for k in range(draws)]).any(0)
+        return int(kept.sum()) + (0 if self.bias is None else len(self.bias))
 
-    @property
-    def ends(self) -> list[int]:
-        """For each degree t from 0 on, the number of outputs whose degree is at most t."""
-        top = int(torch.maximum(self.below.max(), self.m.max()))
-        ends: list[int] = torch.bincount(self.m, minlength=top + 2).cumsum(0).tolist()
-        return ends
-
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, k: int = 0) -> Tensor:
         """Map x (B, K) to (B, H)."""
-        return functional.linear(x, self.weight * self.mask, self.bias)
+        return functional.linear(x, self.weight * self.mask(k), self.bias)
 
-    def part(self, x: Tensor, rows: int | slice, seen: int) -> Tensor:
-        """The outputs `rows`, which all see just the first `seen` of the inputs x (B, K)."""
-        bias = None if self.bias is None else self.bias[rows]
-        return functional.linear(x[:, :seen], self.weight[rows, :seen], bias)
+    def sorted(self, k: int, inputs: slice | Tensor, D: int) -> tuple[SortedLinear, slice | Tensor]:
+        """The map of the k-th draw, and which outputs it has one after another.
+
+        inputs: which inputs it takes one after another.
+        D: the highest degree.
+        """
+        m = self.m if self.m.dim() == 1 else self.m[k]
+        outputs = slice(None) if self.m.dim() == 1 else m.argsort(stable=True)
+        ends: list[int] = torch.bincount(m, minlength=D + 1).cumsum(0).tolist()
+        bias = None if self.bias is None else self.bias[outputs]
+        return SortedLinear(self.weight[outputs][:, inputs], bias, ends), outputs
 
 
-def _drawn(H: int, lowest: int, D: int, generator: torch.Generator) -> Tensor:
-    """Degrees of H hidden units, uniform between the lowest below and D - 1, ascending."""
-    return torch.randint(lowest, D, (H,), generator=generator, device="cpu").sort().values
+def _drawn(D: int, hidden: Sequence[int], generator: torch.Generator) -> list[Tensor]:
+    """Degrees of the units of each layer, uniform between the lowest below and D - 1."""
+    degrees, lowest = list[Tensor](), 1
+    for H in hidden:
+        degrees.append(torch.randint(lowest, D, (H,), generator=generator, device="cpu"))
+        lowest = int(degrees[-1].min())
+    return degrees
+
+
+def _together(draws: Sequence[Tensor]) -> Tensor:
+    """The degrees of one layer's units in several draws, (masks, H); one alone is sorted, (H,)."""
+    return draws[0].sort().values if len(draws) == 1 else torch.stack(list(draws))
