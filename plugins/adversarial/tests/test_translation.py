@@ -195,7 +195,7 @@ def test_a_patch_has_the_papers_size(layers: int, field: int) -> None:
 
 def test_the_judge_halves_images_to_two_pixels() -> None:
     scores, logits = Judge((3, 64, 64), 4, 2)(torch.rand(2, 3, 64, 64))
-    assert scores.shape == (2,)
+    assert scores.shape == (2, 4)
     assert logits.shape == (2, 4)
 
 
@@ -263,8 +263,9 @@ def test_a_star_takes_a_step_of_the_generator_after_several_of_the_discriminator
     assert steps == [{"discriminator"}, {"discriminator"}, {"discriminator", "model"}] * 2
 
 
-def test_each_loss_of_a_star_moves_its_own_networks() -> None:
-    trainer, (x, domain) = Star(stargan(), channels=4, n_critic=1), images(6, 3)
+@pytest.mark.parametrize("loss", ["wgan-gp", "least-squares"])
+def test_each_loss_of_a_star_moves_its_own_networks(loss: str) -> None:
+    trainer, (x, domain) = Star(stargan(), channels=4, loss=loss, n_critic=1), images(6, 3)
     reached, values = moved(trainer, x, domain)
     assert reached["model"] == {"model.network"}
     assert reached["discriminator"] == {
@@ -305,7 +306,14 @@ class Stoppable(Loop):
         super()._step(batch)
 
 
-def loop(kind: str, folder: Path, *, epochs: int = 1, stop: int | None = None) -> Stoppable:
+def loop(
+    kind: str,
+    folder: Path,
+    *,
+    loss: str = "wgan-gp",
+    epochs: int = 1,
+    stop: int | None = None,
+) -> Stoppable:
     """Two or three domains that differ in how light they are; eight steps of 8 images an epoch."""
     folder.mkdir(exist_ok=True)
     torch.manual_seed(3)
@@ -313,7 +321,7 @@ def loop(kind: str, folder: Path, *, epochs: int = 1, stop: int | None = None) -
     if kind == "cyclegan":
         trainer = Cycle(cyclegan(), channels=4, pool=5)
     else:
-        trainer = Star(stargan(), channels=4, n_critic=2)
+        trainer = Star(stargan(), channels=4, loss=loss, n_critic=2)
     adam = {"opt": "adam", "lr": 0.002, "betas": [0.5, 0.999]}
     x, domain = images(64, len(trainer.domains))
     data = Dataset("grey", "train", (255 * x).to(torch.uint8), 256, domain)
@@ -348,9 +356,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(kind: str, tmp_path: Pa
     assert [key for key in left if not torch.equal(left[key], right[key])] == []
 
 
-@pytest.mark.parametrize(("kind", "epochs"), [("cyclegan", 4), ("stargan", 26)])
+@pytest.mark.parametrize(("kind", "epochs"), [("cyclegan", 4), ("stargan", 14)])
 def test_translations_come_nearer_to_their_domain(kind: str, epochs: int, tmp_path: Path) -> None:
-    run = loop(kind, tmp_path / "run", epochs=epochs)
+    run = loop(kind, tmp_path / "run", loss="least-squares", epochs=epochs)
     before = run.measure()["sliced_wasserstein"]
     run.run()
     assert run.measure()["sliced_wasserstein"] < 0.8 * before

@@ -10,8 +10,10 @@ How we differ:
 - Widths fit a processor: the generator has 16, 32, 64 maps where the paper has 64, 128, 256, and 4
   residual blocks for 6; the discriminator starts with 24 maps for 64. It halves images to 2x2, as
   the paper's does: five times at 64 pixels.
-- The recipe for emoji takes one discriminator step for each of the generator, the paper five: of
-  few steps the generator is to have as many as can be.
+- The recipe for emoji plays least squares, with one discriminator step for each of the generator;
+  the paper WGAN-GP with five. In few steps that does not learn to name domains: at chance (1.39
+  nats) after 350 batches of 8 emoji, with one step for one, where least squares were at 1.01 nats
+  after 160.
 - Images are not flipped; drawings of letters and flags have a side.
 """
 
@@ -26,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_adversarial.losses import LOSSES, gradient_penalty
+from zoo_adversarial.losses import gradient_penalty, loss_of
 from zoo_adversarial.trainer import Counter, frozen
 from zoo_adversarial.translation import (
     Residual,
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["Judge", "Star", "StarGAN"]
 
 _SLOPE = 0.01
-_GAME = LOSSES["wgan-gp"]
 
 
 class StarGAN(nn.Module):
@@ -124,12 +125,12 @@ class Judge(nn.Module):
         self.domain = nn.Conv2d(sizes[-1], domains, side, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean score of the patches, (B,), and the logits of the domains, (B, domains).
+        """The scores of the patches, (B, patches), and the logits of the domains, (B, domains).
 
         x: (B, C, H, W), in [−1, 1].
         """
         h = self.trunk(x)
-        return self.source(h).mean((1, 2, 3)), self.domain(h).flatten(1)
+        return self.source(h).flatten(1), self.domain(h).flatten(1)
 
 
 class Star:
@@ -138,8 +139,9 @@ class Star:
     Args:
         model: a StarGAN.
         channels: feature maps of the discriminator's first layer.
+        loss: the game, a name of `zoo_adversarial.losses.LOSSES`.
         n_critic: discriminator steps for each step of the generator.
-        w_penalty: weight of the gradient penalty.
+        w_penalty: weight of the gradient penalty, in the game that has one.
         w_domain: weight of the classification loss.
         w_reconstruction: weight of |x − there and back|.
     """
@@ -150,6 +152,7 @@ class Star:
         self,
         model: nn.Module,
         channels: int = 24,
+        loss: str = "wgan-gp",
         n_critic: int = 5,
         w_penalty: float = 10.0,
         w_domain: float = 1.0,
@@ -162,7 +165,7 @@ class Star:
             "discriminator": Judge(G.event_shape, len(G.domains), channels),
             "counter": Counter(),
         }
-        self.n_critic, self.w_penalty = n_critic, w_penalty
+        self.game, self.n_critic, self.w_penalty = loss_of(loss), n_critic, w_penalty
         self.w_domain, self.w_reconstruction = w_domain, w_reconstruction
 
     def begin(self, mean: Tensor) -> None:
@@ -196,12 +199,15 @@ class Star:
         self, x: Tensor, source: Tensor, fake: Tensor, update: Update, generator: torch.Generator
     ) -> dict[str, Tensor]:
         D = self.networks["discriminator"]
-        scores, logits = D(x)
-        loss = _GAME.discriminator(scores, D(fake)[0])
+        real, logits = D(x)
+        drawn, _ = D(fake)
         domain = functional.cross_entropy(logits, source)
-        penalty = gradient_penalty(lambda between: D(between)[0], x, fake, generator)
-        update(loss + self.w_domain * domain + self.w_penalty * penalty)
-        return {"distance": -loss.detach(), "domain": domain.detach()}
+        loss = self.game.discriminator(real, drawn) + self.w_domain * domain
+        if self.game.penalised:
+            penalty = gradient_penalty(lambda between: D(between)[0].mean(1), x, fake, generator)
+            loss = loss + self.w_penalty * penalty
+        update(loss)
+        return {"distance": (real - drawn).detach().mean(), "domain": domain.detach()}
 
     def _translate(
         self, x: Tensor, source: Tensor, fake: Tensor, to: Tensor, update: Update
@@ -210,7 +216,7 @@ class Star:
         with frozen(self.networks["discriminator"]) as D:
             scores, logits = D(fake)
             update(
-                _GAME.generator(scores)
+                self.game.generator(scores)
                 + self.w_domain * functional.cross_entropy(logits, to)
                 + self.w_reconstruction * reconstruction
             )
