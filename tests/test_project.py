@@ -3,7 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from zoo_core.output import read_provenance
+from zoo_core.registry import Registry, own_registry
+
 ROOT = Path(__file__).parent.parent
+PICTURES = sorted((ROOT / "docs" / "assets").glob("*.png"))
 
 
 def blocks(page: Path, language: str) -> str:
@@ -19,6 +25,18 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert setup == "uv run zoo run nade.mnist -n 16"
     assert f"\n{tests}\n" in script
     assert "pip install uv" in script
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.stem)
+def test_pictures_are_small_and_of_the_published_weights(picture: Path) -> None:
+    """One whose weights have changed since is drawn again, by the command that it holds."""
+    assert picture.stat().st_size < 80_000
+    made = read_provenance(picture)
+    drawn = made.get("weights", {made.get("entry", ""): made.get("sha256", "")})
+    published = Registry.load((str(own_registry()),)).entries
+    for name, digest in drawn.items():
+        if name in published:
+            assert digest == published[name].weights.sha256, made["command"]
 
 
 def test_each_decision_has_context_choice_and_consequence() -> None:
