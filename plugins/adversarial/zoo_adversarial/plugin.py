@@ -1,6 +1,6 @@
 """What this family offers, described without importing torch."""
 
-from zoo_core.hookspecs import Architecture, Check, DataSet, hookimpl
+from zoo_core.hookspecs import Architecture, Check, DataSet, Metric, hookimpl
 
 _TRAINER = "zoo_adversarial.trainer:AdversarialTrainer"
 _IMAGES = "bars-and-stripes-8"
@@ -97,4 +97,19 @@ def zoo_datasets() -> list[DataSet]:
             "zoo_adversarial.emoji:unpaired",
             "Emoji in the styles twemoji and openmoji, each name in one of them",
         )
+    ]
+
+
+@hookimpl
+def zoo_metrics() -> list[Metric]:
+    """Describe the metrics of this family."""
+    summaries = {
+        "translation_l1": "How far translations are from the true drawings of their names",
+        "untranslated_l1": "How far inputs are from them, left as they are",
+        "translation_retrieval": "How often a translation is nearest to its own true drawing",
+        "untranslated_retrieval": "How often an input is, left as it is",
+    }
+    return [
+        Metric(name, f"zoo_adversarial.pairs:{name}", summary, unit="%", tolerance=0.5)
+        for name, summary in summaries.items()
     ]

@@ -1,0 +1,116 @@
+"""How near translations come to the true drawings, where each domain has the same names.
+
+Training needs no pairs; where a test split has some, they tell what its distances cannot: whether a
+translation is still of the same thing. Each figure stands beside that of inputs left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import permutations
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics import Measured
+from zoo_core.metrics.rows import Root, checked, each, load
+from zoo_core.protocols import Translator
+
+__all__ = [
+    "translation_l1",
+    "translation_retrieval",
+    "untranslated_l1",
+    "untranslated_retrieval",
+]
+
+
+def translation_l1(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """Mean |translation − true drawing| of every name from each domain to each, in % of the range.
+
+    Raises InvalidInput for a model that does not translate, or data without such pairs.
+    """
+    return _measured(model, protocol, data_root, _l1, translates=True)
+
+
+def untranslated_l1(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The same of inputs left as they are; raises as `translation_l1`."""
+    return _measured(model, protocol, data_root, _l1, translates=False)
+
+
+def translation_retrieval(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """Share of translations that are nearest, by L1, to the true drawing of their name, in %.
+
+    Raises as `translation_l1`.
+    """
+    return _measured(model, protocol, data_root, _retrieved, translates=True)
+
+
+def untranslated_retrieval(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The same of inputs left as they are; raises as `translation_l1`."""
+    return _measured(model, protocol, data_root, _retrieved, translates=False)
+
+
+def _l1(y: Tensor, true: Tensor) -> Tensor:
+    return 100 * (y - true).abs().flatten(1).mean(1)
+
+
+def _retrieved(y: Tensor, true: Tensor) -> Tensor:
+    nearest = torch.cdist(y.flatten(1), true.flatten(1), p=1).argmin(1)
+    return 100.0 * (nearest == torch.arange(len(y)))
+
+
+def _measured(
+    model: nn.Module,
+    protocol: Mapping[str, Any],
+    data_root: Root,
+    value: Callable[[Tensor, Tensor], Tensor],
+    *,
+    translates: bool,
+) -> Measured:
+    checked(protocol, (), "A translation")
+    if not isinstance(model, Translator):
+        raise InvalidInput(f"{type(model).__name__} does not translate: measure another figure.")
+    pairs = _pairs(model, load(protocol, data_root), translates)
+    return Measured.of(torch.cat([value(y, true) for y, true in pairs]))
+
+
+def _pairs(model: nn.Module, rows: Dataset, translates: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """For every two domains, inputs of one and the true drawings of the other, (n, C, H, W) each.
+
+    translates: whether the inputs are translated.
+    """
+    translator = cast("Translator", model)
+    domains = translator.domains
+    places = _places(rows, domains)
+    for source, to in permutations(domains, 2):
+        names = sorted(places[source].keys() & places[to].keys())
+        x, true = (rows[torch.tensor([places[d][name] for name in names])] for d in (source, to))
+        drawn = each(model, x, partial(translator.translate, to=to)) if translates else x.floats()
+        yield drawn.float(), true.floats()
+
+
+def _places(rows: Dataset, domains: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Row of each name, by domain."""
+    if rows.labels is None or not rows.texts or not set(domains) <= set(rows.classes):
+        raise InvalidInput(
+            f"{rows.name} has the classes {', '.join(rows.classes) or '(none)'}; expected images "
+            f"with captions, of the domains {', '.join(domains)}."
+        )
+    found: dict[str, dict[str, int]] = {name: {} for name in rows.classes}
+    for i, (label, text) in enumerate(zip(rows.labels.tolist(), rows.texts, strict=True)):
+        found[rows.classes[label]][text] = i
+    if any(found[a].keys().isdisjoint(found[b]) for a, b in permutations(domains, 2)):
+        raise InvalidInput(f"{rows.name} has no name in each of {', '.join(domains)}.")
+    return found
