@@ -162,7 +162,7 @@ class AdversarialTrainer:
             loss = loss + self.penalty * self.penalty_every * penalty
         update(loss)
         with torch.no_grad():
-            return {"loss_D": loss.detach(), **self.figures(of_real, of_fake, drawn)}
+            return self.figures(of_real, of_fake, drawn)
 
     def _mean(self, scores: Tensor) -> Tensor:
         """Mean of D(x): of probabilities, where scores are logits."""
@@ -193,8 +193,9 @@ class AdversarialTrainer:
         return 0.0
 
     def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
-        """What is shown of a step: the generator's loss, and the mean of D(x) and of D(G(z))."""
+        """What is shown of a step: both losses of the game alone, the means of D(x) and D(G(z))."""
         return {
+            "loss_D": self.loss.discriminator(real.scores, fake.scores),
             "loss_G": self.loss.generator(fake.scores),
             "D_real": self._mean(real.scores),
             "D_fake": self._mean(fake.scores),
