@@ -15,7 +15,6 @@ import shlex
 import struct
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +152,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def reader(tmp_path: Path, stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+def reader(tmp_path: Path, stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """A reader in a folder with what a checkout holds, and images of their own."""
     here = tmp_path / "checkout"
     here.mkdir()
@@ -168,10 +167,7 @@ def reader(tmp_path: Path, stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(here)
     monkeypatch.setenv("ZOO_DATA", str(stand_ins))
     monkeypatch.setattr(standard, "_VALIDATION", 60)
-    before = dict(os.environ)
-    yield Reader(monkeypatch)
-    os.environ.clear()
-    os.environ.update(before)
+    return Reader(monkeypatch)
 
 
 RUN = [page for page in PAGES if is_run(page) and blocks(page)]
