@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import zoo_core
 from zoo_core.testing import Case, Law
 from zoo_diffusion.model import DDPM
 from zoo_diffusion.trainer import Denoising
@@ -49,3 +50,13 @@ def test_the_error_of_a_model_that_says_nothing_is_the_noises_variance() -> None
     error = Denoising(model).validation_step(x, torch.Generator().manual_seed(1))["mse"]
     assert error.shape == (400,)
     assert abs(float(error.detach().mean()) - 1) < 0.05
+
+
+def test_the_shipped_entry_draws_ink_in_the_middle_of_a_dark_image() -> None:
+    entry = zoo_core.Registry.load().lookup("ddpm.mnist")
+    assert entry.family == "diffusion"
+    model = zoo_core.load(entry.name)
+    model.steps = 20
+    x = model.sample(4, generator=torch.Generator().manual_seed(0))
+    assert 0.05 < x.mean() < 0.3
+    assert x[..., 8:20, 8:20].mean() > 5 * x[..., :3].mean()
