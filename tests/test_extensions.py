@@ -153,7 +153,7 @@ def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> N
         (("-t", "average", "--set", "k=many"), 2, "expected a value like the default, 4"),
         (("-t", "average", "-i", "x.png"), 2, "does not use --input"),
         (("-t", "average", "-o", "mean.csv"), 2, "suffix '.csv' names no format"),
-        (("-t", "sample", "--set", "k=1"), 2, "the task sample has no 'k'. It has none."),
+        (("-t", "score", "--set", "k=1"), 2, "the task score has no 'k'. It has none."),
         (("-t", "walk"), 2, "cannot walk: the task needs a model that is a Decoder"),
     ],
 )

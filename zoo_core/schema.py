@@ -199,7 +199,9 @@ _METRIC = {
     "unit": _line("a unit such as nats"),
     "tolerance": _Rule("a number that is not negative", lambda v: _is_number(v) and v >= 0),
     "protocol": _plain("a table of what `zoo eval` needs, such as {data = 'mnist:test'}"),
-    "real": _Rule("a finite number: that of data in the samples' place", _is_number, required=False),
+    "real": _Rule(
+        "a finite number: that of data in the samples' place", _is_number, required=False
+    ),
     "published": _Rule("a finite number", _is_number, required=False),
     "source": _line("where the published figure stands", required=False),
 }

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of
-from zoo_adversarial.trainer import AdversarialTrainer, frozen, spread
+from zoo_adversarial.trainer import AdversarialTrainer, spread
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Preview
+from zoo_core.training.objective import frozen
 
 
 def random(seed: int = 0) -> torch.Generator:

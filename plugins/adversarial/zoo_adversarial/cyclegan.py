@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from zoo_adversarial.losses import LOSSES
-from zoo_adversarial.trainer import frozen
 from zoo_adversarial.translation import (
     ImagePool,
     Residual,
@@ -35,6 +34,7 @@ from zoo_adversarial.translation import (
     normed,
     round_trip,
 )
+from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
     from zoo_core.protocols import Update

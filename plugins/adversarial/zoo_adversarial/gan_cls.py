@@ -36,9 +36,9 @@ from torch.nn import functional
 
 from zoo_adversarial.layers import LatentGenerator, Unflatten, initialise, sized
 from zoo_adversarial.losses import LOSSES
-from zoo_adversarial.trainer import frozen
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
+from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
     from zoo_core.protocols import Update

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.losses import gradient_penalty, loss_of
-from zoo_adversarial.trainer import Counter, frozen
+from zoo_adversarial.trainer import Counter
 from zoo_adversarial.translation import (
     Residual,
     checked_domains,
@@ -39,6 +39,7 @@ from zoo_adversarial.translation import (
     normed,
     round_trip,
 )
+from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
     from zoo_core.protocols import Update

@@ -28,7 +28,6 @@ __all__ = [
     "Counter",
     "Drawn",
     "Judged",
-    "frozen",
     "spread",
 ]
 
