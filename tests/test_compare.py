@@ -192,6 +192,18 @@ def test_run_folders_and_files_are_compared_too(publish: Publish, tmp_path: Path
     assert found["models"][0]["n"] == 4
 
 
+def test_a_file_named_like_an_entry_is_told_apart_by_its_path(
+    publish: Publish, tmp_path: Path
+) -> None:
+    publish(markov={})
+    file = str(tmp_path / "registry" / "markov.bars.safetensors")
+    result = zoo("compare", file, "markov.bars", file, "--data", "bars-and-stripes", "--json")
+    assert result.exit_code == 0, result.output
+    models = json.loads(result.stdout)["models"]
+    assert [model["name"] for model in models] == [file, "markov.bars"]
+    assert len({model["nats"] for model in models}) == 1
+
+
 def test_grey_levels_and_binary_draws_are_told_apart(publish: Publish, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,10 @@ def _paths(
 
 
 def _sources(names: Iterable[str]) -> list[Source]:
-    """What the names stand for, each once, in their order."""
+    """What the names stand for, each once, in their order.
+
+    A run or a file that is named like another is told apart by its path.
+    """
     from zoo_core import loading
     from zoo_core.registry import Entry, Registry
 
@@ -124,8 +128,12 @@ def _sources(names: Iterable[str]) -> list[Source]:
         origins = registry.select([name]) if several else [loading.resolve(name, registry=registry)]
         if not origins:
             raise InvalidInput(f"no entry fits '{name}'; `zoo list` shows the entries there are.")
-        found |= {origin.name: origin for origin in origins}
-    return [fetched(origin) for origin in found.values()]
+        found |= {o.name if isinstance(o, Entry) else name: o for o in origins}
+    names_found = Counter(origin.name for origin in found.values())
+    return [
+        source if names_found[source.name] == 1 else replace(source, name=key)
+        for key, source in ((key, fetched(origin)) for key, origin in found.items())
+    ]
 
 
 def _data_of(source: Source) -> str:
