@@ -6,7 +6,8 @@
 
 What follows `--` are the options of the `zoo run` that draws the picture. They are kept inside it,
 so the card shows them, and a later drawing uses them again. A picture is old when its provenance
-names other weights than the registry.
+names other weights than the registry. The curve of a run comes along while `runs/ENTRY` holds the
+weights of the registry.
 """
 
 import html
@@ -24,11 +25,23 @@ import click
 from zoo_core import plugins
 from zoo_core.cli.show import commands
 from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.loading import open_source
 from zoo_core.output import grid, read_provenance, save_image
 from zoo_core.registry import Entry, Metric, Registry
 from zoo_core.tasks import TASKS
 
-__all__ = ["KINDS", "current", "draw", "drawn", "entries", "kind", "pages", "picture"]
+__all__ = [
+    "KINDS",
+    "current",
+    "curve",
+    "draw",
+    "drawn",
+    "entries",
+    "keep_curve",
+    "kind",
+    "pages",
+    "picture",
+]
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -78,6 +91,23 @@ def pages(every: Sequence[Entry]) -> dict[Path, str]:
 def picture(entry: Entry) -> Path:
     """Where the picture of an entry is."""
     return MODELS / "pictures" / f"{entry.name}.png"
+
+
+def curve(entry: Entry) -> Path:
+    """Where the curve of an entry's training is, for those that kept it."""
+    return MODELS / "curves" / f"{entry.name}.png"
+
+
+def keep_curve(entry: Entry, runs: Path) -> None:
+    """Take over the curve of the run that made an entry's weights, if it is still there."""
+    from PIL import Image
+
+    run = runs / entry.name
+    if not (run / "curve.png").is_file() or open_source(run).sha256 != entry.weights.sha256:
+        return
+    curve(entry).parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(run / "curve.png") as drawing:
+        drawing.convert("RGB").quantize(32).save(curve(entry), optimize=True)
 
 
 def current(entry: Entry) -> bool:
@@ -161,6 +191,8 @@ def _card(entry: Entry) -> Iterator[str]:
     if recipe := _recipe(entry):
         yield "## Recipe"
         yield _block("toml", recipe)
+    if curve(entry).is_file():
+        yield f"![The losses of {entry.name} at each step of its training](curves/{entry.name}.png)"
     if entry.paper:
         yield "## Cite"
         yield _block("bibtex", _bibtex(entry))
@@ -330,9 +362,9 @@ def _registries() -> tuple[Path, ...]:
 
 def _write(wanted: Mapping[Path, str]) -> None:
     """Write the pages, and remove those of entries that are gone."""
-    pictures = {picture(entry) for entry in entries()}
-    for path in [*MODELS.glob("*.md"), *MODELS.glob("pictures/*.png")]:
-        if path not in wanted and path not in pictures:
+    kept = {place(entry) for entry in entries() for place in (picture, curve)}
+    for path in [*MODELS.glob("*.md"), *MODELS.glob("*/*.png")]:
+        if path not in wanted and path not in kept:
             path.unlink()
     for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -354,6 +386,8 @@ def main(arguments: Sequence[str]) -> int:
         except (ZooError, click.ClickException) as error:
             failed = 1
             sys.stderr.write(f"error: no picture of {name}: {error}\n")
+    for entry in every.values():
+        keep_curve(entry, ROOT / "runs")
     _write(pages(list(every.values())))
     return failed
 

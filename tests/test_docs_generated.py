@@ -65,6 +65,33 @@ def test_each_picture_was_drawn_by_the_published_weights(entry: Entry) -> None:
         assert picture.convert("L").getextrema()[0] < picture.convert("L").getextrema()[1]
 
 
+def test_a_curve_is_kept_of_the_run_that_made_the_weights(
+    made: Callable[..., Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "MODELS", tmp_path / "models")
+    entry = made()
+    run = tmp_path / entry.name
+    run.mkdir()
+    Image.new("RGBA", (40, 40), "white").save(run / "curve.png")
+    for sha256, kept in (("0" * 64, False), (entry.weights.sha256, True)):
+        monkeypatch.setattr(
+            generate, "open_source", lambda path, s=sha256: SimpleNamespace(sha256=s)
+        )
+        generate.keep_curve(entry, tmp_path)
+        assert generate.curve(entry).is_file() == kept
+    (card,) = (text for path, text in generate.pages([entry]).items() if path.stem == entry.name)
+    assert "at each step of its training](curves/nade.made-up.png)" in card
+
+
+def test_each_curve_is_on_a_card() -> None:
+    cards = {path.stem for path in (DOCS / "models").glob("*.md")}
+    curves = list((DOCS / "models" / "curves").glob("*.png"))
+    assert curves
+    for path in curves:
+        assert path.stem in cards
+        assert path.stat().st_size <= generate.LARGEST
+
+
 def test_each_picture_has_a_text_and_leads_to_its_card() -> None:
     gallery = (DOCS / "gallery" / "index.md").read_text("utf-8")
     for entry in DRAWN:
