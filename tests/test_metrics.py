@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -239,4 +240,18 @@ def test_a_file_is_no_entry(publish: Callable[..., float], tmp_path: Path) -> No
     publish()
     result = zoo("eval", str(tmp_path / "registry" / "nade.safetensors"))
     assert result.exit_code == 2
-    assert "is no entry of a registry: it has no metrics to recompute" in result.stderr
+    assert "is no entry of a registry, and no run that has ended" in result.stderr
+
+
+def test_a_run_is_held_to_its_own_entry(tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    train = ("train", "bernoulli", "--data", "bars-and-stripes", "--epochs", "1", "-q", "-o", run)
+    assert zoo(*train).exit_code == 0
+    result = zoo("eval", run, "--check")
+    assert result.exit_code == 0, result.output
+    assert "test_nll" in result.stdout
+    path = Path(run, "entry.toml")
+    path.write_text(re.sub('sha256 = ".{64}"', f'sha256 = "{"0" * 64}"', path.read_text()))
+    result = zoo("eval", run)
+    assert result.exit_code == 2
+    assert "is of other weights" in result.stderr

@@ -12,6 +12,7 @@ from zoo_core.errors import CheckFailed, InvalidInput
 if TYPE_CHECKING:
     from torch import nn
 
+    from zoo_core.loading import Source
     from zoo_core.metrics import Measured
     from zoo_core.registry import Entry, Metric
 
@@ -39,7 +40,7 @@ class _Row(NamedTuple):
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
 @json_option()
 def command(name: str, check: bool, data_root: str | None, device: str, as_json: bool) -> None:
-    """Recompute the metrics of an entry.
+    """Recompute the metrics of an entry, or of a run that has ended.
 
     Each is measured by the protocol that the registry states, and shown beside the registry's
     figure and the published one. REAL is the same figure of training rows in the place of samples,
@@ -48,17 +49,35 @@ def command(name: str, check: bool, data_root: str | None, device: str, as_json:
     from zoo_core import loading
 
     source = loading.open_source(name)
-    if source.entry is None:
-        raise InvalidInput(f"{name} is no entry of a registry: it has no metrics to recompute.")
-    if not source.entry.metrics:
+    entry = source.entry or _of_run(source, name)
+    if not entry.metrics:
         raise InvalidInput(f"the registry states no metrics of {source.name}.")
-    rows = list(_measured(loading.load(source, device=device), source.entry, data_root))
+    rows = list(_measured(loading.load(source, device=device), entry, data_root))
     if as_json:
         text.echo_json([_plain(source.name, row) for row in rows])
     else:
         click.echo("\n".join(_table(rows)))
     if check:
         _check(source.name, rows)
+
+
+def _of_run(source: "Source", name: str) -> "Entry":
+    """The entry that training wrote beside its weights.
+
+    Raises InvalidInput where there is none, or where it is of other weights.
+    """
+    from zoo_core.registry import Registry
+
+    path = source.path.parent / "entry.toml"
+    if not path.is_file():
+        raise InvalidInput(
+            f"{name} is no entry of a registry, and no run that has ended: there is no {path}, "
+            "and so no metrics to recompute."
+        )
+    (entry,) = Registry.load([str(path)]).entries.values()
+    if entry.weights.sha256 != source.sha256:
+        raise InvalidInput(f"{path} is of other weights than {source.path}: nothing is compared.")
+    return entry
 
 
 def _measured(model: "nn.Module", entry: "Entry", data_root: str | None) -> Iterator[_Row]:
