@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from lightning_fabric import Fabric
+from PIL import Image
 from torch import nn
+from zoo_adversarial.growth import Growing, enlarged, frames
+from zoo_adversarial.growth import run as grow
 from zoo_adversarial.progan import (
     Conv,
     Critic,
@@ -23,9 +27,13 @@ from zoo_adversarial.progan import (
     with_deviation,
 )
 
+from zoo_core import loading
+from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Decoder
+from zoo_core.tasks.request import Request
+from zoo_core.tasks.result import Result
 from zoo_core.training.loop import Loop
 from zoo_core.training.recipe import Recipe
 
@@ -144,6 +152,67 @@ def test_growth_ends_with_the_samples() -> None:
     *_, last = G.growth(3, generator=random())
     assert torch.equal(last, G.sample(3, generator=random()))
     assert isinstance(G, Decoder)
+
+
+# The task
+
+
+def grown(G: ProGAN, **options: object) -> Result:
+    settings = {"hold": 2, "fade": 3, **options.pop("settings", {})}  # type: ignore[dict-item]
+    return grow(G, Request(name="progan.x", settings=settings, **options))  # type: ignore[arg-type]
+
+
+def test_growth_shows_each_resolution_and_the_way_from_one_to_the_next() -> None:
+    G = generator()
+    assert isinstance(G, Growing)
+    result = grown(G, n=3, seed=5)
+    images = G.growth(3, generator=random(5))
+    assert list(result.tensors) == ["samples_4x4", "samples_8x8", "samples_16x16"]
+    assert all(map(torch.equal, result.tensors.values(), images))
+    assert result.images is not None and result.images.shape == (9, *SHAPE)
+    assert torch.equal(result.images[:3], up(images[0], 4)) and result.columns == 3
+    assert len(result.frames) == 3 * 2 + 2 * 3
+    between = torch.lerp(up(images[0], 4), up(images[1]), 0.5)  # as a stage fades in
+    torch.testing.assert_close(result.frames[3], between)
+    assert torch.equal(result.frames[-1], images[2])
+
+
+def test_many_samples_take_several_rows_of_each_resolution() -> None:
+    G = generator((1, 1, 1))
+    result = grown(G, n=11, batch_size=4)
+    assert result.columns == 8 and list(result.names) == ["4x4", "", "8x8", ""]
+    assert result.images is not None and len(result.images) == 32
+    assert result.figures == ("4x4, 8x8",)
+    assert result.summary == "11 samples from progan.x as it grew"
+
+
+def test_frames_of_one_resolution_stand_still() -> None:
+    x = torch.rand(2, 1, 4, 4, generator=random())
+    assert all(torch.equal(frame, x) for frame in frames([x], 3, 2))
+    assert enlarged(x, 1) is x
+
+
+@pytest.mark.parametrize(("key", "n", "least"), [("hold", 0, 1), ("fade", -1, 0)])
+def test_a_film_without_frames_is_refused(key: str, n: int, least: int) -> None:
+    with pytest.raises(InvalidInput, match=f"--set {key}={n}: expected {least} or more"):
+        grown(generator(), settings={key: n})
+
+
+def test_growth_is_a_film_by_default_and_a_picture_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {"shape": list(SHAPE), "z": 5, "channels": list(CHANNELS)}
+    record = {"family": "adversarial", "requires": "zoo-adversarial", "architecture": "progan"}
+    weights = tmp_path / "progan.small.safetensors"
+    loading.save(generator(), weights, {**record, "name": "progan.small", "config": config})
+    command = ["run", str(weights), "--task", "growth", "-n", "2", "--seed", "0"]
+    for more in ([], ["-o", "grid.png"]):
+        result = CliRunner().invoke(root, [*command, *more])
+        assert result.exit_code == 0, result.output
+    with Image.open("progan.small-growth.gif") as film, Image.open("grid.png") as picture:
+        assert film.n_frames > 3
+        assert picture.height > 2 * film.height
 
 
 def test_only_the_direction_of_a_latent_matters_and_temperature_takes_variety() -> None:

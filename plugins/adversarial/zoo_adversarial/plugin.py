@@ -1,6 +1,6 @@
 """What this family offers, described without importing torch."""
 
-from zoo_core.hookspecs import Architecture, Check, DataSet, Metric, hookimpl
+from zoo_core.hookspecs import Architecture, Check, DataSet, Metric, Task, hookimpl
 
 _TRAINER = "zoo_adversarial.trainer:AdversarialTrainer"
 _IMAGES = "bars-and-stripes-8"
@@ -85,6 +85,16 @@ def zoo_architectures() -> list[Architecture]:
             trainer="zoo_adversarial.gan_cls:Matching",
             check=Check(config={"shape": [1, 16, 16], "z": 3, "channels": 2, "code": 4}),
         ),
+        Architecture(
+            name="keypatch",
+            path="zoo_adversarial.keypatch:KeyPatch",
+            summary="Key-patch GAN: a whole image from a few parts of it, wherever they go",
+            tasks=("complete",),
+            paper="Lee et al. 2018, Unsupervised Holistic Image Generation from Key Local Patches "
+            "(arXiv 1703.10730)",
+            trainer="zoo_adversarial.keypatch:Assembly",
+            check=Check(config={"shape": [1, 8, 8], "channels": 2, "z": 2, "code": 4}),
+        ),
     ]
 
 
@@ -96,6 +106,23 @@ def zoo_datasets() -> list[DataSet]:
             "emoji-unpaired",
             "zoo_adversarial.emoji:unpaired",
             "Emoji in the styles twemoji and openmoji, each name in one of them",
+        )
+    ]
+
+
+@hookimpl
+def zoo_tasks() -> list[Task]:
+    """Describe the tasks of this family."""
+    return [
+        Task(
+            "growth",
+            "zoo_adversarial.growth:run",
+            "zoo_adversarial.growth:Growing",
+            "Draw the same samples at each resolution that the model has grown through",
+            for_images=(".gif", ".png", ".npz", ".safetensors"),
+            for_tables=(),
+            settings={"hold": 2, "fade": 4},
+            random=True,
         )
     ]
 
