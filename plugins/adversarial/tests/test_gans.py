@@ -22,7 +22,7 @@ from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Classifier, Conditional, Decoder
+from zoo_core.protocols import Classifier, Conditional, Decoder, Featurizer
 
 SMALL = {"shape": (1, 8, 8), "z": 3, "clusters": 4, "codes": 2, "channels": 4, "hidden": 8}
 
@@ -87,7 +87,9 @@ def test_temperature_takes_variety() -> None:
 # DCGAN
 
 
-@pytest.mark.parametrize(("side", "first", "times"), [(28, 7, 2), (32, 4, 3), (64, 4, 4)])
+@pytest.mark.parametrize(
+    ("side", "first", "times"), [(28, 4, 3), (32, 4, 3), (64, 4, 4), (9, 3, 2), (22, 3, 3)]
+)
 def test_a_dcgan_begins_small_and_doubles(side: int, first: int, times: int) -> None:
     model = made(DCGAN, shape=(3, side, side), channels=2, z=5)
     ups = [layer for layer in model.network if isinstance(layer, nn.ConvTranspose2d)]
@@ -98,6 +100,14 @@ def test_a_dcgan_begins_small_and_doubles(side: int, first: int, times: int) -> 
         x = model(model.latent(2, generator=random()))
         assert x.shape == (2, 3, side, side)
         assert discriminator(x).shape == (2,)
+
+
+def test_only_an_odd_side_takes_an_odd_kernel() -> None:
+    model = made(DCGAN, channels=2)
+    networks = (model.network, list(model.opponent())[:-2][::-1])
+    for network in networks:
+        kernels = [m.kernel_size for m in network if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        assert kernels == [(5, 5), (4, 4), (4, 4)]  # from 4 to 7, 14 and 28
 
 
 def test_only_the_outer_layers_have_no_norm() -> None:
@@ -124,10 +134,58 @@ def test_weights_start_narrow() -> None:
     assert float(weights.detach().std()) == pytest.approx(0.02, rel=0.05)
 
 
-@pytest.mark.parametrize("shape", [(1, 20, 40), (1, 9, 9), (1, 4, 4), (3, 22, 22)])
+@pytest.mark.parametrize("shape", [(1, 20, 40), (1, 4, 4)])
 def test_a_side_that_does_not_halve_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidInput, match="expected square images whose side halves to 4 to 7"):
+    with pytest.raises(InvalidInput, match="expected square images of side 5 or more, as 28"):
         DCGAN(shape)
+
+
+@pytest.mark.parametrize("config", [{}, {"shape": (3, 16, 16), "preset": "compact"}])
+def test_the_features_of_a_dcgan_are_each_layers_maxima(config: dict[str, Any]) -> None:
+    model = made(DCGAN, channels=4, trunk=True, **config)
+    D = model.opponent().eval()
+    model.keep(D)
+    x = torch.rand(3, *model.event_shape, generator=random())
+    seen: list[Tensor] = []
+    for layer in D:
+        if isinstance(layer, nn.LeakyReLU):
+            layer.register_forward_hook(lambda *call: seen.append(call[2].clone()))
+    with torch.no_grad():
+        D(2 * x - 1)
+        features = model.features(x)
+    assert isinstance(model, Featurizer) and features.shape == (3, model.feature_dim)
+    assert model.feature_dim == 16 * sum(h.shape[1] for h in seen)
+    first = seen[0]
+    steps = [i * first.shape[2] / 4 for i in range(5)]
+    top = first[:, :, : math.ceil(steps[1]), math.floor(steps[1]) : math.ceil(steps[2])]
+    assert torch.equal(features[:, 1], top.amax((2, 3))[:, 0])
+    assert not any(p.requires_grad for p in model.trunk.parameters())
+
+
+def test_a_dcgan_holds_the_discriminator_that_a_validation_saw() -> None:
+    model = made(DCGAN, shape=(1, 8, 8), channels=4, trunk=True)
+    trainer = AdversarialTrainer(model)
+    before = [p.clone() for p in model.trunk.parameters()]
+    with torch.no_grad():
+        trainer.validation_step(torch.rand(4, 1, 8, 8, generator=random()), random())
+    D = trainer.networks["discriminator"]
+    kept = list(zip(model.trunk.parameters(), D.parameters(), strict=False))
+    assert kept and all(torch.equal(a, b) for a, b in kept)
+    assert not all(torch.equal(a, b) for a, b in zip(before, D.parameters(), strict=False))
+
+
+def test_a_dcgan_without_a_trunk_has_no_features_and_says_so() -> None:
+    model = made(DCGAN, shape=(1, 8, 8), channels=4)
+    model.keep(model.opponent())
+    assert model.feature_dim == 0
+    with pytest.raises(InvalidInput, match=r"no features.* --set config\.trunk=true"):
+        model.features(torch.rand(1, 1, 8, 8))
+
+
+def test_a_discriminator_of_another_width_cannot_be_kept() -> None:
+    model = made(DCGAN, shape=(1, 8, 8), channels=4, trunk=True)
+    with pytest.raises(InvalidInput, match=r"Leave trainer\.discriminator\.channels out"):
+        model.keep(model.opponent(channels=6))
 
 
 @pytest.mark.parametrize("cls", [DCGAN, InfoGAN])
@@ -208,7 +266,7 @@ def test_a_label_that_there_is_not_is_refused() -> None:
 def test_what_an_infogan_can_do() -> None:
     model = made(InfoGAN, **SMALL)
     assert isinstance(model, Classifier) and isinstance(model, Conditional)
-    assert isinstance(model, Decoder)
+    assert isinstance(model, Decoder) and isinstance(model, Featurizer)
     ways = model.traversals()
     assert [(way.name, way.dims) for way in ways] == [
         ("cluster", (3, 4, 5, 6)),
@@ -262,6 +320,7 @@ def test_the_published_model_has_the_discriminators_q() -> None:
         trainer.validation_step(x, random())
         _, codes = D(2 * x - 1)
         assert torch.equal(model.classify(x), codes[:, :4].argmax(1))
+        assert torch.equal(model.Q.codes(model.features(x)), codes)
     assert len(model.classify(x).unique()) > 1
     assert not any(p.requires_grad for p in model.Q.parameters())
 

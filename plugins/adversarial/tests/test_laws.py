@@ -8,7 +8,7 @@ CONFIGS = {
     "gan": [{"z": 4, "hidden": [16]}, {"z": 2, "hidden": [8, 8], "shape": [3, 2, 4]}],
     "dcgan": [
         {"shape": [1, 8, 8], "z": 4, "channels": 4},
-        {"shape": [3, 28, 28], "z": 4, "channels": 2},
+        {"shape": [3, 28, 28], "z": 4, "channels": 2, "trunk": True},
         {"shape": [1, 16, 16], "z": 4, "channels": 4, "preset": "compact"},
     ],
     "infogan": [

@@ -8,19 +8,27 @@ z ~ U(−1, 1)^100, weights ~ N(0, 0.02²), Adam at 2e-4 with β1 = 0.5 (in the 
 
 How we differ:
 - Kernels have a side of 4, twice their stride, where the authors' first code has 5: so no pixel has
-  more terms than the next.
-- Images are halved until their side is at most 7: 64 and 32 pixels begin at 4x4, 28 at 7x7.
+  more terms than the next. Only maps of an odd side, the 7x7 of digits, come of kernels of 5.
+- Generators begin at 4x4 as the paper's, or at 3x3: 28 pixels are halved to 14, 7 and 4. Two layers
+  from 7x7 up are too few: a digit's parts then agree by nothing but linear maps of z.
 - `preset = "compact"` is a network of another kind, small and well known from scripts: a dense
   layer, two nearest-neighbour enlargements and 3x3 convolutions against four strided convolutions
   with dropout, z ~ N(0, I). At 32x32 and 64 channels it has 1.05 and 0.10 million parameters.
+
+With `trunk`, the model that is published holds the discriminator's layers, as they stand at the
+validation that chose the weights. Its features are the paper's: what each layer gives, max-pooled
+to 4x4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from zoo_adversarial.layers import (
     LatentGenerator,
@@ -34,19 +42,22 @@ from zoo_core.errors import InvalidInput
 __all__ = ["DCGAN"]
 
 _PRESETS = ("paper", "compact")
-_SMALLEST = 7
+_SMALLEST = 4
 """Largest side at which the generator begins."""
+_POOLED = 4
+"""Side of the maps that features are."""
 
 
 class DCGAN(LatentGenerator):
     """The generator.
 
     Args:
-        shape: of an image, (C, H, W), with H = W: 28, 32, 64 or another side that halves to 4 to 7.
+        shape: of an image, (C, H, W), with H = W: 28, 32, 64 or another side of 5 and more.
         z: number of latents.
         channels: feature maps of the last hidden layer, below full size; each layer before it has
             twice as many.
         preset: `paper` or `compact`.
+        trunk: whether the discriminator's layers are kept, for `features`.
     """
 
     def __init__(
@@ -55,24 +66,28 @@ class DCGAN(LatentGenerator):
         z: int = 100,
         channels: int = 64,
         preset: str = "paper",
+        trunk: bool = False,
     ) -> None:
         if preset not in _PRESETS:
             raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
         super().__init__(shape, z, "uniform" if preset == "paper" else "normal")
         self.preset, self.channels = preset, channels
         if preset == "paper":
-            side, times = _halved(shape)
-            self.network = _transposed(z, shape[0], side, _doubled(channels, times))
+            sides = _halved(shape)
+            self.network = _transposed(z, shape[0], sides, _doubled(channels, sides))
         else:
             self.network = compact_generator(z, shape, channels)
         self.network.apply(initialise)
+        self.trunk = _trunk(self.opponent()).requires_grad_(False) if trunk else None
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [−1, 1]."""
         x: Tensor = self.network(z)
         return x
 
-    def opponent(self, channels: int | None = None) -> nn.Module:
+    # The discriminator, and what is kept of it
+
+    def opponent(self, channels: int | None = None) -> nn.Sequential:
         """Make a discriminator, which gives logits (n,).
 
         channels: feature maps of its first layer at half size; the generator's by default.
@@ -82,45 +97,102 @@ class DCGAN(LatentGenerator):
             trunk, features = compact_trunk(self.event_shape, channels)
             network = nn.Sequential(*trunk, nn.Linear(features, 1), nn.Flatten(0))
         else:
-            side, times = _halved(self.event_shape)
-            network = _strided(self.event_shape[0], side, _doubled(channels, times))
+            sides = _halved(self.event_shape)
+            network = _strided(self.event_shape[0], sides, _doubled(channels, sides))
         return network.apply(initialise)
 
+    def keep(self, discriminator: nn.Module) -> None:
+        """Take the layers of a discriminator over, where they are to be kept.
 
-def _transposed(z: int, C: int, side: int, widths: Sequence[int]) -> nn.Sequential:
-    """z projected to (widths[-1], side, side), and doubled in side to C channels."""
-    first = widths[-1]
+        Raises InvalidInput for one of another width.
+        """
+        if self.trunk is None:
+            return
+        try:
+            self.trunk.load_state_dict(_trunk(cast("nn.Sequential", discriminator)).state_dict())
+        except RuntimeError:
+            raise InvalidInput(
+                "config.trunk keeps a discriminator as wide as the generator. Leave "
+                "trainer.discriminator.channels out, or config.trunk."
+            ) from None
+
+    @property
+    def feature_dim(self) -> int:
+        """Number of features: 16 for each of the discriminator's maps; 0 where none are kept."""
+        layers = self.trunk or ()
+        return sum(m.out_channels for m in layers if isinstance(m, nn.Conv2d)) * _POOLED**2
+
+    def features(self, x: Tensor) -> Tensor:
+        """What each layer of the discriminator gives, max-pooled to 4x4: (B, feature_dim).
+
+        x: images, (B, C, H, W), in [0, 1].
+
+        Raises InvalidInput for a model that was trained without `trunk`.
+        """
+        if self.trunk is None:
+            raise InvalidInput(
+                "this model kept nothing of its discriminator, so it has no features. Train one "
+                "that does: --set config.trunk=true."
+            )
+        h, pooled = 2 * x - 1, []
+        for layer in self.trunk:
+            h = layer(h)
+            if isinstance(layer, nn.LeakyReLU):
+                pooled.append(functional.adaptive_max_pool2d(h, _POOLED).flatten(1))
+        return torch.cat(pooled, 1)
+
+
+def _trunk(discriminator: nn.Sequential) -> nn.Sequential:
+    """A discriminator but for the layer that gives its logit."""
+    return discriminator[:-2]
+
+
+def _transposed(z: int, C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
+    """z projected to (widths[-1], sides[-1], sides[-1]), and enlarged side by side to C channels.
+
+    sides: from that of the images down. widths: of the layers below it.
+    """
+    first, side = widths[-1], sides[-1]
     layers: list[nn.Module] = [nn.Linear(z, first * side**2, bias=False)]
     layers += [Unflatten((first, side, side)), nn.BatchNorm2d(first), nn.ReLU(inplace=True)]
-    for inputs, outputs in pairwise(reversed(widths)):
-        layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)]
+    for (inputs, outputs), to in zip(pairwise(widths[::-1]), sides[-2:0:-1], strict=True):
+        layers += [nn.ConvTranspose2d(inputs, outputs, *_kernel(to), bias=False)]
         layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[0], C, 4, 2, 1), nn.Tanh())
+    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[0], C, *_kernel(sides[0])), nn.Tanh())
 
 
-def _strided(C: int, side: int, widths: Sequence[int]) -> nn.Sequential:
-    """C channels halved in side to (widths[-1], side, side), and a logit."""
-    layers: list[nn.Module] = [nn.Conv2d(C, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-    for inputs, outputs in pairwise(widths):
-        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)]
+def _strided(C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
+    """C channels halved in side to (widths[-1], sides[-1], sides[-1]), and a logit."""
+    layers: list[nn.Module] = [nn.Conv2d(C, widths[0], *_kernel(sides[0]))]
+    layers += [nn.LeakyReLU(0.2, inplace=True)]
+    for (inputs, outputs), of in zip(pairwise(widths), sides[1:-1], strict=True):
+        layers += [nn.Conv2d(inputs, outputs, *_kernel(of), bias=False)]
         layers += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
-    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, side), nn.Flatten(0))
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, sides[-1]), nn.Flatten(0))
 
 
-def _doubled(channels: int, times: int) -> list[int]:
-    """Widths of as many layers, from half the size down."""
-    return [channels << i for i in range(times)]
+def _kernel(side: int) -> tuple[int, int, int]:
+    """Side of the kernel, stride and padding between maps of a side and of half of it, rounded up.
+
+    Only an odd kernel reaches an odd side.
+    """
+    return (5, 2, 2) if side % 2 else (4, 2, 1)
 
 
-def _halved(shape: Sequence[int]) -> tuple[int, int]:
-    """The side at which a generator begins, and how often it is doubled."""
+def _doubled(channels: int, sides: Sequence[int]) -> list[int]:
+    """Widths of the layers below full size, from half of it down."""
+    return [channels << i for i in range(len(sides) - 1)]
+
+
+def _halved(shape: Sequence[int]) -> list[int]:
+    """The sides of images and of all maps down to those from which a generator begins."""
     _, H, W = shape
-    side, times = H, 0
-    while side > _SMALLEST and side % 2 == 0:
-        side, times = side // 2, times + 1
-    if H != W or side > _SMALLEST or not times:
+    sides = [H]
+    while sides[-1] > _SMALLEST:
+        sides.append(-(-sides[-1] // 2))
+    if H != W or len(sides) == 1:
         raise InvalidInput(
-            f"shape is {tuple(shape)}; expected square images whose side halves to 4 to 7, as 28, "
-            "32 or 64. Set size in the recipe, or --size."
+            f"shape is {tuple(shape)}; expected square images of side 5 or more, as 28, 32 or 64. "
+            "Set size in the recipe, or --size."
         )
-    return side, times
+    return sides

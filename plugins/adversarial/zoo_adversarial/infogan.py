@@ -150,6 +150,23 @@ class InfoGAN(LatentGenerator):
         _, codes = self.Q(2 * x - 1)
         return cast("Tensor", codes[:, : self.classes].argmax(1))
 
+    @property
+    def feature_dim(self) -> int:
+        """Number of features: the inputs of Q's own layers."""
+        return self.Q.features
+
+    def features(self, x: Tensor) -> Tensor:
+        """What Q shares with the discriminator of images (B, *event_shape), in [0, 1].
+
+        Returns (B, feature_dim).
+        """
+        h: Tensor = self.Q.trunk(2 * x - 1)
+        return h
+
+    def keep(self, discriminator: nn.Module) -> None:
+        """Take over the Q of a discriminator."""
+        self.Q.load_state_dict(cast("Discriminator", discriminator).Q.state_dict())
+
     def opponent(self) -> Discriminator:
         """Make a discriminator, with a Q of its own."""
         C = self.classes + self.codes
@@ -166,11 +183,16 @@ class InfoGAN(LatentGenerator):
 
 
 class Recogniser(nn.Module):
-    """The layers that Q shares with the discriminator, and those of its own."""
+    """The layers that Q shares with the discriminator, and those of its own.
 
-    def __init__(self, trunk: nn.Module, codes: nn.Module) -> None:
+    Args:
+        trunk, codes: both.
+        features: number of outputs of the one, which are the inputs of the other.
+    """
+
+    def __init__(self, trunk: nn.Module, codes: nn.Module, features: int) -> None:
         super().__init__()
-        self.trunk, self.codes = trunk, codes
+        self.trunk, self.codes, self.features = trunk, codes, features
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features of images (n, C, H, W), in [−1, 1], and what Q says of their codes.
@@ -190,10 +212,10 @@ class Discriminator(nn.Module):
         super().__init__()
         if preset == "compact":
             trunk, features = compact_trunk(shape, channels)
-            self.Q = Recogniser(trunk, nn.Linear(features, codes))
+            self.Q = Recogniser(trunk, nn.Linear(features, codes), features)
         else:
             features = hidden
-            self.Q = Recogniser(_trunk(shape, channels, hidden), _codes(hidden, codes))
+            self.Q = Recogniser(_trunk(shape, channels, hidden), _codes(hidden, codes), hidden)
         self.score = nn.Linear(features, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,9 +270,7 @@ class InfoTrainer(AdversarialTrainer):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Besides: L_I of the category. The model is given the Q of the discriminator."""
-        D = cast("Discriminator", self.networks["discriminator"])
-        self._model.Q.load_state_dict(D.Q.state_dict())
+        """Besides: L_I of the category."""
         values = super().validation_step(x, generator, labels)
         drawn = self.draw(len(x), generator)
         entropy, _ = self._errors(self.judge(drawn.images).more, drawn.source)

@@ -208,9 +208,11 @@ class AdversarialTrainer:
         """How far as many samples are from a batch of images, the same for each input, (B,).
 
         `sliced_wasserstein` is their distance; `diversity` how far samples are from each other, as
-        a share of how far images are.
+        a share of how far images are. A model that keeps some of the discriminator is given it.
         """
         G = cast("Adversary", self.networks["model"])
+        if keep := getattr(G, "keep", None):
+            keep(self.networks["discriminator"])
         samples = G.sample(len(x), generator=generator)
         distance = sliced_wasserstein(samples, x, generator)
         diversity = spread(samples) / spread(x).clamp_min(1e-6)
