@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["command"]
 
@@ -115,7 +118,17 @@ def command(
     )
     if entry:  # one of several processes speaks for all
         click.echo((folder / "entry.toml").read_text("utf-8"))
-        click.echo(f"{entry['name']} is trained. Try it: zoo run {folder}", err=True)
+        inputs = _inputs(entry)
+        click.echo(f"{entry['name']} is trained. Try it: zoo run {folder}{inputs}", err=True)
+
+
+def _inputs(entry: Mapping[str, Any]) -> str:
+    """The inputs that the entry's first task cannot do without, as an option."""
+    from zoo_core.tasks import TASKS, default
+
+    if "inputs" not in TASKS[default(entry["tasks"])].options:
+        return ""
+    return f" --input '{entry['data']}:test[0:16]'"
 
 
 def _settings(

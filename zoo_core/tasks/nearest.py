@@ -1,0 +1,201 @@
+"""Are samples copies? Each beside the training rows that are nearest to it.
+
+A model that has learnt its data by heart draws them again: its samples are then nearer to training
+rows than held-out rows are. Distances in pixels see an exact copy; a copy that is moved by a pixel
+is near in the features of a net only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from zoo_core.data import Dataset, load_images
+from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.metrics.samples import Net, feature_net
+from zoo_core.tasks.inputs import fitted
+from zoo_core.tasks.latents import count
+from zoo_core.tasks.result import Result
+from zoo_core.tasks.sample import draw
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo_core.tasks.request import Request
+
+__all__ = ["nearest", "run"]
+
+_BLOCK = 4096
+"""Rows whose distances to all samples are held at once."""
+
+_Vectors = Callable[[Dataset], Tensor]
+"""Rows as vectors in which distances are measured, (N, d), float64."""
+
+
+class _Rows(NamedTuple):
+    """Rows, their names, and what was done to them."""
+
+    data: Dataset
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _Found(NamedTuple):
+    """The training rows that are nearest to each sample, in one space."""
+
+    space: str
+    places: Tensor
+    """Of the rows, (n, k), int64, the nearest first."""
+    distances: Tensor
+    """(n, k), float64."""
+    held_out: float | None
+    """Median distance of held-out rows to theirs."""
+
+
+def run(model: nn.Module, request: Request) -> Result:
+    """Draw n samples, and show the k rows of the training data that are nearest to each."""
+    k = count(request, "k")
+    net = _net(model, request)
+    train, held_out = _train(model, request), _held_out(model, request)
+    if k > len(train.data):
+        raise InvalidInput(f"--set k={k}: {train.data.name} has {len(train.data)} rows.")
+    x = draw(model, request).float()
+    samples = Dataset("samples", "", x, None)
+    spaces: dict[str, _Vectors] = {"pixels" if x.ndim == 4 else "variables": _flat}
+    if net:
+        spaces[net.name] = net.features
+    found = [
+        _found(space, vectors, samples, train.data, held_out, k)
+        for space, vectors in spaces.items()
+    ]
+    notes = train.notes + ((held_out,) if isinstance(held_out, str) else ())
+    result = Result(
+        summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {request.name}, each beside "
+        f"the nearest of {len(train.data):,} rows of {_named(request)}",
+        figures=tuple(map(_said, found)),
+        notes=notes,
+        rows=[row for one in found for row in _table(one, train.names)],
+        tensors={"samples": x} | _tensors(found),
+    )
+    if x.ndim != 4:
+        return result
+    columns = [x.unsqueeze(1), *(train.data.floats(f.places.flatten()) for f in found)]
+    images = torch.cat([part.view(len(x), -1, *x.shape[1:]) for part in columns], 1)
+    beside = ", ".join(f"{k} nearest in {one.space}" for one in found)
+    return replace(
+        result,
+        images=images.flatten(0, 1),
+        columns=images.shape[1],
+        notes=(*notes, f"columns: sample, {beside}"),
+    )
+
+
+def nearest(x: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Distances to the k nearest of some rows, and their places, (n, k) each.
+
+    x: (n, d). rows: (N, d), N no less than k.
+    """
+    distances, places = x.new_empty(len(x), 0), torch.empty(len(x), 0, dtype=torch.int64)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        here = torch.arange(start, start + len(block)).expand(len(x), -1)
+        distances = torch.cat([distances, torch.cdist(x, block)], 1)
+        distances, kept = distances.topk(min(k, distances.shape[1]), largest=False)
+        places = torch.cat([places, here], 1).gather(1, kept)
+    return distances, places
+
+
+def _net(model: nn.Module, request: Request) -> Net | None:
+    """The feature net that is asked for.
+
+    Raises InvalidInput for one of another shape, and what `feature_net` raises.
+    """
+    if not request.settings["features"]:
+        return None
+    net, shape = feature_net(request.settings), tuple(cast("tuple[int, ...]", model.event_shape))
+    takes = tuple(cast("tuple[int, ...]", net.model.event_shape))
+    if takes != shape:
+        raise InvalidInput(f"{net.name} takes {takes}, but {request.name} draws {shape}.")
+    return net
+
+
+def _train(model: nn.Module, request: Request) -> _Rows:
+    """The inputs, or the training split of the model's own data.
+
+    Raises InvalidInput where neither is known.
+    """
+    if not (request.inputs or request.data):
+        raise InvalidInput(
+            f"{request.name} does not say which data it was trained on: name them, as --input "
+            "mnist:train."
+        )
+    return _rows(model, request, request.inputs or (f"{request.data}:train",))
+
+
+def _held_out(model: nn.Module, request: Request) -> Dataset | str:
+    """As many held-out rows of the model's own data as samples, or why there are none."""
+    if request.inputs or not request.data:
+        return "no held-out rows stand beside: inputs were given in the training data's place"
+    spec = f"{request.data}:test[0:{request.n}]"
+    try:
+        return _rows(model, request, (spec,)).data
+    except ZooError as error:
+        return f"no held-out rows stand beside: {spec} cannot be used ({error})"
+
+
+def _rows(model: nn.Module, request: Request, sources: tuple[str, ...]) -> _Rows:
+    shape = cast("tuple[int, ...]", model.event_shape)
+    data, names = load_images(sources, shape=shape, root=request.data_root)
+    data, notes = fitted(model, data)
+    return _Rows(data, names, notes)
+
+
+def _flat(rows: Dataset) -> Tensor:
+    return rows.floats().flatten(1).double()
+
+
+def _found(
+    space: str,
+    vectors: _Vectors,
+    samples: Dataset,
+    train: Dataset,
+    held_out: Dataset | str,
+    k: int,
+) -> _Found:
+    rows = vectors(train)
+    distances, places = nearest(vectors(samples), rows, k)
+    beside = None if isinstance(held_out, str) else nearest(vectors(held_out), rows, 1)[0]
+    return _Found(space, places, distances, None if beside is None else float(beside.median()))
+
+
+def _said(found: _Found) -> str:
+    """How far samples are from training rows, and held-out rows beside them."""
+    text = f"in {found.space} {float(found.distances[:, 0].median()):.3g} from the nearest"
+    return text if found.held_out is None else f"{text} (held-out rows {found.held_out:.3g})"
+
+
+def _table(found: _Found, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [
+        {"sample": i, "space": found.space, "rank": rank, "row": names[place], "distance": distance}
+        for i, (places, distances) in enumerate(
+            zip(found.places.tolist(), found.distances.tolist(), strict=True)
+        )
+        for rank, (place, distance) in enumerate(zip(places, distances, strict=True), 1)
+    ]
+
+
+def _tensors(found: list[_Found]) -> dict[str, Tensor]:
+    """Places and distances of each space; the second one is that of features."""
+    return {
+        f"{key}_{kind}": value
+        for kind, one in zip(("pixels", "features"), found, strict=False)
+        for key, value in (("places", one.places), ("distances", one.distances))
+    }
+
+
+def _named(request: Request) -> str:
+    return ", ".join(request.inputs) or f"{request.data}:train"
