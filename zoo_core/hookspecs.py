@@ -126,8 +126,8 @@ class Task:
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
     options: tuple[str, ...] = ()
-    """Which of `--input`, `--against`, `--label`, `--prompt` and `--to` it takes: `inputs`,
-    `against`, `label`, `prompts`, `to`."""
+    """Which of `--input`, `--against`, `--label`, `--prompt`, `--to` and `--patch` it takes:
+    `inputs`, `against`, `label`, `prompts`, `to`, `patches`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Options of its own with their defaults: `--set steps=5` is in the request's `settings`."""
     random: bool = False

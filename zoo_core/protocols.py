@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ELBO",
+    "AnyCompleter",
     "Autoregressive",
     "Bound",
     "CaptionReader",
@@ -27,8 +28,10 @@ __all__ = [
     "DensityModel",
     "Encoder",
     "Featurizer",
+    "FromParts",
     "Generator",
     "LatentVariable",
+    "PartCompleter",
     "Pathfinder",
     "Preview",
     "Prompted",
@@ -200,6 +203,54 @@ class Completer(Protocol):
         Raises InvalidInput when the model cannot condition on this mask.
         """
         ...
+
+
+class FromParts(NamedTuple):
+    """Images that were drawn about parts of inputs."""
+
+    parts: Tensor
+    """The parts as the model sees them, (B, n, *event_shape), in [0, 1]."""
+    mask: Tensor
+    """Where it puts them, (B, 1, H, W), in [0, 1]."""
+    images: Tensor
+    """(B, *event_shape), in [0, 1]."""
+
+
+@runtime_checkable
+class PartCompleter(Protocol):
+    """A model that draws a whole image about parts of one; it is not told where they are."""
+
+    event_shape: tuple[int, ...]
+
+    def find_parts(self, x: Tensor) -> Tensor:
+        """Choose parts of inputs that tell much about them: boxes, (B, n, 4), int64.
+
+        A box is (x, y, w, h): left, top, width and height, in pixels.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+    def complete_from(
+        self,
+        x: Tensor,
+        boxes: Tensor,
+        *,
+        generator: Random | None = None,
+        temperature: float = 1.0,
+    ) -> FromParts:
+        """Draw an image about what is in the boxes of each input.
+
+        x: inputs, (B, *event_shape), in [0, 1]; what is in no box is ignored.
+        boxes: as those of `find_parts`, of any number, (B, n, 4), int64.
+
+        Raises InvalidInput for a box that is not within the input.
+        """
+        ...
+
+
+AnyCompleter = Completer | PartCompleter
+"""A model that completes inputs: from some of their variables, or from parts."""
 
 
 @runtime_checkable

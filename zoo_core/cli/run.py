@@ -33,8 +33,15 @@ __all__ = ["command"]
 
 SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
 
-_NOT_FOR_ALL = ("inputs", "against", "label", "prompts", "to")
-"""Options that a task takes only when its record says so."""
+_NOT_FOR_ALL = {
+    "inputs": "--input",
+    "against": "--against",
+    "label": "--label",
+    "prompts": "--prompt",
+    "to": "--to",
+    "patches": "--patch",
+}
+"""Options that a task takes only when its record says so, by the name that they have there."""
 
 _NAMED = 4
 """Models that are named where one cannot do what it is asked."""
@@ -125,6 +132,14 @@ def _described(task: Task) -> str:
     default="top",
     show_default=True,
     help="complete: the part that is given: top, left, or a picture that is white there.",
+)
+@click.option(
+    "--patch",
+    "patches",
+    metavar="X,Y,W,H",
+    multiple=True,
+    help="complete: a part that is given, in pixels, where the model takes parts; by default it "
+    "finds some. Repeatable.",
 )
 @click.option(
     "--samples",
@@ -265,7 +280,7 @@ def _check_used(task: str, job: Task, **given: tuple[str, ...] | int | str | Non
         if values not in ((), None, "") and option not in job.options:
             takers = [name for name, other in TASKS.items() if option in other.options]
             raise InvalidInput(
-                f"the task {task} does not use --{option.removesuffix('s')}: "
+                f"the task {task} does not use {_NOT_FOR_ALL[option]}: "
                 f"name one that does, as --task {' or '.join(takers)}."
             )
 
@@ -373,8 +388,9 @@ def _show(result: Result) -> None:
         if shown < n:
             click.echo(f"{shown} of {n} pictures fit here; the file holds all.", err=True)
         return
-    for line in _preview(result.rows):
-        click.echo(line)
+    if result.rows:
+        for line in _preview(result.rows):
+            click.echo(line)
 
 
 def _preview(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -49,6 +49,9 @@ class Task:
     """How many files it writes when none is named: those of the first suffixes."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Options of its own with their defaults, which `--set` gives."""
+    declared: bool = True
+    """Whether architectures and entries say that they can; else the protocol alone decides, as for
+    the tasks of families."""
 
     def does(self, model: nn.Module) -> bool:
         """Whether a model implements what the task needs."""
@@ -79,7 +82,7 @@ TASKS = {
         _PICTURES,
         _TABLE,
         options=("label", "prompts"),
-        settings={"between": 0},
+        settings={"between": 0, "truncation": 0.0},
         random=True,
     ),
     "score": Task(
@@ -102,11 +105,11 @@ TASKS = {
     ),
     "complete": Task(
         "complete",
-        "Completer",
+        "AnyCompleter",
         "Fill in what is missing",
         _PICTURES,
         _TABLE,
-        options=("inputs",),
+        options=("inputs", "patches"),
         random=True,
     ),
     "encode": Task(
@@ -163,8 +166,28 @@ TASKS = {
         _TENSORS,
         options=("inputs", "to"),
     ),
+    "features": Task(
+        "features",
+        "Featurizer",
+        "Give what the model sees in each input, to teach a classifier from",
+        _TENSORS,
+        _TENSORS,
+        options=("inputs",),
+    ),
+    "nearest": Task(
+        "nearest",
+        "Generator",
+        "Show samples beside the nearest rows of the training data, or of inputs",
+        (".png", *_TABLE),
+        (".csv", ".npz", ".json", ".safetensors"),
+        options=("inputs", "label"),
+        random=True,
+        defaults=2,
+        settings={"k": 4, "features": ""},
+        declared=False,
+    ),
 }
-"""Tasks by name; the first one that a model can do is its default."""
+"""Tasks by name; the first declared one that a model can do is its default."""
 
 
 def find(name: str) -> Task:
@@ -219,8 +242,8 @@ def _parsed(text: str, default: Any, assignment: str) -> Any:
 
 
 def available(model: nn.Module) -> list[str]:
-    """The tasks of this table whose protocol a model implements."""
-    return [name for name, task in TASKS.items() if task.does(model)]
+    """The tasks of this table whose protocol a model implements, and that are to be declared."""
+    return [name for name, task in TASKS.items() if task.declared and task.does(model)]
 
 
 def default(possible: Iterable[str]) -> str:
@@ -246,6 +269,8 @@ def choose(wanted: str | None, possible: Collection[str], model: str) -> str:
             near = did_you_mean(wanted, [*TASKS, *offers])
             raise UnknownName(f"there is no task '{wanted}'.{near} {can}")
         return wanted  # whether the model can, its class tells: the record names tasks of ours
+    if not TASKS[wanted].declared:
+        return wanted
     if wanted not in possible:
         raise InvalidInput(f"{model} cannot {wanted}: {can}")
     return wanted

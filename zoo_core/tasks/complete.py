@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from zoo_core.errors import InvalidInput
-from zoo_core.tasks.inputs import load_inputs, table_rows
+from zoo_core.protocols import PartCompleter
+from zoo_core.tasks.inputs import load_inputs, table_rows, unread
+from zoo_core.tasks.parts import from_parts
 from zoo_core.tasks.request import device
 from zoo_core.tasks.result import Result
 
@@ -25,7 +27,18 @@ _UNKNOWN = 0.4
 
 
 def run(model: nn.Module, request: Request) -> Result:
-    """Complete each input several times."""
+    """Complete each input several times, from what is kept of it or from parts."""
+    if isinstance(model, PartCompleter):
+        return from_parts(model, request)
+    if request.patches:
+        raise InvalidInput(
+            f"--patch {request.patches[0]}: {request.name} completes from a mask, not from parts. "
+            "Say what it is given by --keep."
+        )
+    return _of_kept(model, request)
+
+
+def _of_kept(model: nn.Module, request: Request) -> Result:
     shape = cast("tuple[int, ...]", model.event_shape)
     known = known_places(request.keep, shape)
     batch = load_inputs(model, request.inputs, request)
@@ -55,6 +68,7 @@ def run(model: nn.Module, request: Request) -> Result:
         columns=len(x),
         frames=[given, *drawn, x],
         tensors=tensors,
+        failed=unread(batch, request),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
-from zoo_core.data import Dataset, binarized, load_images
+from zoo_core.data import Dataset, binarized, image_files, load_images
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
 from zoo_core.metrics.rows import over
@@ -26,9 +26,11 @@ __all__ = [
     "Batch",
     "as_floats",
     "caveat",
+    "fitted",
     "load_inputs",
     "nats",
     "table_rows",
+    "unread",
 ]
 
 BINARIZE_SEED = 0
@@ -65,8 +67,24 @@ def load_inputs(
     return Batch(x, names, notes, data.labels, data.classes)
 
 
+def unread(batch: Batch, request: Request) -> tuple[str, ...]:
+    """The files of a request's inputs that are not in the batch: they could not be read."""
+    files = (str(file) for file in image_files(request.inputs, request.data_root))
+    return tuple(file for file in files if file not in batch.names)
+
+
 def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
     """A data set as the model takes it, and what was done to it."""
+    data, notes = fitted(model, data)
+    dtype = next(model.parameters(), torch.empty(0)).dtype
+    return data.floats().to(device(model), dtype), notes
+
+
+def fitted(model: nn.Module, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """A data set of the model's levels, and what was done to it.
+
+    Raises InvalidInput for categories where the model is binary.
+    """
     notes: tuple[str, ...] = ()
     levels = getattr(model, "levels", None)
     if levels == 2 and data.levels != 2:
@@ -81,8 +99,7 @@ def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]
                 f"once, with seed {BINARIZE_SEED}",
             )
         data = binarized(data, BINARIZE_SEED)
-    dtype = next(model.parameters(), torch.empty(0)).dtype
-    return data.floats().to(device(model), dtype), notes
+    return data, notes
 
 
 def nats(model: nn.Module, x: Tensor, request: Request) -> Tensor:

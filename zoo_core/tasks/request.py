@@ -39,6 +39,8 @@ class Request:
     """The same, of odd ones, for `detect`."""
     keep: str = "top"
     """What `complete` is given of each input: top, left, or the path of a mask (white: given)."""
+    patches: tuple[str, ...] = ()
+    """Boxes `x,y,w,h` of each input from which `complete` starts, where the model takes parts."""
     samples: int = 4
     """Completions of each input."""
     settings: Mapping[str, Any] = field(default_factory=dict)

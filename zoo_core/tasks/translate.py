@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from zoo_core.data import image_files
 from zoo_core.errors import InvalidInput
-from zoo_core.tasks.inputs import load_inputs
+from zoo_core.tasks.inputs import load_inputs, unread
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ def run(model: nn.Module, request: Request) -> Result:
     drawn = {to: _translate(model, batch.x, to, request) for to in domains}
     columns = [x, *drawn.values()] if request.to == ALL else list(drawn.values())
     beside = (f"columns: input, {', '.join(domains)}",) if request.to == ALL else ()
-    files = (str(file) for file in image_files(request.inputs, request.data_root))
     return Result(
         summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} translated to {', '.join(domains)} "
         f"by {request.name}",
@@ -42,7 +40,7 @@ def run(model: nn.Module, request: Request) -> Result:
         frames=[x, *drawn.values()],
         tensors={"inputs": x, **drawn},
         texts={"names": batch.names},
-        failed=tuple(file for file in files if file not in batch.names),
+        failed=unread(batch, request),
     )
 
 

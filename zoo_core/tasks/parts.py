@@ -1,0 +1,103 @@
+"""Complete inputs from parts of them, which are found or given by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from zoo_core.errors import InvalidInput
+from zoo_core.protocols import FromParts
+from zoo_core.tasks.inputs import load_inputs, unread
+from zoo_core.tasks.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from zoo_core.protocols import PartCompleter
+    from zoo_core.tasks.request import Request
+
+__all__ = ["boxes_of", "from_parts"]
+
+
+def from_parts(model: nn.Module, request: Request) -> Result:
+    """Draw images about parts of each input; a row holds these, their mask, images and input."""
+    if request.keep != "top":
+        raise InvalidInput(
+            f"--keep {request.keep}: {request.name} completes from parts, not from a mask. Give "
+            "--patch x,y,w,h, or nothing to let it find some."
+        )
+    batch = load_inputs(model, request.inputs, request)
+    x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, request)
+    drawn = _drawn(model, batch.x, boxes, request)
+    parts, mask = drawn[0].parts, drawn[0].mask.expand_as(x)
+    completions = torch.stack([one.images for one in drawn])
+    columns = [*parts.unbind(1), mask, *completions, x]
+    n, many = len(x), f"{len(drawn)} completions" if len(drawn) > 1 else "completion"
+    return Result(
+        summary=f"{len(drawn)} × {n} completions by {request.name} from {parts.shape[1]} "
+        f"part{'s' if parts.shape[1] > 1 else ''} each",
+        figures=(f"columns: parts, their mask, {many}, input",),
+        notes=batch.notes,
+        images=torch.stack(columns, 1).flatten(0, 1),
+        columns=len(columns),
+        frames=columns,
+        tensors={
+            "inputs": x,
+            "boxes": boxes.cpu(),
+            "parts": parts,
+            "mask": drawn[0].mask,
+            "completions": completions,
+        },
+        texts={"names": batch.names},
+        failed=unread(batch, request),
+    )
+
+
+def boxes_of(patches: Sequence[str]) -> Tensor:
+    """The boxes that `--patch` stands for, (len(patches), 4), int64.
+
+    patches: `x,y,w,h` each, in pixels.
+    """
+    rows = []
+    for patch in patches:
+        numbers = patch.split(",")
+        if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+            raise InvalidInput(
+                f"--patch {patch}: expected x,y,w,h, four whole numbers of pixels: left, top, "
+                "width and height."
+            )
+        rows.append([int(number) for number in numbers])
+    return torch.tensor(rows)
+
+
+def _boxes(model: nn.Module, x: Tensor, request: Request) -> Tensor:
+    """The parts of each input, (B, n, 4): the same of all where they are given by hand."""
+    if request.patches:
+        return boxes_of(request.patches).to(x.device).expand(len(x), -1, -1)
+    completer = cast("PartCompleter", model)
+    return torch.cat([completer.find_parts(part) for part in x.split(request.batch_size)])
+
+
+def _drawn(model: nn.Module, x: Tensor, boxes: Tensor, request: Request) -> list[FromParts]:
+    """What the model draws, on the CPU, as often as is asked for."""
+    completer, generator = cast("PartCompleter", model), request.generator(model)
+    size = request.batch_size
+    with torch.inference_mode():
+        rounds = [
+            [
+                completer.complete_from(
+                    part, of, generator=generator, temperature=request.temperature
+                )
+                for part, of in zip(x.split(size), boxes.split(size), strict=True)
+            ]
+            for _ in range(request.samples)
+        ]
+    return [_together(parts) for parts in rounds]
+
+
+def _together(parts: Sequence[FromParts]) -> FromParts:
+    """One of all batches, in single precision."""
+    return FromParts(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
