@@ -103,6 +103,32 @@ def test_a_label_of_a_model_without_any_is_refused_with_what_it_can() -> None:
     assert str(no.value).endswith("Leave --label out; it can sample, score, detect, complete.")
 
 
+class Truncated(Sampler):
+    """It draws its bound."""
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        truncation: float = 9.0,
+    ) -> torch.Tensor:
+        return torch.full((n, 1, 2, 2), truncation)
+
+
+def test_a_truncation_is_handed_to_a_model_that_takes_one() -> None:
+    bounds = [
+        run("sample", Truncated(), n=2, settings={"truncation": bound}).tensors["samples"].unique()
+        for bound in (0.0, 0.5)
+    ]
+    assert [bound.tolist() for bound in bounds] == [[9.0], [0.5]]
+    with pytest.raises(InvalidInput, match=r"truncation=0\.5: nade\.bars cannot draw .* Use --te"):
+        run("sample", Sampler(), settings={"truncation": 0.5})
+    with pytest.raises(InvalidInput, match="truncation=-1: expected a number above 0"):
+        run("sample", Truncated(), settings={"truncation": -1.0})
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 4), (6,)])
 def test_the_same_seed_gives_the_same_samples(shape: tuple[int, ...]) -> None:
     one, same, other = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,9 +43,11 @@ def draw(model: nn.Module, request: Request, **condition: Any) -> Tensor:
 
     condition: what else the model's `sample` is given.
 
-    Raises InvalidInput when a label is asked for that the model does not have.
+    Raises InvalidInput when a label is asked for that the model does not have, or a truncation of
+    one that takes none.
     """
-    generator, condition = request.generator(model), {**_label(model, request), **condition}
+    condition = {**_label(model, request), **_truncation(model, request), **condition}
+    generator = request.generator(model)
     sample = cast("Callable[..., Tensor]", model.sample)
     sizes = [
         min(request.batch_size, request.n - start)
@@ -105,6 +108,20 @@ def _between(
         names += [name, *[""] * between]
         rows += [torch.lerp(start, end, i / (between + 1)) for i in range(between + 1)]
     return [*names, prompts[-1]], [*rows, codes[-1]]
+
+
+def _truncation(model: nn.Module, request: Request) -> dict[str, float]:
+    """How far latents may be from 0, as an argument of the model's `sample`; nothing by default."""
+    if not (bound := request.settings.get("truncation", 0.0)):
+        return {}
+    if not bound > 0:
+        raise InvalidInput(f"--set truncation={bound:g}: expected a number above 0.")
+    if "truncation" not in inspect.signature(cast("Any", model.sample)).parameters:
+        raise InvalidInput(
+            f"--set truncation={bound:g}: {request.name} cannot draw its latents again. Use "
+            "--temperature, which every model that samples has."
+        )
+    return {"truncation": bound}
 
 
 def _label(model: nn.Module, request: Request) -> dict[str, int]:

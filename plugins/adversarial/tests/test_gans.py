@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo_adversarial.dcgan import DCGAN
 from zoo_adversarial.gan import GAN, Maxout
 from zoo_adversarial.infogan import InfoGAN, InfoTrainer
-from zoo_adversarial.layers import UpConv2d
+from zoo_adversarial.layers import UpConv2d, truncated_normal
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 
 from zoo_core.cli import root
@@ -82,6 +82,31 @@ def test_temperature_takes_variety() -> None:
     ]
     assert spread[1] < 0.5 * spread[0]
     assert spread[2] < 1e-5
+
+
+def test_truncation_draws_again_what_lies_outside() -> None:
+    model = made(GAN, shape=(1, 4, 4), z=50, hidden=[16])
+    z = model.latent(4000, generator=random(), truncation=0.8)
+    free = model.latent(40_000, generator=random(1))
+    again = free[free.abs() <= 0.8]
+    assert float(z.abs().max()) <= 0.8
+    assert float(z.std()) == pytest.approx(float(again.std()), rel=0.01)
+    assert float(z.abs().mean()) == pytest.approx(float(again.abs().mean()), rel=0.01)
+    far = truncated_normal(torch.tensor([-1.0, 0.0, 1.0]), 40.0)
+    assert far[1] == 0 and far.isfinite().all()
+    wide = model.sample(64, generator=random()).std(0).mean()
+    assert model.sample(64, generator=random(), truncation=0.2).std(0).mean() < 0.5 * wide
+
+
+def test_truncation_of_uniform_latents_is_a_factor() -> None:
+    for model in (made(DCGAN, shape=(1, 8, 8), channels=4), made(InfoGAN, **SMALL)):
+        narrow, wide = (
+            model.sample(4, generator=random(), **options)
+            for options in ({"truncation": 0.3}, {"temperature": 0.3})
+        )
+        assert torch.equal(narrow, wide)
+        as_it_is = model.sample(4, generator=random(), truncation=2.0)
+        assert torch.equal(as_it_is, model.sample(4, generator=random()))
 
 
 # DCGAN

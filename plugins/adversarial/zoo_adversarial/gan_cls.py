@@ -21,13 +21,17 @@ How we differ:
 - t̂ is the text of the batch's next image, and so is t₂; where both have one text, as an emoji of
   two styles has, the pair is left out of CLS.
 - Without a prompt, texts are drawn from the first 64 that the model was trained on.
+- A model can keep the discriminator (`judge`), which says whether a text fits an image.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -36,6 +40,7 @@ from torch.nn import functional
 
 from zoo_adversarial.layers import LatentGenerator, Unflatten, initialise, sized
 from zoo_adversarial.losses import LOSSES
+from zoo_adversarial.trainer import spread
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import frozen
@@ -51,8 +56,10 @@ _KERNEL, _POOL = 4, 3
 """Characters that a convolution sees, and that one step of the recurrent layer stands for."""
 _KNOWN = 64
 """Captions that a model keeps."""
-_SHOWN = 64
-"""Samples of a preview."""
+_SHOWN = 32
+"""Inputs of a preview, each beside an image of its text."""
+_ALIKE = 0.5
+"""Share of the data's spread below which samples are said to lack variety."""
 
 
 class GANCLS(LatentGenerator):
@@ -63,10 +70,12 @@ class GANCLS(LatentGenerator):
         z: number of latents that are noise.
         channels: feature maps at half size; twice as many at each size below.
         compressed: features of a text's code that reach the image.
-        encoder: `characters`, or the name of a sentence encoder (of sentence-transformers).
+        encoder: `characters`, or a sentence encoder of sentence-transformers: its name, a folder
+            that holds it, or a package that carries it.
         code: features of a text's code; a sentence encoder decides how many.
         alphabet: characters that can be read; upper case is read as lower case where it has none.
         length: most characters of a text.
+        judge: whether to keep the discriminator, for `fits`; it draws nothing.
     """
 
     known: Tensor
@@ -84,6 +93,7 @@ class GANCLS(LatentGenerator):
         code: int = 128,
         alphabet: str = " 0123456789abcdefghijklmnopqrstuvwxyz",
         length: int = 48,
+        judge: bool = False,
     ) -> None:
         super().__init__(sized(shape, 16), z + code)
         self.z, self.channels, self.compressed = z, channels, compressed
@@ -93,19 +103,24 @@ class GANCLS(LatentGenerator):
         self.network = _decoder(z + compressed, self.event_shape, channels).apply(initialise)
         self.register_buffer("known", self.text.tokens([]).new_zeros(_KNOWN, self.text.size))
         self.register_buffer("held", torch.zeros((), dtype=torch.int64))
+        self.judge = self.opponent().requires_grad_(False) if judge else None
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [−1, 1]."""
         noise, code = z[:, : self.z], z[:, self.z :]
         return cast("Tensor", self.network(torch.cat([noise, self.compress(code)], 1)))
 
-    def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw what an image is beside its text, (n, z), from N(0, I)."""
-        return self._noise(n, self.z, generator)
+    def noise(
+        self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
+    ) -> Tensor:
+        """Draw what an image is beside its text, (n, z), from N(0, I) within ±truncation."""
+        return self._noise(n, self.z, generator, truncation)
 
-    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+    def latent(
+        self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
+    ) -> Tensor:
         """Draw n latents, (n, latent_dim): noise, and codes of texts known from training."""
-        noise = self.noise(n, generator=generator)
+        noise = self.noise(n, generator=generator, truncation=truncation)
         held = max(1, int(self.held))
         place = torch.randint(held, (n,), generator=generator, device=noise.device)
         return torch.cat([noise, self.text(self.known[place])], 1)
@@ -124,19 +139,37 @@ class GANCLS(LatentGenerator):
         *,
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
+        truncation: float = math.inf,
         prompt: str | Tensor | None = None,
     ) -> Tensor:
         """Draw n images, (n, *event_shape), in [0, 1].
 
         temperature: factor of the noise; towards 0 all images of a text become one.
+        truncation: how far from 0 the noise may be.
         prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None draws
             texts known from training.
         """
-        z = self.latent(n, generator=generator)
+        z = self.latent(n, generator=generator, truncation=truncation)
         noise, code = temperature * z[:, : self.z], z[:, self.z :]
         if prompt is not None:
             code = self.read([prompt]) if isinstance(prompt, str) else prompt
         return self.decode(torch.cat([noise, code.expand(n, -1)], 1))
+
+    def fits(self, x: Tensor, texts: Sequence[str]) -> Tensor:
+        """How well each image fits a text, as the discriminator sees it: logits, (n,).
+
+        x: images, (n, *event_shape), in [0, 1]. texts: one for each.
+
+        Raises InvalidInput for a model that keeps no discriminator, and as `read`.
+        """
+        if self.judge is None:
+            raise InvalidInput(
+                "this model has not kept its discriminator, so it cannot say whether a text fits. "
+                "A recipe's config.judge = true keeps it."
+            )
+        code = self.judge.read(self.text.tokens(texts).to(x.device))
+        fit: Tensor = self.judge(self.judge.features(x * 2 - 1), code)
+        return fit
 
     @torch.no_grad()
     def remember(self, tokens: Tensor) -> None:
@@ -216,6 +249,11 @@ class Matching:
         self, model: nn.Module, channels: int | None = None, w_between: float = 1.0
     ) -> None:
         G = cast("GANCLS", model)
+        if G.judge is not None and channels not in (None, G.channels):
+            raise InvalidInput(
+                f"trainer.channels is {channels}, but a model that keeps its discriminator has as "
+                f"many in both: {G.channels}. Leave trainer.channels or config.judge out."
+            )
         D = G.opponent(channels)
         G.text.load_state_dict(D.text.state_dict())
         self.tokens = G.text.tokens
@@ -284,29 +322,58 @@ class Matching:
 
     @torch.no_grad()
     def _hand_over(self) -> None:
-        """Give the generator the encoder as it has become."""
+        """Give the generator the encoder as it has become, and the judge that it keeps."""
         G, D = self._generator.text, self._matcher.text
         for copy, learnt in zip(G.parameters(), D.parameters(), strict=True):
             copy.copy_(learnt)
+        if self._generator.judge is not None:
+            self._generator.judge.load_state_dict(self._matcher.state_dict())
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
         """How far samples of the same texts are from a batch of images, the same for each, (B,).
 
-        `prefers_own` is 1 where the discriminator finds an image's own text the better one of two.
+        `prefers_own` is 1 where the discriminator finds an image's own text the better one of two;
+        `diversity` how far samples are from each other, as a share of how far the images are.
         """
         G, D, tokens = self._generator, self._matcher, _captions(labels)
-        noise = G.noise(len(x), generator=generator)
-        samples = G.decode(torch.cat([noise, G.text(tokens)], 1))
+        samples = self._drawn(tokens, generator)
         distance = sliced_wasserstein(samples, x, generator)
+        diversity = spread(samples) / spread(x).clamp_min(1e-6)
         h, code = D.features(x * 2 - 1), D.read(tokens)
         own = D(h, code) > D(h, code.roll(1, 0))
-        return {"sliced_wasserstein": distance.expand(len(x)), "prefers_own": own.to(x.dtype)}
+        return {
+            "sliced_wasserstein": distance.expand(len(x)),
+            "diversity": diversity.expand(len(x)),
+            "prefers_own": own.to(x.dtype),
+        }
 
-    def preview(self, generator: torch.Generator) -> Tensor:
-        """Images of texts known from training, (n, *event_shape), in [0, 1]."""
-        return self._generator.sample(_SHOWN, generator=generator)
+    def preview(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        """Inputs, and beside each an image of its text: (n, *event_shape), in [0, 1].
+
+        x, labels: as in `training_step`, of texts that were not trained on.
+        """
+        x, tokens = x[:_SHOWN], _captions(labels)[:_SHOWN]
+        return torch.stack([x, self._drawn(tokens, generator)], 1).flatten(0, 1)
+
+    def remark(self, values: Mapping[str, float]) -> str:
+        """What to say about the values of a validation: that samples look alike, or nothing."""
+        if values["diversity"] >= _ALIKE:
+            return ""
+        return (
+            f"samples are {values['diversity']:.0%} as far from each other as the data are: the "
+            "generator draws few different images. If that lasts, start again with a lower "
+            "learning rate or another seed."
+        )
+
+    def _drawn(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """An image of each text, (n, *event_shape), in [0, 1]."""
+        G = self._generator
+        noise = G.noise(len(tokens), generator=generator)
+        return G.decode(torch.cat([noise, G.text(tokens)], 1))
 
     @property
     def _generator(self) -> GANCLS:
@@ -385,7 +452,8 @@ class Sentences(nn.Module):
     """An encoder of sentences that stays as it is, and one layer that is trained.
 
     Args:
-        name: as sentence-transformers knows it, or the folder that holds it.
+        name: as sentence-transformers knows it, a folder that holds it, or an importable package
+            that carries it.
         code: features of its codes.
     """
 
@@ -405,7 +473,10 @@ class Sentences(nn.Module):
             raise InvalidInput(f"the text {empty[0]!r} is empty; expected some words.")
         if not texts:
             return torch.zeros(0, self.code)
-        rows: Tensor = self._load().encode(list(texts), convert_to_tensor=True).float().cpu()
+        once = list(dict.fromkeys(texts))  # a name has as many images as there are styles
+        codes: Tensor = self._load().encode(once, convert_to_tensor=True).float().cpu()
+        places = {text: i for i, text in enumerate(once)}
+        rows = codes[[places[text] for text in texts]]
         if rows.shape[1] != self.code:
             raise InvalidInput(
                 f"the encoder {self.name} gives {rows.shape[1]} features; "
@@ -426,7 +497,7 @@ class Sentences(nn.Module):
                     f"the encoder {self.name} needs an optional package: "
                     "pip install 'zoo-adversarial[sentences]'"
                 ) from None
-            self._encoder = package.SentenceTransformer(self.name)
+            self._encoder = package.SentenceTransformer(_place(self.name))
         return self._encoder
 
 
@@ -434,6 +505,15 @@ def _reader(encoder: str, code: int, alphabet: str, length: int) -> Characters |
     if encoder == "characters":
         return Characters(alphabet, length, code)
     return Sentences(encoder, code)
+
+
+def _place(name: str) -> str:
+    """Where a sentence encoder is: the folder in a package that carries one, or what was given."""
+    spec = find_spec(name) if name.isidentifier() and not Path(name).is_dir() else None
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for found in sorted(Path(folder).rglob("modules.json")):
+            return str(found.parent)
+    return name
 
 
 def _scaled(code: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ The model that is published holds Q, as it stands at the validation that chose t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -99,14 +100,16 @@ class InfoGAN(LatentGenerator):
         generator: torch.Generator | None = None,
         label: Tensor | int | None = None,
         temperature: float = 1.0,
+        truncation: float = math.inf,
     ) -> Tensor:
         """Draw n latents, (n, latent_dim): noise, the category as one of K, the real codes.
 
         label: the category of all, or of each, (n,), int64; None, or `classes`, leaves it open.
         temperature: factor of the noise and the real codes.
+        truncation: how far from 0 these may be; where they are uniform, as here, a factor too.
         """
         K = self.classes
-        noise = temperature * self._noise(n, self.z + self.codes, generator)
+        noise = temperature * self._noise(n, self.z + self.codes, generator, truncation)
         u = torch.rand(n, generator=generator, device=noise.device)
         y = self._checked(n, label).to(noise.device)
         category = functional.one_hot(torch.where(y == K, (u * K).long(), y), K)
@@ -118,16 +121,24 @@ class InfoGAN(LatentGenerator):
         *,
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
+        truncation: float = math.inf,
         label: Tensor | int | None = None,
     ) -> Tensor:
         """Draw n images, (n, *event_shape), in [0, 1].
 
-        temperature, label: as `latent` takes them.
+        temperature, truncation, label: as `latent` takes them.
 
         Raises InvalidInput for a label that there is not.
         """
-        z = self.latent(n, generator=generator, label=label, temperature=temperature)
-        return self.decode(z)
+        return self.decode(
+            self.latent(
+                n,
+                generator=generator,
+                label=label,
+                temperature=temperature,
+                truncation=truncation,
+            )
+        )
 
     def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
         """Go from one latent to another, each (latent_dim,), in a straight line.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "compact_trunk",
     "initialise",
     "sized",
+    "truncated_normal",
     "up_conv2d",
 ]
 
@@ -43,9 +45,11 @@ class LatentGenerator(nn.Module):
         self.event_shape = tuple(shape)
         self.latent_dim, self.prior = z, prior
 
-    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n latents from the prior, (n, latent_dim)."""
-        return self._noise(n, self.latent_dim, generator)
+    def latent(
+        self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
+    ) -> Tensor:
+        """Draw n latents from the prior, (n, latent_dim), each within ±truncation."""
+        return self._noise(n, self.latent_dim, generator, truncation)
 
     def decode(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [0, 1]."""
@@ -53,20 +57,37 @@ class LatentGenerator(nn.Module):
         return (x + 1) / 2
 
     def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        truncation: float = math.inf,
     ) -> Tensor:
         """Draw n images, (n, *event_shape), in [0, 1].
 
         temperature: factor of the latents; towards 0 all images become one.
+        truncation: latents further from 0 are drawn again (Brock et al. 2019): images are more
+            alike, and more like the most usual ones.
         """
-        return self.decode(temperature * self.latent(n, generator=generator))
+        return self.decode(temperature * self.latent(n, generator=generator, truncation=truncation))
 
-    def _noise(self, n: int, size: int, generator: torch.Generator | None) -> Tensor:
-        """Draw from the prior, (n, size)."""
+    def _noise(
+        self,
+        n: int,
+        size: int,
+        generator: torch.Generator | None,
+        truncation: float = math.inf,
+    ) -> Tensor:
+        """Draw from the prior, (n, size), where it is within ±truncation."""
         like = next(self.parameters())
-        draw = torch.randn if self.prior == "normal" else torch.rand
+        plain = self.prior == "normal" and truncation == math.inf
+        draw = torch.randn if plain else torch.rand
         z = draw(n, size, generator=generator, device=like.device, dtype=like.dtype)
-        return z if self.prior == "normal" else 2 * z - 1
+        if plain:
+            return z
+        u = 2 * z - 1
+        return truncated_normal(u, truncation) if self.prior == "normal" else min(1, truncation) * u
 
 
 class Unflatten(nn.Module):
@@ -104,6 +125,15 @@ def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     around = functional.pad(weight.flip(2, 3), (1, 1, 1, 1))
     kernel = 4 * functional.avg_pool2d(around, 2, 1)
     return functional.conv_transpose2d(x, kernel.transpose(0, 1), bias, 2, 1)
+
+
+def truncated_normal(u: Tensor, bound: float) -> Tensor:
+    """What N(0, 1) is within ±bound: as if what lies outside were drawn again, in one step.
+
+    u: draws from U(−1, 1), any shape.
+    """
+    z: Tensor = math.sqrt(2) * torch.erfinv(u * math.erf(bound / math.sqrt(2)))
+    return z.clamp(-bound, bound)  # −1 has no finite one where the bound is far out
 
 
 def sized(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:

@@ -140,7 +140,7 @@ class ProGAN(nn.Module):
         """Draw n images, (n, *event_shape), in [0, 1].
 
         temperature: how far the features at 4x4 are from their mean; towards 0 all images become
-            one. (A factor on z would not matter.)
+            one. (A factor on z would not matter, and a bound of z not much.)
         """
         stage, alpha = self.growth_now
         z = normalise(self.latent(n, generator=generator))
