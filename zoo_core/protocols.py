@@ -35,6 +35,7 @@ __all__ = [
     "Pathfinder",
     "Preview",
     "Prompted",
+    "Restarting",
     "Scored",
     "Trainer",
     "Translator",
@@ -457,6 +458,15 @@ class Preview(Protocol):
 
     def remark(self, values: Mapping[str, float]) -> str:
         """What to say about the means of a validation; nothing where they are as they should be."""
+        ...
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A trainer that goes through stages, at which what optimisers remember is of no use."""
+
+    def restarts(self, n: int) -> bool:
+        """Whether a step on n inputs begins a stage: all optimisers then forget their moments."""
         ...
 
 

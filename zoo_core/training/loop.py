@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 
 from zoo_core.data import Dataset, binarize, binarized, with_labels
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.protocols import CaptionReader, Preview, Trainer
+from zoo_core.protocols import CaptionReader, Preview, Restarting, Trainer
 from zoo_core.training import checkpoint
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import Report
@@ -198,6 +198,9 @@ class Loop:
         x = self.train.floats(share).to(self.fabric.device)
         if self.recipe.binarize == "dynamic":
             x = binarize(x, random)
+        if isinstance(self.trainer, Restarting) and self.trainer.restarts(len(x)):
+            for optimizer in self.optimizers.values():
+                optimizer.state.clear()
         updates = {name: self._updater(name) for name in self.optimizers}
         labels = self._labels(self.train, share)
         self._log(self.trainer.training_step(x, updates, random, labels))

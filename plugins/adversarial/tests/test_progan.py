@@ -31,7 +31,7 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Decoder
+from zoo_core.protocols import Decoder, Restarting
 from zoo_core.tasks.request import Request
 from zoo_core.tasks.result import Result
 from zoo_core.training.loop import Loop
@@ -133,6 +133,19 @@ def test_the_number_of_images_decides_the_stage() -> None:
         190: (2, 1, 1),
         9999: (2, 1, 1),
     }
+
+
+def test_optimisers_start_again_where_a_stage_begins_and_where_it_is_all_there() -> None:
+    G = ProGAN(SHAPE, 5, CHANNELS)
+    trainer = Progressive(G, stable=[20, 30], fade=20)
+    assert isinstance(trainer, Restarting)
+    begun = []
+    for seen in range(10, 130, 10):
+        if trainer.restarts(10):
+            begun.append(seen)
+        trainer.real(torch.rand(10, *SHAPE))
+    # one stage fades in between 20 and 40 images, the next one between 70 and 90
+    assert begun == [30, 40, 80, 90]
 
 
 def test_a_network_that_has_not_grown_up_gives_enlarged_images() -> None:
@@ -319,6 +332,13 @@ def test_a_run_stopped_before_or_while_it_grows_ends_as_one_that_was_not(
     left, right = everything(whole), everything(resumed)
     assert left["model.grown"][0] == 1 and left["model.ema.seen"] == 128
     assert [key for key in left if not torch.equal(left[key], right[key])] == []
+
+
+def test_moments_are_those_since_the_stage_was_all_there(tmp_path: Path) -> None:
+    loop = trained(tmp_path, 16)  # the stage is all there from the fourth of eight steps on
+    for optimizer in loop.optimizers.values():
+        steps = {int(state["step"]) for state in optimizer.state.values()}
+        assert steps == {5}
 
 
 @pytest.mark.parametrize(

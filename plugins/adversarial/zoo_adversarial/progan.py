@@ -7,14 +7,13 @@ and real images are blurred alike; up is nearest neighbour, down the mean of 2x2
 
 As in the paper: equalised learning rate, pixel norm on z and after each convolution of the
 generator, the minibatch's standard deviation as one more map at 4x4, WGAN-GP (weight 10) with drift
-(0.001), one discriminator step for each generator step, Adam with β1 = 0, an average of the
+(0.001), one discriminator step for each generator step, Adam with β1 = 0, whose moments are
+forgotten where a stage begins and where it is all there (the authors' code), an average of the
 generator (the training loop's).
 
 How we differ:
 - Widths fit a processor: 96, 96, 64, 32, 16 maps at 4 to 64 pixels, where the paper has 512, 512,
   512, 512, 256; z has 128 variables, the paper's 512. The ratios between stages are about the same.
-- The optimisers' moments are kept when a stage begins; the authors' code resets them. New layers
-  start without moments in either case.
 - A stage fades in over 600,000 images and then sees as many in full, unless a recipe says how many.
   All stages have one batch size.
 - The toRGB layers of earlier stages go on learning, by least squares from the features of their
@@ -257,6 +256,12 @@ class Progressive(AdversarialTrainer):
             seen -= fade
         return len(self.stable), 1, 1
 
+    def restarts(self, n: int) -> bool:
+        """Whether n images more begin a stage, or the time when it is all there."""
+        G = self._generator
+        before, after = G.grown.tolist(), self.growth(int(G.seen) + n)
+        return _phase(*before) != _phase(*after)
+
     @torch.no_grad()
     def real(self, x: Tensor) -> Tensor:
         """Count the images, let the generator know its stage, and see them as it does."""
@@ -401,6 +406,11 @@ def faded(x: Tensor, stage: int, alpha: float) -> Tensor:
     """
     x = down(x, x.shape[-1] // (_FIRST << stage))
     return x if alpha == 1 else torch.lerp(up(down(x)), x, alpha)
+
+
+def _phase(stage: int, faded: int, fade: int) -> tuple[int, bool]:
+    """A stage, and whether it is all there."""
+    return stage, faded == fade
 
 
 def _leaky(x: Tensor) -> Tensor:
