@@ -15,7 +15,7 @@ from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
 
-PROTOCOL = {"data": "things:test"}
+PROTOCOL: dict[str, str] = {"data": "things:test"}
 
 
 class Dimmer(nn.Module):
@@ -64,6 +64,23 @@ def test_retrieval_finds_the_nearest_drawing(measure: Callable[..., Measured]) -
     # a fifth too light: each is taken for the next one, and only the lightest for itself
     assert measure("translation_retrieval", Dimmer(0.2)).value == 25
     assert measure("untranslated_retrieval", Dimmer(0.2)).n == 8
+
+
+def test_retrieval_in_features_ignores_what_they_do(
+    measure: Callable[..., Measured], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Net:
+        name = "names@0123"
+
+        def features(self, rows: Dataset) -> Tensor:
+            return rows.floats().flatten(1).mul(5).add(0.05).floor().double()  # a fifth is a name
+
+    monkeypatch.setattr(pairs, "feature_net", lambda _: Net())
+    monkeypatch.setitem(PROTOCOL, "features", "names")
+    found = measure("translation_retrieval", Dimmer(0.04))
+    assert found.value == 100
+    assert found.settled == {"features": "names@0123"}
+    assert measure("untranslated_retrieval", Dimmer(0.0)).n == 8
 
 
 def test_data_without_pairs_are_refused(measure: Callable[..., Measured]) -> None:

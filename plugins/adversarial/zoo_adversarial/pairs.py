@@ -2,6 +2,9 @@
 
 Training needs no pairs; where a test split has some, they tell what its distances cannot: whether a
 translation is still of the same thing. Each figure stands beside that of inputs left as they are.
+
+Retrieval is by L1 of pixels, or by distance in the features of the net that a protocol's `features`
+name.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import Root, checked, each, load
+from zoo_core.metrics.samples import feature_net
 from zoo_core.protocols import Translator
 
 __all__ = [
@@ -48,26 +52,41 @@ def untranslated_l1(
 def translation_retrieval(
     model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
-    """Share of translations that are nearest, by L1, to the true drawing of their name, in %.
+    """Share of translations that are nearest to the true drawing of their name, in %.
 
     Raises as `translation_l1`.
     """
-    return _measured(model, protocol, data_root, _retrieved, translates=True)
+    return _retrieval(model, protocol, data_root, translates=True)
 
 
 def untranslated_retrieval(
     model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
     """The same of inputs left as they are; raises as `translation_l1`."""
-    return _measured(model, protocol, data_root, _retrieved, translates=False)
+    return _retrieval(model, protocol, data_root, translates=False)
 
 
 def _l1(y: Tensor, true: Tensor) -> Tensor:
     return 100 * (y - true).abs().flatten(1).mean(1)
 
 
-def _retrieved(y: Tensor, true: Tensor) -> Tensor:
-    nearest = torch.cdist(y.flatten(1), true.flatten(1), p=1).argmin(1)
+def _retrieval(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, *, translates: bool
+) -> Measured:
+    if not protocol.get("features"):
+        return _measured(model, protocol, data_root, _retrieved, translates=translates)
+    net = feature_net(protocol)
+
+    def retrieved(y: Tensor, true: Tensor) -> Tensor:
+        a, b = (net.features(Dataset("drawings", "", x, None)) for x in (y, true))
+        return _retrieved(a, b, p=2)
+
+    measured = _measured(model, protocol, data_root, retrieved, translates=translates)
+    return measured._replace(settled={"features": net.name})
+
+
+def _retrieved(y: Tensor, true: Tensor, p: int = 1) -> Tensor:
+    nearest = torch.cdist(y.flatten(1), true.flatten(1), p=p).argmin(1)
     return 100.0 * (nearest == torch.arange(len(y)))
 
 
@@ -79,7 +98,7 @@ def _measured(
     *,
     translates: bool,
 ) -> Measured:
-    checked(protocol, (), "A translation")
+    checked(protocol, ("features",), "A translation")
     if not isinstance(model, Translator):
         raise InvalidInput(f"{type(model).__name__} does not translate: measure another figure.")
     pairs = _pairs(model, load(protocol, data_root), translates)

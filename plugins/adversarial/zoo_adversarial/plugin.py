@@ -1,5 +1,7 @@
 """What this family offers, described without importing torch."""
 
+from typing import Any
+
 from zoo_core.hookspecs import Architecture, Check, DataSet, Metric, Task, hookimpl
 
 _TRAINER = "zoo_adversarial.trainer:AdversarialTrainer"
@@ -136,13 +138,79 @@ def zoo_tasks() -> list[Task]:
 @hookimpl
 def zoo_metrics() -> list[Metric]:
     """Describe the metrics of this family."""
-    summaries = {
-        "translation_l1": "How far translations are from the true drawings of their names",
-        "untranslated_l1": "How far inputs are from them, left as they are",
-        "translation_retrieval": "How often a translation is nearest to its own true drawing",
-        "untranslated_retrieval": "How often an input is, left as it is",
+    shares = {
+        "pairs:translation_l1": "How far translations are from the true drawings of their names",
+        "pairs:untranslated_l1": "How far inputs are from them, left as they are",
+        "pairs:translation_retrieval": "How often a translation is nearest to its own true drawing",
+        "pairs:untranslated_retrieval": "How often an input is, left as it is",
+        "styles:translation_style": "How often a classifier sees the style that was asked for",
+        "styles:untranslated_style": "How often it does in inputs left as they are",
+        "styles:cycle_error": "How far images are from themselves, there and back",
+    }
+    distances = {
+        "styles:translation_fid": "Fréchet distance of translations from their domain's images",
+        "styles:untranslated_fid": "The same of inputs left as they are",
+        "completions:parts_fid": "Fréchet distance of completions from their inputs",
+        "prompts:prompt_fid": "Fréchet distance of images of texts from those that have the texts",
     }
     return [
-        Metric(name, f"zoo_adversarial.pairs:{name}", summary, unit="%", tolerance=0.5)
-        for name, summary in summaries.items()
+        *(_share(path, summary) for path, summary in shares.items()),
+        *(_distance(path, summary) for path, summary in distances.items()),
+        _distance(
+            "completions:filled_fid",
+            "The same of a latent-variable model that fills in what is beside the parts",
+            rounds=20,
+        ),
+        _share("completions:parts_l1", "How far completions are from inputs in the parts", seed=0),
+        _share("completions:others_parts_l1", "How far those of other inputs are", seed=0),
+        Metric(
+            "mask_iou",
+            "zoo_adversarial.completions:mask_iou",
+            "Intersection of masks and true places of parts, as a share of their union",
+            unit="share",
+            tolerance=0.005,
+            protocol={"seed": 0},
+        ),
+        *_of_prompts(),
     ]
+
+
+def _of_prompts() -> list[Metric]:
+    """Each of texts that the model was not trained on, of known ones, and where texts are mixed."""
+    group = "How often a classifier sees the group of a text in its images"
+    match = "How often the discriminator prefers an image's own text to another"
+    heads: dict[str, Any] = {"head": 1, "draws": 4, "seed": 0}
+    draws: dict[str, Any] = {"draws": 4, "seed": 0}
+    mixed = {**heads, "shuffled": True}
+    return [
+        _share("prompts:prompt_group", group, **heads),
+        _share("prompts:prompt_group", f"{group}: of known texts", "known", **heads),
+        _share("prompts:prompt_group", f"{group}: of another text", "shuffled", **mixed),
+        _share("prompts:matched_text", match, **draws),
+        _share("prompts:matched_text", f"{match}: of known texts", "known", **draws),
+    ]
+
+
+def _share(path: str, summary: str, prefix: str = "", **protocol: Any) -> Metric:
+    """A metric in %, named after its function."""
+    name = path.partition(":")[2]
+    return Metric(
+        f"{prefix}_{name}" if prefix else name,
+        f"zoo_adversarial.{path}",
+        summary,
+        unit="%",
+        tolerance=0.5,
+        protocol=protocol,
+    )
+
+
+def _distance(path: str, summary: str, **protocol: Any) -> Metric:
+    """A metric in the features of a net, named after its function."""
+    return Metric(
+        path.partition(":")[2],
+        f"zoo_adversarial.{path}",
+        f"{summary}, in features",
+        unit="distance²",
+        tolerance=0.05,
+        protocol={"seed": 0, **protocol},
+    )

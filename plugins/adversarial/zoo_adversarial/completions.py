@@ -1,0 +1,136 @@
+"""How good completions from parts are: where these go, how they look there, and the whole.
+
+Parts are those that the model finds in held-out rows. Three figures have a control beside them:
+`others_parts_l1` is of the result for another image, whose parts it does not show; `filled_fid` of
+a latent-variable model, the protocol's `by`, that knows where the parts are and fills in the rest.
+It starts from grey and reconstructs `rounds` times, the parts put back each time (Rezende, Mohamed
+& Wierstra 2014, Stochastic Backpropagation, section 5.5, with means in the place of draws).
+
+The protocol: `data`, `seed`, and for distances `features` and `train`, as those of samples have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_adversarial.distances import from_held_out, some
+from zoo_adversarial.keypatch import overlap
+from zoo_adversarial.patches import masks
+from zoo_core import loading
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics import Measured
+from zoo_core.metrics.rows import Root, batches, checked, load, seeded
+from zoo_core.metrics.samples import feature_net
+from zoo_core.protocols import LatentVariable, PartCompleter
+
+__all__ = ["filled_fid", "mask_iou", "others_parts_l1", "parts_fid", "parts_l1"]
+
+_GREY = 0.5
+
+
+class _Completed(NamedTuple):
+    """Held-out rows and what is drawn about their parts, on the CPU."""
+
+    x: Tensor
+    """(N, C, H, W), in [0, 1]."""
+    true: Tensor
+    """Places of the parts, (N, 1, H, W)."""
+    mask: Tensor
+    """Where the model puts them, (N, 1, H, W), in [0, 1]."""
+    images: Tensor
+    """(N, C, H, W), in [0, 1]."""
+
+
+def mask_iou(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """Intersection of the mask and the true places of the parts, as a share of their union.
+
+    Raises InvalidInput for a model that does not complete from parts.
+    """
+    done = _completed(model, checked(protocol, ("seed",), "A mask's overlap"), data_root)
+    return Measured.of(overlap(done.mask, done.true))
+
+
+def parts_l1(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """Mean |image − input| within the true places of the parts, in % of the range.
+
+    Raises as `mask_iou`.
+    """
+    done = _completed(model, checked(protocol, ("seed",), "A difference"), data_root)
+    return Measured.of(_within(done.images, done))
+
+
+def others_parts_l1(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The same of another row's image; raises as `mask_iou`."""
+    done = _completed(model, checked(protocol, ("seed",), "A difference"), data_root)
+    return Measured.of(_within(done.images.roll(1, 0), done))
+
+
+def parts_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """The Fréchet distance of completions from the rows whose parts they are about.
+
+    Raises as `mask_iou`.
+    """
+    checked(protocol, ("seed", "features", "train"), "A Fréchet distance")
+    done = _completed(model, protocol, data_root)
+    return _fid(done.x, done.images, protocol, data_root)
+
+
+def filled_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """The same of a model that fills in what is beside the parts.
+
+    Raises InvalidInput for one that does not encode and decode, and as `mask_iou`.
+    """
+    checked(protocol, ("seed", "features", "train", "by", "rounds"), "A Fréchet distance")
+    if not (name := protocol.get("by")):
+        raise InvalidInput("the protocol names no model: expected by = 'vae.conv-emoji' or alike.")
+    by = loading.load(name)
+    if not isinstance(by, LatentVariable):
+        raise InvalidInput(f"{name} is a {type(by).__name__}, which does not encode and decode.")
+    done = _completed(model, protocol, data_root)
+    made = filled(by, done.x, done.true, int(protocol.get("rounds", 1)))
+    return _fid(done.x, made, protocol, data_root)
+
+
+@torch.inference_mode()
+def filled(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
+    """Fill in what is not known of images by reconstructions, (N, C, H, W), in [0, 1].
+
+    x: (N, C, H, W), in [0, 1]. known: (N, 1, H, W), 1 or 0.
+    """
+    kept = known > 0
+    y = torch.where(kept, x, torch.full_like(x, _GREY))
+    for _ in range(rounds):
+        y = torch.where(kept, x, by.decode(by.encode(y)))
+    return y
+
+
+def _completed(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) -> _Completed:
+    if not isinstance(model, PartCompleter):
+        raise InvalidInput(
+            f"{type(model).__name__} does not complete from parts: measure another figure."
+        )
+    random, parts = seeded(protocol, model), []
+    with torch.inference_mode():
+        for x in batches(cast("nn.Module", model), load(protocol, data_root)):
+            boxes = model.find_parts(x)
+            drawn = model.complete_from(x, boxes, generator=random)
+            parts.append((x, masks(boxes, *x.shape[-2:]), drawn.mask, drawn.images))
+    return _Completed(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
+
+
+def _within(images: Tensor, done: _Completed) -> Tensor:
+    """Mean difference of images and rows at the parts' true places, (N,), in %."""
+    apart = (images - done.x).abs().mean(1, keepdim=True) * done.true
+    return 100 * apart.sum((1, 2, 3)) / done.true.sum((1, 2, 3))
+
+
+def _fid(x: Tensor, made: Tensor, protocol: Mapping[str, Any], data_root: Root) -> Measured:
+    random = seeded(protocol)
+    beside = some(load(protocol, data_root, "train"), len(made), random)
+    return from_held_out(feature_net(protocol), x, made, beside, random)

@@ -1,0 +1,154 @@
+"""Whether translations are of the domain that they were made for, and find their way back.
+
+A classifier names the style of each: the first head of the net that the protocol's `features` name,
+which was taught the classes of the protocol's `data`. Their distance from held-out images of the
+domain is Fréchet's, in that net's features. Beside each stands the figure of inputs left as they
+are: of those the classifier sees the target's style only by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import permutations
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_adversarial.distances import from_held_out, some
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics import Measured
+from zoo_core.metrics.rows import BATCH, Root, checked, each, load, over, seeded
+from zoo_core.metrics.samples import feature_net
+from zoo_core.protocols import Classifier, Translator
+
+__all__ = [
+    "cycle_error",
+    "translation_fid",
+    "translation_style",
+    "untranslated_fid",
+    "untranslated_style",
+]
+
+
+def translation_style(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """Share of translations in which a classifier sees the style that was asked for, in %.
+
+    Raises InvalidInput for a model that does not translate, data without its domains, or a
+    classifier of other classes.
+    """
+    return _style(model, protocol, data_root, translates=True)
+
+
+def untranslated_style(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The same of inputs left as they are; raises as `translation_style`."""
+    return _style(model, protocol, data_root, translates=False)
+
+
+def translation_fid(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The distance of translations from their domain's held-out images, a mean over domains.
+
+    Raises as `translation_style`.
+    """
+    return _fid(model, protocol, data_root, translates=True)
+
+
+def untranslated_fid(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The same of inputs left as they are; raises as `translation_style`."""
+    return _fid(model, protocol, data_root, translates=False)
+
+
+def cycle_error(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """Mean |x − there and back| of every image, through each other domain, in % of the range.
+
+    Raises InvalidInput for a model that does not translate, or data without its domains.
+    """
+    checked(protocol, (), "A cycle's error")
+    translator, rows = _translator(model), load(protocol, data_root)
+    errors = []
+    for source, to in permutations(translator.domains, 2):
+        x = _of(rows, source)
+
+        def error(z: Tensor, there: str = to, back: str = source) -> Tensor:
+            again = translator.translate(translator.translate(z, there), back)
+            return 100 * (again - z).abs().flatten(1).mean(1)
+
+        errors.append(each(model, x, error))
+    return Measured.of(torch.cat(errors).float())
+
+
+def _style(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, *, translates: bool
+) -> Measured:
+    checked(protocol, ("features",), "A style")
+    rows, net = load(protocol, data_root), feature_net(protocol)
+    classifier = cast("Classifier", net.model)
+    if not isinstance(net.model, Classifier) or classifier.classes != len(rows.classes):
+        raise InvalidInput(
+            f"{net.name} tells {getattr(net.model, 'classes', 'no')} classes, but {rows.name} has "
+            f"{', '.join(rows.classes) or 'none'}: expected data with the classes it was taught."
+        )
+    seen = [
+        100.0 * (over(y.split(BATCH), classifier.classify) == rows.classes.index(to))
+        for to, y in _translated(model, rows, translates)
+    ]
+    return Measured.of(torch.cat(seen))._replace(settled={"features": net.name})
+
+
+def _fid(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, *, translates: bool
+) -> Measured:
+    checked(protocol, ("features", "seed", "train"), "A Fréchet distance")
+    net, random = feature_net(protocol), seeded(protocol)
+    rows, train = (load(protocol, data_root, key) for key in ("data", "train"))
+    made: dict[str, list[Tensor]] = {}
+    for to, y in _translated(model, rows, translates):
+        made.setdefault(to, []).append(y)
+    found = []
+    for to, parts in made.items():
+        y = torch.cat(parts)
+        beside = some(_of(train, to), len(y), random)
+        found.append(from_held_out(net, _of(rows, to).floats(), y, beside, random))
+    k = len(found)
+    return Measured(
+        sum(one.value for one in found) / k,
+        sum(one.error**2 for one in found) ** 0.5 / k,
+        sum(one.n for one in found),
+        sum(one.real or 0.0 for one in found) / k,
+        {"features": net.name},
+    )
+
+
+def _translated(model: nn.Module, rows: Dataset, translates: bool) -> Iterator[tuple[str, Tensor]]:
+    """For every two domains, one's name and what becomes of the other's images, (n, C, H, W)."""
+    translator = _translator(model)
+    for source, to in permutations(translator.domains, 2):
+        x = _of(rows, source)
+        into = partial(translator.translate, to=to)
+        yield to, each(model, x, into).float() if translates else x.floats()
+
+
+def _translator(model: nn.Module) -> Translator:
+    if not isinstance(model, Translator):
+        raise InvalidInput(f"{type(model).__name__} does not translate: measure another figure.")
+    return model
+
+
+def _of(rows: Dataset, domain: str) -> Dataset:
+    """The rows of a domain."""
+    if rows.labels is None or domain not in rows.classes:
+        raise InvalidInput(
+            f"{rows.name} has the classes {', '.join(rows.classes) or '(none)'}; expected images "
+            f"of the domain {domain} among them."
+        )
+    return rows[(rows.labels == rows.classes.index(domain)).nonzero().squeeze(1)]
