@@ -7,17 +7,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from zoo_adversarial import gan_cls
 from zoo_adversarial.gan_cls import GANCLS, Characters, Matching, Sentences
 
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import CaptionReader, Decoder, Prompted
+from zoo_core.protocols import CaptionReader, Decoder, Preview, Prompted
 from zoo_core.training.loop import Loop
 from zoo_core.training.recipe import Recipe
 
@@ -89,10 +90,13 @@ def test_the_order_of_characters_matters_and_the_case_does_not() -> None:
 class Encoder:
     """Stands for sentence-transformers: five features."""
 
+    asked: ClassVar[list[str]] = []
+
     def __init__(self, name: str) -> None:
-        assert name == "tiny"
+        assert name.endswith("tiny")
 
     def encode(self, texts: Sequence[str], convert_to_tensor: bool) -> Tensor:
+        self.asked.extend(texts)
         return torch.tensor([[float(len(text) + i) for i in range(5)] for text in texts])
 
 
@@ -106,6 +110,32 @@ def test_a_sentence_encoder_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch
         Sentences("tiny", 8).tokens(["ab"])
     with pytest.raises(InvalidInput, match=r"^the text '  ' is empty"):
         encoder.read(["  "])
+
+
+def test_a_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = SimpleNamespace(SentenceTransformer=Encoder)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+    monkeypatch.setattr(Encoder, "asked", [])
+    rows = Sentences("tiny", 5).tokens(["ab", "abc", "ab"])
+    assert rows[:, 0].tolist() == [2, 3, 2]
+    assert Encoder.asked == ["ab", "abc"]
+
+
+def test_a_package_can_carry_a_sentence_encoder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "carrier" / "models" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "modules.json").write_text("[]")
+    (tmp_path / "carrier" / "__init__.py").touch()
+    (tmp_path / "idle.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert gan_cls._place("carrier") == str(folder)
+    for other in ("idle", "no_such_package", "some-one/encoder", str(folder)):
+        assert gan_cls._place(other) == other
+    package = SimpleNamespace(SentenceTransformer=Encoder)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+    assert Sentences("carrier", 5).tokens(["ab"]).shape == (1, 5)
 
 
 def test_a_sentence_encoder_that_is_not_there_says_what_to_install(
@@ -233,6 +263,44 @@ def test_a_pair_of_one_text_is_no_mismatch() -> None:
         right = D(D.features(2 * x - 1), D.read(alike))
     # the real and the generated term alone, each near log 2 at the start
     assert losses["D"] < float(torch.nn.functional.softplus(-right).mean()) + 0.6
+
+
+def test_the_discriminator_is_kept_where_it_is_asked_for() -> None:
+    plain, keeping = Matching(model()), Matching(model(judge=True))
+    kept = [key for key in keeping._generator.state_dict() if key.startswith("judge.")]
+    assert kept and not any(key in plain._generator.state_dict() for key in kept)
+    reached, _ = moved(keeping)
+    assert reached["model"] == {"model.compress", "model.network"}
+    G, D = keeping._generator, keeping._matcher
+    assert G.judge is not None
+    for copy, learnt in zip(G.judge.parameters(), D.parameters(), strict=True):
+        assert torch.equal(copy, learnt)
+        assert learnt.requires_grad and not copy.requires_grad
+    x, tokens = batch()
+    for network in (G, D):
+        network.eval()
+    with torch.no_grad():
+        expected = D(D.features(x * 2 - 1), D.read(tokens))
+        assert torch.equal(G.fits(x, TEXTS), expected)
+        with pytest.raises(InvalidInput, match=r"not kept its discriminator.*config\.judge = true"):
+            plain._generator.fits(x, TEXTS)
+    with pytest.raises(InvalidInput, match=r"trainer\.channels is 8, but a model that .*: 4\."):
+        Matching(model(judge=True), channels=8)
+    Matching(model(judge=True), channels=4)
+
+
+def test_a_preview_is_inputs_beside_images_of_their_texts() -> None:
+    trainer, (x, tokens) = Matching(model()), batch()
+    assert isinstance(trainer, Preview)
+    trainer._generator.eval()
+    with torch.no_grad():
+        shown = trainer.preview(x, random(), tokens)
+        again = trainer.preview(x, random(), tokens)
+    assert torch.equal(shown[0::2], x)
+    assert shown.shape == (16, *SHAPE)
+    assert torch.equal(shown, again)
+    assert trainer.remark({"diversity": 0.6}) == ""
+    assert "samples are 20% as far from each other" in trainer.remark({"diversity": 0.2})
 
 
 def test_data_without_captions_are_refused() -> None:

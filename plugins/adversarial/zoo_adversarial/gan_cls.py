@@ -337,7 +337,7 @@ class Matching:
         `prefers_own` is 1 where the discriminator finds an image's own text the better one of two;
         `diversity` how far samples are from each other, as a share of how far the images are.
         """
-        G, D, tokens = self._generator, self._matcher, _captions(labels)
+        D, tokens = self._matcher, _captions(labels)
         samples = self._drawn(tokens, generator)
         distance = sliced_wasserstein(samples, x, generator)
         diversity = spread(samples) / spread(x).clamp_min(1e-6)
