@@ -492,9 +492,9 @@ class Sentences(nn.Module):
         if self._encoder is None:
             try:
                 package = import_module("sentence_transformers")
-            except ImportError:
+            except ImportError as error:
                 raise InvalidInput(
-                    f"the encoder {self.name} needs an optional package: "
+                    f"the encoder {self.name} needs an optional package ({error}): "
                     "pip install 'zoo-adversarial[sentences]'"
                 ) from None
             self._encoder = package.SentenceTransformer(_place(self.name))
