@@ -240,7 +240,7 @@ def test_a_file_is_no_entry(publish: Callable[..., float], tmp_path: Path) -> No
     publish()
     result = zoo("eval", str(tmp_path / "registry" / "nade.safetensors"))
     assert result.exit_code == 2
-    assert "is no entry of a registry, and no run that has ended" in result.stderr
+    assert "is no entry of a registry, and of no run that has ended" in result.stderr
 
 
 def test_a_run_is_held_to_its_own_entry(tmp_path: Path) -> None:
@@ -250,6 +250,9 @@ def test_a_run_is_held_to_its_own_entry(tmp_path: Path) -> None:
     result = zoo("eval", run, "--check")
     assert result.exit_code == 0, result.output
     assert "test_nll" in result.stdout
+    shown = zoo("show", run)
+    assert shown.exit_code == 0, shown.output
+    assert f"zoo run {run} -n 16" in shown.stdout
     path = Path(run, "entry.toml")
     path.write_text(re.sub('sha256 = ".{64}"', f'sha256 = "{"0" * 64}"', path.read_text()))
     result = zoo("eval", run)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zoo_core import plugins
 from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName, did_you_mean
 from zoo_core.header import read_header
-from zoo_core.registry import Entry, Registry
+from zoo_core.registry import Entry, Registry, is_path
 from zoo_core.store import Store
 
 if TYPE_CHECKING:
@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.overrides import TorchFunctionMode
 
-__all__ = ["WEIGHTS", "Source", "build", "fill", "load", "open_source", "resolve", "save"]
+__all__ = [
+    "WEIGHTS",
+    "Source",
+    "build",
+    "entry_of_run",
+    "fill",
+    "load",
+    "open_source",
+    "resolve",
+    "save",
+]
 
 WEIGHTS = "model.safetensors"
 """Name of the weights in a run folder."""
@@ -84,7 +94,7 @@ def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | So
 
     Raises UnknownName when there is no such entry, folder or file.
     """
-    if isinstance(name, str) and not _is_path(name):
+    if isinstance(name, str) and not is_path(name):
         return (registry or Registry.load()).lookup(name)
     path = Path(name).expanduser()
     return _from_file(_weights_of_run(path) if path.is_dir() else path)
@@ -107,6 +117,23 @@ def open_source(
     if isinstance(origin, Source):
         return origin
     return Source.of(origin, Store().fetch(origin.blob, progress=progress))
+
+
+def entry_of_run(source: Source) -> Entry:
+    """The entry that training wrote beside its weights when it ended.
+
+    Raises InvalidInput where there is none, or where it is of other weights.
+    """
+    path = source.path.parent / "entry.toml"
+    if not path.is_file():
+        raise InvalidInput(
+            f"{source.path} is no entry of a registry, and of no run that has ended: there is no "
+            f"{path}, which holds its metrics."
+        )
+    (entry,) = Registry.load([path]).entries.values()
+    if entry.weights.sha256 != source.sha256:
+        raise InvalidInput(f"{path} is of other weights than {source.path}.")
+    return entry
 
 
 def load(
@@ -191,11 +218,6 @@ def save(
             os.fsync(file.fileno())
         partial.chmod(0o644)  # the library gives it to its owner alone
         partial.replace(path)
-
-
-def _is_path(name: str) -> bool:
-    separators = {os.sep, os.altsep or os.sep, "/"}
-    return name.endswith(".safetensors") or any(mark in name for mark in separators) or name == "."
 
 
 def _weights_of_run(folder: Path) -> Path:

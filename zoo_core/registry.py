@@ -28,6 +28,7 @@ __all__ = [
     "Paper",
     "Registry",
     "Weights",
+    "is_path",
     "list_entries",
     "own_registry",
     "pull",
@@ -260,6 +261,12 @@ def pull(name: str) -> Path:
     from zoo_core.store import Store
 
     return Store().fetch(Registry.load().lookup(name).blob)
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is written as the path of a run folder or a file, and is no entry's."""
+    separators = {os.sep, os.altsep or os.sep, "/"}
+    return name.endswith(".safetensors") or any(mark in name for mark in separators) or name == "."
 
 
 def own_registry() -> Path:

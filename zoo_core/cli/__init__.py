@@ -20,11 +20,11 @@ __all__ = ["COMMANDS", "main", "root"]
 
 COMMANDS = {
     "list": "List the entries.",
-    "show": "Show the card of an entry.",
+    "show": "Show the card of an entry, or of a run that has ended.",
     "run": "Run a model: draw, score, reconstruct and whatever else it can.",
     "pull": "Fetch the weights of entries.",
     "train": "Train weights from a recipe file, or an architecture on any data.",
-    "eval": "Recompute the metrics of an entry.",
+    "eval": "Recompute the metrics of an entry, or of a run that has ended.",
     "compare": "Compare density models on the same data.",
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",

@@ -12,7 +12,6 @@ from zoo_core.errors import CheckFailed, InvalidInput
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo_core.loading import Source
     from zoo_core.metrics import Measured
     from zoo_core.registry import Entry, Metric
 
@@ -49,7 +48,7 @@ def command(name: str, check: bool, data_root: str | None, device: str, as_json:
     from zoo_core import loading
 
     source = loading.open_source(name)
-    entry = source.entry or _of_run(source, name)
+    entry = source.entry or loading.entry_of_run(source)
     if not entry.metrics:
         raise InvalidInput(f"the registry states no metrics of {source.name}.")
     rows = list(_measured(loading.load(source, device=device), entry, data_root))
@@ -59,25 +58,6 @@ def command(name: str, check: bool, data_root: str | None, device: str, as_json:
         click.echo("\n".join(_table(rows)))
     if check:
         _check(source.name, rows)
-
-
-def _of_run(source: "Source", name: str) -> "Entry":
-    """The entry that training wrote beside its weights.
-
-    Raises InvalidInput where there is none, or where it is of other weights.
-    """
-    from zoo_core.registry import Registry
-
-    path = source.path.parent / "entry.toml"
-    if not path.is_file():
-        raise InvalidInput(
-            f"{name} is no entry of a registry, and no run that has ended: there is no {path}, "
-            "and so no metrics to recompute."
-        )
-    (entry,) = Registry.load([str(path)]).entries.values()
-    if entry.weights.sha256 != source.sha256:
-        raise InvalidInput(f"{path} is of other weights than {source.path}: nothing is compared.")
-    return entry
 
 
 def _measured(model: "nn.Module", entry: "Entry", data_root: str | None) -> Iterator[_Row]:

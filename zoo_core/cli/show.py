@@ -1,6 +1,7 @@
 """`zoo show`: everything known about an entry, on one card."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,22 +20,17 @@ __all__ = ["command", "commands"]
 @entry_argument()
 @json_option()
 def command(name: str, as_json: bool) -> None:
-    """Show the card of an entry.
+    """Show the card of an entry, or of a run that has ended.
 
     What it is, its paper, config, weights, data, metrics beside the published figure, licences, and
     the commands that run it.
     """
     from zoo_core.plugins import installed
-    from zoo_core.registry import Registry
-    from zoo_core.store import Store
 
-    entry = Registry.load().lookup(name)
-    store = Store()
-    pulled = store.has(entry.blob)
-    path = str(store.path(entry.weights.sha256)) if pulled else None
+    entry, path = _found(name)
     family = installed().get(entry.family)
     if as_json:
-        state = {"pulled": pulled, "path": path, "installed": family is not None}
+        state = {"pulled": path is not None, "path": path, "installed": family is not None}
         text.echo_json({**entry.as_dict(), **state, "commands": [c for c, _ in commands(entry)]})
         return
     click.echo(click.style(entry.name, bold=True))
@@ -47,6 +43,20 @@ def command(name: str, as_json: bool) -> None:
     click.echo()
     for line, what in commands(entry):
         click.echo(f"  {click.style(f'# {what}', dim=True)}\n  {line}")
+
+
+def _found(name: str) -> "tuple[Entry, str | None]":
+    """An entry and the path of its weights, where they are here; a run's goes by its path."""
+    from zoo_core.registry import Registry, is_path
+    from zoo_core.store import Store
+
+    if is_path(name):
+        from zoo_core import loading
+
+        source = loading.open_source(name)
+        return replace(loading.entry_of_run(source), name=name), str(source.path)
+    entry, store = Registry.load().lookup(name), Store()
+    return entry, str(store.path(entry.weights.sha256)) if store.has(entry.blob) else None
 
 
 def _card(
