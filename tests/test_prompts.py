@@ -97,3 +97,44 @@ def test_a_prompt_that_cannot_be_read_stops_before_anything_is_drawn() -> None:
 def test_a_model_that_does_not_read_is_told_from_one_that_does() -> None:
     with pytest.raises(InvalidInput, match=r"^--prompt 'a': m does not read\. .* it can sample\.$"):
         sample(Deaf(), "a")
+
+
+# Interpolation
+
+
+def interpolate(model: nn.Module, *prompts: str, **options: object) -> Result:
+    settings = {"steps": 3, "pairs": 2, "path": "auto"}
+    request = Request(name="m", prompts=prompts, seed=1, batch_size=2, settings=settings, **options)  # type: ignore[arg-type]
+    return tasks.TASKS["interpolate"].load()(model, request)
+
+
+def test_a_way_between_prompts_changes_the_text_alone() -> None:
+    result = interpolate(Counting(), "ox", "four", "a")
+    assert result.images is not None and result.columns == 3
+    ways = result.tensors["decoded"]
+    assert ways.shape == (4, 3, 1, 2, 2)  # two ways, two draws of the noise
+    expected = [[0.2, 0.3, 0.4]] * 2 + [[0.4, 0.25, 0.1]] * 2
+    level = (ways - ways[:, :1]).mean((2, 3, 4)) + torch.tensor(expected)[:, :1]
+    assert torch.allclose(level, torch.tensor(expected), atol=1e-6)
+    assert not torch.equal(ways[0], ways[1])
+    assert torch.allclose(ways[0, 2], ways[2, 0])
+    assert result.names == ["ox to four", "", "four to a", ""]
+    assert result.tensors["codes"].squeeze(2).tolist() == [[2, 3, 4], [4, 2.5, 1]]
+    assert result.summary == "4 ways between prompts by m"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "options", "message"),
+    [
+        (("ox",), {}, "--prompt 'ox' is one text, and a way has two ends. Give --prompt twice"),
+        (("ox", "a"), {"inputs": ("x.png",)}, "leave one of them out"),
+        (("ox", ""), {}, "the text '' is empty"),
+    ],
+)
+def test_a_way_has_two_texts_as_ends(
+    prompts: tuple[str, ...], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        interpolate(Counting(), *prompts, **options)
+    with pytest.raises(InvalidInput, match=r"m does not read"):
+        interpolate(Deaf(), "ox", "a")

@@ -102,7 +102,7 @@ def _described(task: Task) -> str:
     "prompts",
     metavar="TEXT",
     multiple=True,
-    help="sample: the text to draw, where the model reads. Repeatable.",
+    help="sample, interpolate: the text to draw, where the model reads. Repeatable.",
 )
 @click.option(
     "--to", default="", metavar="DOMAIN", help="translate: the domain, as openmoji, or all."

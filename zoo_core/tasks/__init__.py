@@ -134,7 +134,7 @@ TASKS = {
         "Go through the latents from one input, or one draw, to the next",
         _PICTURES,
         (".csv", ".npz", ".json", ".safetensors"),
-        options=("inputs",),
+        options=("inputs", "prompts"),
         random=True,
         defaults=2,
         settings={"steps": 9, "path": "auto", "pairs": 4},

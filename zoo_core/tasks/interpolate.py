@@ -1,4 +1,4 @@
-"""Go through latent space from one input to the next, or from draw to draw."""
+"""Go through latent space from one input to the next, from draw to draw, or from text to text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from zoo_core.protocols import Pathfinder
 from zoo_core.tasks.inputs import table_rows
 from zoo_core.tasks.latents import count, decoded, drawn, encoded, given
 from zoo_core.tasks.result import Result
+from zoo_core.tasks.sample import draw, reader
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,8 +37,13 @@ class _Ends(NamedTuple):
 
 
 def run(model: nn.Module, request: Request) -> Result:
-    """Decode what lies between the latents of neighbouring inputs, or of pairs of draws."""
+    """Decode what lies between the latents of neighbouring inputs, or of pairs of draws.
+
+    Of prompts, draw what lies between neighbouring ones.
+    """
     steps = count(request, "steps", 2)
+    if request.prompts:
+        return _of_prompts(model, request, steps)
     ends = _of_inputs(model, request) if request.inputs else _of_draws(model, request)
     z, kind = _ways(model, ends.z, steps, request)
     x = decoded(model, z.flatten(0, 1), request)
@@ -55,6 +61,38 @@ def run(model: nn.Module, request: Request) -> Result:
         return replace(result, rows=[{**place, **variables} for place, variables in tables])
     there = x.unflatten(0, (n, steps)).unbind(1)
     return replace(result, images=x, columns=steps, frames=[*there, *there[-2:0:-1]])
+
+
+def _of_prompts(model: nn.Module, request: Request, steps: int) -> Result:
+    """From each prompt to the next along a line of codes; a row for each of some draws of noise.
+
+    Raises InvalidInput for one prompt alone, prompts beside inputs, or a model that does not read.
+    """
+    if request.inputs:
+        raise InvalidInput("a way is between inputs or between prompts: leave one of them out.")
+    if len(request.prompts) < 2:
+        raise InvalidInput(
+            f"--prompt {request.prompts[0]!r} is one text, and a way has two ends. Give --prompt "
+            "twice."
+        )
+    with torch.inference_mode():
+        codes = reader(model, request).read(request.prompts)
+        ways = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
+    rows = replace(request, n=count(request, "pairs"))
+    # the same seed each time, so the same noise: along a row the text alone changes
+    drawn = [draw(model, rows, prompt=code.unsqueeze(0)) for code in ways.flatten(0, 1)]
+    x = torch.stack(drawn).unflatten(0, (len(ways), steps)).transpose(1, 2).flatten(0, 1)
+    names = [f"{a} to {b}" for a, b in pairwise(request.prompts)]
+    return Result(
+        summary=f"{len(x)} ways between prompts by {request.name}",
+        figures=(f"{steps} steps", "along lines of codes"),
+        images=x.flatten(0, 1),
+        columns=steps,
+        names=[name if i == 0 else "" for name in names for i in range(rows.n)],
+        frames=[*x.unbind(1), *x.unbind(1)[-2:0:-1]],
+        tensors={"codes": ways.cpu(), "decoded": x},
+        texts={"prompts": names},
+    )
 
 
 def line(z0: Tensor, z1: Tensor, steps: int) -> Tensor:

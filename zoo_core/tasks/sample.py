@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from zoo_core.tasks.request import Request
 
-__all__ = ["draw", "run"]
+__all__ = ["draw", "reader", "run"]
 
 
 def run(model: nn.Module, request: Request) -> Result:
@@ -66,15 +66,8 @@ def _of_prompts(model: nn.Module, request: Request) -> Result:
 
     Raises InvalidInput when the model does not read, or not one of the prompts.
     """
-    if not isinstance(model, Prompted):
-        from zoo_core.tasks import available
-
-        raise InvalidInput(
-            f"--prompt {request.prompts[0]!r}: {request.name} does not read. Leave --prompt out; "
-            f"it can {', '.join(available(model))}."
-        )
     with torch.inference_mode():
-        codes = model.read(request.prompts)
+        codes = reader(model, request).read(request.prompts)
     names, rows = _between(request.prompts, codes, int(request.settings.get("between", 0)))
     x = torch.cat([draw(model, request, prompt=code.unsqueeze(0)) for code in rows])
     summary = f"{len(x):,} samples of {', '.join(map(repr, request.prompts))} from {request.name}"
@@ -87,6 +80,21 @@ def _of_prompts(model: nn.Module, request: Request) -> Result:
         tensors={"samples": x},
         texts={"prompts": names},
     )
+
+
+def reader(model: nn.Module, request: Request) -> Prompted:
+    """The model, as one that reads.
+
+    Raises InvalidInput for one that does not.
+    """
+    if not isinstance(model, Prompted):
+        from zoo_core.tasks import available
+
+        raise InvalidInput(
+            f"--prompt {request.prompts[0]!r}: {request.name} does not read. Leave --prompt out; "
+            f"it can {', '.join(available(model))}."
+        )
+    return model
 
 
 def _between(

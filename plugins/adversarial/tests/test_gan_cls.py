@@ -11,11 +11,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from click.testing import CliRunner
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from zoo_adversarial import gan_cls
 from zoo_adversarial.gan_cls import GANCLS, Characters, Matching, Sentences
 
+from zoo_core import loading
+from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import CaptionReader, Decoder, Preview, Prompted
@@ -87,13 +90,14 @@ def test_the_order_of_characters_matters_and_the_case_does_not() -> None:
 # A sentence encoder
 
 
-class Encoder:
-    """Stands for sentence-transformers: five features."""
+class Encoder(nn.Linear):
+    """Stands for sentence-transformers, whose encoders are modules: five features."""
 
     asked: ClassVar[list[str]] = []
 
     def __init__(self, name: str) -> None:
         assert name.endswith("tiny")
+        super().__init__(2, 2)
 
     def encode(self, texts: Sequence[str], convert_to_tensor: bool) -> Tensor:
         self.asked.extend(texts)
@@ -116,7 +120,9 @@ def test_a_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     package = SimpleNamespace(SentenceTransformer=Encoder)
     monkeypatch.setitem(sys.modules, "sentence_transformers", package)
     monkeypatch.setattr(Encoder, "asked", [])
-    rows = Sentences("tiny", 5).tokens(["ab", "abc", "ab"])
+    encoder = Sentences("tiny", 5)
+    rows = encoder.tokens(["ab", "abc", "ab"])
+    assert [name for name, _ in encoder.named_parameters()] == ["last.weight"]
     assert rows[:, 0].tolist() == [2, 3, 2]
     assert Encoder.asked == ["ab", "abc"]
 
@@ -187,6 +193,39 @@ def test_as_many_texts_are_remembered_as_there_is_room_for() -> None:
 def test_a_shape_that_cannot_be_halved_four_times_is_refused() -> None:
     with pytest.raises(InvalidInput, match="sides that are multiples of 16"):
         GANCLS((3, 24, 24))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "code", "message"),
+    [
+        ([""], 2, "the text '' is empty; expected some words out of the characters ' 0123"),
+        (
+            ["cat", "猫"],
+            2,
+            "the text '猫' has '猫', which this model does not read; it reads",
+        ),
+        (["cat", "ox"], 0, "2 ways between prompts by"),
+    ],
+)
+def test_prompts_at_the_terminal(
+    prompts: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {"shape": list(SHAPE), "z": 3, "channels": 2, "code": 4}
+    described = {
+        "name": "gan-cls.tiny",
+        "family": "adversarial",
+        "requires": "zoo-adversarial>=0.1",
+        "architecture": "gan-cls",
+        "config": config,
+    }
+    loading.save(GANCLS(**config), Path("tiny.safetensors"), described)  # type: ignore[arg-type]
+    task = ["--task", "interpolate", "--set", "pairs=2"] if not code else ["-n", "2"]
+    given = [word for prompt in prompts for word in ("--prompt", prompt)]
+    done = CliRunner().invoke(root, ["run", "tiny.safetensors", *task, *given, "-o", "out.png"])
+    assert done.exit_code == code, done.stderr
+    assert message in done.stderr
+    assert Path("out.png").is_file() != bool(code)
 
 
 # Training

@@ -461,7 +461,7 @@ class Sentences(nn.Module):
         super().__init__()
         self.name, self.size, self.code = name, code, code
         self.last = nn.Linear(code, code, bias=False)
-        self._encoder: Any = None
+        self._encoder: tuple[Any, ...] = ()  # else the module would be taken for a part of this one
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """The encoder's codes of texts, (n, code).
@@ -489,7 +489,7 @@ class Sentences(nn.Module):
         return _scaled(self.last(tokens.to(self.last.weight.dtype)))
 
     def _load(self) -> Any:
-        if self._encoder is None:
+        if not self._encoder:
             try:
                 package = import_module("sentence_transformers")
             except ImportError as error:
@@ -497,8 +497,8 @@ class Sentences(nn.Module):
                     f"the encoder {self.name} needs an optional package ({error}): "
                     "pip install 'zoo-adversarial[sentences]'"
                 ) from None
-            self._encoder = package.SentenceTransformer(_place(self.name))
-        return self._encoder
+            self._encoder = (package.SentenceTransformer(_place(self.name)),)
+        return self._encoder[0]
 
 
 def _reader(encoder: str, code: int, alphabet: str, length: int) -> Characters | Sentences:
