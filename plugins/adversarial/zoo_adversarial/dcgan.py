@@ -4,13 +4,14 @@ Radford, Metz & Chintala 2015, Unsupervised Representation Learning with Deep Co
 Generative Adversarial Networks (arXiv 1511.06434). As in the paper: strided convolutions in place
 of pooling, no hidden layer that is dense, batch norm but for the generator's output and the
 discriminator's input, ReLU and tanh in the generator, leaky ReLU of slope 0.2 in the discriminator,
-z ~ U(−1, 1)^100, weights ~ N(0, 0.02²), Adam at 2e-4 with β1 = 0.5 (in the recipe).
+z ~ U(−1, 1)^100, weights ~ N(0, 0.02²), Adam with β1 = 0.5 (in the recipe).
 
 How we differ:
 - Kernels have a side of 4, twice their stride, where the authors' first code has 5: so no pixel has
   more terms than the next. Only maps of an odd side, the 7x7 of digits, come of kernels of 5.
 - Generators begin at 4x4 as the paper's, or at 3x3: 28 pixels are halved to 14, 7 and 4. Two layers
   from 7x7 up are too few: a digit's parts then agree by nothing but linear maps of z.
+- The recipe of digits has rates of its own for both networks, where the paper's are 2e-4.
 - `preset = "compact"` is a network of another kind, small and well known from scripts: a dense
   layer, two nearest-neighbour enlargements and 3x3 convolutions against four strided convolutions
   with dropout, z ~ N(0, I). At 32x32 and 64 channels it has 1.05 and 0.10 million parameters.
