@@ -1,6 +1,7 @@
 """The copy check, and features: of models whose samples and features are known."""
 
 import csv
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,7 @@ def test_training_a_feature_net_ends_with_a_command_that_runs(
         root, ["train", "features", "--data", BARS, "--epochs", "1", "-o", "run", "-q", *options]
     )
     assert trained.exit_code == 0, trained.output
-    assert f"Try it: zoo run run --input '{BARS}:test[0:16]'" in trained.stderr
-    again = CliRunner().invoke(root, ["run", "./run", "--input", f"{BARS}:test[0:16]"])
+    said = trained.stderr.partition("Try it: zoo ")[2]
+    assert said.strip() == f"run ./run --input '{BARS}:test[0:16]'"
+    again = CliRunner().invoke(root, shlex.split(said))
     assert again.exit_code == 0, again.output

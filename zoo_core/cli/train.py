@@ -118,8 +118,8 @@ def command(
     )
     if entry:  # one of several processes speaks for all
         click.echo((folder / "entry.toml").read_text("utf-8"))
-        inputs = _inputs(entry)
-        click.echo(f"{entry['name']} is trained. Try it: zoo run {folder}{inputs}", err=True)
+        where = f"./{folder}" if len(folder.parts) == 1 else folder  # a bare name is an entry's
+        click.echo(f"{entry['name']} is trained. Try it: zoo run {where}{_inputs(entry)}", err=True)
 
 
 def _inputs(entry: Mapping[str, Any]) -> str:
