@@ -132,6 +132,7 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
         "translate": ("--task translate --input FOLDER --to all", "inputs in each domain"),
         "manifold": ("--task manifold", "decode the plane; with --input, dots by label"),
         "features": (f"--task features {inputs} -o features.npz", "what it sees in each input"),
+        "nearest": ("--task nearest", "samples beside the training rows nearest to them"),
     }
     known = (tasks.get(task, (f"--task {task}", task)) for task in entry.tasks)
     listed = [(f"zoo run {entry.name} {options}", what) for options, what in known]
