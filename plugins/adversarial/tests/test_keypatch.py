@@ -233,6 +233,17 @@ def test_the_losses_are_the_papers() -> None:
     assert values["model"] == pytest.approx(float(expected_G), rel=1e-4)
 
 
+def test_masks_can_be_compared_by_their_overlap() -> None:
+    apart = Assembly(model(), mask_loss="overlap").spatial
+    true = masks(torch.tensor([[[0, 0, 2, 4]]]), 4, 4)
+    assert float(apart(true, true)) == 0
+    assert float(apart(1 - true, true)) == 16
+    assert float(apart(torch.ones_like(true), true)) == 8
+    assert float(Assembly(model()).spatial(torch.full_like(true, 0.25), true)) == 8
+    with pytest.raises(InvalidInput, match=r"trainer\.mask_loss is 'iou'; expected l1 or overlap"):
+        Assembly(model(), mask_loss="iou")
+
+
 def test_the_weight_falls_evenly_in_its_logarithm() -> None:
     trainer = Assembly(model(), w_images=1000)
     weights = [trainer.weight(seen) for seen in (0, 500, 1000, 5000)]

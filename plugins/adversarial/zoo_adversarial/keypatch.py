@@ -20,6 +20,10 @@ How we differ:
 - Parts are found by `zoo_adversarial.patches`, not by Edge Boxes, whose score it follows.
 - Widths fit a processor: the recipe has 16, 32, 64, 128 maps from half size down, where the paper
   has 64, 128, 256, 512. Batches are of 16 images for 64: there are as few as 5,324 of them.
+- The recipe compares masks by their overlap, 1 − Σ M̂ M / Σ (M̂ + M − M̂ M) for each image, times the
+  number of pixels (`mask_loss`). By Σ|M̂ − M| a mask is best where it is empty of all places that
+  are less likely than not, as most are in drawings of a thousand kinds: after 450 steps without a
+  discriminator, at 32 pixels, what is above a half overlapped the true places by 0.03.
 - w falls step by step over a number of images that the recipe gives; in the paper epoch by epoch.
 - Images are not flipped; drawings of letters and flags have a side.
 """
@@ -176,6 +180,7 @@ class Assembly:
         channels: feature maps of the discriminator's first layer; the generator's by default.
         w_first, w_last: weight of the mask's and of the parts' loss, at the beginning and the end.
         w_images: training images over which it falls.
+        mask_loss: how masks are compared: `l1`, as in the paper, or `overlap`.
         n_critic: discriminator steps for each step of the generator.
     """
 
@@ -188,8 +193,14 @@ class Assembly:
         w_first: float = 1e-2,
         w_last: float = 1e-4,
         w_images: int = 100_000,
+        mask_loss: str = "l1",
         n_critic: int = 2,
     ) -> None:
+        if mask_loss not in _SPATIAL:
+            raise InvalidInput(
+                f"trainer.mask_loss is {mask_loss!r}; expected {' or '.join(_SPATIAL)}."
+            )
+        self.spatial = _SPATIAL[mask_loss]
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator": cast("KeyPatch", model).opponent(channels),
@@ -226,7 +237,7 @@ class Assembly:
         with torch.set_grad_enabled(turn):
             y, mask = self.networks["model"](sight.parts, z)
         values = self._discriminate(sight, y.detach(), update["discriminator"])
-        place, look = _spatial(mask, sight), _appearance(y, mask, sight)
+        place, look = self.spatial(mask, sight.mask), _appearance(y, mask, sight)
         if turn:
             with frozen(self.networks["discriminator"]) as D:
                 loss = _GAME.generator(D(y)) + self.weight(step * len(x)) * (place + look)
@@ -305,9 +316,19 @@ def overlap(mask: Tensor, true: Tensor) -> Tensor:
     return both / either.clamp_min(1)
 
 
-def _spatial(mask: Tensor, sight: _Sight) -> Tensor:
+def _difference(mask: Tensor, true: Tensor) -> Tensor:
     """Σ|M̂ − M|, a mean over images, ()."""
-    return (mask - sight.mask).abs().sum() / len(mask)
+    return (mask - true).abs().sum() / len(mask)
+
+
+def _apart(mask: Tensor, true: Tensor) -> Tensor:
+    """1 − Σ M̂ M / Σ (M̂ + M − M̂ M), times the pixels, a mean over images, ()."""
+    both = (mask * true).sum((1, 2, 3))
+    either = mask.sum((1, 2, 3)) + true.sum((1, 2, 3)) - both
+    return mask[0].numel() * (1 - both / either.clamp_min(1)).mean()
+
+
+_SPATIAL = {"l1": _difference, "overlap": _apart}
 
 
 def _appearance(y: Tensor, mask: Tensor, sight: _Sight) -> Tensor:
