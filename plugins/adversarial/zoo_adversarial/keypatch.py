@@ -22,9 +22,9 @@ How we differ:
   has 64, 128, 256, 512. Batches are of 16 images for 64: there are as few as 5,324 of them.
 - The recipe compares masks by their overlap, 1 − Σ M̂ M / Σ (M̂ + M − M̂ M) for each image, times the
   number of pixels (`mask_loss`). By Σ|M̂ − M| a mask is best where it is empty of all places that
-  are less likely than not, as most are in drawings of a thousand kinds: after 350 steps without a
-  discriminator, at 32 pixels, what is above a half overlapped the true places by 0.01 (after 650 by
-  0.09), and by 0.33 where the overlap was learnt.
+  are less likely than not, as most are in drawings of a thousand kinds: after 600 steps without a
+  discriminator, at 32 pixels, what is above a half overlapped the true places of held-out parts by
+  0.07, and by 0.42 where the overlap was learnt.
 - w falls step by step over a number of images that the recipe gives; in the paper epoch by epoch.
 - Images are not flipped; drawings of letters and flags have a side.
 """
