@@ -95,3 +95,21 @@ def test_a_mixture_is_never_worse_than_its_masks_by_more_than_their_number() -> 
 def test_no_masks_are_refused() -> None:
     with pytest.raises(InvalidInput, match="masks is 0; expected 1, or more for a mixture"):
         MADE(SHAPE, masks=0)
+
+
+def test_degrees_keep_to_their_range_and_the_order_holds() -> None:
+    torch.manual_seed(0)
+    model = MADE(shape=(9,), hidden=[40, 40], degrees=[3, 6])
+    for layer in model.layers:
+        assert set(layer.m.tolist()) == {3, 4, 5, 6}
+    x = torch.rand(1, 9)
+    seen = torch.autograd.functional.jacobian(lambda x: model.logits(x)[0], x)[:, 0]
+    assert (seen.triu() == 0).all()
+    reads = (seen != 0).sum(1).tolist()
+    assert reads == [0, 0, 0, 3, 4, 5, 6, 6, 6]  # nothing before 3, and no input after the sixth
+
+
+@pytest.mark.parametrize("degrees", [[0, 4], [3, 9], [5, 4]])
+def test_degrees_that_there_are_not_are_refused(degrees: list[int]) -> None:
+    with pytest.raises(InvalidInput, match="from 1 to 8"):
+        MADE(shape=(9,), hidden=[4], degrees=degrees)

@@ -18,8 +18,8 @@ We differ from the paper in these places. Where there is one draw the units of a
 their degree, which changes no probability and makes those that a step of the sampler adds a slice.
 The paper cycles through its masks, and can draw the order anew with each; here masks come by
 chance, and there is one order: a mixture over orders could complete no given variables, and
-`eonade` learns all orders. Hidden units can be dropped in training (`dropout`), for tables of few
-rows.
+`eonade` learns all orders. Degrees can be kept to a part of their range (`degrees`). Hidden units
+can be dropped in training (`dropout`), for tables of few rows.
 """
 
 import math
@@ -48,6 +48,9 @@ class MADE(BinaryAutoregressive):
         order_seed: seed of the random order and of the degrees.
         dropout: share of the hidden units that training drops.
         masks: number of draws of the hidden units' degrees, K, which are mixed.
+        degrees: the lowest and the highest degree of a hidden unit; by default 1 and D - 1. A unit
+            is spent for nothing where all that it sees, or all that it leads to, never varies, as
+            in the first and last rows of digits.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class MADE(BinaryAutoregressive):
         order_seed: int = 0,
         dropout: float = 0.0,
         masks: int = 1,
+        degrees: Sequence[int] | None = None,
     ) -> None:
         super().__init__(tuple(shape), order, order_seed)
         self.dropout, self.masks = dropout, masks
@@ -67,12 +71,18 @@ class MADE(BinaryAutoregressive):
             raise InvalidInput(f"made needs two variables and a hidden layer; given {D}, {hidden}.")
         if masks < 1:
             raise InvalidInput(f"masks is {masks}; expected 1, or more for a mixture over them.")
+        low, high = degrees or (1, D - 1)
+        if not 1 <= low <= high < D:
+            raise InvalidInput(
+                f"degrees is {list(degrees or ())}; expected the lowest and the highest of a "
+                f"hidden unit, from 1 to {D - 1}."
+            )
         generator = torch.Generator().manual_seed(order_seed)
         inputs, outputs = torch.arange(1, D + 1, device="cpu"), torch.arange(D, device="cpu")
-        draws = [_drawn(D, hidden, generator) for _ in range(masks)]
-        degrees = [inputs, *(_together(layer) for layer in zip(*draws, strict=True))]
-        self.layers = nn.ModuleList(MaskedLinear(below, m) for below, m in pairwise(degrees))
-        self.V = MaskedLinear(degrees[-1], outputs, bias=False)
+        draws = [_drawn(low, high, hidden, generator) for _ in range(masks)]
+        m = [inputs, *(_together(layer) for layer in zip(*draws, strict=True))]
+        self.layers = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise(m))
+        self.V = MaskedLinear(m[-1], outputs, bias=False)
         self.A = MaskedLinear(inputs, outputs, bias=False) if direct else None
         if self.A is not None:
             nn.init.zeros_(self.A.weight)
@@ -227,12 +237,12 @@ class MaskedLinear(nn.Module):
         return SortedLinear(self.weight[outputs][:, inputs], bias, ends), outputs
 
 
-def _drawn(D: int, hidden: Sequence[int], generator: torch.Generator) -> list[Tensor]:
-    """Degrees of the units of each layer, uniform between the lowest below and D - 1."""
-    degrees, lowest = list[Tensor](), 1
+def _drawn(low: int, high: int, hidden: Sequence[int], generator: torch.Generator) -> list[Tensor]:
+    """Degrees of the units of each layer, uniform between the lowest below and the highest."""
+    degrees = list[Tensor]()
     for H in hidden:
-        degrees.append(torch.randint(lowest, D, (H,), generator=generator, device="cpu"))
-        lowest = int(degrees[-1].min())
+        degrees.append(torch.randint(low, high + 1, (H,), generator=generator, device="cpu"))
+        low = int(degrees[-1].min())
     return degrees
 
 
