@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import re
 from collections.abc import Callable
 from hashlib import sha256
@@ -227,6 +228,27 @@ def test_a_value_that_is_no_number_fails_the_check(
     nothing = Measured(float("nan"), 0.0, 1)
     monkeypatch.setattr("zoo_core.metrics.likelihood.nll", lambda *args: nothing)
     assert zoo("eval", "nade.bars", "--check").exit_code == 7
+
+
+def test_several_seeds_have_a_mean_and_a_deviation(
+    publish: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish()
+    monkeypatch.setattr(
+        "zoo_core.metrics.likelihood.nll",
+        lambda model, protocol, *rest: Measured(float(protocol.get("seed", 0)), 0.1, 16, real=1.0),
+    )
+    run = ("eval", "nade.bars", "--seeds", "3", "--json")
+    (row,) = json.loads(zoo(*run).stdout)
+    assert "standard_error" in row  # the registry's protocol has no seed: one measurement
+    registry = Path(os.environ["ZOO_REGISTRY"])
+    text = registry.read_text()
+    registry.write_text(
+        text.replace('"bars-and-stripes:test"', '"bars-and-stripes:test", "seed" = 3')
+    )
+    (row,) = json.loads(zoo(*run).stdout)
+    assert (row["value"], row["standard_deviation"], row["real"], row["seeds"]) == (4, 1, 1, 3)
+    assert zoo("eval", "nade.bars", "--seeds", "3", "--check").exit_code == 2
 
 
 def test_an_entry_without_metrics(publish: Callable[..., float]) -> None:

@@ -21,6 +21,8 @@ __all__ = ["command"]
 class _Row(NamedTuple):
     metric: "Metric"
     measured: "Measured"
+    """Of several seeds their mean, and their standard deviation as its error."""
+    seeds: int
 
     @property
     def off(self) -> float:
@@ -35,10 +37,19 @@ class _Row(NamedTuple):
 @click.command("eval")
 @entry_argument()
 @click.option("--check", is_flag=True, help="Fail (exit 7) where a metric is beyond its tolerance.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Measure with so many seeds, from the protocol's on: their mean ± standard deviation.",
+)
 @click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
 @json_option()
-def command(name: str, check: bool, data_root: str | None, device: str, as_json: bool) -> None:
+def command(
+    name: str, check: bool, seeds: int, data_root: str | None, device: str, as_json: bool
+) -> None:
     """Recompute the metrics of an entry, or of a run that has ended.
 
     Each is measured by the protocol that the registry states, and shown beside the registry's
@@ -47,11 +58,13 @@ def command(name: str, check: bool, data_root: str | None, device: str, as_json:
     """
     from zoo_core import loading
 
+    if check and seeds > 1:
+        raise InvalidInput("--check holds a figure to its own seed; leave --seeds out.")
     source = loading.open_source(name)
     entry = source.entry or loading.entry_of_run(source)
     if not entry.metrics:
         raise InvalidInput(f"the registry states no metrics of {source.name}.")
-    rows = list(_measured(loading.load(source, device=device), entry, data_root))
+    rows = list(_measured(loading.load(source, device=device), entry, data_root, seeds))
     if as_json:
         text.echo_json([_plain(source.name, row) for row in rows])
     else:
@@ -60,11 +73,29 @@ def command(name: str, check: bool, data_root: str | None, device: str, as_json:
         _check(source.name, rows)
 
 
-def _measured(model: "nn.Module", entry: "Entry", data_root: str | None) -> Iterator[_Row]:
+def _measured(
+    model: "nn.Module", entry: "Entry", data_root: str | None, seeds: int
+) -> Iterator[_Row]:
     from zoo_core.metrics import measure
 
     for metric in entry.metrics:
-        yield _Row(metric, measure(metric.name, model, metric.protocol, data_root))
+        protocol = metric.protocol
+        more = range(1, seeds if "seed" in protocol else 1)
+        protocols = [{**protocol, "seed": protocol["seed"] + i} for i in more]
+        found = [measure(metric.name, model, one, data_root) for one in (protocol, *protocols)]
+        yield _Row(metric, _mean(found), len(found))
+
+
+def _mean(found: "list[Measured]") -> "Measured":
+    from statistics import mean, stdev
+
+    if len(found) == 1:
+        return found[0]
+    values = [measured.value for measured in found]
+    real = [measured.real for measured in found if measured.real is not None]
+    return found[0]._replace(
+        value=mean(values), error=stdev(values), real=mean(real) if real else None
+    )
 
 
 def _check(name: str, rows: Iterable[_Row]) -> None:
@@ -106,7 +137,8 @@ def _plain(name: str, row: _Row) -> dict[str, Any]:
         "entry": name,
         "metric": metric.name,
         "value": measured.value,
-        "standard_error": measured.error,
+        "standard_error" if row.seeds == 1 else "standard_deviation": measured.error,
+        "seeds": row.seeds,
         "n": measured.n,
         "real": measured.real,
         "registry": metric.value,
