@@ -83,13 +83,14 @@ def _of_prompts(model: nn.Module, request: Request, steps: int) -> Result:
     drawn = [draw(model, rows, prompt=code.unsqueeze(0)) for code in ways.flatten(0, 1)]
     x = torch.stack(drawn).unflatten(0, (len(ways), steps)).transpose(1, 2).flatten(0, 1)
     names = [f"{a} to {b}" for a, b in pairwise(request.prompts)]
+    there = x.unbind(1)
     return Result(
         summary=f"{len(x)} ways between prompts by {request.name}",
         figures=(f"{steps} steps", "along lines of codes"),
         images=x.flatten(0, 1),
         columns=steps,
         names=[name if i == 0 else "" for name in names for i in range(rows.n)],
-        frames=[*x.unbind(1), *x.unbind(1)[-2:0:-1]],
+        frames=[*there, *there[-2:0:-1]],
         tensors={"codes": ways.cpu(), "decoded": x},
         texts={"prompts": names},
     )

@@ -50,6 +50,10 @@ class Request:
     data_root: Path | None = None
     """Folder of data sets; None for the default one."""
 
+    def sizes(self) -> list[int]:
+        """Of the batches in which n samples are drawn."""
+        return [min(self.batch_size, self.n - i) for i in range(0, self.n, self.batch_size)]
+
     def generator(self, model: nn.Module) -> torch.Generator:
         """A source of randomness on the model's device, from the seed."""
         return torch.Generator(device(model)).manual_seed(self.seed)

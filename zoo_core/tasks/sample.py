@@ -49,14 +49,10 @@ def draw(model: nn.Module, request: Request, **condition: Any) -> Tensor:
     condition = {**_label(model, request), **_truncation(model, request), **condition}
     generator = request.generator(model)
     sample = cast("Callable[..., Tensor]", model.sample)
-    sizes = [
-        min(request.batch_size, request.n - start)
-        for start in range(0, request.n, request.batch_size)
-    ]
     with torch.inference_mode():
         parts = [
             sample(size, generator=generator, temperature=request.temperature, **condition).cpu()
-            for size in sizes
+            for size in request.sizes()
         ]
     return torch.cat(parts)
 

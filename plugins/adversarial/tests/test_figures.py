@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo_adversarial import completions, prompts, styles
+from zoo_adversarial import completions, figures, prompts, styles
 from zoo_adversarial.gan_cls import GANCLS
 from zoo_adversarial.patches import masks
 
@@ -50,7 +50,7 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Measure:
         function: Callable[..., Measured], model: nn.Module, data: Dataset, **protocol: Any
     ) -> Measured:
         net = Net(protocol.pop("net", Light()), "light@0123")
-        for module in (styles, completions, prompts):
+        for module in (styles, completions, prompts, figures):
             monkeypatch.setattr(module, "load", lambda *_: data)
             if hasattr(module, "feature_net"):
                 monkeypatch.setattr(module, "feature_net", lambda _: net)

@@ -17,14 +17,13 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.distances import from_held_out, some
+from zoo_adversarial.figures import distance
 from zoo_adversarial.keypatch import overlap
 from zoo_adversarial.patches import masks
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import Root, batches, checked, load, seeded
-from zoo_core.metrics.samples import feature_net
 from zoo_core.protocols import LatentVariable, PartCompleter
 
 __all__ = ["filled_fid", "mask_iou", "others_parts_l1", "parts_fid", "parts_l1"]
@@ -78,7 +77,7 @@ def parts_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = N
     """
     checked(protocol, ("seed", "features", "train"), "A Fréchet distance")
     done = _completed(model, protocol, data_root)
-    return _fid(done.x, done.images, protocol, data_root)
+    return distance(done.x, done.images, protocol, data_root)
 
 
 def filled_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
@@ -94,7 +93,7 @@ def filled_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = 
         raise InvalidInput(f"{name} is a {type(by).__name__}, which does not encode and decode.")
     done = _completed(model, protocol, data_root)
     made = filled(by, done.x, done.true, int(protocol.get("rounds", 1)))
-    return _fid(done.x, made, protocol, data_root)
+    return distance(done.x, made, protocol, data_root)
 
 
 @torch.inference_mode()
@@ -128,9 +127,3 @@ def _within(images: Tensor, done: _Completed) -> Tensor:
     """Mean difference of images and rows at the parts' true places, (N,), in %."""
     apart = (images - done.x).abs().mean(1, keepdim=True) * done.true
     return 100 * apart.sum((1, 2, 3)) / done.true.sum((1, 2, 3))
-
-
-def _fid(x: Tensor, made: Tensor, protocol: Mapping[str, Any], data_root: Root) -> Measured:
-    random = seeded(protocol)
-    beside = some(load(protocol, data_root, "train"), len(made), random)
-    return from_held_out(feature_net(protocol), x, made, beside, random)

@@ -40,7 +40,7 @@ from torch.nn import functional
 
 from zoo_adversarial.layers import LatentGenerator, Unflatten, initialise, sized
 from zoo_adversarial.losses import LOSSES
-from zoo_adversarial.trainer import spread
+from zoo_adversarial.trainer import diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import frozen
@@ -58,8 +58,6 @@ _KNOWN = 64
 """Captions that a model keeps."""
 _SHOWN = 32
 """Inputs of a preview, each beside an image of its text."""
-_ALIKE = 0.5
-"""Share of the data's spread below which samples are said to lack variety."""
 
 
 class GANCLS(LatentGenerator):
@@ -340,12 +338,11 @@ class Matching:
         D, tokens = self._matcher, _captions(labels)
         samples = self._drawn(tokens, generator)
         distance = sliced_wasserstein(samples, x, generator)
-        diversity = spread(samples) / spread(x).clamp_min(1e-6)
         h, code = D.features(x * 2 - 1), D.read(tokens)
         own = D(h, code) > D(h, code.roll(1, 0))
         return {
             "sliced_wasserstein": distance.expand(len(x)),
-            "diversity": diversity.expand(len(x)),
+            "diversity": diversity(samples, x).expand(len(x)),
             "prefers_own": own.to(x.dtype),
         }
 
@@ -361,13 +358,7 @@ class Matching:
 
     def remark(self, values: Mapping[str, float]) -> str:
         """What to say about the values of a validation: that samples look alike, or nothing."""
-        if values["diversity"] >= _ALIKE:
-            return ""
-        return (
-            f"samples are {values['diversity']:.0%} as far from each other as the data are: the "
-            "generator draws few different images. If that lasts, start again with a lower "
-            "learning rate or another seed."
-        )
+        return remark_on(values["diversity"], " or another seed")
 
     def _drawn(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """An image of each text, (n, *event_shape), in [0, 1]."""

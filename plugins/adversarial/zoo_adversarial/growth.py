@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_core import output
-from zoo_core.errors import InvalidInput
+from zoo_core.tasks.latents import count
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Growing(Protocol):
 
 def run(model: nn.Module, request: Request) -> Result:
     """Draw latents and decode them at each resolution; the film fades from one into the next."""
-    hold, fade = (_count(request, key) for key in ("hold", "fade"))
+    hold, fade = count(request, "hold"), count(request, "fade", 0)
     resolutions, n = _drawn(model, request), request.n
     side = cast("tuple[int, ...]", model.event_shape)[-1]
     grown = [enlarged(x, side // x.shape[-1]) for x in resolutions]
@@ -81,21 +81,6 @@ def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:
 def _drawn(model: nn.Module, request: Request) -> list[Tensor]:
     """n images at each resolution, drawn in batches, on the CPU."""
     growing, random = cast("Growing", model), request.generator(model)
-    sizes = [
-        min(request.batch_size, request.n - start)
-        for start in range(0, request.n, request.batch_size)
-    ]
     with torch.inference_mode():
-        parts = [growing.growth(size, generator=random) for size in sizes]
+        parts = [growing.growth(size, generator=random) for size in request.sizes()]
     return [torch.cat(same).float().cpu() for same in zip(*parts, strict=True)]
-
-
-def _count(request: Request, key: str) -> int:
-    """A number of frames.
-
-    Raises InvalidInput where there would be none of a resolution, or fewer than none between two.
-    """
-    n, least = int(request.settings[key]), {"hold": 1, "fade": 0}[key]
-    if n < least:
-        raise InvalidInput(f"--set {key}={n}: expected {least} or more.")
-    return n

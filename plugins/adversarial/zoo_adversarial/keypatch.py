@@ -86,8 +86,8 @@ class KeyPatch(nn.Module):
         self.event_shape, self.z, self.parts = _square(shape), z, parts
         widths = _widths(self.event_shape, channels)
         self.encoder = _Encoder(widths, code)
-        self.placing = _MaskDecoder(widths, code)
-        self.drawing = _ImageDecoder(widths, code + z)
+        self.placing = _Decoder(widths, code, 1)
+        self.drawing = _Decoder(widths, code + z, widths[0])
         self.apply(initialise)
 
     def forward(self, parts: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,8 +96,9 @@ class KeyPatch(nn.Module):
         parts: each at full size, (B, n, C, S, S), in [−1, 1]. z: (B, z), in [−1, 1].
         """
         levels, code = self.encoder(parts)
-        mask, features = self.placing(levels, code)
-        return self.drawing(features, torch.cat([code, z], 1)), mask
+        mask, features = self.placing(levels[::-1], code)
+        image, _ = self.drawing(features, torch.cat([code, z], 1))
+        return image.tanh(), mask.sigmoid()
 
     def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw what an image is beside its parts, (n, z), from U(−1, 1)."""
@@ -252,8 +253,8 @@ class Assembly:
         other = x.roll(1, 0)
         fakes = [y, x * M + other * (1 - M), other * M + x * (1 - M)]
         real, drawn, *mixed = [D(images) for images in (x, *fakes)]
-        loss = functional.softplus(-real).mean()
-        loss = loss + sum(functional.softplus(scores).mean() for scores in (drawn, *mixed))
+        loss = _GAME.discriminator(real, drawn)
+        loss = loss + sum(functional.softplus(scores).mean() for scores in mixed)
         update(loss)
         figures = {"D_real": real, "D_fake": drawn, "D_mixed": torch.cat(mixed)}
         means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
@@ -362,43 +363,26 @@ class _Encoder(nn.Module):
         return levels, self.last(h).flatten(1).unflatten(0, (-1, n)).sum(1)
 
 
-class _MaskDecoder(nn.Module):
-    """A code to a mask, with the encoder's features beside its own at each level."""
+class _Decoder(nn.Module):
+    """A code to a map of full size, with other features beside its own at each level."""
 
-    def __init__(self, widths: Sequence[int], code: int) -> None:
+    def __init__(self, widths: Sequence[int], code: int, outputs: int) -> None:
         super().__init__()
         self.first = _first(code, widths[-1])
         steps = pairwise(reversed(widths[1:]))
         self.levels = nn.ModuleList(_up(2 * inputs, outputs) for inputs, outputs in steps)
-        self.last = _enlarge(2 * widths[1], 1)
+        self.last = _enlarge(2 * widths[1], outputs)
 
-    def forward(self, levels: Sequence[Tensor], code: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The mask, (B, 1, S, S), in [0, 1], and the features before it, from the smallest up."""
-        h = self.first(code[:, :, None, None])
-        features = [h]
-        for skip, level in zip(reversed(levels[1:]), self.levels, strict=True):
-            h = level(torch.cat([h, skip], 1))
-            features.append(h)
-        mask: Tensor = self.last(torch.cat([h, levels[0]], 1))
-        return mask.sigmoid(), features
+    def forward(self, beside: Sequence[Tensor], code: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The map, (B, outputs, S, S), and the features before it, from the smallest up.
 
-
-class _ImageDecoder(nn.Module):
-    """A code with noise to an image, with the mask decoder's features beside its own."""
-
-    def __init__(self, widths: Sequence[int], code: int) -> None:
-        super().__init__()
-        self.first = _first(code, widths[-1])
-        steps = pairwise(reversed(widths[1:]))
-        self.levels = nn.ModuleList(_up(2 * inputs, outputs) for inputs, outputs in steps)
-        self.last = _enlarge(2 * widths[1], widths[0])
-
-    def forward(self, features: Sequence[Tensor], code: Tensor) -> Tensor:
-        """The image, (B, C, S, S), in [−1, 1]."""
-        h = self.first(code[:, :, None, None])
-        for beside, level in zip(features, self.levels, strict=False):
-            h = level(torch.cat([h, beside], 1))
-        return cast("Tensor", self.last(torch.cat([h, features[-1]], 1))).tanh()
+        beside: the other features, (B, maps, side, side) each, from the smallest up.
+        """
+        features = [self.first(code[:, :, None, None])]
+        for other, level in zip(beside[:-1], self.levels, strict=True):
+            features.append(level(torch.cat([features[-1], other], 1)))
+        y: Tensor = self.last(torch.cat([features[-1], beside[-1]], 1))
+        return y, features
 
 
 def _downs(widths: Sequence[int]) -> Iterator[nn.Sequential]:

@@ -10,17 +10,17 @@ name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import permutations
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo_adversarial.figures import brought, translator
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import Root, checked, each, load
+from zoo_core.metrics.rows import Root, checked, load
 from zoo_core.metrics.samples import feature_net
 from zoo_core.protocols import Translator
 
@@ -81,7 +81,9 @@ def _retrieval(
         a, b = (net.features(Dataset("drawings", "", x, None)) for x in (y, true))
         return _retrieved(a, b, p=2)
 
-    measured = _measured(model, protocol, data_root, retrieved, translates=translates)
+    measured = _measured(
+        model, protocol, data_root, retrieved, keys=("features",), translates=translates
+    )
     return measured._replace(settled={"features": net.name})
 
 
@@ -96,28 +98,25 @@ def _measured(
     data_root: Root,
     value: Callable[[Tensor, Tensor], Tensor],
     *,
+    keys: tuple[str, ...] = (),
     translates: bool,
 ) -> Measured:
-    checked(protocol, ("features",), "A translation")
-    if not isinstance(model, Translator):
-        raise InvalidInput(f"{type(model).__name__} does not translate: measure another figure.")
-    pairs = _pairs(model, load(protocol, data_root), translates)
+    checked(protocol, keys, "A translation")
+    pairs = _pairs(translator(model), load(protocol, data_root), translates)
     return Measured.of(torch.cat([value(y, true) for y, true in pairs]))
 
 
-def _pairs(model: nn.Module, rows: Dataset, translates: bool) -> Iterator[tuple[Tensor, Tensor]]:
+def _pairs(model: Translator, rows: Dataset, translates: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """For every two domains, inputs of one and the true drawings of the other, (n, C, H, W) each.
 
     translates: whether the inputs are translated.
     """
-    translator = cast("Translator", model)
-    domains = translator.domains
+    domains = model.domains
     places = _places(rows, domains)
     for source, to in permutations(domains, 2):
         names = sorted(places[source].keys() & places[to].keys())
         x, true = (rows[torch.tensor([places[d][name] for name in names])] for d in (source, to))
-        drawn = each(model, x, partial(translator.translate, to=to)) if translates else x.floats()
-        yield drawn.float(), true.floats()
+        yield brought(model, x, to, translates), true.floats()
 
 
 def _places(rows: Dataset, domains: tuple[str, ...]) -> dict[str, dict[str, int]]:

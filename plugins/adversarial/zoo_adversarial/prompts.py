@@ -12,13 +12,13 @@ better than another name. It is no part of what a generator draws with; a model 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.distances import from_held_out, some
+from zoo_adversarial.figures import distance
 from zoo_adversarial.gan_cls import GANCLS
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
@@ -39,7 +39,8 @@ def prompt_group(model: nn.Module, protocol: Mapping[str, Any], data_root: Root 
     """
     checked(protocol, ("features", "head", "draws", "seed", "shuffled"), "A group")
     net, rows = feature_net(protocol), _captioned(load(protocol, data_root))
-    groups, head = _groups(net.model, rows, int(protocol["head"])), int(protocol["head"])
+    head = int(protocol["head"])
+    groups = _groups(net.model, rows, head)
     names = list(dict.fromkeys(rows.texts))
     places = torch.tensor([rows.texts.index(name) for name in names])
     random, draws = seeded(protocol, model), int(protocol["draws"])
@@ -63,10 +64,9 @@ def prompt_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = 
     Raises InvalidInput for a model that does not read, or data without texts.
     """
     checked(protocol, ("features", "seed", "train"), "A Fréchet distance")
-    rows, random = _captioned(load(protocol, data_root)), seeded(protocol)
+    rows = _captioned(load(protocol, data_root))
     drawn = _drawn(model, rows.texts, seeded(protocol, model))
-    beside = some(load(protocol, data_root, "train"), len(drawn), random)
-    return from_held_out(feature_net(protocol), rows.floats(), drawn, beside, random)
+    return distance(rows.floats(), drawn, protocol, data_root)
 
 
 def matched_text(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
@@ -80,9 +80,7 @@ def matched_text(model: nn.Module, protocol: Mapping[str, Any], data_root: Root 
     if not isinstance(model, GANCLS):
         raise InvalidInput(f"{type(model).__name__} has no discriminator of texts.")
     rows, random = _captioned(load(protocol, data_root)), seeded(protocol)
-    names = list(dict.fromkeys(rows.texts))
-    numbers = {name: i for i, name in enumerate(names)}
-    own = torch.tensor([numbers[text] for text in rows.texts])
+    names, own = _numbered(rows.texts)
     if len(names) < 2:
         raise InvalidInput(f"{rows.name} has one text alone: there is none that does not fit.")
     better = []
@@ -105,18 +103,24 @@ def _prefers(model: GANCLS, rows: Dataset, names: list[str], own: Tensor, other:
 
 
 @torch.inference_mode()
-def _drawn(model: nn.Module, texts: list[str] | tuple[str, ...], random: torch.Generator) -> Tensor:
+def _drawn(model: nn.Module, texts: Sequence[str], random: torch.Generator) -> Tensor:
     """An image of each text, (n, *event_shape), on the CPU."""
     if not isinstance(model, Prompted):
         raise InvalidInput(f"{type(model).__name__} does not read: measure another figure.")
-    names = list(dict.fromkeys(texts))
+    names, which = _numbered(texts)
     codes = model.read(names)
-    which = torch.tensor([{name: i for i, name in enumerate(names)}[text] for text in texts])
     parts = [
         model.sample(len(some), generator=random, prompt=codes[some.to(codes.device)]).float().cpu()
         for some in which.split(BATCH)
     ]
     return torch.cat(parts)
+
+
+def _numbered(texts: Sequence[str]) -> tuple[list[str], Tensor]:
+    """The different texts, and for each text its place among them, (N,), int64."""
+    names = list(dict.fromkeys(texts))
+    numbers = {name: i for i, name in enumerate(names)}
+    return names, torch.tensor([numbers[text] for text in texts])
 
 
 def _groups(net: nn.Module, rows: Dataset, head: int) -> Tensor:

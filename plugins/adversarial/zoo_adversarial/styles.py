@@ -9,20 +9,19 @@ are: of those the classifier sees the target's style only by mistake.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import permutations
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.distances import from_held_out, some
+from zoo_adversarial.figures import brought, from_held_out, some, translator
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import BATCH, Root, checked, each, load, over, seeded
 from zoo_core.metrics.samples import feature_net
-from zoo_core.protocols import Classifier, Translator
+from zoo_core.protocols import Classifier
 
 __all__ = [
     "cycle_error",
@@ -74,13 +73,13 @@ def cycle_error(model: nn.Module, protocol: Mapping[str, Any], data_root: Root =
     Raises InvalidInput for a model that does not translate, or data without its domains.
     """
     checked(protocol, (), "A cycle's error")
-    translator, rows = _translator(model), load(protocol, data_root)
+    there_and_back, rows = translator(model), load(protocol, data_root)
     errors = []
-    for source, to in permutations(translator.domains, 2):
+    for source, to in permutations(there_and_back.domains, 2):
         x = _of(rows, source)
 
         def error(z: Tensor, there: str = to, back: str = source) -> Tensor:
-            again = translator.translate(translator.translate(z, there), back)
+            again = there_and_back.translate(there_and_back.translate(z, there), back)
             return 100 * (again - z).abs().flatten(1).mean(1)
 
         errors.append(each(model, x, error))
@@ -131,17 +130,9 @@ def _fid(
 
 def _translated(model: nn.Module, rows: Dataset, translates: bool) -> Iterator[tuple[str, Tensor]]:
     """For every two domains, one's name and what becomes of the other's images, (n, C, H, W)."""
-    translator = _translator(model)
-    for source, to in permutations(translator.domains, 2):
-        x = _of(rows, source)
-        into = partial(translator.translate, to=to)
-        yield to, each(model, x, into).float() if translates else x.floats()
-
-
-def _translator(model: nn.Module) -> Translator:
-    if not isinstance(model, Translator):
-        raise InvalidInput(f"{type(model).__name__} does not translate: measure another figure.")
-    return model
+    into = translator(model)
+    for source, to in permutations(into.domains, 2):
+        yield to, brought(into, _of(rows, source), to, translates)
 
 
 def _of(rows: Dataset, domain: str) -> Dataset:

@@ -28,6 +28,8 @@ __all__ = [
     "Counter",
     "Drawn",
     "Judged",
+    "diversity",
+    "remark_on",
     "spread",
 ]
 
@@ -215,10 +217,9 @@ class AdversarialTrainer:
             keep(self.networks["discriminator"])
         samples = G.sample(len(x), generator=generator)
         distance = sliced_wasserstein(samples, x, generator)
-        diversity = spread(samples) / spread(x).clamp_min(1e-6)
         return {
             "sliced_wasserstein": distance.expand(len(x)),
-            "diversity": diversity.expand(len(x)),
+            "diversity": diversity(samples, x).expand(len(x)),
         }
 
     def preview(
@@ -229,13 +230,7 @@ class AdversarialTrainer:
 
     def remark(self, values: Mapping[str, float]) -> str:
         """What to say about the values of a validation: that samples look alike, or nothing."""
-        if values["diversity"] >= _COLLAPSED:
-            return ""
-        return (
-            f"samples are {values['diversity']:.0%} as far from each other as the data are: the "
-            "generator draws few different images. If that lasts, start again with a lower "
-            "learning rate, another seed, or trainer.loss = 'wgan-gp'."
-        )
+        return remark_on(values["diversity"], ", another seed, or trainer.loss = 'wgan-gp'")
 
 
 class Counter(nn.Module):
@@ -259,6 +254,27 @@ def spread(x: Tensor) -> Tensor:
     x: (n, C, H, W).
     """
     return torch.pdist(x.flatten(1)).mean() if len(x) > 1 else x.new_zeros(())
+
+
+def diversity(samples: Tensor, x: Tensor) -> Tensor:
+    """How far samples are from each other, as a share of how far images are, ().
+
+    samples, x: (n, C, H, W).
+    """
+    return spread(samples) / spread(x).clamp_min(1e-6)
+
+
+def remark_on(diversity: float, instead: str) -> str:
+    """What to say of samples that look alike; nothing of others.
+
+    instead: what to start again with, behind a lower learning rate.
+    """
+    if diversity >= _COLLAPSED:
+        return ""
+    return (
+        f"samples are {diversity:.0%} as far from each other as the data are: the generator draws "
+        f"few different images. If that lasts, start again with a lower learning rate{instead}."
+    )
 
 
 def _opponent(model: Adversary, settings: Mapping[str, Any]) -> nn.Module:
