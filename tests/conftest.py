@@ -3,11 +3,15 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from zoo_core import plugins
+from zoo_core.cli import project
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +128,36 @@ def install_family(tmp_path: Path) -> Callable[..., Path]:
         return site
 
     return install
+
+
+@pytest.fixture
+def install_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Path], None]]:
+    """Do what pip's editable installation does to a family's folder below tmp_path.
+
+    What it depends on is not looked at; with the test's end it is gone.
+    """
+    known = set(sys.modules)
+
+    def install(folder: Path) -> None:
+        site = tmp_path / "site"
+        site.mkdir(exist_ok=True)
+        project.stage(folder, project.read_project(folder), site)
+        for path in (folder, site):
+            monkeypatch.syspath_prepend(str(path))
+        _forget_families()
+
+    yield install
+    for name in set(sys.modules) - known:
+        if tmp_path in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
+            del sys.modules[name]
+    _forget_families()
+
+
+def _forget_families() -> None:
+    for cached in (plugins._scan, plugins._load):
+        cached.cache_clear()
 
 
 def _toml(value: Any) -> str:

@@ -14,9 +14,8 @@ import re
 import shlex
 import struct
 import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from zoo_core import hookspecs, plugins
-from zoo_core.cli import COMMANDS, project, root
+from zoo_core import hookspecs
+from zoo_core.cli import COMMANDS, root
 from zoo_core.data import standard
 
 ROOT = Path(__file__).parent.parent
@@ -86,8 +85,8 @@ def is_run(page: Path) -> bool:
 class Reader:
     """Does what a page says."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.monkeypatch = monkeypatch
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, install: Callable[[Path], None]) -> None:
+        self.monkeypatch, self.install = monkeypatch, install
         self.names: dict[str, Any] = {}
         self.output = ""
 
@@ -122,15 +121,6 @@ class Reader:
             assert program == "zoo", f"cannot be run here: {line}"
             self.zoo([os.path.expandvars(word) for word in arguments], line)
 
-    def install(self, folder: Path) -> None:
-        """Do what pip does to a family's project, but for what it depends on."""
-        site = Path("..", "site").absolute()
-        site.mkdir()
-        project.stage(folder, project.read_project(folder), site)
-        for path in (folder, site):
-            self.monkeypatch.syspath_prepend(str(path))
-        _forget_families()
-
     def zoo(self, arguments: list[str], line: str) -> None:
         if arguments[0] == "train":
             arguments = [*arguments, "--epochs", "1"]
@@ -138,11 +128,6 @@ class Reader:
         expected = EXIT.search(line)
         assert result.exit_code == int(expected[1] if expected else 0), f"{line}\n{result.output}"
         self.output += result.output
-
-
-def _forget_families() -> None:
-    for cached in (plugins._scan, plugins._load):
-        cached.cache_clear()
 
 
 def squeezed(text: str) -> str:
@@ -172,7 +157,12 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def reader(tmp_path: Path, stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+def reader(
+    tmp_path: Path,
+    stand_ins: Path,
+    install_project: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Reader:
     """A reader in a folder with what a checkout holds, and images of their own."""
     here = tmp_path / "checkout"
     here.mkdir()
@@ -187,12 +177,7 @@ def reader(tmp_path: Path, stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(here)
     monkeypatch.setenv("ZOO_DATA", str(stand_ins))
     monkeypatch.setattr(standard, "_VALIDATION", 60)
-    known = set(sys.modules)
-    yield Reader(monkeypatch)
-    for name in set(sys.modules) - known:  # the families that the page made
-        if here in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
-            del sys.modules[name]
-    _forget_families()
+    return Reader(monkeypatch, install_project)
 
 
 RUN = [page for page in PAGES if is_run(page) and blocks(page)]

@@ -1,12 +1,10 @@
 """The pages for plugin authors hold: the tutorial's family works, hooks and laws are all there."""
 
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from zoo_core import hookspecs, plugins
+from zoo_core import hookspecs
 from zoo_core.cli import project
 from zoo_core.testing import FAMILY_LAWS, LAWS, check
 
@@ -21,10 +19,9 @@ def titled(page: str) -> dict[str, str]:
 
 
 def test_the_tutorial_ends_with_a_working_family(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, install_project: Callable[[Path], None]
 ) -> None:
-    folder, site = tmp_path / "zoo-mixture", tmp_path / "site"
-    site.mkdir()
+    folder = tmp_path / "zoo-mixture"
     project.write("mixture", folder)
     files = titled("index.md")
     for name, text in files.items():
@@ -32,16 +29,8 @@ def test_the_tutorial_ends_with_a_working_family(
         (folder / name).write_text(text)
     written = [line for text in files.values() for line in text.splitlines() if line.strip()]
     assert len(written) <= 40
-    project.stage(folder, project.read_project(folder), site)
-    for path in (folder, site):
-        monkeypatch.syspath_prepend(str(path))
-    try:
-        verdicts = list(check("mixture"))
-    finally:
-        for cached in (plugins._scan, plugins._load):
-            cached.cache_clear()
-        for name in [name for name in sys.modules if name.startswith("zoo_mixture")]:
-            del sys.modules[name]
+    install_project(folder)
+    verdicts = list(check("mixture"))
     assert {verdict.outcome for verdict in verdicts} == {"passed"}, verdicts
     assert len(verdicts) > 20
 

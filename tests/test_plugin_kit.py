@@ -103,24 +103,16 @@ Make = Callable[[str], Path]
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+def make(tmp_path: Path, install_project: Callable[[Path], None]) -> Make:
     """Write a family from the template, found as if it were installed."""
-    modules = set(sys.modules)
 
     def write(name: str) -> Path:
         folder = tmp_path / name
         project.write(name, folder)
-        site = tmp_path / "site"
-        site.mkdir(exist_ok=True)
-        project.stage(folder, project.read_project(folder), site)
-        monkeypatch.syspath_prepend(str(folder))
-        monkeypatch.syspath_prepend(str(site))
+        install_project(folder)
         return folder
 
-    yield write
-    for name in set(sys.modules) - modules:
-        if name.startswith("zoo_broken"):
-            del sys.modules[name]
+    return write
 
 
 def failures(name: str, *laws: str) -> dict[str, Verdict]:

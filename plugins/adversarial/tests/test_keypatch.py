@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from zoo_adversarial.keypatch import Assembly, KeyPatch, overlap
 from zoo_adversarial.patches import crops, key_patches, masks
@@ -18,7 +17,6 @@ from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Completer, Generator, PartCompleter
 from zoo_core.training.loop import Loop
-from zoo_core.training.recipe import Recipe
 
 SHAPE = (3, 16, 16)
 
@@ -264,60 +262,17 @@ def test_a_validation_has_a_value_of_each_input() -> None:
     assert torch.equal(shown.unflatten(0, (5, 8))[:, 6], x)
 
 
-class Stopped(Exception):
-    """The run was stopped on purpose."""
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    start: Callable[..., Loop], ends_alike: Callable[..., dict[str, Tensor]]
+) -> None:
+    data = Dataset("squares", "train", (255 * images(64)).to(torch.uint8), 256)
 
+    def make(folder: Path, stop: int | None) -> Loop:
+        torch.manual_seed(3)
+        trainer, adam = Assembly(model(), w_images=64), {"lr": 0.002}
+        return start(trainer, data, folder, stop, architecture="keypatch", optimizer=adam)
 
-class Stoppable(Loop):
-    """The training loop without validation on the way, which can be stopped before a step."""
-
-    stop: int | None = None
-
-    def _validate(self) -> None:
-        pass
-
-    def _step(self, batch: Tensor) -> None:
-        if self.progress.step == self.stop:
-            self._save()
-            raise Stopped
-        super()._step(batch)
-
-
-def loop(folder: Path, *, stop: int | None = None) -> Stoppable:
-    folder.mkdir(exist_ok=True)
-    torch.manual_seed(3)
-    x = (255 * images(64)).to(torch.uint8)
-    data = Dataset("squares", "train", x, 256)
-    trainer = Assembly(model(), w_images=64)
-    adam = {"opt": "adam", "lr": 0.002, "betas": [0.5, 0.999]}
-    settings = {"architecture": "keypatch", "data": "squares", "epochs": 1, "batch_size": 8}
-    recipe = Recipe(**settings, binarize="none", ema=0.9, optimizer=adam)  # type: ignore[arg-type]
-    fabric = Fabric(accelerator="cpu", devices=1)
-    fabric.launch()
-    made = Stoppable(
-        trainer, recipe, data, data, folder, publish=lambda *_: None, fabric=fabric, quiet=True
-    )
-    made.stop = stop
-    return made
-
-
-def everything(loop: Loop) -> dict[str, Tensor]:
-    return {
-        f"{name}.{key}": value
-        for name, module in loop._modules().items()
-        for key, value in module.state_dict().items()
-    }
-
-
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    whole, stopped = loop(tmp_path / "whole"), loop(tmp_path / "stopped", stop=5)
-    whole.run()
-    with pytest.raises(Stopped):
-        stopped.run()
-    resumed = loop(tmp_path / "stopped")
-    resumed.run(resume=True)
-    left, right = everything(whole), everything(resumed)
-    assert [key for key in left if not torch.equal(left[key], right[key])] == []
+    ends_alike(make, 5)
 
 
 def test_parts_come_to_their_places() -> None:
