@@ -126,6 +126,11 @@ def test_the_template_keeps_every_law(make: Make) -> None:
     assert set(FAMILY_LAWS) < {verdict.law for verdict in verdicts} <= {*FAMILY_LAWS, *LAWS}
 
 
+@pytest.mark.parametrize("name", ["adversarial", "autoregressive", "features", "latent"])
+def test_our_families_keep_the_laws_of_families(name: str) -> None:
+    assert failures(name, *FAMILY_LAWS) == {}
+
+
 def change(folder: Path, file: str, old: str, new: str) -> None:
     path = next(folder.glob(f"zoo_*/{file}"))
     text = path.read_text()
