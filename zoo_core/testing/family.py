@@ -141,8 +141,8 @@ def paths_can_be_imported(family: Family) -> None:
         for name, record in getattr(loaded, kind).items():
             found = plugins.import_object(record.path)
             expect(callable(found), f"{name}: {record.path} is {found!r}", "a function")
-    for record in loaded.tasks.values():
-        plugins.import_class(record.protocol)
+    for task in loaded.tasks.values():
+        plugins.import_class(task.protocol)
 
 
 @_law
