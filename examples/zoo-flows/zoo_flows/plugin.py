@@ -1,6 +1,6 @@
 """What this family offers, described without importing torch or zuko."""
 
-from zoo_core.hookspecs import Architecture, Check, DataSet, hookimpl
+from zoo_core.hookspecs import Architecture, Check, DataSet, Metric, hookimpl
 
 
 @hookimpl
@@ -28,4 +28,19 @@ def zoo_datasets() -> list[DataSet]:
     return [
         DataSet("two-moons", "zoo_flows.toys:two_moons", "Two half circles that interlock"),
         DataSet("pinwheel", "zoo_flows.toys:pinwheel", "Five arms of a spiral"),
+    ]
+
+
+@hookimpl
+def zoo_metrics() -> list[Metric]:
+    """Describe the metric of this family."""
+    return [
+        Metric(
+            "dequantized_bits",
+            "zoo_flows.metrics:dequantized_bits",
+            "Bits for each grey level, bounded by noise",
+            unit="bits",
+            tolerance=0.001,
+            protocol={"seed": 0},
+        )
     ]
