@@ -20,13 +20,18 @@ __all__ = ["command"]
 
 class _Row(NamedTuple):
     metric: "Metric"
-    measured: "Measured"
-    """Of several seeds their mean, and their standard deviation as its error."""
-    seeds: int
+    found: "list[Measured]"
+    """By the protocol's seed, and by those after it."""
+
+    @property
+    def measured(self) -> "Measured":
+        """Of several seeds their mean, and their standard deviation as its error."""
+        return _mean(self.found)
 
     @property
     def off(self) -> float:
-        return abs(self.measured.value - self.metric.value)
+        """How far the figure of the protocol's seed is from the registry's."""
+        return abs(self.found[0].value - self.metric.value)
 
     @property
     def within(self) -> bool:
@@ -58,8 +63,6 @@ def command(
     """
     from zoo_core import loading
 
-    if check and seeds > 1:
-        raise InvalidInput("--check holds a figure to its own seed; leave --seeds out.")
     source = loading.open_source(name)
     entry = source.entry or loading.entry_of_run(source)
     if not entry.metrics:
@@ -83,7 +86,7 @@ def _measured(
         more = range(1, seeds if "seed" in protocol else 1)
         protocols = [{**protocol, "seed": protocol["seed"] + i} for i in more]
         found = [measure(metric.name, model, one, data_root) for one in (protocol, *protocols)]
-        yield _Row(metric, _mean(found), len(found))
+        yield _Row(metric, found)
 
 
 def _mean(found: "list[Measured]") -> "Measured":
@@ -100,7 +103,7 @@ def _mean(found: "list[Measured]") -> "Measured":
 
 def _check(name: str, rows: Iterable[_Row]) -> None:
     wrong = [
-        f"{row.metric.name} is {row.measured.value:.4f}, but the registry states "
+        f"{row.metric.name} is {row.found[0].value:.4f}, but the registry states "
         f"{row.metric.value:g} ± {row.metric.tolerance:g} {row.metric.unit}"
         for row in rows
         if not row.within
@@ -137,8 +140,8 @@ def _plain(name: str, row: _Row) -> dict[str, Any]:
         "entry": name,
         "metric": metric.name,
         "value": measured.value,
-        "standard_error" if row.seeds == 1 else "standard_deviation": measured.error,
-        "seeds": row.seeds,
+        "standard_error" if len(row.found) == 1 else "standard_deviation": measured.error,
+        "seeds": len(row.found),
         "n": measured.n,
         "real": measured.real,
         "registry": metric.value,
