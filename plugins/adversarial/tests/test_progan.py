@@ -160,6 +160,16 @@ def test_a_network_that_has_not_grown_up_gives_enlarged_images() -> None:
     ]
 
 
+def test_weights_of_a_network_that_has_grown_up_are_the_best() -> None:
+    x = torch.rand(4, *SHAPE)
+    G = ProGAN(SHAPE, 5, CHANNELS)
+    trainer = Progressive(G)
+    for grown, to_come in (((0, 1, 1), 2), ((1, 1, 4), 1.75), ((2, 1, 4), 0.75), ((2, 1, 1), 0)):
+        G.grown.copy_(torch.tensor(grown))
+        values = trainer.validation_step(x, random())
+        assert torch.equal(values[trainer.monitor], values["sliced_wasserstein"] + to_come)
+
+
 def test_growth_ends_with_the_samples() -> None:
     G = generator()
     *_, last = G.growth(3, generator=random())

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -230,6 +230,8 @@ class Progressive(AdversarialTrainer):
         drift: weight of the mean square of the discriminator's output for real images.
     """
 
+    monitor: ClassVar[str] = "distance"
+
     def __init__(
         self,
         model: nn.Module,
@@ -294,6 +296,18 @@ class Progressive(AdversarialTrainer):
         stage, alpha = self._generator.growth_now
         stage_now = real.scores.new_tensor(stage - 1 + alpha)
         return {**super().figures(real, fake, drawn), "stage": stage_now}
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Besides: `distance`, the sliced Wasserstein distance and 1 for each stage to come.
+
+        The best weights are chosen by it: of enlarged images, the distance alone may be small.
+        """
+        values = super().validation_step(x, generator, labels)
+        stage, alpha = self._generator.growth_now
+        to_come = len(self.stable) - (stage - 1 + alpha)
+        return {**values, "distance": values["sliced_wasserstein"] + to_come}
 
     @property
     def _generator(self) -> ProGAN:
