@@ -101,6 +101,8 @@ class Run:
         """
         if self.recipe.threads:
             torch.set_num_threads(self.recipe.threads)
+        # Adam's moments of weights that rest decay to numbers that a processor is slow with
+        torch.set_flush_denormal(True)
         fabric = self._fabric(device, devices, nodes)
         if fabric.is_global_zero:
             self._prepare(resume, force)
