@@ -208,6 +208,16 @@ def test_the_weights_of_a_run_load_and_describe_themselves(uninterrupted: Path) 
     assert model.log_prob(torch.zeros(2, 1, 3, 3)).shape == (2,)
 
 
+def test_training_flushes_numbers_that_processors_are_slow_with(tmp_path: Path) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    tiny = torch.full((8,), 1e-40)
+    assert (tiny * 1 == tiny).all() and tiny.count_nonzero() == 8
+    result = CliRunner().invoke(root, ["train", *TINY, "--epochs", "1", "-o", str(tmp_path / "r")])
+    assert result.exit_code == 0, result.stderr
+    assert (tiny * 1).count_nonzero() == 0
+
+
 def test_weights_can_be_stored_in_half_precision(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         root, ["train", *TINY, "--epochs", "2", "--set", "store=float16", "-o", str(tmp_path / "r")]

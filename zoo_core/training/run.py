@@ -65,6 +65,11 @@ class Run:
         *,
         data_root: Path | None = None,
     ) -> None:
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        # Adam's moments of weights that rest decay to numbers that a processor is slow with. Threads
+        # have this from the one that starts them, so it comes before any work.
+        torch.set_flush_denormal(True)
         self.folder, self.family, self.architecture = folder, family, architecture
         self.data_root = data_root
         self.train, self.validation = (
@@ -99,10 +104,6 @@ class Run:
 
         Raises OutputExists when the folder holds a run and neither is given.
         """
-        if self.recipe.threads:
-            torch.set_num_threads(self.recipe.threads)
-        # Adam's moments of weights that rest decay to numbers that a processor is slow with
-        torch.set_flush_denormal(True)
         fabric = self._fabric(device, devices, nodes)
         if fabric.is_global_zero:
             self._prepare(resume, force)
