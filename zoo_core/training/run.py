@@ -67,8 +67,8 @@ class Run:
     ) -> None:
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
-        # Adam's moments of weights that rest decay to numbers that a processor is slow with. Threads
-        # have this from the one that starts them, so it comes before any work.
+        # Adam's moments of weights that rest decay to numbers that a processor is slow with. A
+        # thread has this from the one that starts it, so it comes before any work.
         torch.set_flush_denormal(True)
         self.folder, self.family, self.architecture = folder, family, architecture
         self.data_root = data_root
