@@ -194,10 +194,11 @@ class InfoGAN(LatentGenerator):
 
 
 class Recogniser(nn.Module):
-    """The layers that Q shares with the discriminator, and those of its own.
+    """What Q is made of.
 
     Args:
-        trunk, codes: both.
+        trunk: the layers that it shares with the discriminator.
+        codes: those of its own.
         features: number of outputs of the one, which are the inputs of the other.
     """
 
@@ -240,7 +241,11 @@ class InfoTrainer(AdversarialTrainer):
 
     Args:
         model: an InfoGAN.
-        loss, n_critic, penalty, penalty_every, discriminator: as AdversarialTrainer takes them.
+        loss: the game, a name of `zoo_adversarial.losses.LOSSES`.
+        n_critic: steps of the discriminator for each of the generator.
+        penalty: weight of the gradient penalty, in the games that have one.
+        penalty_every: steps between gradient penalties, each weighted by that number.
+        discriminator: keywords of the model's opponent.
         w_category: λ, the weight of L_I, for the category.
         w_codes: the same for the real codes.
     """

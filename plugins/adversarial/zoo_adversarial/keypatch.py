@@ -180,7 +180,8 @@ class Assembly:
     Args:
         model: a KeyPatch.
         channels: feature maps of the discriminator's first layer; the generator's by default.
-        w_first, w_last: weight of the mask's and of the parts' loss, at the beginning and the end.
+        w_first: weight of the mask's and of the parts' loss, at the beginning.
+        w_last: the same at the end.
         w_images: training images over which it falls.
         mask_loss: how masks are compared: `l1`, as in the paper, or `overlap`.
         n_critic: discriminator steps for each step of the generator.

@@ -186,7 +186,8 @@ class Critic(nn.Module):
     """The discriminator: the generator's mirror image. Its output is a real number.
 
     Args:
-        shape, channels: as the generator's.
+        shape: of an image, as the generator's.
+        channels: feature maps of each stage, as the generator's.
     """
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int]) -> None:
