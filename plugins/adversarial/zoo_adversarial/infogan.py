@@ -14,8 +14,9 @@ the losses of both, Adam with β1 = 0.5, at 1e-3 for the generator (in the recip
 How we differ:
 - Images are in [−1, 1] and the generator ends in tanh; the authors' are in [0, 1], by a sigmoid.
 - Weights start as in DCGAN.
-- The recipe weighs the real codes with a tenth, where the authors' λ is 1 for all codes, and the
-  discriminator learns at 5e-4, not 2e-4.
+- The recipe has thirty categories: of ten, several came to share two or three digits. It weighs the
+  real codes with a tenth, where the authors' λ is 1 for all codes, and the discriminator learns at
+  5e-4, not 2e-4.
 - `preset = "compact"` takes the small network of `dcgan`, with Q as one more dense layer of it.
 
 The model that is published holds Q, as it stands at the validation that chose the weights.
