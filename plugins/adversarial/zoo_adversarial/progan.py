@@ -53,6 +53,11 @@ class Growth(NamedTuple):
     alpha: float = 1.0
     """How much of it is there, in [0, 1]."""
 
+    @property
+    def reached(self) -> float:
+        """The stage as a real number: one that fades in is there by α."""
+        return self.stage - 1 + self.alpha
+
 
 class ProGAN(nn.Module):
     """The generator.
@@ -294,9 +299,8 @@ class Progressive(AdversarialTrainer):
 
     def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
         """Besides: how far the networks have grown."""
-        stage, alpha = self._generator.growth_now
-        stage_now = real.scores.new_tensor(stage - 1 + alpha)
-        return {**super().figures(real, fake, drawn), "stage": stage_now}
+        stage = real.scores.new_tensor(self._generator.growth_now.reached)
+        return {**super().figures(real, fake, drawn), "stage": stage}
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
@@ -306,8 +310,7 @@ class Progressive(AdversarialTrainer):
         The best weights are chosen by it: of enlarged images, the distance alone may be small.
         """
         values = super().validation_step(x, generator, labels)
-        stage, alpha = self._generator.growth_now
-        to_come = len(self.stable) - (stage - 1 + alpha)
+        to_come = len(self.stable) - self._generator.growth_now.reached
         return {**values, "distance": values["sliced_wasserstein"] + to_come}
 
     @property
