@@ -17,6 +17,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -106,8 +107,8 @@ def vaes(options: argparse.Namespace) -> None:
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.turns):
         for name, run in runs.items():
-            with multiprocessing.get_context("spawn").Pool(1) as process:
-                times[name].append(process.apply(run, (work,)))
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                times[name].append(process.submit(run, work).result())
     print(f"VAE 784-512-10, batch 100, {work.threads} threads, {work.epochs} epochs:")
     for name, seconds in times.items():
         best, middle = (images / f(seconds) for f in (min, median))
