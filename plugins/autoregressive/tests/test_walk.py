@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from zoo_autoregressive import fvsbn
 from zoo_autoregressive.fvsbn import FVSBN
 from zoo_autoregressive.layers import BinaryAutoregressive
 from zoo_autoregressive.made import MADE
 from zoo_autoregressive.nade import NADE
 
-SHAPE = (1, 5, 4)
+SHAPE, D = (1, 5, 4), 20
 MODELS = {
     "fvsbn": lambda: FVSBN(SHAPE),
     "made": lambda: MADE(SHAPE, hidden=[30]),
@@ -28,21 +29,30 @@ def model(request: pytest.FixtureRequest) -> BinaryAutoregressive:
     return model
 
 
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "fvsbn"], indirect=True)
 @pytest.mark.parametrize("d", [0, 1, 7, 19])
 def test_a_walk_yields_the_logits_of_a_full_pass(model: BinaryAutoregressive, d: int) -> None:
-    x = torch.randint(2, (6, 20), generator=torch.Generator().manual_seed(1)).double()
+    x = torch.randint(2, (6, D), generator=torch.Generator().manual_seed(1)).double()
     walk = model.walk(x[:, :d])
     walked = [next(walk).clone()]
-    walked += [walk.send(x[:, i]).clone() for i in range(d, 19)]
+    walked += [walk.send(x[:, i]).clone() for i in range(d, D - 1)]
     torch.testing.assert_close(torch.stack(walked, 1), model.logits(x)[:, d:])
 
 
-def test_the_cached_sampler_draws_what_the_naive_one_draws(model: BinaryAutoregressive) -> None:
-    n, D = 32, 20
-    cached = model.sample(n, generator=torch.Generator().manual_seed(2), temperature=0.8)
-    u = torch.rand(D, n, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    x = torch.zeros(n, D, dtype=torch.float64)
-    for i in range(D):
-        x[:, i] = (u[i] < torch.sigmoid(model.logits(x)[:, i] / 0.8)).double()
-    naive = torch.empty_like(x).index_copy(1, model.order, x).reshape(n, *SHAPE)
+@pytest.mark.parametrize("d", [0, 1, 7, 19])
+def test_the_cached_sampler_draws_what_the_naive_one_draws(
+    model: BinaryAutoregressive, d: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fvsbn, "_BLOCK", 6)  # so that there are several
+    x = torch.randint(2, (32, D), generator=torch.Generator().manual_seed(1)).double()
+    images = torch.empty_like(x).index_copy(1, model.order, x).reshape(32, *SHAPE)
+    known = torch.zeros(D, dtype=torch.bool).index_fill(0, model.order[:d], True).reshape(SHAPE)
+    cached = model.complete(
+        images, known, generator=torch.Generator().manual_seed(2), temperature=0.8
+    )
+    u = torch.rand(D - d, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    x[:, d:] = 0
+    for i in range(d, D):
+        x[:, i] = (u[i - d] < torch.sigmoid(model.logits(x)[:, i] / 0.8)).double()
+    naive = torch.empty_like(x).index_copy(1, model.order, x).reshape(32, *SHAPE)
     assert torch.equal(cached, naive)

@@ -21,7 +21,7 @@ __all__ = [
 class ChainRule(nn.Module):
     """A density model by the chain rule that draws one variable after another; abstract.
 
-    Models write `conditionals` and `walk`.
+    Models write `conditionals`, and `walk` or another way to draw.
     """
 
     event_shape: tuple[int, ...]
@@ -104,12 +104,16 @@ class ChainRule(nn.Module):
                 x_i = torch.gt(logits, number, out=slot)
             else:
                 x_i = slot.copy_(choose(logits / temperature, number))
-        x = torch.cat([x, drawn.t()], 1)
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+        return self._placed(torch.cat([x, drawn.t()], 1))
+
+    def _placed(self, x: Tensor) -> Tensor:
+        """Variables in the order, (n, D), as inputs, (n, *event_shape)."""
+        inputs = torch.empty_like(x, memory_format=torch.contiguous_format)
+        return inputs.index_copy(1, self.order, x).reshape(len(x), *self.event_shape)
 
 
 class BinaryAutoregressive(ChainRule):
-    """A binary density model by the chain rule; abstract: models write `logits` and `walk`.
+    """A binary density model by the chain rule; abstract: models write `logits`, and how to draw.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
