@@ -6,10 +6,10 @@ The networks are the compact presets at 32x32 pixels: DCGAN with 1.05 and 0.10 m
 InfoGAN of the same kind. The plain loop is what one writes first, and what scripts have: the
 generator's step, then the discriminator's, for InfoGAN a third one for both with images of its own;
 layers and Adam as they come. Ours shares images between the steps, spares gradients that nobody
-applies, enlarges and convolves at once, lays maps out with their channels last and fuses Adam.
-Steps take turns; their medians are compared, of a single thread in processor time, which other
-programs do not disturb. Then both train from the same weights on the same images; what their losses
-come to must agree.
+applies, enlarges and convolves at once, makes an image's one channel by a matrix product, lays maps
+out with their channels last and fuses Adam. Steps take turns; their medians are compared, of a
+single thread in processor time, which other programs do not disturb. Then both train from the same
+weights on the same images; what their losses come to must agree.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from zoo_adversarial.dcgan import DCGAN
 from zoo_adversarial.infogan import InfoGAN, InfoTrainer
-from zoo_adversarial.layers import UpConv2d
+from zoo_adversarial.layers import ImageConv2d, UpConv2d
 from zoo_adversarial.trainer import AdversarialTrainer
 
 Step = Callable[[Tensor], dict[str, float]]
@@ -111,10 +111,11 @@ def spelt_out(G: DCGAN | InfoGAN) -> DCGAN | InfoGAN:
     """The same generator, with the layers that it is made of in theory."""
     layers = list(G.network)
     for i, layer in enumerate(layers):
-        if isinstance(layer, UpConv2d):
-            convolution = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
-            convolution.load_state_dict(layer.state_dict())
-            layers[i] = nn.Sequential(nn.Upsample(scale_factor=2), convolution)
+        if isinstance(layer, UpConv2d | ImageConv2d):
+            plain = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
+            plain.load_state_dict(layer.state_dict())
+            up = isinstance(layer, UpConv2d)
+            layers[i] = nn.Sequential(nn.Upsample(scale_factor=2), plain) if up else plain
     G.network = nn.Sequential(*layers)
     return G
 
@@ -177,6 +178,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="of the comparison; 0 leaves it out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # as `zoo train` does; here for both
     print(f"32 x 32, batch {options.batch}, {options.threads} threads")
     x = images(5000)
     for cls in (DCGAN, InfoGAN):

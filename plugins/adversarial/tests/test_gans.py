@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo_adversarial.dcgan import DCGAN
 from zoo_adversarial.gan import GAN, Maxout
 from zoo_adversarial.infogan import InfoGAN, InfoTrainer
-from zoo_adversarial.layers import UpConv2d, truncated_normal
+from zoo_adversarial.layers import ImageConv2d, UpConv2d, truncated_normal
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 
 from zoo_core.cli import root
@@ -232,18 +232,21 @@ def test_a_shape_that_does_not_fit_is_refused(make: Any, text: str) -> None:
         make()
 
 
-def test_enlarging_and_convolving_in_one_is_the_same() -> None:
-    layer = UpConv2d(3, 5)
-    twice = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 5, 3, padding=1))
-    twice[1].load_state_dict(layer.state_dict())
+@pytest.mark.parametrize(
+    ("layer", "before"),
+    [(UpConv2d(3, 5), nn.Upsample(scale_factor=2)), (ImageConv2d(3, 2), nn.Identity())],
+)
+def test_a_convolution_by_fewer_products_is_the_same(layer: nn.Conv2d, before: nn.Module) -> None:
+    plain = nn.Conv2d(3, layer.out_channels, 3, padding=1)
+    plain.load_state_dict(layer.state_dict())
     results = []
-    for network, convolution in ((layer, layer), (twice, twice[1])):
+    for network, convolution in ((layer, layer), (nn.Sequential(before, plain), plain)):
         x = torch.rand(2, 3, 4, 6, generator=random()).requires_grad_()
         y = network(x)
         y.square().sum().backward()
         results.append((y, x.grad, convolution.weight.grad, convolution.bias.grad))
-    for ours, plain in zip(*results, strict=True):
-        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 # InfoGAN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 from zoo_core.errors import InvalidInput
 
 __all__ = [
+    "ImageConv2d",
     "LatentGenerator",
     "Unflatten",
     "UpConv2d",
@@ -114,6 +115,24 @@ class UpConv2d(nn.Conv2d):
         return up_conv2d(x, self.weight, self.bias)
 
 
+class ImageConv2d(nn.Conv2d):
+    """A 3x3 convolution to the few channels of an image: nine products a pixel, then their sums.
+
+    A convolution's kernels make many outputs at once, and idle for one.
+    """
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__(inputs, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, H, W) to (n, channels, H, W)."""
+        n, _, H, W = x.shape
+        taps = self.weight.flip(2, 3).transpose(0, 1).flatten(1)  # (inputs, channels · 9)
+        products = (x.permute(0, 2, 3, 1).flatten(0, 2) @ taps).view(n, H * W, -1)
+        sums = functional.fold(products.transpose(1, 2), (H, W), 3, padding=1)
+        return sums + cast("Tensor", self.bias).view(-1, 1, 1)
+
+
 def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Enlarge to twice the side by nearest neighbours and convolve, as one transposed convolution.
 
@@ -122,8 +141,8 @@ def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     x: (n, inputs, H, W). weight: (outputs, inputs, 3, 3). Returns (n, outputs, 2H, 2W).
     """
-    around = functional.pad(weight.flip(2, 3), (1, 1, 1, 1))
-    kernel = 4 * functional.avg_pool2d(around, 2, 1)
+    side = weight.new_tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+    kernel = (weight.flip(2, 3).flatten(2) @ torch.kron(side, side)).unflatten(2, (4, 4))
     return functional.conv_transpose2d(x, kernel.transpose(0, 1), bias, 2, 1)
 
 
@@ -167,7 +186,7 @@ def compact_generator(z: int, shape: Sequence[int], channels: int) -> nn.Sequent
         UpConv2d(2 * c, c),
         nn.BatchNorm2d(c),
         nn.LeakyReLU(_SLOPE, inplace=True),
-        nn.Conv2d(c, C, 3, padding=1),
+        ImageConv2d(c, C),
         nn.Tanh(),
     )
 
