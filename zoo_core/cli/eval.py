@@ -1,6 +1,6 @@
 """`zoo eval`: an entry's metrics, computed again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -67,7 +67,7 @@ def command(
     entry = source.entry or loading.entry_of_run(source)
     if not entry.metrics:
         raise InvalidInput(f"the registry states no metrics of {source.name}.")
-    rows = list(_measured(loading.load(source, device=device), entry, data_root, seeds))
+    rows = _measured(loading.load(source, device=device), entry, data_root, seeds)
     if as_json:
         text.echo_json([_plain(source.name, row) for row in rows])
     else:
@@ -76,17 +76,19 @@ def command(
         _check(source.name, rows)
 
 
-def _measured(
-    model: "nn.Module", entry: "Entry", data_root: str | None, seeds: int
-) -> Iterator[_Row]:
+def _measured(model: "nn.Module", entry: "Entry", data_root: str | None, seeds: int) -> list[_Row]:
     from zoo_core.metrics import measure
 
-    for metric in entry.metrics:
-        protocol = metric.protocol
-        more = range(1, seeds if "seed" in protocol else 1)
-        protocols = [{**protocol, "seed": protocol["seed"] + i} for i in more]
-        found = [measure(metric.name, model, one, data_root) for one in (protocol, *protocols)]
-        yield _Row(metric, found)
+    found: list[list[Measured]] = [[] for _ in entry.metrics]
+    for i in range(seeds):  # metric after metric: those of one seed share their samples
+        for metric, values in zip(entry.metrics, found, strict=True):
+            protocol = metric.protocol
+            if i and "seed" not in protocol:
+                continue
+            if i:
+                protocol = {**protocol, "seed": protocol["seed"] + i}
+            values.append(measure(metric.name, model, protocol, data_root))
+    return [_Row(*pair) for pair in zip(entry.metrics, found, strict=True)]
 
 
 def _mean(found: "list[Measured]") -> "Measured":
