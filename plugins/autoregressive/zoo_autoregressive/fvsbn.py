@@ -54,7 +54,7 @@ class FVSBN(BinaryAutoregressive):
         With the numbers u drawn, x_i = [l_i(x_<i) > T logit(u_i)] is a system of equations, and one
         after another is only one way to solve it. Another is to guess a block and to put the guess
         in until nothing changes: x_i is right once all before it are, so that comes after as many
-        rounds as the block has variables at the latest; ten are common (Song, Meng, Liao & Ermon
+        rounds as the block has variables at the latest; six are common (Song, Meng, Liao & Ermon
         2021, Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving).
         """
         (n, d), D, W = x.shape, len(self.order), self.W.tril(-1)
