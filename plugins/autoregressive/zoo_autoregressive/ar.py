@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length
+from zoo_autoregressive.layers import bernoulli_logits, permutation, placed, prefix_length
 from zoo_core.errors import InvalidInput
 
 __all__ = ["AR"]
@@ -105,7 +105,7 @@ class AR(nn.Module):
         """
         x = x.flatten(1)[:, self.order]
         log_p = self._log_p(x, self.location(x))
-        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+        return placed(log_p, self.order)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, or log-density where values are real, (B,), nats.
@@ -158,7 +158,7 @@ class AR(nn.Module):
             drawn = torch.addmv(b[i], x[:, i : i + k], W[i]) + noise_i
             x[:, k + i] = drawn if self.log_σ is not None else (drawn > 0).to(x.dtype)
         x = x[:, k:]
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+        return placed(x, self.order).reshape(n, *self.event_shape)
 
     def _noise(
         self, steps: int, n: int, generator: torch.Generator | None, temperature: float

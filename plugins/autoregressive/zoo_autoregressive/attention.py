@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import permutation, prefix_length
+from zoo_autoregressive.layers import permutation, placed, prefix_length
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Attention"]
@@ -144,7 +144,7 @@ class Attention(nn.Module):
         v = self.categories(x)
         logits = self.logits(v, label).movedim(2, 1)
         log_p = -functional.cross_entropy(logits, v, reduction="none")
-        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+        return placed(log_p, self.order)
 
     def log_prob(self, x: Tensor, label: Tensor | int | None = None) -> Tensor:
         """Exact log-probability of each input, (B,), nats.
@@ -213,7 +213,7 @@ class Attention(nn.Module):
             below = (logits / temperature).softmax(1).cumsum(1)[:, :-1]
             drawn.append((u_i > below).sum(1))  # the level in whose part of [0, 1] u lies
         x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(n, *self.event_shape)
+        return placed(x, self.order).reshape(n, *self.event_shape)
 
     def _sequence(self, v: Tensor, label: Tensor | int | None) -> Tensor:
         """The start token and v, (B, d - 1), each with its position: (B, d, width)."""

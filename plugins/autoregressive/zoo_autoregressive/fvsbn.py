@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import BinaryAutoregressive
+from zoo_autoregressive.layers import BinaryAutoregressive, placed
 
 __all__ = ["FVSBN"]
 
@@ -57,16 +57,16 @@ class FVSBN(BinaryAutoregressive):
         rounds as the block has variables at the latest; six are common (Song, Meng, Liao & Ermon
         2021, Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving).
         """
-        (n, d), D, W = x.shape, len(self.order), self.W.tril(-1)
+        (n, d), D = x.shape, len(self.order)
         u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
         bias = self.b[d:].unsqueeze(1) - temperature * torch.logit(u)
         drawn = torch.cat([x.t(), torch.zeros_like(u)])
         for start in range(d, D, _BLOCK):
             stop = min(start + _BLOCK, D)
-            W_block, block = W[start:stop], drawn[start:stop]
-            given = torch.addmm(bias[start - d : stop - d], W_block[:, :start], drawn[:start])
-            guess = given > 0
+            W, block = self.W[start:stop], drawn[start:stop]
+            given = torch.addmm(bias[start - d : stop - d], W[:, :start], drawn[:start])
+            guess, inside = given > 0, W[:, start:stop].tril(-1)
             while not torch.equal(block, guess):
                 block.copy_(guess)
-                guess = torch.addmm(given, W_block[:, start:stop], block) > 0
-        return self._placed(drawn.t())
+                guess = torch.addmm(given, inside, block) > 0
+        return placed(drawn.t(), self.order).reshape(n, *self.event_shape)

@@ -14,6 +14,7 @@ __all__ = [
     "bernoulli_logits",
     "choose",
     "permutation",
+    "placed",
     "prefix_length",
 ]
 
@@ -104,12 +105,8 @@ class ChainRule(nn.Module):
                 x_i = torch.gt(logits, number, out=slot)
             else:
                 x_i = slot.copy_(choose(logits / temperature, number))
-        return self._placed(torch.cat([x, drawn.t()], 1))
-
-    def _placed(self, x: Tensor) -> Tensor:
-        """Variables in the order, (n, D), as inputs, (n, *event_shape)."""
-        inputs = torch.empty_like(x, memory_format=torch.contiguous_format)
-        return inputs.index_copy(1, self.order, x).reshape(len(x), *self.event_shape)
+        x = torch.cat([x, drawn.t()], 1)
+        return placed(x, self.order).reshape(n, *self.event_shape)
 
 
 class BinaryAutoregressive(ChainRule):
@@ -151,7 +148,7 @@ class BinaryAutoregressive(ChainRule):
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats."""
         x = x.flatten(1)[:, self.order]
         log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
-        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+        return placed(log_p, self.order)
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:
@@ -184,6 +181,14 @@ def bernoulli_logits(mean: Tensor) -> Tensor:
     mean: in [0, 1].
     """
     return torch.logit(mean, eps=1e-3)
+
+
+def placed(x: Tensor, order: Tensor) -> Tensor:
+    """What is in the order, (n, D), each at its own place: (n, D).
+
+    order: the permutation, (D,), int64.
+    """
+    return x.new_empty(x.shape).index_copy(1, order, x)
 
 
 def prefix_length(known: Tensor, order: Tensor) -> int:

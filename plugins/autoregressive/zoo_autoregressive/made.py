@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import BinaryAutoregressive
+from zoo_autoregressive.layers import BinaryAutoregressive, placed
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MADE"]
@@ -113,7 +113,7 @@ class MADE(BinaryAutoregressive):
             each = torch.stack([self._log_p(x, k) for k in range(self.masks)])
             prefixes = each.cumsum(2).logsumexp(0) - math.log(self.masks)
             log_p = prefixes.diff(dim=1, prepend=prefixes.new_zeros(len(x), 1))
-        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+        return placed(log_p, self.order)
 
     def _log_p(self, x: Tensor, k: int) -> Tensor:
         """log p_k(x_i | x_<i) of x in the order, (B, D)."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
+from zoo_autoregressive.layers import placed
 
 __all__ = ["Tree"]
 
@@ -68,7 +69,7 @@ class Tree(nn.Module):
         others = _given(self.logits, x[:, self.parent])
         logits = torch.cat([self.root.expand(len(x), 1), others], 1)
         log_p = -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return torch.empty_like(log_p).index_copy(1, self.order, log_p)
+        return placed(log_p, self.order)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, (B,), nats.
@@ -129,7 +130,7 @@ class Tree(nn.Module):
         for logits, parent, threshold_i in parents:
             drawn.append((_given(logits, drawn[parent]) > threshold_i).to(log_odds.dtype))
         x = torch.stack(drawn, 1)
-        return torch.empty_like(x).index_copy(1, self.order, x).reshape(len(x), *self.event_shape)
+        return placed(x, self.order).reshape(len(x), *self.event_shape)
 
 
 def _given(logits: Tensor, parent: Tensor) -> Tensor:
