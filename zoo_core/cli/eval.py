@@ -83,10 +83,10 @@ def _measured(model: "nn.Module", entry: "Entry", data_root: str | None, seeds: 
     for i in range(seeds):  # metric after metric: those of one seed share their samples
         for metric, values in zip(entry.metrics, found, strict=True):
             protocol = metric.protocol
-            if i and "seed" not in protocol:
-                continue
-            if i:
+            if "seed" in protocol:
                 protocol = {**protocol, "seed": protocol["seed"] + i}
+            elif i:
+                continue
             values.append(measure(metric.name, model, protocol, data_root))
     return [_Row(*pair) for pair in zip(entry.metrics, found, strict=True)]
 
