@@ -112,10 +112,10 @@ def spelt_out(G: DCGAN | InfoGAN) -> DCGAN | InfoGAN:
     layers = list(G.network)
     for i, layer in enumerate(layers):
         if isinstance(layer, UpConv2d | ImageConv2d):
-            plain = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
-            plain.load_state_dict(layer.state_dict())
-            up = isinstance(layer, UpConv2d)
-            layers[i] = nn.Sequential(nn.Upsample(scale_factor=2), plain) if up else plain
+            layers[i] = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
+            layers[i].load_state_dict(layer.state_dict())
+        if isinstance(layer, UpConv2d):
+            layers[i] = nn.Sequential(nn.Upsample(scale_factor=2), layers[i])
     G.network = nn.Sequential(*layers)
     return G
 

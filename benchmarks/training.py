@@ -49,17 +49,15 @@ MODELS: dict[str, Callable[[], PixelNetwork]] = {
 class Work(NamedTuple):
     """What a run of the VAE is given."""
 
-    threads: int
     epochs: int
     data_root: Path | None
 
     def rows(self) -> list[Tensor]:
         """MNIST for training and validation, black or white: (n, 1, 28, 28), uint8."""
-        splits = (load_dataset("mnist", split=s, root=self.data_root) for s in SPLITS)
+        splits = (
+            load_dataset("mnist", split=s, root=self.data_root) for s in ("train", "validation")
+        )
         return [(split.floats() > 0.5).to(torch.uint8) for split in splits]
-
-
-SPLITS = ("train", "validation")
 
 
 def main() -> None:
@@ -102,14 +100,17 @@ def vaes(options: argparse.Namespace) -> None:
         runs["pythae"] = pythae_run
     except ImportError as error:
         print(f"pythae cannot be imported ({error}): no comparison.")
-    work = Work(options.threads, options.epochs, options.data_root)
-    images = work.epochs * len(work.rows()[0])
+    work = Work(options.epochs, options.data_root)
+    images = work.epochs * len(load_dataset("mnist", split="train", root=work.data_root))
+    spawn = multiprocessing.get_context("spawn")
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.turns):
         for name, run in runs.items():
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            with ProcessPoolExecutor(
+                1, spawn, initializer=torch.set_num_threads, initargs=(options.threads,)
+            ) as process:
                 times[name].append(process.submit(run, work).result())
-    print(f"VAE 784-512-10, batch 100, {work.threads} threads, {work.epochs} epochs:")
+    print(f"VAE 784-512-10, batch 100, {options.threads} threads, {work.epochs} epochs:")
     for name, seconds in times.items():
         best, middle = (images / f(seconds) for f in (min, median))
         print(f"  {name:26} {best:6.0f} images/s at best, {middle:6.0f} in the median")
@@ -119,7 +120,6 @@ def vaes(options: argparse.Namespace) -> None:
 
 def zoo_run(work: Work) -> float:
     """Seconds of a run of ours: loop, report, checkpoints, validation, the best weights kept."""
-    torch.set_num_threads(work.threads)
     torch.set_flush_denormal(True)  # as `zoo train` does
     recipe = Recipe(
         architecture="vae",
@@ -154,7 +154,6 @@ def pythae_run(work: Work) -> float:
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    torch.set_num_threads(work.threads)
     logging.disable(logging.INFO)
     shape = (1, 28, 28)
     model = models.VAE(models.VAEConfig(input_dim=shape, latent_dim=10, reconstruction_loss="bce"))
