@@ -141,9 +141,8 @@ def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     x: (n, inputs, H, W). weight: (outputs, inputs, 3, 3). Returns (n, outputs, 2H, 2W).
     """
-    kernel = weight.flip(2, 3)
-    for before, after in (((1, 0), (0, 1)), ((0, 0, 1, 0), (0, 0, 0, 1))):
-        kernel = functional.pad(kernel, before) + functional.pad(kernel, after)
+    side = weight.new_tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+    kernel = (weight.flip(2, 3).flatten(2) @ torch.kron(side, side)).unflatten(2, (4, 4))
     return functional.conv_transpose2d(x, kernel.transpose(0, 1), bias, 2, 1)
 
 
