@@ -19,7 +19,7 @@ features, Adam with β1 = 0.5.
 How we differ:
 - Parts are found by `zoo_adversarial.patches`, not by Edge Boxes, whose score it follows.
 - Widths fit a processor: the recipe has 16, 32, 64, 128 maps from half size down, where the paper
-  has 64, 128, 256, 512. Batches are of 16 images for 64: there are as few as 5,324 of them.
+  has 64, 128, 256, 512. Batches are of 8 images for 64: there are as few as 5,324 of them.
 - The recipe compares masks by their overlap, 1 − Σ M̂ M / Σ (M̂ + M − M̂ M) for each image, times the
   number of pixels (`mask_loss`). By Σ|M̂ − M| a mask is best where it is empty of all places that
   are less likely than not, as most are in drawings of a thousand kinds: after 600 steps without a
