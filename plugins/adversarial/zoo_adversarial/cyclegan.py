@@ -31,6 +31,7 @@ from zoo_adversarial.translation import (
     checked_labels,
     domain_of,
     image_shape,
+    instance_norm,
     normed,
     round_trip,
 )
@@ -218,7 +219,7 @@ def _patches(C: int, maps: int, layers: int) -> nn.Sequential:
     for i in range(1, layers + 1):
         stride = 2 if i < layers else 1
         network.append(nn.Conv2d(sizes[i - 1], sizes[i], 4, stride, 1, bias=False))
-        network.append(nn.InstanceNorm2d(sizes[i]))
+        network.append(instance_norm(sizes[i]))
         network.append(nn.LeakyReLU(0.2))
     network.append(nn.Conv2d(sizes[-1], 1, 4, 1, 1))
     return network.apply(_initialise)

@@ -200,9 +200,9 @@ class Star:
         self, x: Tensor, source: Tensor, fake: Tensor, update: Update, generator: torch.Generator
     ) -> dict[str, Tensor]:
         D = self.networks["discriminator"]
-        real, logits = D(x)
-        drawn, _ = D(fake)
-        domain = functional.cross_entropy(logits, source)
+        scores, logits = D(torch.cat([x, fake]))
+        real, drawn = scores.chunk(2)
+        domain = functional.cross_entropy(logits[: len(x)], source)
         loss = self.game.discriminator(real, drawn) + self.w_domain * domain
         if self.game.penalised:
             penalty = gradient_penalty(lambda between: D(between)[0].mean(1), x, fake, generator)
