@@ -14,7 +14,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Update
 from zoo_core.training.objective import Objective
 
-__all__ = ["CrossEntropy", "jittered"]
+__all__ = ["CrossEntropy", "jittered", "mirrored"]
 
 
 class CrossEntropy(Objective):
@@ -58,8 +58,7 @@ class CrossEntropy(Objective):
         """Apply the loss of images x, (B, C, H, W), each of which is moved and so on."""
         moved = jittered(x, self.shift, self.turn, self.zoom, generator)
         if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
-            moved = torch.where(mirrored, moved.flip(3), moved)
+            moved = mirrored(moved, generator)
         return super().training_step(moved, update, generator, labels)
 
     def values(
@@ -108,3 +107,9 @@ def jittered(
     theta = torch.stack(rows, 1).view(-1, 2, 3)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image, (B, C, H, W), or with a probability of a half what a mirror shows of it."""
+    turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
+    return torch.where(turned, x.flip(3), x)

@@ -213,7 +213,7 @@ def test_every_second_step_moves_the_generator_too() -> None:
 
 
 def test_the_losses_are_the_papers() -> None:
-    trainer, x = Assembly(model(), w_first=0.02, w_last=0.02, n_critic=1), images(4)
+    trainer, x = Assembly(model(), w_first=0.02, w_last=0.02, n_critic=1, flip=False), images(4)
     G, D = trainer.networks["model"], trainer.networks["discriminator"]
     boxes = trainer._generator.find_parts(x)
     M, X = masks(boxes, 16, 16), x * 2 - 1
@@ -229,6 +229,16 @@ def test_the_losses_are_the_papers() -> None:
     _, values = moved(trainer, x)
     assert values["discriminator"] == pytest.approx(float(expected_D), rel=1e-4)
     assert values["model"] == pytest.approx(float(expected_G), rel=1e-4)
+
+
+def test_half_of_the_images_are_seen_in_a_mirror() -> None:
+    trainer, x = Assembly(model()), images(200)
+    seen: list[Tensor] = []
+    D = trainer.networks["discriminator"]
+    D.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    moved(trainer, x)
+    mirrored, plain = ((seen[0] == y * 2 - 1).flatten(1).all(1) for y in (x.flip(3), x))
+    assert (mirrored ^ plain).all() and 70 < int(mirrored.sum()) < 130
 
 
 def test_masks_can_be_compared_by_their_overlap() -> None:
@@ -276,8 +286,8 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
 
 def test_parts_come_to_their_places() -> None:
-    trainer, x = Assembly(model(channels=8), w_first=1.0, w_last=1.0, n_critic=1), images(8)
-    G = trainer.networks["model"]
+    G, x = model(channels=8), images(8)
+    trainer = Assembly(G, w_first=1.0, w_last=1.0, n_critic=1, flip=False)
     optimizer = torch.optim.Adam(G.parameters(), 0.005, betas=(0.5, 0.999))
 
     def learn(loss: Tensor) -> None:

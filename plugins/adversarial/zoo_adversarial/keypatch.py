@@ -13,8 +13,8 @@ their true places, and ⊙ the product at each place,
 
 where x′ is another image: its background with true parts, and its content where parts were. As in
 the paper: w falls from 10⁻² to 10⁻⁴, evenly in its logarithm; one step of the generator comes to
-two of the discriminator; 5x5 convolutions of stride 2, batch norm, z ~ U(−1, 1)^128, codes of 128
-features, Adam with β1 = 0.5.
+two of the discriminator; half of the images are seen in a mirror; 5x5 convolutions of stride 2,
+batch norm, z ~ U(−1, 1)^128, codes of 128 features, Adam with β1 = 0.5.
 
 How we differ:
 - Parts are found by `zoo_adversarial.patches`, not by Edge Boxes, whose score it follows.
@@ -26,7 +26,6 @@ How we differ:
   discriminator, at 32 pixels, what is above a half overlapped the true places of held-out parts by
   0.07, and by 0.42 where the overlap was learnt.
 - w falls step by step over a number of images that the recipe gives; in the paper epoch by epoch.
-- Images are not flipped; drawings of letters and flags have a side.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ from zoo_adversarial.patches import crops, key_patches, masks
 from zoo_adversarial.trainer import Counter
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
+from zoo_core.features.trainer import mirrored
 from zoo_core.protocols import FromParts
 from zoo_core.training.objective import frozen
 
@@ -185,6 +185,7 @@ class Assembly:
         w_images: training images over which it falls.
         mask_loss: how masks are compared: `l1`, as in the paper, or `overlap`.
         n_critic: discriminator steps for each step of the generator.
+        flip: whether half of the training images are seen in a mirror.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -198,6 +199,7 @@ class Assembly:
         w_images: int = 100_000,
         mask_loss: str = "l1",
         n_critic: int = 2,
+        flip: bool = True,
     ) -> None:
         if mask_loss not in _SPATIAL:
             raise InvalidInput(
@@ -210,7 +212,7 @@ class Assembly:
             "counter": Counter(),
         }
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
-        self.n_critic = n_critic
+        self.n_critic, self.flip = n_critic, flip
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)
 
@@ -233,6 +235,8 @@ class Assembly:
 
         x: images, (B, C, S, S), in [0, 1].
         """
+        if self.flip:
+            x = mirrored(x, generator)
         sight, G = self._seen(x), self._generator
         step = cast("Counter", self.networks["counter"]).next()
         turn = step % self.n_critic == 0
