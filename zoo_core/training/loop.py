@@ -62,7 +62,7 @@ class Loop:
         train: the training split.
         validation: the split by which the best weights are chosen.
         folder: the run folder, which exists.
-        publish: called with the networks when a validation is the best so far.
+        publish: called with the networks and the values of a validation, when they are to be kept.
         fabric: where to train; launched.
         quiet: whether to show nothing.
     """
@@ -256,14 +256,14 @@ class Loop:
 
     @torch.no_grad()
     def _validate(self) -> None:
-        """Measure the validation split, and publish the weights when they are the best so far."""
+        """Measure the validation split, and publish the weights that the recipe keeps."""
         means = self._measure()
         monitored = means[self.trainer.monitor]
         best = monitored < self.progress.best
         if best:
             self.progress.best, self.progress.best_step = monitored, self.progress.step
         if self.report:
-            if best:
+            if best or self.recipe.keep == "last":
                 self.publish(self._published(), means)
             where = {"step": self.progress.step, "epoch": self.progress.epoch}
             self.report.validation(means, best=best, **where)

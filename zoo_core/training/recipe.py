@@ -26,6 +26,7 @@ __all__ = ["Recipe", "override", "parse", "read"]
 
 _CHOICES = {
     "binarize": ("auto", "dynamic", "fixed", "none"),
+    "keep": ("best", "last"),
     "precision": ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true"),
     "store": ("auto", "float16", "bfloat16", "float32"),
 }
@@ -76,6 +77,9 @@ class Recipe:
     loaded, and measured, in its own type all the same."""
     validate_every: int = 1
     """Epochs between validations."""
+    keep: str = "best"
+    """Which weights are published: the `best` by the trainer's validation value, or the `last`,
+    where that value does not tell how far training has come."""
     patience: int = 0
     """Validations without a better value after which training ends; 0 trains all epochs."""
     trainer: dict[str, Any] = field(default_factory=dict)
