@@ -272,6 +272,22 @@ def test_each_loss_of_a_star_moves_its_own_networks(loss: str) -> None:
     assert all(math.isfinite(value) for value in values.values())
 
 
+@pytest.mark.parametrize("loss", ["wgan-gp", "least-squares"])
+def test_a_stars_discriminator_sees_images_moved_where_that_is_asked_for(loss: str) -> None:
+    seen: list[Tensor] = []
+    x, domain = images(40, 3)
+    for flip, shift in ((False, 0.0), (True, 0.0), (False, 0.2)):
+        trainer = Star(stargan(), 4, loss, n_critic=1, shift=shift, turn=50 * shift, flip=flip)
+        D = trainer.networks["discriminator"]
+        D.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        moved(trainer, x, domain)
+        real, z = seen[0][:40], x * 2 - 1
+        plain, mirrored = ((real == y).flatten(1).all(1) for y in (z, z.flip(3)))
+        assert int(plain.sum()) == (0 if shift else 40 - int(mirrored.sum()))
+        assert bool(mirrored.any()) == flip
+        seen.clear()
+
+
 @pytest.mark.parametrize("trainer", [Cycle(cyclegan(), channels=4), Star(stargan(), channels=4)])
 def test_data_without_domains_are_refused(trainer: Cycle | Star) -> None:
     x, _ = images(4)

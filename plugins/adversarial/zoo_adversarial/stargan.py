@@ -212,11 +212,13 @@ class Star:
         self, x: Tensor, source: Tensor, fake: Tensor, update: Update, generator: torch.Generator
     ) -> dict[str, Tensor]:
         D = self.networks["discriminator"]
-        scores, logits = D(jittered(torch.cat([x, fake]), *self.jitter, generator))
+        seen = jittered(torch.cat([x, fake]), *self.jitter, generator)
+        scores, logits = D(seen)
         real, drawn = scores.chunk(2)
         domain = functional.cross_entropy(logits[: len(x)], source)
         loss = self.game.discriminator(real, drawn) + self.w_domain * domain
         if self.game.penalised:
+            x, fake = seen.chunk(2)
             penalty = gradient_penalty(lambda between: D(between)[0].mean(1), x, fake, generator)
             loss = loss + self.w_penalty * penalty
         update(loss)
