@@ -4,7 +4,7 @@ runs/nade.mnist/
     recipe.toml         the settings, complete
     metrics.jsonl       losses and validations; curve.png draws them
     checkpoints/        from which a killed run goes on
-    model.safetensors   the best weights so far: `zoo run runs/nade.mnist`
+    model.safetensors   the weights that the recipe keeps: `zoo run runs/nade.mnist`
     entry.toml          a registry entry for them, at the end
     samples/            what the networks made at each validation, where their trainer shows it;
                         samples.gif runs through them
@@ -97,7 +97,7 @@ class Run:
         quiet: bool = False,
         force: bool = False,
     ) -> dict[str, Any]:
-        """Train, and return the registry entry of the best weights.
+        """Train, and return the registry entry of the weights that were kept.
 
         resume: go on with the run that the folder holds.
         force: replace the run that the folder holds.
@@ -209,7 +209,7 @@ class Run:
         self._save(networks["model"], metrics)
 
     def _finish(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
-        """Measure the best weights once on the test split, and describe them."""
+        """Measure the kept weights once on the test split, and describe them."""
         loading.fill(model, self.folder / loading.WEIGHTS, device)
         try:
             measured = self._measured(model.eval())
