@@ -150,8 +150,10 @@ class Star:
         w_penalty: weight of the gradient penalty, in the game that has one.
         w_domain: weight of the classification loss.
         w_reconstruction: weight of |x − there and back|.
-        shift, turn, zoom: how far each image that the discriminator sees is moved, as a share of
-            the side, turned, in degrees, and scaled, as a share, at most.
+        shift: how far each image that the discriminator sees is moved at most, as a share of the
+            side.
+        turn: how far it is turned at most, in degrees.
+        zoom: how far it is scaled at most, as a share.
         flip: whether half of the training images are seen in a mirror.
     """
 
