@@ -12,7 +12,7 @@ from zoo_core import plugins
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
-from zoo_core.features.trainer import CrossEntropy, jittered
+from zoo_core.features.trainer import CrossEntropy
 from zoo_core.metrics import Measured, measure
 from zoo_core.protocols import Classifier, Featurizer
 from zoo_core.testing import Case, Law, cases, table
@@ -73,28 +73,6 @@ def test_the_objective_is_the_sum_over_the_heads() -> None:
     torch.testing.assert_close(values["nats"], expected)
     wrong = [(p.argmax(1) != y).float() for p, y in zip(log_p, targets, strict=True)]
     torch.testing.assert_close(values["error"], (wrong[0] + wrong[1]) / 2)
-
-
-def test_images_are_moved_each_by_an_amount_of_its_own() -> None:
-    x = torch.zeros(200, 1, 9, 9)
-    x[:, :, 4, 4] = 1.0
-    moved = jittered(x, 1 / 9, 0.0, 0.0, torch.Generator().manual_seed(0))
-    places = torch.arange(9.0) - 4
-    centre = (moved.sum(2) * places).sum(2).squeeze(1)
-    assert centre.abs().max() <= 1.0 + 1e-5 and centre.std() == pytest.approx(3**-0.5, rel=0.1)
-    torch.testing.assert_close(moved.sum((1, 2, 3)), torch.ones(200))
-
-
-def test_images_are_turned_about_the_middle_and_scaled() -> None:
-    x, random = images(20), torch.Generator().manual_seed(0)
-    assert jittered(x, 0.0, 0.0, 0.0, random) is x
-    square = torch.zeros(50, 1, 33, 33)
-    square[..., 10:23, 10:23] = 1.0
-    turned = jittered(square, 0.0, 45.0, 0.0, random)
-    assert turned[:, 0, 16, 16].min() == 1 and (turned - square).abs().sum((1, 2, 3)).max() > 20
-    torch.testing.assert_close(turned.sum((1, 2, 3)), square.sum((1, 2, 3)), rtol=0.03, atol=0)
-    areas = jittered(square, 0.0, 0.0, 0.2, random).sum((1, 2, 3))
-    assert 169 / 1.2**2 * 0.95 < areas.min() < 140 < 200 < areas.max() < 169 / 0.8**2 * 1.05
 
 
 def test_a_half_of_the_training_images_is_mirrored() -> None:

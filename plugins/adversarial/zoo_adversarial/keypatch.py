@@ -44,8 +44,8 @@ from zoo_adversarial.patches import crops, key_patches, masks
 from zoo_adversarial.trainer import Counter
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
-from zoo_core.features.trainer import mirrored
 from zoo_core.protocols import FromParts
+from zoo_core.training.augmentation import mirrored
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ from zoo_adversarial.translation import (
     normed,
     round_trip,
 )
-from zoo_core.features.trainer import jittered, mirrored
+from zoo_core.training.augmentation import jittered, mirrored
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:

@@ -1,0 +1,39 @@
+"""Random changes of images that leave alone what they show; each image has its own."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["jittered", "mirrored"]
+
+
+def jittered(
+    x: Tensor, shift: float, turn: float, zoom: float, generator: torch.Generator
+) -> Tensor:
+    """Move, turn and scale each image by amounts of its own; what comes in is what is at the edge.
+
+    x: images, (B, C, H, W).
+    shift: largest move, as a share of the side.
+    turn: largest turn, in degrees.
+    zoom: largest change of scale, as a share.
+    """
+    if not (shift or turn or zoom):
+        return x
+    u = torch.rand(4, len(x), generator=generator, device=x.device, dtype=x.dtype) * 2 - 1
+    angle, scale = u[0] * math.radians(turn), 1 + u[1] * zoom
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    # the grid runs from −1 to 1, twice a side
+    rows = [cos, -sin, 2 * shift * u[2], sin, cos, 2 * shift * u[3]]
+    theta = torch.stack(rows, 1).view(-1, 2, 3)
+    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image, (B, C, H, W), or with a probability of a half what a mirror shows of it."""
+    turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
+    return torch.where(turned, x.flip(3), x)
