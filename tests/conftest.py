@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 
 from zoo_core import plugins
 from zoo_core.cli import project
+
+
+def pytest_configure() -> None:
+    """Commands can be interrupted, also if the tests run in the background and ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
