@@ -1,4 +1,4 @@
-"""Random changes of images that leave alone what they show; each image has its own."""
+"""Random changes to images that leave alone what they show; each image has its own."""
 
 from __future__ import annotations
 
