@@ -14,8 +14,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
-from zoo_adversarial import gan_cls
-from zoo_adversarial.gan_cls import GANCLS, Characters, Matching, Sentences
+from zoo_adversarial import text
+from zoo_adversarial.gan_cls import GANCLS, Matching
+from zoo_adversarial.text import Characters, Sentences
 
 from zoo_core import loading
 from zoo_core.cli import root
@@ -134,9 +135,9 @@ def test_a_package_can_carry_a_sentence_encoder(
     (tmp_path / "carrier" / "__init__.py").touch()
     (tmp_path / "idle.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert gan_cls._place("carrier") == str(folder)
+    assert text._place("carrier") == str(folder)
     for other in ("idle", "no_such_package", "some-one/encoder", str(folder)):
-        assert gan_cls._place(other) == other
+        assert text._place(other) == other
     package = SimpleNamespace(SentenceTransformer=Encoder)
     monkeypatch.setitem(sys.modules, "sentence_transformers", package)
     assert Sentences("carrier", 5).tokens(["ab"]).shape == (1, 5)

@@ -1,0 +1,158 @@
+"""Encoders of texts: characters, learnt from the start, or whole sentences, learnt elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_core.errors import InvalidInput
+
+__all__ = ["Characters", "Sentences", "text_encoder"]
+
+_KERNEL, _POOL = 4, 3
+"""Characters that a convolution sees, and that one step of the recurrent layer stands for."""
+
+
+class Characters(nn.Module):
+    """Characters through two convolutions and a GRU, averaged over the text.
+
+    Args:
+        alphabet: the characters.
+        length: most of them in a text.
+        code: features that come out; the layers between have as many.
+    """
+
+    def __init__(self, alphabet: str, length: int, code: int) -> None:
+        super().__init__()
+        self.alphabet, self.size, self.code = alphabet, length, code
+        self.first = nn.Conv1d(len(alphabet), code, _KERNEL, padding=_KERNEL // 2)
+        self.second = nn.Conv1d(code, code, _KERNEL, padding=_KERNEL // 2)
+        self.recurrent = nn.GRU(code, code, batch_first=True)
+        self.last = nn.Linear(code, code, bias=False)
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """The places of characters in the alphabet from 1, and 0 behind the text: (n, length).
+
+        Raises InvalidInput for a text that is empty, too long, or has other characters.
+        """
+        places = {character: i for i, character in enumerate(self.alphabet, 1)}
+        rows = torch.zeros(len(texts), self.size, dtype=torch.uint8)
+        for row, text in zip(rows, texts, strict=True):
+            read = self._checked(text)
+            row[: len(read)] = torch.tensor([places[character] for character in read])
+        return rows
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Codes of texts (n, length): (n, code)."""
+        # a place behind the text is no character, so that it is all zeros
+        x = functional.one_hot(tokens.long(), len(self.alphabet) + 1)[:, :, 1:]
+        h = functional.relu(self.first(x.transpose(1, 2).to(self.first.weight.dtype)))
+        h = functional.relu(self.second(functional.max_pool1d(h, _POOL)))
+        states, _ = self.recurrent(h.transpose(1, 2))
+        steps = ((tokens > 0).sum(1, keepdim=True) + _POOL - 1) // _POOL
+        there = (torch.arange(h.shape[2], device=h.device) < steps).to(h.dtype).unsqueeze(2)
+        mean = (states * there).sum(1) / steps.clamp_min(1)
+        return _scaled(self.last(mean))
+
+    def _checked(self, text: str) -> str:
+        lower = not any(character.isupper() for character in self.alphabet)
+        read = " ".join((text.lower() if lower else text).split())
+        if not read:
+            raise InvalidInput(
+                f"the text {text!r} is empty; expected some words out of the characters "
+                f"{self.alphabet!r}."
+            )
+        if other := sorted(set(read) - set(self.alphabet)):
+            raise InvalidInput(
+                f"the text {text!r} has {', '.join(map(repr, other))}, which this model does not "
+                f"read; it reads {self.alphabet!r}. A recipe's config.alphabet may have others."
+            )
+        if len(read) > self.size:
+            raise InvalidInput(
+                f"the text {text!r} has {len(read)} characters; this model reads up to {self.size}."
+            )
+        return read
+
+
+class Sentences(nn.Module):
+    """An encoder of sentences that stays as it is, and one layer that is trained.
+
+    Args:
+        name: as sentence-transformers knows it, a folder that holds it, or an importable package
+            that carries it.
+        code: features of its codes.
+    """
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__()
+        self.name, self.size, self.code = name, code, code
+        self.last = nn.Linear(code, code, bias=False)
+        self._encoder: tuple[Any, ...] = ()  # else the module would be taken for a part of this one
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """The encoder's codes of texts, (n, code).
+
+        Raises InvalidInput for an empty text, or where the encoder cannot be had or has another
+        number of features.
+        """
+        if empty := [text for text in texts if not text.strip()]:
+            raise InvalidInput(f"the text {empty[0]!r} is empty; expected some words.")
+        if not texts:
+            return torch.zeros(0, self.code)
+        once = list(dict.fromkeys(texts))  # a name has as many images as there are styles
+        codes: Tensor = self._load().encode(once, convert_to_tensor=True).float().cpu()
+        places = {text: i for i, text in enumerate(once)}
+        rows = codes[[places[text] for text in texts]]
+        if rows.shape[1] != self.code:
+            raise InvalidInput(
+                f"the encoder {self.name} gives {rows.shape[1]} features; "
+                f"config.code is {self.code}. Set it to {rows.shape[1]}."
+            )
+        return rows
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Codes of texts (n, code): (n, code)."""
+        return _scaled(self.last(tokens.to(self.last.weight.dtype)))
+
+    def _load(self) -> Any:
+        if not self._encoder:
+            try:
+                package = import_module("sentence_transformers")
+            except ImportError as error:
+                raise InvalidInput(
+                    f"the encoder {self.name} needs an optional package ({error}): "
+                    "pip install 'zoo-adversarial[sentences]'"
+                ) from None
+            self._encoder = (package.SentenceTransformer(_place(self.name)),)
+        return self._encoder[0]
+
+
+def text_encoder(encoder: str, code: int, alphabet: str, length: int) -> Characters | Sentences:
+    """Make the encoder of a name: `characters`, or what `Sentences` takes."""
+    if encoder == "characters":
+        return Characters(alphabet, length, code)
+    return Sentences(encoder, code)
+
+
+def _place(name: str) -> str:
+    """Where a sentence encoder is: the folder in a package that carries one, or what was given."""
+    spec = find_spec(name) if name.isidentifier() and not Path(name).is_dir() else None
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for found in sorted(Path(folder).rglob("modules.json")):
+            return str(found.parent)
+    return name
+
+
+def _scaled(code: Tensor) -> Tensor:
+    """Bring codes (n, code) to mean 0 and variance 1, as features of images have them.
+
+    Else the discriminator takes thousands of steps to notice them beside the image.
+    """
+    return functional.layer_norm(code, code.shape[1:])
