@@ -259,7 +259,7 @@ def test_the_discriminator_teaches_the_encoder_and_the_generator_gets_a_copy() -
     with torch.no_grad():
         D.text.last.weight.add_(1)
     reached, values = moved(trainer)
-    parts = {f"discriminator.{part}" for part in ("text", "compress", "trunk", "head")}
+    parts = {f"discriminator.{part}" for part in ("text", "compress", "trunk", "head", "embedding")}
     assert reached["discriminator"] == parts
     assert reached["model"] == {"model.compress", "model.network"}
     assert all(math.isfinite(value) for value in values.values())
@@ -301,6 +301,21 @@ def test_a_pair_of_one_text_is_no_mismatch() -> None:
         right = D(D.features(2 * x - 1), D.read(alike))
     # the real and the generated term alone, each near log 2 at the start
     assert losses["D"] < float(torch.nn.functional.softplus(-right).mean()) + 0.6
+
+
+def test_the_joint_embedding_finds_texts_by_images_and_images_by_texts() -> None:
+    trainer, (x, tokens) = Matching(model()), batch()
+    D = trainer._matcher
+    with torch.no_grad():
+        h, code = D.features(2 * x - 1), D.read(tokens)
+        products = D.embedding(h.mean((2, 3))) @ code.T / math.sqrt(8)
+    expected = 0.0
+    for i, text in enumerate(TEXTS):
+        others = [j for j in range(len(TEXTS)) if j == i or TEXTS[j] != text]
+        expected -= float(products[i, others].log_softmax(0)[others.index(i)])
+        expected -= float(products[others, i].log_softmax(0)[others.index(i)])
+    _, values = moved(trainer)
+    assert float(values["joint"]) == pytest.approx(expected / len(TEXTS), rel=1e-4)
 
 
 def test_the_discriminator_is_kept_where_it_is_asked_for() -> None:
