@@ -303,6 +303,21 @@ def test_a_pair_of_one_text_is_no_mismatch() -> None:
     assert losses["D"] < float(torch.nn.functional.softplus(-right).mean()) + 0.6
 
 
+def test_the_discriminator_sees_images_moved_where_that_is_asked_for() -> None:
+    x, _ = batch()
+    for shift in (0.0, 0.2):
+        seen: list[Tensor] = []
+        trainer = Matching(model(), shift=shift, turn=50 * shift, zoom=shift)
+        trunk = trainer._matcher.trunk
+        trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+        moved(trainer)
+        real, drawn, again = seen
+        same = (real == 2 * x - 1).flatten(1).all(1)
+        assert same.all() if not shift else not same.any()
+        assert (len(drawn), len(again)) == (8, 16)  # the generator's step sees halfway codes too
+        assert torch.equal(drawn, again[:8]) == (not shift)
+
+
 def test_the_joint_embedding_finds_texts_by_images_and_images_by_texts() -> None:
     trainer, (x, tokens) = Matching(model()), batch()
     D = trainer._matcher
@@ -310,8 +325,8 @@ def test_the_joint_embedding_finds_texts_by_images_and_images_by_texts() -> None
         h, code = D.features(2 * x - 1), D.read(tokens)
         products = D.embedding(h.mean((2, 3))) @ code.T / math.sqrt(8)
     expected = 0.0
-    for i, text in enumerate(TEXTS):
-        others = [j for j in range(len(TEXTS)) if j == i or TEXTS[j] != text]
+    for i in range(len(TEXTS)):
+        others = [j for j in range(len(TEXTS)) if j == i or TEXTS[j] != TEXTS[i]]
         expected -= float(products[i, others].log_softmax(0)[others.index(i)])
         expected -= float(products[others, i].log_softmax(0)[others.index(i)])
     _, values = moved(trainer)
