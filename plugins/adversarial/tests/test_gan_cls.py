@@ -305,13 +305,14 @@ def test_a_pair_of_one_text_is_no_mismatch() -> None:
 
 def test_the_discriminator_sees_images_moved_where_that_is_asked_for() -> None:
     x, _ = batch()
+    seen: list[Tensor] = []
     for shift in (0.0, 0.2):
-        seen: list[Tensor] = []
         trainer = Matching(model(), shift=shift, turn=50 * shift, zoom=shift)
         trunk = trainer._matcher.trunk
         trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
         moved(trainer)
         real, drawn, again = seen
+        seen.clear()
         same = (real == 2 * x - 1).flatten(1).all(1)
         assert same.all() if not shift else not same.any()
         assert (len(drawn), len(again)) == (8, 16)  # the generator's step sees halfway codes too
