@@ -184,20 +184,13 @@ class Cycle:
             update["model"](
                 self.w_adversarial * deceit + self.w_cycle * cycle + self.w_identity * identity
             )
-        past = self._past(fakes, generator)
+        pool = cast("ImagePool", self.networks["pool"])
+        past = [pool.exchange(to, fake.detach(), generator) for to, fake in enumerate(fakes)]
         real = self._scores([x[domain == a] for a in (0, 1)], generator)
         loss_D = _GAME.discriminator(real, self._scores(past, generator))
         update["discriminator"](loss_D)
         values = {"cycle": cycle, "identity": identity, "deceit": deceit, "loss_D": loss_D}
         return {key: value.detach() for key, value in values.items()}
-
-    def _past(self, fakes: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-        """What the discriminators are shown in place of each domain's translations."""
-        pool = cast("ImagePool", self.networks["pool"])
-        return [
-            pool.exchange(to, fake.detach(), generator) if len(fake) else fake
-            for to, fake in enumerate(fakes)
-        ]
 
     def _scores(self, images: Sequence[Tensor], generator: torch.Generator) -> Tensor:
         """The scores of all patches, (n,), of each domain's images by its own discriminator."""

@@ -93,7 +93,7 @@ class ImagePool(nn.Module):
         They are the same until the pool is full; then, for half of them, ones of the past, whose
         places they take.
 
-        x: (B, *shape).
+        x: (B, *shape); B may be 0.
         """
         images, shown = self.images[pool], []
         for image in x:
@@ -110,7 +110,7 @@ class ImagePool(nn.Module):
             place = int(v * len(images))
             shown.append(images[place].clone())
             images[place] = image
-        return torch.stack(shown)
+        return torch.stack(shown) if shown else x
 
 
 def sliced_wasserstein(
