@@ -195,6 +195,7 @@ def test_an_interrupted_command_is_130(
     )
     deadline = time.monotonic() + 30
     while not (site / "zoo_waiting_plugin.imported").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
