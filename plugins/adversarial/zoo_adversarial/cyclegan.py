@@ -6,8 +6,8 @@ reflection padding, patch discriminators, least squares, cycle loss (weight 10),
 of that), a pool of 50 generated images, weights ~ N(0, 0.02), Adam with β1 = 0.5.
 
 How we differ:
-- Widths fit a processor: 16, 32, 64 maps and 6 residual blocks, where the paper has 64, 128, 256
-  and 6 blocks at 128 pixels.
+- Widths fit a processor: 16, 32, 64 maps, where the paper has 64, 128, 256; the recipe has 4
+  residual blocks, where the paper has 6 at 128 pixels.
 - The paper's patches are 70x70 of 256x256 pixels. With one convolution of stride 2, not three, ours
   are 16x16 of 64x64 (`layers=1`); `layers=2` sees 34x34, `layers=3` the paper's 70x70.
 - A batch holds a few images of either domain, in whatever numbers they come; the paper takes one
