@@ -212,8 +212,12 @@ def test_every_second_step_moves_the_generator_too() -> None:
     assert all(math.isfinite(value) for _, values in steps for value in values.values())
 
 
-def test_the_losses_are_the_papers() -> None:
-    trainer, x = Assembly(model(), w_first=0.02, w_last=0.02, n_critic=1, flip=False), images(4)
+@pytest.mark.parametrize("cut", ["predicted", "true"])
+def test_the_losses_are_the_papers_and_parts_may_be_looked_for_at_their_true_places(
+    cut: str,
+) -> None:
+    trainer = Assembly(model(), w_first=0.02, w_last=0.02, cut=cut, n_critic=1, flip=False)
+    x = images(4)
     G, D = trainer.networks["model"], trainer.networks["discriminator"]
     boxes = trainer._generator.find_parts(x)
     M, X = masks(boxes, 16, 16), x * 2 - 1
@@ -223,7 +227,8 @@ def test_the_losses_are_the_papers() -> None:
         y, mask = G(crops(x, boxes) * 2 - 1, z)
         fakes = (y, X * M + other * (1 - M), other * M + X * (1 - M))
         expected_D = -log(D(X)).mean() - sum(log(-D(fake)).mean() for fake in fakes)
-        apart = (mask - M).abs().sum() + (y * mask - X * M).abs().sum()
+        drawn = y * (mask if cut == "predicted" else M)
+        apart = (mask - M).abs().sum() + (drawn - X * M).abs().sum()
         expected_G = -log(D(y)).mean() + 0.02 * apart / 4
     # batch norms see the same images again, so that their outputs are the same
     _, values = moved(trainer, x)
@@ -241,6 +246,14 @@ def test_half_of_the_images_are_seen_in_a_mirror() -> None:
     assert (mirrored ^ plain).all() and 70 < int(mirrored.sum()) < 130
 
 
+@pytest.mark.parametrize(
+    ("setting", "known"), [("mask_loss", "l1 or overlap"), ("cut", "predicted or true")]
+)
+def test_a_loss_that_there_is_not_is_refused(setting: str, known: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"trainer\.{setting} is 'iou'; expected {known}"):
+        Assembly(model(), **{setting: "iou"})
+
+
 def test_masks_can_be_compared_by_their_overlap() -> None:
     apart = Assembly(model(), mask_loss="overlap").spatial
     true = masks(torch.tensor([[[0, 0, 2, 4]]]), 4, 4)
@@ -248,8 +261,6 @@ def test_masks_can_be_compared_by_their_overlap() -> None:
     assert float(apart(1 - true, true)) == 16
     assert float(apart(torch.ones_like(true), true)) == 8
     assert float(Assembly(model()).spatial(torch.full_like(true, 0.25), true)) == 8
-    with pytest.raises(InvalidInput, match=r"trainer\.mask_loss is 'iou'; expected l1 or overlap"):
-        Assembly(model(), mask_loss="iou")
 
 
 def test_the_weight_falls_evenly_in_its_logarithm() -> None:
