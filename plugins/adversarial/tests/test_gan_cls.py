@@ -95,7 +95,8 @@ class Encoder(nn.Linear):
     asked: ClassVar[list[str]] = []
 
     def __init__(self, name: str) -> None:
-        assert name.endswith("tiny")
+        if not name.endswith("tiny"):
+            raise OSError(f"There is no {name}.")
         super().__init__(2, 2)
 
     def encode(self, texts: Sequence[str], convert_to_tensor: bool) -> Tensor:
@@ -103,9 +104,17 @@ class Encoder(nn.Linear):
         return torch.tensor([[float(len(text) + i) for i in range(5)] for text in texts])
 
 
-def test_a_sentence_encoder_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentence-transformers, whether it is installed or not."""
+    quiet = SimpleNamespace(disable_progress_bar=lambda: None)
+    monkeypatch.setitem(sys.modules, "transformers.utils.logging", quiet)
     package = SimpleNamespace(SentenceTransformer=Encoder)
     monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+
+
+@pytest.mark.usefixtures("library")
+def test_a_sentence_encoder_is_taken_by_its_name() -> None:
     encoder = model(encoder="tiny", code=5)
     assert encoder.text.tokens(["ab"]).tolist() == [[2, 3, 4, 5, 6]]
     assert encoder.sample(2, generator=random(), prompt="a sentence, even!").shape == (2, *SHAPE)
@@ -115,9 +124,8 @@ def test_a_sentence_encoder_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch
         encoder.read(["  "])
 
 
+@pytest.mark.usefixtures("library")
 def test_a_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = SimpleNamespace(SentenceTransformer=Encoder)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
     monkeypatch.setattr(Encoder, "asked", [])
     encoder = Sentences("tiny", 5)
     rows = encoder.tokens(["ab", "abc", "ab"])
@@ -126,6 +134,7 @@ def test_a_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Encoder.asked == ["ab", "abc"]
 
 
+@pytest.mark.usefixtures("library")
 def test_a_package_can_carry_a_sentence_encoder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -138,9 +147,16 @@ def test_a_package_can_carry_a_sentence_encoder(
     assert text._place("carrier") == str(folder)
     for other in ("idle", "no_such_package", "some-one/encoder", str(folder)):
         assert text._place(other) == other
-    package = SimpleNamespace(SentenceTransformer=Encoder)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
     assert Sentences("carrier", 5).tokens(["ab"]).shape == (1, 5)
+
+
+@pytest.mark.usefixtures("library")
+def test_a_sentence_encoder_that_is_not_known_says_what_may_be_named() -> None:
+    with pytest.raises(
+        InvalidInput,
+        match=r"the encoder other could not be loaded: There is no other\. Expected a name that",
+    ):
+        Sentences("other", 5).tokens(["ab"])
 
 
 def test_a_sentence_encoder_that_is_not_there_says_what_to_install(

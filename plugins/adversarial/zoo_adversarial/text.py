@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import environment
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Characters", "Sentences", "text_encoder"]
@@ -123,14 +125,7 @@ class Sentences(nn.Module):
 
     def _load(self) -> Any:
         if not self._encoder:
-            try:
-                package = import_module("sentence_transformers")
-            except ImportError as error:
-                raise InvalidInput(
-                    f"the encoder {self.name} needs an optional package ({error}): "
-                    "pip install 'zoo-adversarial[sentences]'"
-                ) from None
-            self._encoder = (package.SentenceTransformer(_place(self.name)),)
+            self._encoder = (_sentence_encoder(self.name),)
         return self._encoder[0]
 
 
@@ -139,6 +134,31 @@ def text_encoder(encoder: str, code: int, alphabet: str, length: int) -> Charact
     if encoder == "characters":
         return Characters(alphabet, length, code)
     return Sentences(encoder, code)
+
+
+def _sentence_encoder(name: str) -> Any:
+    """Load the encoder of a name.
+
+    Raises InvalidInput where the library is not there, or does not know it.
+    """
+    if environment.offline():  # read by the library when it is imported
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        library = import_module("sentence_transformers")
+        import_module("transformers.utils.logging").disable_progress_bar()
+    except ImportError as error:
+        raise InvalidInput(
+            f"the encoder {name} needs an optional package ({error}): "
+            "pip install 'zoo-adversarial[sentences]'"
+        ) from None
+    try:
+        return library.SentenceTransformer(_place(name))
+    except Exception as error:  # the library raises whatever the ones below it do
+        raise InvalidInput(
+            f"the encoder {name} could not be loaded: {error} Expected a name that "
+            "sentence-transformers knows, a folder that holds an encoder, or an installed package "
+            "that carries one."
+        ) from error
 
 
 def _place(name: str) -> str:
