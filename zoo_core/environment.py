@@ -3,7 +3,14 @@
 import os
 from pathlib import Path
 
-__all__ = ["debug", "home", "offline", "plugin_names", "registry_sources"]
+__all__ = [
+    "debug",
+    "home",
+    "keep_hugging_face_offline",
+    "offline",
+    "plugin_names",
+    "registry_sources",
+]
 
 
 def home() -> Path:
@@ -18,6 +25,12 @@ def home() -> Path:
 def offline() -> bool:
     """Whether `ZOO_OFFLINE` or `HF_HUB_OFFLINE` forbids the network."""
     return _flag("ZOO_OFFLINE") or _flag("HF_HUB_OFFLINE")
+
+
+def keep_hugging_face_offline() -> None:
+    """Tell Hugging Face's libraries if the network is forbidden; they ask when imported."""
+    if offline():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def debug() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -63,8 +62,7 @@ def load_hub(
 
 
 def _open(source: str) -> dict[str, Any]:
-    if environment.offline():  # read by the library when it is imported
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    environment.keep_hugging_face_offline()
     datasets = _library()
     datasets.disable_progress_bars()
     path = source.removeprefix(HUB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -148,6 +149,17 @@ def test_a_package_can_carry_a_sentence_encoder(
     for other in ("idle", "no_such_package", "some-one/encoder", str(folder)):
         assert text._place(other) == other
     assert Sentences("carrier", 5).tokens(["ab"]).shape == (1, 5)
+
+
+@pytest.mark.usefixtures("library")
+def test_a_sentence_encoder_is_not_looked_for_in_a_network_that_is_forbidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # so that it is put back
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    Sentences("tiny", 5).tokens(["ab"])
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 @pytest.mark.usefixtures("library")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -141,8 +140,7 @@ def _sentence_encoder(name: str) -> Any:
 
     Raises InvalidInput where the library is not there, or does not know it.
     """
-    if environment.offline():  # read by the library when it is imported
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    environment.keep_hugging_face_offline()
     try:
         library = import_module("sentence_transformers")
         import_module("transformers.utils.logging").disable_progress_bar()
