@@ -1,6 +1,6 @@
 """What this family offers, described without importing torch."""
 
-from zoo_core.hookspecs import Architecture, hookimpl
+from zoo_core.hookspecs import Architecture, Metric, hookimpl
 
 _ALL = ("sample", "score", "detect", "complete")
 _COUNTING = "zoo_autoregressive.counting:Counting"
@@ -110,5 +110,17 @@ def zoo_architectures() -> list[Architecture]:
             summary="PixelRNN with two LSTMs along the diagonals: each pixel sees all before it",
             tasks=_ALL,
             paper="van den Oord, Kalchbrenner & Kavukcuoglu 2016, Pixel Recurrent Neural Networks",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_metrics() -> list[Metric]:
+    """Describe the metrics of this family."""
+    return [
+        Metric(
+            "one_order_nll",
+            "zoo_autoregressive.orders:one_order_nll",
+            "Mean of −log p by the first order of a mixture alone",
         ),
     ]
