@@ -218,6 +218,17 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["--to", "noto"], 2, "sample does not use --to: name one that does, as --task translate."),
         (["-i", BARS], 2, "sample does not use --input: name one that does, as --task score or"),
         (
+            ["--keep", "top"],
+            2,
+            "sample does not use --keep: name one that does, as --task complete.",
+        ),
+        (["--samples", "4"], 2, "sample does not use --samples: name one that does, as --task co"),
+        (
+            ["--task", "score", "-i", BARS, "-n", "16"],
+            2,
+            "score does not use -n: name one that does, as --task sample or nearest.",
+        ),
+        (
             ["--task", "score", "-i", BARS, "--against", BARS],
             2,
             "score does not use --against: name one that does, as --task detect.",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from zoo_core.cli import text
@@ -34,12 +35,15 @@ __all__ = ["command"]
 SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
 
 _NOT_FOR_ALL = {
+    "n": "-n",
     "inputs": "--input",
     "against": "--against",
     "label": "--label",
     "prompts": "--prompt",
     "to": "--to",
+    "keep": "--keep",
     "patches": "--patch",
+    "samples": "--samples",
 }
 """Options that a task takes only when its record says so, by the name that they have there."""
 
@@ -86,7 +90,12 @@ def _described(task: Task) -> str:
     help="What to do. [default: sample, where the model can]",
 )
 @click.option(
-    "-n", "n", type=click.IntRange(min=1), default=16, show_default=True, help="Samples to draw."
+    "-n",
+    "n",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="sample, nearest: samples to draw.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: drawn, and said]")
 @click.option(
@@ -199,7 +208,7 @@ def command(
     except InvalidInput as error:
         raise InvalidInput(f"{error}{_about_likelihood(task, origin)}") from None
     job = find(task)
-    _check_used(task, job, **{name: options[name] for name in _NOT_FOR_ALL})
+    _check_used(task, job, context)
     own = settings(job, f"the task {task}", assignments)
     source = fetched(origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
@@ -272,15 +281,16 @@ def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
     )
 
 
-def _check_used(task: str, job: Task, **given: tuple[str, ...] | int | str | None) -> None:
-    """Refuse options that the task would ignore."""
+def _check_used(task: str, job: Task, context: click.Context) -> None:
+    """Refuse options that were given and that the task would ignore."""
     from zoo_core.tasks import TASKS
 
-    for option, values in given.items():
-        if values not in ((), None, "") and option not in job.options:
+    for option, flag in _NOT_FOR_ALL.items():
+        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
+        if given and option not in job.options:
             takers = [name for name, other in TASKS.items() if option in other.options]
             raise InvalidInput(
-                f"the task {task} does not use {_NOT_FOR_ALL[option]}: "
+                f"the task {task} does not use {flag}: "
                 f"name one that does, as --task {' or '.join(takers)}."
             )
 

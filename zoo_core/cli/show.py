@@ -124,7 +124,7 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
         "sample": ("-n 16", "draw 16 samples"),
         "score": (f"--task score {inputs}", "log-probability of each input"),
         "detect": (f"--task detect {inputs} --against FOLDER", "tell inputs from odd ones"),
-        "complete": (f"--task complete {inputs} --keep top", "draw the missing part"),
+        "complete": (f"--task complete {inputs}", "draw the missing part"),
         "encode": (f"--task encode {inputs} -o latents.npz", "the latents of each input"),
         "reconstruct": (f"--task reconstruct {inputs}", "inputs, and what their latents keep"),
         "interpolate": ("--task interpolate", "go from draw to draw, or from --input to input"),

@@ -129,6 +129,7 @@ def zoo_tasks() -> list[Task]:
             "Draw the same samples at each resolution that the model has grown through",
             for_images=(".gif", ".png", ".npz", ".safetensors"),
             for_tables=(),
+            options=("n",),
             settings={"hold": 2, "fade": 4},
             random=True,
         )
