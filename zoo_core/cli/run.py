@@ -34,19 +34,6 @@ __all__ = ["command"]
 
 SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
 
-_NOT_FOR_ALL = {
-    "n": "-n",
-    "inputs": "--input",
-    "against": "--against",
-    "label": "--label",
-    "prompts": "--prompt",
-    "to": "--to",
-    "keep": "--keep",
-    "patches": "--patch",
-    "samples": "--samples",
-}
-"""Options that a task takes only when its record says so, by the name that they have there."""
-
 _NAMED = 4
 """Models that are named where one cannot do what it is asked."""
 _PREVIEW = 16
@@ -282,15 +269,18 @@ def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
 
 
 def _check_used(task: str, job: Task, context: click.Context) -> None:
-    """Refuse options that were given and that the task would ignore."""
+    """Refuse options that were given and that the task would ignore.
+
+    Those that no task names are for all of them.
+    """
     from zoo_core.tasks import TASKS
 
-    for option, flag in _NOT_FOR_ALL.items():
-        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
-        if given and option not in job.options:
-            takers = [name for name, other in TASKS.items() if option in other.options]
+    for option in context.command.params:
+        takers = [name for name, other in TASKS.items() if option.name in other.options]
+        ignored = takers and option.name not in job.options
+        if ignored and context.get_parameter_source(option.name) is not ParameterSource.DEFAULT:
             raise InvalidInput(
-                f"the task {task} does not use {flag}: "
+                f"the task {task} does not use {option.opts[0]}: "
                 f"name one that does, as --task {' or '.join(takers)}."
             )
 
