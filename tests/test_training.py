@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -154,10 +155,12 @@ class Listener:
         return {"nll": torch.zeros(len(x))}
 
 
-def heard(rows: Dataset, folder: Path) -> Listener:
-    listener = Listener()
+def heard(
+    rows: Dataset, folder: Path, listener: Listener | None = None, precision: Any = "32-true"
+) -> Listener:
+    listener = listener or Listener()
     recipe = dataclasses.replace(Recipe("nade", "x"), binarize="none", epochs=1, batch_size=7)
-    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     fabric.launch()
     loop.Loop(
         listener, recipe, rows, rows, folder, publish=lambda *_: None, fabric=fabric, quiet=True
@@ -193,6 +196,57 @@ def test_mixed_precision_and_two_processes_learn_too(arguments: list[str], tmp_p
     assert len(validations) == 6  # one process speaks for all
     assert validations[-1] < validations[0] - 0.5
     assert loading.load(run).W.dtype == torch.float32
+
+
+class Product(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.full((1, 1), 1 / 3))
+
+    def of(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight
+
+
+class Multiplier(Listener):
+    """Multiplies by a method that is not forward, before and after its weight moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.networks["model"] = Product()
+        self.trained: list[torch.Tensor] = []
+        self.validated: list[torch.Tensor] = []
+
+    def training_step(
+        self, x: torch.Tensor, update: Any, generator: object, labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        model: Any = self.networks["model"]
+        before = model.of(torch.ones(1, 1))
+        update["model"](before.sum())
+        after = model.of(torch.ones(1, 1))
+        self.trained += [before.detach(), after.detach()]
+        assert torch.equal(after, model.weight.to(after.dtype))
+        return {"nll": before.sum().detach()}
+
+    def validation_step(
+        self, x: torch.Tensor, generator: object, labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        model: Any = self.networks["model"]
+        self.validated.append(model.of(torch.ones(1, 1)))
+        return {"nll": torch.zeros(len(x))}
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)]
+)
+def test_a_trainer_computes_in_the_precision_of_the_recipe(
+    precision: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    rows = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
+    multiplier = Multiplier()
+    heard(rows, tmp_path, multiplier, precision)
+    assert {product.dtype for product in multiplier.trained} == {dtype}
+    assert len({float(product) for product in multiplier.trained}) > 1
+    assert {product.dtype for product in multiplier.validated} == {torch.float32}
 
 
 def test_a_run_folder_holds_what_it_promises(uninterrupted: Path) -> None:

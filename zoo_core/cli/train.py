@@ -25,7 +25,7 @@ __all__ = ["command"]
 @click.option("--batch-size", type=click.IntRange(min=1), help="Inputs per step, of all processes.")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--seed", type=int, help="Seed of every random stream of the run.")
-@click.option("--precision", help="32-true, bf16-mixed, 16-mixed, …")
+@click.option("--precision", help="32-true, bf16-mixed or 16-mixed.")
 @click.option(
     "--set",
     "assignments",

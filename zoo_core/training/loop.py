@@ -203,7 +203,10 @@ class Loop:
                 optimizer.state.clear()
         updates = {name: self._updater(name) for name in self.optimizers}
         labels = self._labels(self.train, share)
-        self._log(self.trainer.training_step(x, updates, random, labels))
+        # Fabric casts a network's methods on many devices only, and never a trainer's arithmetic
+        with self.fabric.autocast():
+            values = self.trainer.training_step(x, updates, random, labels)
+        self._log(values)
 
     def _more(self, batch: Tensor, labelled: Tensor) -> Tensor:
         """A batch with some of the labelled rows behind it."""
@@ -224,12 +227,14 @@ class Loop:
 
         def update(loss: Tensor) -> None:
             optimizer.zero_grad()
-            self.fabric.backward(loss)
-            if self.recipe.clip:
-                self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
-            optimizer.step()
-            if name in self.averages:
-                self.averages[name].update(self.networks[name], self.progress.step + 1)
+            with torch.autocast(self.fabric.device.type, enabled=False):
+                self.fabric.backward(loss)
+                if self.recipe.clip:
+                    self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
+                optimizer.step()
+                if name in self.averages:
+                    self.averages[name].update(self.networks[name], self.progress.step + 1)
+            torch.clear_autocast_cache()  # it holds the weights as they were
 
         return update
 

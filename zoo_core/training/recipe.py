@@ -27,7 +27,7 @@ __all__ = ["Recipe", "override", "parse", "read"]
 _CHOICES = {
     "binarize": ("auto", "dynamic", "fixed", "none"),
     "keep": ("best", "last"),
-    "precision": ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
     "store": ("auto", "float16", "bfloat16", "float32"),
 }
 _POSITIVE = ("epochs", "batch_size", "validate_every")
@@ -65,7 +65,8 @@ class Recipe:
     seed: int = 0
     """Decides the first weights, the order of rows and every draw."""
     precision: str = "32-true"
-    """Of the arithmetic, as Lightning Fabric names it: `bf16-mixed`."""
+    """Of the arithmetic of training, as Lightning Fabric names it: `bf16-mixed` has matrix products
+    and convolutions in bfloat16, weights and validation in float32."""
     threads: int = 0
     """Processor threads of torch, which decide the last bits of a sum; 0 for all cores."""
     clip: float = 0.0
