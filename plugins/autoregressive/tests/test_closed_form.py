@@ -1,6 +1,7 @@
 """The closed-form models: what their counts come to, and the parameters that textbooks give."""
 
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,15 @@ def test_ar_depends_on_the_k_variables_before_and_on_no_other() -> None:
         flipped[0, i] = 1
         moved = (model.conditionals(flipped) - model.conditionals(x))[0, model.order].abs() > 1e-6
         assert moved.nonzero().flatten().tolist() == [*range(place, min(place + 3, 6))]
+
+
+@pytest.mark.parametrize("order", ["backwards", [0, 1], [0, 1, 1], [1, 2, 3], ["a", "b", "c"], 5])
+def test_an_order_visits_each_variable_once(order: Any) -> None:
+    message = re.escape(
+        f"order is {order!r}; expected raster, random, or a list of the variables, 0"
+    )
+    with pytest.raises(InvalidInput, match=message):
+        AR((3,), k=2, order=order)
 
 
 def test_the_last_weight_belongs_to_the_variable_just_before() -> None:

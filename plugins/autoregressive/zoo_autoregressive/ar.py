@@ -15,6 +15,7 @@ read by the data layer, which holds categories; from Python any float tensor wil
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,8 @@ class AR(nn.Module):
         k: number of variables that each one depends on.
         values: `binary` for logistic regression, `real` for Gaussian noise.
         tied: whether all places share their weights.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order.
     """
 
@@ -47,7 +49,7 @@ class AR(nn.Module):
         k: int = 1,
         values: str = "binary",
         tied: bool = False,
-        order: str = "raster",
+        order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:
         super().__init__()

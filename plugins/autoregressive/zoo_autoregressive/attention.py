@@ -21,7 +21,7 @@ and trains in a fraction of the steps. The start token carries the class label, 
 labels.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,8 @@ class Attention(nn.Module):
         activation: the non-linearity of FFN, `relu` (the paper's) or `gelu`.
         dropout: share of each sublayer's output, and of its first input, that training drops.
         classes: number of class labels that samples can be asked for; 0 for none.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order.
     """
 
@@ -67,7 +68,7 @@ class Attention(nn.Module):
         activation: str = "relu",
         dropout: float = 0.0,
         classes: int = 0,
-        order: str = "raster",
+        order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ A logistic regression of each variable on all before it: n(n + 1)/2 parameters. 
 logit of the training data's mean; training uses whatever optimiser the recipe names.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,12 +25,16 @@ class FVSBN(BinaryAutoregressive):
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order.
     """
 
     def __init__(
-        self, shape: tuple[int, ...] = (1, 28, 28), order: str = "raster", order_seed: int = 0
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        order: str | Sequence[int] = "raster",
+        order_seed: int = 0,
     ) -> None:
         super().__init__(shape, order, order_seed)
         D = len(self.order)

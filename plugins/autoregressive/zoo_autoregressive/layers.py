@@ -1,6 +1,7 @@
 """What several models of this family share."""
 
-from collections.abc import Generator
+import reprlib
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -114,7 +115,8 @@ class BinaryAutoregressive(ChainRule):
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order.
     """
 
@@ -122,7 +124,7 @@ class BinaryAutoregressive(ChainRule):
     b: nn.Parameter
     """Biases of the logits, (D,), in the order; every model of this kind has them."""
 
-    def __init__(self, shape: tuple[int, ...], order: str, order_seed: int) -> None:
+    def __init__(self, shape: tuple[int, ...], order: str | Sequence[int], order_seed: int) -> None:
         super().__init__()
         self.event_shape = tuple(shape)
         D = torch.Size(shape).numel()
@@ -161,10 +163,11 @@ def choose(logits: Tensor, u: Tensor) -> Tensor:
     return (below <= u.unsqueeze(1)).sum(1).to(u.dtype) / below.shape[1]
 
 
-def permutation(D: int, order: str, seed: int) -> Tensor:
+def permutation(D: int, order: str | Sequence[int], seed: int) -> Tensor:
     """The order in which the chain rule visits D variables, (D,), int64.
 
-    order: `raster` for 0 … D-1, `random` for a permutation drawn from `seed`.
+    order: `raster` for 0 … D-1, `random` for a permutation drawn from `seed`, or the variables one
+        after another.
     """
     if order == "raster":
         return torch.arange(D)
@@ -172,7 +175,12 @@ def permutation(D: int, order: str, seed: int) -> Tensor:
         # on the CPU whatever the default device: the order is the same everywhere
         generator = torch.Generator().manual_seed(seed)
         return torch.randperm(D, generator=generator, device="cpu")
-    raise InvalidInput(f"order {order!r} is unknown: expected raster or random.")
+    if isinstance(order, Sequence) and len(order) == D and set(order) == set(range(D)):
+        return torch.tensor(order, device="cpu")
+    raise InvalidInput(
+        f"order is {reprlib.repr(order)}; expected raster, random, or a list of the variables, 0 to "
+        f"{D - 1}, each once."
+    )
 
 
 def bernoulli_logits(mean: Tensor) -> Tensor:

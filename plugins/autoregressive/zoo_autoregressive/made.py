@@ -44,7 +44,8 @@ class MADE(BinaryAutoregressive):
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         hidden: number of units of each hidden layer.
         direct: whether the input is also connected straight to the output.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order and of the degrees.
         dropout: share of the hidden units that training drops.
         masks: number of draws of the hidden units' degrees, K, which are mixed.
@@ -58,7 +59,7 @@ class MADE(BinaryAutoregressive):
         shape: Sequence[int] = (1, 28, 28),
         hidden: Sequence[int] = (500,),
         direct: bool = False,
-        order: str = "raster",
+        order: str | Sequence[int] = "raster",
         order_seed: int = 0,
         dropout: float = 0.0,
         masks: int = 1,

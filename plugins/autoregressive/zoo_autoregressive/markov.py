@@ -6,6 +6,8 @@ Every place has probabilities of its own (the chain is not homogeneous). The ord
 learned; compare `chow-liu`, which learns what hangs on what with as many numbers.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from zoo_autoregressive.layers import permutation
@@ -20,7 +22,8 @@ class Markov(Tree):
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         alpha: added to the count of each value of a variable and the one before.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order.
     """
 
@@ -28,7 +31,7 @@ class Markov(Tree):
         self,
         shape: tuple[int, ...] = (1, 28, 28),
         alpha: float = 1.0,
-        order: str = "raster",
+        order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:
         super().__init__(shape, alpha, permutation(torch.Size(shape).numel(), order, order_seed))

@@ -9,7 +9,7 @@ trains faster and was used for the best figures that have been published since. 
 logit of the training data's mean. Training uses whatever optimiser the recipe names.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,8 @@ class NADE(BinaryAutoregressive):
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         hidden: number of hidden units, H.
         activation: the hidden units' σ, `sigmoid` (the paper's) or `relu`.
-        order: `raster`, or `random` for one permutation drawn from `order_seed`.
+        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
+            one after another, from 0.
         order_seed: seed of the random order.
     """
 
@@ -39,7 +40,7 @@ class NADE(BinaryAutoregressive):
         shape: tuple[int, ...] = (1, 28, 28),
         hidden: int = 500,
         activation: str = "sigmoid",
-        order: str = "raster",
+        order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:
         super().__init__(shape, order, order_seed)
