@@ -178,8 +178,8 @@ def permutation(D: int, order: str | Sequence[int], seed: int) -> Tensor:
     if isinstance(order, Sequence) and len(order) == D and set(order) == set(range(D)):
         return torch.tensor(order, device="cpu")
     raise InvalidInput(
-        f"order is {reprlib.repr(order)}; expected raster, random, or a list of the variables, 0 to "
-        f"{D - 1}, each once."
+        f"order is {reprlib.repr(order)}; expected raster, random, or a list of the variables, "
+        f"0 to {D - 1}, each once."
     )
 
 
