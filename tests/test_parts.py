@@ -135,7 +135,7 @@ def test_completing_is_what_it_does_by_default(zoo: Callable[..., Result]) -> No
     done = zoo("-i", "a.png", "-o", "out.png", "--seed", "0")
     assert done.exit_code == 0, done.stderr
     assert "4 × 1 completions by keypatch.tiny from 3 parts each" in done.stderr
-    assert "resized and centre-cropped to 8x8" in done.stderr
+    assert "a.png: resized and centre-cropped to 8x8" in done.stderr
     width, height = Image.open("out.png").size
     assert width > 8 * height
 
