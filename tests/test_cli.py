@@ -248,7 +248,7 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         "nade.mnist",
         "Handwritten digits, one pixel after the other",
         "Paper         Larochelle & Murray (2011). The NADE",
-        "Config        shape = 1 x 28 x 28",
+        "Config        shape = [1, 28, 28]",
         "              hidden = 500",
         "Parameters    785,284",
         "Weights       21 B (21 bytes)",

@@ -111,7 +111,7 @@ def _metric(metric: "Metric") -> Iterator[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, list):
-        return " x ".join(map(_value, value)) if value else "[]"
+        return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
