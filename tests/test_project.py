@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from zoo_core import loading, plugins
 from zoo_core.output import read_provenance
-from zoo_core.registry import Registry, own_registry
+from zoo_core.registry import Entry, Registry, own_registry
+from zoo_core.tasks import find
 
 ROOT = Path(__file__).parent.parent
 PICTURES = sorted((ROOT / "docs" / "assets").glob("*.png"))
+ENTRIES = list(Registry.load((ROOT / "registry.toml",)).entries.values())
 
 
 def blocks(page: Path, language: str) -> str:
@@ -37,6 +40,13 @@ def test_pictures_are_small_and_of_the_published_weights(picture: Path) -> None:
     for name, digest in drawn.items():
         if name in published:
             assert digest == published[name].weights.sha256, made["command"]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_names_the_tasks_that_its_model_suits(entry: Entry) -> None:
+    architecture = plugins.architecture(entry.architecture, entry.family)
+    model = loading.build(plugins.import_class(architecture.path), entry.config)
+    assert list(entry.tasks) == [task for task in architecture.tasks if find(task).suits(model)]
 
 
 def test_each_decision_has_context_choice_and_consequence() -> None:

@@ -49,6 +49,8 @@ class Task:
     """How many files it writes when none is named: those of the first suffixes."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Options of its own with their defaults, which `--set` gives."""
+    latents: int = 0
+    """How many latents a model has to have for it; 0 where any number will do."""
     declared: bool = True
     """Whether architectures and entries say that they can; else the protocol alone decides, as for
     the tasks of families."""
@@ -60,6 +62,10 @@ class Task:
         from zoo_core import protocols
 
         return isinstance(model, getattr(protocols, self.protocol))
+
+    def suits(self, model: nn.Module) -> bool:
+        """Whether a model does it, and has the latents for it."""
+        return self.does(model) and self.latents in (0, getattr(model, "latent_dim", 0))
 
     def suffixes(self, event_shape: Collection[int]) -> tuple[str, ...]:
         """The suffixes for a model's event shape."""
@@ -157,6 +163,7 @@ TASKS = {
         _TABLE,
         options=("inputs",),
         settings={"side": 20},
+        latents=2,
     ),
     "translate": Task(
         "translate",

@@ -33,6 +33,7 @@ from zoo_core.header import read_header
 from zoo_core.hookspecs import Architecture
 from zoo_core.metrics import find, measure
 from zoo_core.protocols import Bound, DensityModel, Trainer
+from zoo_core.tasks import find as find_task
 from zoo_core.training.loop import Loop, seed_for
 from zoo_core.training.recipe import Recipe, read
 
@@ -217,7 +218,7 @@ class Run:
             measured = []
             print(f"the entry has no metrics: {error}", file=sys.stderr)  # noqa: T201
         self._save(model, {metric["name"]: metric["value"] for metric in measured})
-        return self._entry(measured, getattr(model, "free_parameters", None))
+        return self._entry(measured, model)
 
     def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
@@ -281,19 +282,18 @@ class Run:
             "versions": versions,
         }
 
-    def _entry(self, metrics: list[dict[str, Any]], parameters: int | None) -> dict[str, Any]:
-        """The registry entry of the run's weights, also written to `entry.toml`.
-
-        parameters: how many numbers of the weights are used, where that is fewer than there are.
-        """
+    def _entry(self, metrics: list[dict[str, Any]], model: nn.Module) -> dict[str, Any]:
+        """The registry entry of the run's weights, also written to `entry.toml`."""
         path = self.folder / loading.WEIGHTS
+        # fewer than the weights hold, where not all of them are used
+        parameters = getattr(model, "free_parameters", read_header(path).parameters)
         entry = {
             "name": self.name,
             "summary": f"{self.architecture.name} on {self.recipe.data}",
             "family": self.family.name,
             "requires": _requirement(self.family),
             "architecture": self.recipe.architecture,
-            "tasks": list(self.architecture.tasks),
+            "tasks": [task for task in self.architecture.tasks if find_task(task).suits(model)],
             "data": self.recipe.data,
             "recipe": "recipe.toml",
             "licence": {"code": "unknown", "weights": "unknown"},
@@ -303,7 +303,7 @@ class Run:
                 "url": loading.WEIGHTS,
                 "sha256": loading.open_source(path).sha256,
                 "bytes": path.stat().st_size,
-                "parameters": read_header(path).parameters if parameters is None else parameters,
+                "parameters": parameters,
             },
         }
         if metrics:
