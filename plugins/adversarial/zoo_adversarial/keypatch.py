@@ -31,8 +31,9 @@ How we differ:
   rates, held-out parts were 0.27 from what was drawn, which a constant image has as well.
 - Each step of the recipe is one of either network, the generator's at a higher rate: by the paper's
   rates masks covered all of the image for its first 1,000 steps.
-- w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch;
-  in the recipe from 2·10⁻² to 5·10⁻³: below, what is drawn leaves the parts for what looks real.
+- w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
+  The recipe keeps it at 5·10⁻²: the less it weighs, the more what is drawn leaves the parts for
+  what looks real.
 """
 
 from __future__ import annotations
