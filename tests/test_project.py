@@ -12,7 +12,7 @@ from zoo_core.tasks import find
 
 ROOT = Path(__file__).parent.parent
 PICTURES = sorted((ROOT / "docs" / "assets").glob("*.png"))
-ENTRIES = list(Registry.load((ROOT / "registry.toml",)).entries.values())
+PUBLISHED = Registry.load((str(own_registry()),)).entries
 
 
 def blocks(page: Path, language: str) -> str:
@@ -36,13 +36,12 @@ def test_pictures_are_small_and_of_the_published_weights(picture: Path) -> None:
     assert picture.stat().st_size < 80_000
     made = read_provenance(picture)
     drawn = made.get("weights", {made.get("entry", ""): made.get("sha256", "")})
-    published = Registry.load((str(own_registry()),)).entries
     for name, digest in drawn.items():
-        if name in published:
-            assert digest == published[name].weights.sha256, made["command"]
+        if name in PUBLISHED:
+            assert digest == PUBLISHED[name].weights.sha256, made["command"]
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", PUBLISHED.values(), ids=lambda entry: entry.name)
 def test_an_entry_names_the_tasks_that_its_model_suits(entry: Entry) -> None:
     architecture = plugins.architecture(entry.architecture, entry.family)
     model = loading.build(plugins.import_class(architecture.path), entry.config)

@@ -18,12 +18,11 @@ def note(text: str) -> None:
 
 def note_done(name: str, total: int, done: Counter[str]) -> None:
     """Say what was done to how many of a source's images."""
-    if done:
-        if total == 1:
-            note(f"{name}: {'; '.join(sorted(done))}")
-        else:
-            what = "; ".join(f"{count} {deed}" for deed, count in sorted(done.items()))
-            note(f"{name}: of {total} images, {what}")
+    if done and total == 1:
+        note(f"{name}: {'; '.join(sorted(done))}")
+    elif done:
+        what = "; ".join(f"{count} {deed}" for deed, count in sorted(done.items()))
+        note(f"{name}: of {total} images, {what}")
 
 
 def note_skipped(name: str, skipped: Sequence[str]) -> None:

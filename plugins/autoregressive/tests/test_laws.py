@@ -30,7 +30,7 @@ CONFIGS = {
         {"blocks": 2, "d": 8, "activation": "gelu"},
         {"blocks": 1, "d": 12, "h": 3, "classes": 3, "order": "random", "order_seed": 1},
         {"blocks": 1, "d": 16, "shape": [6], "levels": 3, "positions": "sinusoidal"},
-        {"blocks": 1, "d": 16, "activation": "gelu", "window": 4, "order": COLUMNS},
+        {"blocks": 1, "d": 16, "activation": "gelu", "window": 4},
     ],
     "eonade": [
         {"hidden": [64], "orders": 1},
@@ -40,7 +40,8 @@ CONFIGS = {
     "nade": [
         {"hidden": 12},
         {"hidden": 12, "order": "random", "order_seed": 1},
-        {"hidden": 12, "activation": "relu", "order": COLUMNS},
+        {"hidden": 12, "activation": "relu"},
+        {"hidden": 12, "order": COLUMNS},
     ],
     "pixelcnn": [
         {"hidden": 4, "layers": 1, "head": 6},
