@@ -9,6 +9,7 @@ import pytest
 
 from zoo_core import plugins
 from zoo_core.errors import PluginError, UnknownName
+from zoo_core.hookspecs import DataSet, Metric, Task
 
 Install = Callable[..., Path]
 
@@ -347,10 +348,10 @@ def zoo_tasks():
 
 def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None:
     install_family("extra", EXTRAS)
-    assert plugins.offers("metrics")["mean_value"].path == "m:mean"
-    assert plugins.offers("datasets")["two-moons"].summary == "Two half circles"
-    assert plugins.offers("tasks")["mean"].settings == {"k": 3}
-    assert "median" not in plugins.offers("tasks")
+    assert plugins.offers(Metric)["mean_value"].path == "m:mean"
+    assert plugins.offers(DataSet)["two-moons"].summary == "Two half circles"
+    assert plugins.offers(Task)["mean"].settings == {"k": 3}
+    assert "median" not in plugins.offers(Task)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +382,7 @@ def test_one_name_offered_by_two_families_names_both(install_family: Install) ->
     install_family("extra", EXTRAS)
     install_family("other", EXTRAS)
     with pytest.raises(PluginError, match=r"'mean' is offered by zoo-extra 1.0 and zoo-other 1.0"):
-        plugins.offers("tasks")
+        plugins.offers(Task)
 
 
 def rewrite(site: Path, name: str, old: str, new: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pluggy
 
@@ -37,10 +37,15 @@ __all__ = [
     "load",
     "load_all",
     "missing",
+    "offer",
     "offers",
+    "own",
     "registries",
     "require",
 ]
+
+R = TypeVar("R", Architecture, Metric, DataSet, Task)
+"""A kind of record that hooks return."""
 
 _STEM = hookspecs.GROUP.rstrip("0123456789")
 
@@ -125,16 +130,39 @@ def find(name: str, family: str | None = None) -> tuple[Family, Architecture]:
     return owner.family, owner.architectures[name]
 
 
-def offers(kind: str) -> dict[str, Any]:
-    """All records of a kind that the installed families offer, by name.
+def offer(kind: type[R], name: str) -> R | None:
+    """Find a record by name; the core's is found without loading a family.
 
-    kind: `metrics`, `datasets` or `tasks`.
+    kind: the class of the records: `Metric`, `DataSet` or `Task`.
 
-    Raises PluginError when two families offer the same name.
+    Raises PluginError when two families offer the name.
     """
-    owners: dict[str, Loaded] = {}
+    return own(kind).get(name) or offers(kind).get(name)
+
+
+def own(kind: type[R]) -> dict[str, R]:
+    """The records of a kind that the core itself offers, by name."""
+    core = _core()
+    if core.error:  # a mistake of ours
+        raise PluginError(f"the core's own records: {core.error}")
+    found: dict[str, R] = getattr(core, _kind_of(kind))
+    return found
+
+
+def _core() -> Loaded:
+    """The core as a family of its own, which `ZOO_PLUGINS` cannot leave out."""
+    return _load(Family("core", "zoo-core", _core_version(), "zoo_core.builtin"))
+
+
+def offers(kind: type[R]) -> dict[str, R]:
+    """All records of a kind, the core's first and then those of installed families, by name.
+
+    Raises PluginError when two offer the same name.
+    """
+    key = _kind_of(kind)
+    owners: dict[str, Loaded] = dict.fromkeys(own(kind), _core())
     for loaded in load_all():
-        for name in getattr(loaded, kind):
+        for name in getattr(loaded, key):
             if name in owners:
                 claims = " and ".join(str(one.family) for one in (owners[name], loaded))
                 raise PluginError(
@@ -142,7 +170,7 @@ def offers(kind: str) -> dict[str, Any]:
                     "with ZOO_PLUGINS."
                 )
             owners[name] = loaded
-    return {name: getattr(loaded, kind)[name] for name, loaded in owners.items()}
+    return {name: getattr(loaded, key)[name] for name, loaded in owners.items()}
 
 
 def registries() -> list[Path]:
@@ -427,6 +455,11 @@ _KINDS: dict[str, type] = {
     "tasks": Task,
 }
 """What the hooks describe: `zoo_architectures` returns `Architecture` records, and so on."""
+
+
+def _kind_of(record: type) -> str:
+    return next(kind for kind, cls in _KINDS.items() if cls is record)
+
 
 _PLACES: dict[type, tuple[str, ...]] = {
     Architecture: ("path", "trainer"),

@@ -23,6 +23,7 @@ from zoo_core.data.standard import STANDARD, load_standard
 from zoo_core.data.synthetic import bars_and_stripes, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.hookspecs import DataSet
 
 __all__ = ["SPLITS", "Spec", "data_root", "load_dataset", "parse_spec"]
 
@@ -94,7 +95,7 @@ def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Da
     for path in (Path(name).expanduser(), root / name):
         if path.exists():
             return _load_path(name, path, split, size, gray)
-    offers = plugins.offers("datasets")  # only now: it loads every family
+    offers = plugins.offers(DataSet)  # only now: it loads every family
     if name in offers:
         dataset: Dataset = plugins.import_object(offers[name].path)(split, root)
         return dataset

@@ -196,7 +196,7 @@ def find(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    offers: dict[str, Metric] = plugins.offers("metrics")  # only now: it loads every family
+    offers: dict[str, Metric] = plugins.offers(Metric)  # only now: it loads every family
     if name not in offers:
         known = [*METRICS, *offers]
         raise UnknownName(

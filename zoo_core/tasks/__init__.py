@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo_core import plugins
+from zoo_core import hookspecs, plugins
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def find(name: str) -> Task:
     """
     if name in TASKS:
         return TASKS[name]
-    offers = plugins.offers("tasks")  # only now: it loads every family
+    offers = plugins.offers(hookspecs.Task)  # only now: it loads every family
     if name not in offers:
         raise UnknownName(f"there is no task '{name}'.{did_you_mean(name, [*TASKS, *offers])}")
     record = offers[name]
@@ -272,7 +272,7 @@ def choose(wanted: str | None, possible: Collection[str], model: str) -> str:
         return default(possible)
     can = f"{model} can {', '.join(name for name in TASKS if name in possible)}."
     if wanted not in TASKS:
-        if wanted not in (offers := plugins.offers("tasks")):
+        if wanted not in (offers := plugins.offers(hookspecs.Task)):
             near = did_you_mean(wanted, [*TASKS, *offers])
             raise UnknownName(f"there is no task '{wanted}'.{near} {can}")
         return wanted  # whether the model can, its class tells: the record names tasks of ours

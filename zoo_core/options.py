@@ -1,0 +1,211 @@
+"""Options as the fields of a frozen dataclass: each is one line, in one file.
+
+A task, a metric or a data set says what it takes by such a class. Flags of `zoo run` and their
+help, completion, the tables of the documentation, the keywords of `zoo_core.run` and the keys of a
+metric's protocol all follow from its fields, and `build` checks values for all of them.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        steps: int = option(9, "Steps of each path, with both ends", minimum=2)
+        path: str = option("auto", "How to go", choices=("auto", "line", "arc"))
+"""
+
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zoo_core.errors import InvalidInput, did_you_mean
+
+__all__ = ["Option", "build", "option", "read"]
+
+T = TypeVar("T")
+
+_KINDS: tuple[type, ...] = (bool, int, float, str, Path)
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option, as its field describes it."""
+
+    name: str
+    """As a keyword: `batch_size`."""
+    kind: type
+    """bool, int, float, str or Path; of each value where there can be several."""
+    default: Any
+    help: str
+    """One line, no full stop."""
+    unit: str = ""
+    """Of the value: pixels, nats, %."""
+    multiple: bool = False
+    """Whether it takes several values, as a tuple."""
+    optional: bool = False
+    """Whether None is a value."""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    above: float | None = None
+    """A bound that is excluded itself."""
+    maximum: float | None = None
+    flags: tuple[str, ...] = ()
+    """As they are typed: `--batch-size`, `-n`."""
+    metavar: str = ""
+    """What help shows in the place of a value, as DOMAIN."""
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words: `a whole number of at least 2`."""
+        if self.choices:
+            return " or ".join(self.choices)
+        bounds = [
+            f"{word} {bound:g}"
+            for word, bound in (
+                ("of at least", self.minimum),
+                ("above", self.above),
+                ("of at most", self.maximum),
+            )
+            if bound is not None
+        ]
+        return " ".join([_WORDS[self.kind], " and ".join(bounds)]).strip()
+
+    def check(self, value: Any, where: str) -> Any:
+        """Return a value as the option's type.
+
+        where: how messages name the option, as `--steps` or `steps`.
+
+        Raises InvalidInput for a value of another type, out of bounds or not among the choices.
+        """
+        if value is None and self.optional:
+            return None
+        if not self.multiple:
+            return self._one(value, where)
+        if isinstance(value, str | Path) or not isinstance(value, list | tuple):
+            value = (value,)
+        return tuple(self._one(item, where) for item in value)
+
+    def parse(self, text: str, where: str) -> Any:
+        """Return what was typed as a value; as `check` otherwise."""
+        if self.kind is bool and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            return self._one(self.kind(text) if self.kind is not bool else text, where)
+        except ValueError:
+            raise InvalidInput(f"{where} is {text!r}; expected {self.expected}.") from None
+
+    def _one(self, value: Any, where: str) -> Any:
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if self.kind is Path and isinstance(value, str):
+            value = Path(value)
+        fits = isinstance(value, self.kind) and (self.kind is bool) == isinstance(value, bool)
+        if not fits or not self._within(value):
+            raise InvalidInput(f"{where} is {value!r}; expected {self.expected}.")
+        return value
+
+    def _within(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        if not isinstance(value, int | float):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.minimum is None or value >= self.minimum)
+            and (self.above is None or value > self.above)
+            and (self.maximum is None or value <= self.maximum)
+        )
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002 - click's and argparse's word for it
+    *,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    flags: tuple[str, ...] = (),
+    metavar: str = "",
+) -> Any:
+    """Make a field of an options class: its default, and what it means in one line.
+
+    flags: as they are typed, where they differ from the field's name with hyphens.
+    """
+    described = {
+        "help": help,
+        "unit": unit,
+        "choices": choices,
+        "minimum": minimum,
+        "above": above,
+        "maximum": maximum,
+        "flags": flags,
+        "metavar": metavar,
+    }
+    return field(default=default, metadata={"zoo": described})
+
+
+def read(cls: type) -> dict[str, Option]:
+    """The options of a class by name, in its order; fields that `option` did not make are none.
+
+    Raises TypeError for a field of a type that no option has.
+    """
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for each in fields(cls):
+        if "zoo" not in each.metadata:
+            continue
+        if each.default is MISSING:
+            raise TypeError(f"{cls.__name__}.{each.name} has no default")
+        described = dict(each.metadata["zoo"])
+        described["flags"] = described["flags"] or (f"--{each.name.replace('_', '-')}",)
+        kind, multiple, optional = _kind(hints[each.name], f"{cls.__name__}.{each.name}")
+        found[each.name] = Option(
+            name=each.name,
+            kind=kind,
+            default=each.default,
+            multiple=multiple,
+            optional=optional,
+            **described,
+        )
+    return found
+
+
+def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
+    """Make an options object from keywords, every one checked.
+
+    owner: who takes them, for messages: `the task interpolate`.
+
+    Raises InvalidInput for an option that there is not, or a value that does not fit.
+    """
+    known = read(cls)
+    for name in values:
+        if name not in known:
+            takes = ", ".join(known) or "no options"
+            raise InvalidInput(
+                f"{owner} has no option {name!r}.{did_you_mean(name, known)} It takes {takes}."
+            )
+    return cls(**{name: known[name].check(value, name) for name, value in values.items()})
+
+
+def _kind(hint: Any, where: str) -> tuple[type, bool, bool]:
+    """The type of one value, whether there can be several, and whether None is one."""
+    optional = False
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        rest = [one for one in typing.get_args(hint) if one is not type(None)]
+        optional, hint = True, rest[0] if len(rest) == 1 else None
+    multiple = typing.get_origin(hint) is tuple
+    if multiple:
+        hint = typing.get_args(hint)[0]
+    if hint not in _KINDS:
+        kinds = ", ".join(kind.__name__ for kind in _KINDS)
+        raise TypeError(f"{where}: an option is one of {kinds}, a tuple of them, or None as well")
+    return hint, multiple, optional
