@@ -7,15 +7,22 @@ torch only by `load`.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zoo_core.loading import load
+    from zoo_core.loading import Info, info, load
     from zoo_core.registry import Registry, list_entries, pull
 
-__all__ = ["Registry", "__version__", "list_entries", "load", "pull"]
+__all__ = ["Info", "Registry", "__version__", "info", "list_entries", "load", "pull"]
 
 __version__: str
 """The version that is installed."""
 
-_HOMES = {"Registry": "registry", "list_entries": "registry", "load": "loading", "pull": "registry"}
+_HOMES = {
+    "Info": "loading",
+    "Registry": "registry",
+    "info": "loading",
+    "list_entries": "registry",
+    "load": "loading",
+    "pull": "registry",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from zoo_core import plugins
 from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName, did_you_mean
 from zoo_core.header import read_header
-from zoo_core.registry import Entry, Registry, is_path
+from zoo_core.registry import Entry, Licence, Registry, is_path
 from zoo_core.store import Store
 
 if TYPE_CHECKING:
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WEIGHTS",
+    "Info",
     "Source",
     "build",
     "entry_of_run",
     "fill",
+    "info",
     "load",
     "open_source",
     "resolve",
     "save",
+    "set_info",
 ]
 
 WEIGHTS = "model.safetensors"
@@ -46,6 +49,20 @@ WEIGHTS = "model.safetensors"
 _KEY = "zoo"
 """The one key of the safetensors metadata. The library writes several in no fixed order, and equal
 weights would have different digests."""
+
+_INFO = "_zoo_info"
+"""The attribute of a model that holds its Info; it is in no state dict."""
+
+_SAID = {
+    "name": str,
+    "data": str,
+    "data_sha256": str,
+    "licence": dict,
+    "metrics": dict,
+    "recipe_sha256": str,
+    "versions": dict,
+}
+"""What a weights file may say of itself, beside what `load` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,76 @@ class Source:
             path=path,
             entry=entry,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What is known about a model in memory; what is not known is empty."""
+
+    name: str
+    """The entry's or the run's; of an untrained model, its architecture."""
+    architecture: str
+    family: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+    """Digest of the weights file that it was loaded from; empty for an untrained model."""
+    data: str = ""
+    """The data set that it was trained on."""
+    licence: Licence | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Measured on held-out data when the weights were published."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The packages that trained it."""
+    recipe_sha256: str = ""
+    """Digest of the recipe that it was trained by."""
+    data_sha256: str = ""
+    """Digest of the training data."""
+    path: Path | None = None
+    """The weights file."""
+    entry: Entry | None = None
+    """The record of the registry that it was loaded by."""
+
+    @classmethod
+    def of(cls, source: Source) -> Info:
+        """What is known about the model of a source; the registry comes before the file."""
+        entry, said = source.entry, source.metadata or _own_words(source.path)
+        metrics, licence = said.get("metrics", {}), said.get("licence")
+        if entry is not None:
+            metrics = metrics | {metric.name: metric.value for metric in entry.metrics}
+        elif licence:
+            licence = Licence(**{key: licence.get(key, "unknown") for key in ("code", "weights")})
+        return cls(
+            name=source.name,
+            architecture=source.architecture,
+            family=source.family,
+            config=source.config,
+            sha256=source.sha256,
+            data=entry.data if entry else said.get("data", ""),
+            licence=entry.licence if entry else licence or None,
+            metrics=metrics,
+            versions=said.get("versions", {}),
+            recipe_sha256=said.get("recipe_sha256", ""),
+            data_sha256=said.get("data_sha256", ""),
+            path=source.path,
+            entry=entry,
+        )
+
+
+def info(model: nn.Module) -> Info:
+    """Return what is known about a model: name, config, digest of its weights, provenance.
+
+    It describes the weights that were loaded, also after they were changed. Of a model that was
+    neither loaded nor created by zoo, the name of its class is known.
+    """
+    known = getattr(model, _INFO, None)
+    cls = type(model).__name__
+    return known if isinstance(known, Info) else Info(name=cls, architecture=cls)
+
+
+def set_info(model: nn.Module, info: Info) -> None:
+    """Attach what is known about a model to it; copies of the model keep it."""
+    # past a class's own __setattr__: nothing but a name in the object's dictionary is needed
+    object.__setattr__(model, _INFO, info)
 
 
 def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | Source:
@@ -160,6 +247,7 @@ def load(
     with torch.device("meta"), _without_draws():
         model = build(plugins.import_class(architecture.path), source.config)
     fill(model, source.path, place, kind)
+    set_info(model, Info.of(source))
     return model.eval().requires_grad_(False)
 
 
@@ -235,7 +323,7 @@ def _from_file(path: Path) -> Source:
             f"{path} does not exist; expected a run folder or a safetensors file. "
             "`zoo list` shows the entries, whose names have no slash."
         )
-    metadata = _described(path)
+    metadata = _describe(path)
     return Source(
         name=metadata.get("name", path.stem),
         family=metadata["family"],
@@ -247,24 +335,31 @@ def _from_file(path: Path) -> Source:
     )
 
 
-def _described(path: Path) -> dict[str, Any]:
-    """What a weights file says of itself, as far as `load` needs it checked."""
+def _describe(path: Path) -> dict[str, Any]:
+    """What a weights file says of itself, checked as far as `load` and `Info` read it."""
     try:
         metadata = json.loads(read_header(path).metadata.get(_KEY, "{}"))
     except json.JSONDecodeError as error:
         raise InvalidWeights(f"{path}: its metadata is not JSON: {error}.") from None
     needed = {"family": str, "requires": str, "architecture": str, "config": dict}
-    wrong = [
-        key
-        for key, kind in needed.items()
-        if not isinstance(metadata, dict) or not isinstance(metadata.get(key), kind)
-    ]
+    if not isinstance(metadata, dict):
+        metadata = {}
+    wrong = [key for key, kind in needed.items() if not isinstance(metadata.get(key), kind)]
+    wrong += [key for key, kind in _SAID.items() if not isinstance(metadata.get(key, kind()), kind)]
     if wrong:
         raise InvalidWeights(
             f"{path} does not say what it is: its metadata has no sound {', '.join(wrong)}. "
             "Weights that `zoo train` writes have them."
         )
-    return cast("dict[str, Any]", metadata)
+    return metadata
+
+
+def _own_words(path: Path) -> dict[str, Any]:
+    """What the weights file of an entry says of itself; nothing is as good as the registry."""
+    try:
+        return _describe(path)
+    except InvalidWeights:  # it need not: the registry says what it is
+        return {}
 
 
 def _without_draws() -> TorchFunctionMode:
