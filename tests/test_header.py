@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,31 @@ def test_too_many_tensors_are_refused(tmp_path: Path) -> None:
     text = "{" + ",".join(f'"{i}":0' for i in range(MAX_TENSORS + 1)) + "}"
     path = written(tmp_path / "a", text.encode())
     assert f"lists {MAX_TENSORS + 1} tensors" in complaint(path)
+
+
+def test_a_name_given_twice_is_found_in_time(tmp_path: Path) -> None:
+    names = (f'"{i}":0' for i in [*range(60_000), 59_999])
+    path = written(tmp_path / "a", ("{" + ",".join(names) + "}").encode())
+    began = time.process_time()
+    assert "gives '59999' twice" in complaint(path)
+    assert time.process_time() - began < 2, "comparing each name with all took a minute and more"
+
+
+def test_a_shape_that_no_file_holds_is_refused_in_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    vast = tensor(shape=[2**62] * 100_000)
+    assert "takes at least 8507059173" in complaint(written(tmp_path / "a", {"x": vast}, bytes(8)))
+    empty = tensor(shape=[2**62] * 100_000 + [0], offsets=[0, 0])
+    assert read_header(written(tmp_path / "a", {"x": empty})).parameters == 0
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "x" * 100_000, "a\nb", "\ud800"])
+def test_names_are_shown_with_care(tmp_path: Path, name: str) -> None:
+    for header in ({name: 3}, {name: tensor(name)}, {name: tensor(shape=[name])}):
+        text = complaint(written(tmp_path / "a", header, bytes(8)))
+        assert text.isprintable()
+        assert len(text) < 1500
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

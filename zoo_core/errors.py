@@ -7,6 +7,8 @@ a traceback, unless `ZOO_DEBUG` is set.
 import difflib
 from collections.abc import Iterable
 
+from zoo_core.text import printable
+
 __all__ = [
     "CheckFailed",
     "DigestMismatch",
@@ -20,6 +22,10 @@ __all__ = [
     "ZooError",
     "did_you_mean",
 ]
+
+
+_TYPED = 200
+"""Characters of a name that may still be a mistyped one."""
 
 
 class ZooError(Exception):
@@ -78,5 +84,6 @@ class CheckFailed(ZooError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the sentence that offers up to three near matches of `name`, or nothing."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    # comparing takes time by the product of the lengths, and nobody mistypes a page
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6) if len(name) < _TYPED else []
+    return f" Did you mean {' or '.join(map(printable, near))}?" if near else ""

@@ -8,13 +8,15 @@ accept headers of 86 MB and a million empty tensors: here both are refused befor
 from __future__ import annotations
 
 import json
-import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import InvalidWeights
+from zoo_core.files import open_regular
+from zoo_core.text import printable, quoted
 
 __all__ = ["DTYPES", "MAX_HEADER", "MAX_TENSORS", "Header", "TensorInfo", "read_header", "stray"]
 
@@ -23,6 +25,9 @@ MAX_HEADER = 4 * 2**20
 
 MAX_TENSORS = 100_000
 """The most tensors that a file may have."""
+
+_PAST = 2**63
+"""More elements or bytes than any file has."""
 
 DTYPES = {
     "BOOL": 1,
@@ -56,7 +61,7 @@ class TensorInfo:
     @property
     def elements(self) -> int:
         """How many numbers it holds."""
-        return math.prod(self.shape)
+        return _elements(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,12 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         header = _parse(text)
         _check_layout(header.tensors, room)
     except InvalidWeights as error:
-        raise InvalidWeights(f"{path} is not a sound safetensors file: {error}") from None
-    except OSError as error:
-        raise InvalidWeights(f"Cannot read the weights file {path}: {error.strerror}.") from error
+        where = printable(path)
+        raise InvalidWeights(f"{where} is not a sound safetensors file: {error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        why = error.strerror if isinstance(error, OSError) else printable(error)
+        where = printable(path)
+        raise InvalidWeights(f"Cannot read the weights file {where}: {why}.") from error
     return header
 
 
@@ -135,7 +143,7 @@ _STRAYS = (
 
 def _header_text(path: Path) -> tuple[bytes, int]:
     """Return the header's text and the bytes that are left for tensors."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(64)
         if hint := stray(head):
@@ -160,7 +168,7 @@ def _parse(text: bytes) -> Header:
     try:
         record = json.loads(text.decode(), object_pairs_hook=_without_twins)
     except (ValueError, RecursionError) as error:
-        raise InvalidWeights(f"its header is not JSON ({error}).") from None
+        raise InvalidWeights(f"its header is not JSON ({printable(error)}).") from None
     if not isinstance(record, dict):
         raise InvalidWeights(
             f"its header is a JSON {type(record).__name__}; an object is expected."
@@ -172,11 +180,11 @@ def _parse(text: bytes) -> Header:
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        names = [name for name, _ in pairs]
-        twin = next(name for name in names if names.count(name) > 1)
-        raise InvalidWeights(f"its header gives {twin!r} twice.")
+    record: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in record:
+            raise InvalidWeights(f"its header gives {quoted(name)} twice.")
+        record[name] = value
     return record
 
 
@@ -189,34 +197,47 @@ def _metadata(given: object) -> dict[str, str]:
 def _tensor(name: str, given: object) -> TensorInfo:
     if not isinstance(given, dict) or set(given) != {"dtype", "shape", "data_offsets"}:
         raise InvalidWeights(
-            f"tensor {name!r} must have dtype, shape and data_offsets, and no more."
+            f"tensor {quoted(name)} must have dtype, shape and data_offsets, and no more."
         )
     dtype, shape, offsets = given["dtype"], given["shape"], given["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise InvalidWeights(
-            f"tensor {name!r} has the dtype {dtype!r}; known are {', '.join(DTYPES)}."
+            f"tensor {quoted(name)} has the dtype {quoted(dtype)}; known are {', '.join(DTYPES)}."
         )
     if not _naturals(shape):
         raise InvalidWeights(
-            f"tensor {name!r} has the shape {shape!r}; a list of sizes is expected."
+            f"tensor {quoted(name)} has the shape {quoted(shape)}; a list of sizes is expected."
         )
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise InvalidWeights(
-            f"tensor {name!r} has data_offsets {offsets!r}; [begin, end] is expected."
+            f"tensor {quoted(name)} has data_offsets {quoted(offsets)}; [begin, end] is expected."
         )
-    tensor = TensorInfo(dtype, tuple(shape), *offsets)
-    if tensor.elements * DTYPES[dtype] != tensor.end - tensor.begin:
+    begin, end = offsets
+    size = _elements(shape) * DTYPES[dtype]
+    if size != end - begin:
         raise InvalidWeights(
-            f"tensor {name!r} of shape {shape} and dtype {dtype} takes"
-            f" {tensor.elements * DTYPES[dtype]} bytes, and the header gives it"
-            f" {tensor.end - tensor.begin}."
+            f"tensor {quoted(name)} of shape {quoted(shape)} and dtype {dtype} takes"
+            f" {'at least ' if size >= _PAST else ''}{size} bytes, and the header gives it"
+            f" {end - begin}."
         )
-    return tensor
+    return TensorInfo(dtype, tuple(shape), begin, end)
+
+
+def _elements(shape: Sequence[int]) -> int:
+    """The product of the sizes, no further than what no file can hold."""
+    if 0 in shape:
+        return 0
+    product = 1
+    for size in shape:
+        product *= size
+        if product >= _PAST:  # a hundred thousand large factors would take minutes
+            break
+    return product
 
 
 def _naturals(given: object) -> bool:
     # `type` and not `isinstance`: JSON's true is no size.
-    return isinstance(given, list) and all(type(i) is int and i >= 0 for i in given)
+    return isinstance(given, list) and all(type(i) is int and 0 <= i < _PAST for i in given)
 
 
 def _check_layout(tensors: dict[str, TensorInfo], room: int) -> None:
@@ -226,7 +247,7 @@ def _check_layout(tensors: dict[str, TensorInfo], room: int) -> None:
         if tensor.begin != reached:
             fault = "overlaps" if tensor.begin < reached else "leaves a hole after"
             raise InvalidWeights(
-                f"tensor {name!r} begins at byte {tensor.begin} and {fault}"
+                f"tensor {quoted(name)} begins at byte {tensor.begin} and {fault}"
                 f" the one before it, which ends at {reached}."
             )
         reached = tensor.end

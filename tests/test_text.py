@@ -1,0 +1,108 @@
+"""What is shown of text that is not ours, and what a shell makes of commands that are advised."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zoo_core.errors import did_you_mean
+from zoo_core.text import LIMIT, command_line, printable, quoted
+
+FOREIGN = [
+    "\x1b[31mred\x1b[0m",
+    "two\nlines\r\tand\0more",
+    "x" * 10_000,
+    "\x9b" * 10_000,
+    "not Unicode \udcff",
+    "half of a pair \ud800",
+    "\u202eesrever",
+    10**10_000,
+    [10**10_000],
+    b"\x1b" * 1000,
+    ValueError("a\n\tb\x07"),
+    Path("a\x1bb/\udcff"),
+    None,
+    {"\x1b": float("nan")},
+]
+
+
+@pytest.mark.parametrize("place", range(len(FOREIGN)))  # pytest cannot name such values itself
+@pytest.mark.parametrize("show", [printable, quoted])
+def test_whatever_is_shown_is_one_short_line_of_characters_that_print(
+    show: Callable[[object], str], place: int
+) -> None:
+    text = show(FOREIGN[place])
+    assert text.isprintable()
+    assert len(text) <= LIMIT
+    assert len(text.encode()) <= 4 * LIMIT, "it is Unicode"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("nade.mnist", "nade.mnist"),
+        ("größe 40 €, 寸", "größe 40 €, 寸"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\nb", r"a\nb"),
+        ("a\udcff", r"a\udcff"),
+        (17, "17"),
+        (ValueError("shape\n\t (2, 3)"), "shape (2, 3)"),
+    ],
+)
+def test_printable(value: object, text: str) -> None:
+    assert printable(value) == text
+
+
+def test_quoted_marks_a_text_as_repr_does() -> None:
+    assert quoted("a b") == "'a b'"
+    assert quoted("a\x1bb") == r"'a\x1bb'"
+    assert quoted(["F32"]) == "['F32']"
+
+
+def test_the_middle_is_cut_and_the_ends_stay() -> None:
+    assert printable("abcdefghij", 5) == "ab…ij"
+    assert printable("abcdefghij", 10) == "abcdefghij"
+    assert printable("x" * 1000, None) == "x" * 1000
+    path = "/home/me/" + "deep/" * 100 + "a.png"
+    assert printable(path).startswith("/home/me/deep/")
+    assert printable(path).endswith("/deep/a.png")
+
+
+def test_a_number_that_python_refuses_to_print_is_named() -> None:
+    assert printable(10**10_000) == "a value of type int that cannot be shown"
+
+
+def test_a_class_whose_text_fails_is_named() -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert printable(Broken()) == "a value of type Broken that cannot be shown"
+
+
+def test_near_matches_are_printable_and_a_page_is_no_near_match() -> None:
+    assert did_you_mean("nad", ["nade"]) == " Did you mean nade?"
+    assert did_you_mean("nad", ["nad\x1b[2J"]) == r" Did you mean nad\x1b[2J?"
+    assert did_you_mean("x" * 100_000, ["x" * 99_999]) == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("zoo", "rm", "nade.mnist"),
+        ("zoo-x>=1'; touch x; echo '",),
+        ("$(touch x)", "`touch x`", "a b", "", "~", "*", "!1"),
+        ("a\nb", "tab\t'quote' \\back", "\x1b[2J"),
+        ("not Unicode \udcff", "größe\n"),
+    ],
+)
+def test_a_shell_takes_a_command_apart_into_its_words(words: tuple[str, ...]) -> None:
+    line = command_line(*words)
+    assert line.isprintable()
+    code = "import os, sys; sys.stdout.buffer.write(b'|'.join(map(os.fsencode, sys.argv[1:])))"
+    script = f"{command_line(sys.executable, '-c', code)} {line}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"|".join(map(os.fsencode, words))

@@ -1,0 +1,72 @@
+"""Text that is not ours, made safe to show: names, keys, paths, values and other errors' words.
+
+A weights file, a registry or a folder may hold names with escape sequences, a megabyte long or that
+are not Unicode, and a number of a million digits, which Python refuses to print. What a terminal or
+a message shows of them goes through `printable` or `quoted`; what a user is to paste into a shell
+goes through `command_line`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+__all__ = ["LIMIT", "command_line", "printable", "quoted"]
+
+LIMIT = 300
+"""Characters after which a text is cut in the middle, where nothing else is said."""
+
+
+def printable(value: object, limit: int | None = LIMIT) -> str:
+    """What `{value}` shows, on one line: control characters escaped and at most `limit` long.
+
+    limit: characters; None cuts nothing.
+    """
+    text = _text(str, value)
+    if isinstance(value, BaseException):  # libraries format theirs over several lines
+        text = " ".join(text.split())
+    return _cut(_escape(_cut(text, limit)), limit)
+
+
+def quoted(value: object, limit: int | None = LIMIT) -> str:
+    """What `{value!r}` shows, as `printable`."""
+    return _cut(_escape(_cut(_text(repr, value), limit)), limit)
+
+
+def command_line(*words: object) -> str:
+    """The words as one line that a shell takes apart into them again."""
+    return " ".join(_quote(str(word)) for word in words)
+
+
+def _text(show: Callable[[object], str], value: object) -> str:
+    try:
+        return show(value)
+    except Exception:  # an integer past Python's limit, or the method of a stranger's class
+        return f"a value of type {type(value).__name__} that cannot be shown"
+
+
+def _cut(text: str, limit: int | None) -> str:
+    """Leave the middle out: a path's end says as much as its beginning."""
+    if limit is None or len(text) <= limit:
+        return text
+    end = (limit - 1) // 2
+    return f"{text[: limit - 1 - end]}…{text[len(text) - end :]}"
+
+
+def _escape(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _quote(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    # $'…' holds any byte, also those of a file name that is no Unicode
+    return "$'" + "".join(map(_quote_character, word)) + "'"
+
+
+def _quote_character(c: str) -> str:
+    if c.isprintable():
+        return f"\\{c}" if c in "\\'" else c
+    return "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))
