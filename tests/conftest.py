@@ -152,18 +152,13 @@ def install_project(
         project.stage(folder, project.read_project(folder), site)
         for path in (folder, site):
             monkeypatch.syspath_prepend(str(path))
-        _forget_families()
+        plugins.forget()
 
     yield install
     for name in set(sys.modules) - known:
         if tmp_path in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
             del sys.modules[name]
-    _forget_families()
-
-
-def _forget_families() -> None:
-    for cached in (plugins._scan, plugins._load):
-        cached.cache_clear()
+    plugins.forget()
 
 
 def _toml(value: Any) -> str:

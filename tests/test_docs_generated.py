@@ -21,6 +21,7 @@ from zoo_core.cli.env import VARIABLES
 from zoo_core.errors import InvalidInput
 from zoo_core.output import read_provenance, save_image
 from zoo_core.registry import Entry, Registry
+from zoo_core.rules import Rule
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -176,7 +177,7 @@ def test_what_does_not_sample_is_drawn_as_it_is_told(made: Callable[..., Entry])
 CORE = griffe.load("zoo_core", search_paths=[ROOT], resolve_aliases=True)
 REFERENCE = "".join(path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md"))
 SHOWN = re.findall(r"^::: (zoo_core[\w.]*)$", REFERENCE, re.M)
-TABLES: dict[str, Mapping[str, schema._Rule]] = {
+TABLES: dict[str, Mapping[str, Rule]] = {
     "The file": schema._REGISTRY,
     "`[[entry]]`": schema._ENTRY,
     "`[entry.weights]`": schema._WEIGHTS,

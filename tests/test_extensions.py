@@ -68,8 +68,7 @@ def _installed(
 ) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(install_family("extension", EXTENSION)))
     yield
-    for cached in (plugins._scan, plugins._load):
-        cached.cache_clear()
+    plugins.forget()
 
 
 @pytest.fixture

@@ -344,6 +344,4 @@ def test_pytest_without_the_mark_imports_no_torch() -> None:
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     yield
-    for cached in (plugins._scan, plugins._load):
-        cached.cache_clear()
-    plugins._told.clear()
+    plugins.forget()

@@ -10,6 +10,7 @@ import pytest
 from zoo_core import plugins
 from zoo_core.errors import PluginError, UnknownName
 from zoo_core.hookspecs import DataSet, Metric, Task
+from zoo_core.plugins import discovery, loading
 
 Install = Callable[..., Path]
 
@@ -32,9 +33,7 @@ def _only_test_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     for name in set(sys.modules) - modules:
         if name.endswith("_plugin"):
             del sys.modules[name]
-    for cached in (plugins._scan, plugins._load):
-        cached.cache_clear()
-    plugins._told.clear()
+    plugins.forget()
 
 
 @functools.cache
@@ -104,13 +103,13 @@ def test_each_entry_points_file_is_read_once(
 ) -> None:
     install_family("good", "")
     read: list[Path] = []
-    text_of = plugins._read
+    text_of = discovery._read
 
     def noted(path: Path) -> str:
         read.append(path)
         return text_of(path)
 
-    monkeypatch.setattr(plugins, "_read", noted)
+    monkeypatch.setattr(discovery, "_read", noted)
     assert "good" in plugins.installed()
     assert plugins.commands() == plugins.commands()
     points = [path for path in read if path.name == "entry_points.txt"]
@@ -194,7 +193,7 @@ def test_a_slow_family_costs_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plugins, "SLOW", 0.05)
+    monkeypatch.setattr(loading, "SLOW", 0.05)
     install_family("slow", "import time; time.sleep(0.1)" + GOOD.format(name="model"))
     (loaded,) = plugins.load_all()
     assert loaded.error is None
@@ -209,7 +208,7 @@ def test_a_named_family_is_the_only_one_imported(install_family: Install) -> Non
     family, found = plugins.find("good/model")
     assert (family.name, found.name) == ("good", "model")
     assert "zoo_broken_plugin" not in sys.modules
-    assert plugins._load.cache_info().currsize == 1
+    assert loading._load.cache_info().currsize == 1
 
 
 def test_a_debugged_failure_shows_its_traceback(
@@ -361,12 +360,15 @@ def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None
             ("mean_value", "mean-value"),
             "metric's name is 'mean-value'; expected lower case, digits",
         ),
-        (("m:moons", "moons"), "dataset's path is 'moons'; expected package.module:function"),
+        (
+            ("m:moons", "moons"),
+            "dataset 'two-moons': path is 'moons'; expected package.module:function",
+        ),
         (
             ('"The mean"', '"The mean", protocol=3'),
             "metric 'mean_value': protocol is 3; expected a table",
         ),
-        (("m:Proto", "Proto"), "task's protocol is 'Proto'; expected package.module:Class"),
+        (("m:Proto", "Proto"), "task 'mean': protocol is 'Proto'; expected package.module:Class"),
         (('(".png",)', '".png"'), "task 'mean': for_images is '.png'; expected a tuple of names"),
         (("[Metric", "[1, Metric"), "zoo_metrics() gave int 1; expected zoo_core.hookspecs.Metric"),
     ],
@@ -376,6 +378,36 @@ def test_what_is_wrong_with_a_record_is_said(
 ) -> None:
     install_family("extra", EXTRAS.replace(*change))
     assert text in str(plugins.load("extra").error)
+
+
+def test_a_wrong_record_is_refused_on_its_authors_line(install_family: Install) -> None:
+    with pytest.raises(PluginError, match=r"^dataset's name is 'Two'; expected lower case"):
+        DataSet("Two", "m:moons", "Two half circles")
+    site = install_family("extra", EXTRAS.replace("two-moons", "Two"))
+    line = EXTRAS.splitlines().index(
+        '    return [DataSet("two-moons", "m:moons", "Two half circles")]'
+    )
+    place = f"{site / 'zoo_extra_plugin.py'}, line {line + 1}"
+    assert str(plugins.load("extra").error).endswith(f"and hyphens ({place})")
+
+
+def test_a_family_that_fails_in_a_hook_leaves_the_others_their_hooks(
+    install_family: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_family("broken", EXTRAS.replace("return [Data", "raise OSError('x')\n    [Data"))
+    install_family("extra", EXTRAS)
+    assert list(plugins.offers(Metric))[-1] == "mean_value"
+    assert list(plugins.offers(Task))[-1] == "mean"
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: family 'broken' (zoo-broken 1.0) did not load: OSError: x"
+    ]
+
+
+def test_one_module_is_one_family(install_family: Install) -> None:
+    site = install_family("one", GOOD.format(name="model"))
+    rewrite(site, "entry_points.txt", "one = ", "two = zoo_one_plugin\none = ")
+    errors = [loaded.error for loaded in plugins.load_all()]
+    assert errors == [None, "is the same module as family 'one'; uninstall one of them"]
 
 
 def test_one_name_offered_by_two_families_names_both(install_family: Install) -> None:
@@ -395,7 +427,7 @@ def test_a_family_for_another_core_says_which_versions_fit(
 ) -> None:
     site = install_family("late", GOOD.format(name="model"))
     rewrite(site, "METADATA", "\n\n", "\nRequires-Dist: torch\nRequires-Dist: zoo-core<9,>=8\n\n")
-    monkeypatch.setattr(plugins, "_core_version", lambda: "0.1.0")
+    monkeypatch.setattr(loading, "core_version", lambda: "0.1.0")
     assert plugins.load("late").error == (
         "needs zoo-core<9,>=8, and zoo-core 0.1.0 is installed. "
         "Run: pip install 'zoo-core<9,>=8', or install another version of zoo-late"
@@ -407,7 +439,7 @@ def test_a_family_that_fits_this_core_loads(
 ) -> None:
     site = install_family("fits", GOOD.format(name="model"))
     rewrite(site, "METADATA", "\n\n", "\nRequires-Dist: zoo-core (>=0.1,<0.2)\n\n")
-    monkeypatch.setattr(plugins, "_core_version", lambda: "0.1.7")
+    monkeypatch.setattr(loading, "core_version", lambda: "0.1.7")
     assert plugins.load("fits").error is None
 
 
@@ -422,7 +454,7 @@ def test_a_family_for_another_group_is_listed_and_says_what_fits(
         "\n\n",
         "\nRequires-Dist: zoo-core[x]; extra == 'x'\nRequires-Dist: zoo-core>=2\n\n",
     )
-    monkeypatch.setattr(plugins, "_core_version", lambda: "0.1.0")
+    monkeypatch.setattr(loading, "core_version", lambda: "0.1.0")
     error = plugins.load("next").error
     assert error is not None
     assert (

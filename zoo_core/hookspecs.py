@@ -2,7 +2,8 @@
 
 A plugin is a module named by an entry point of the group `zoo.families.v1`. Its hooks *describe*:
 they return frozen records, and import neither torch nor a model. The class or function behind a
-record is imported by name when it is needed.
+record is imported by name when it is needed. A record checks itself where it is made, so that a
+traceback ends at the author's line.
 
 Two things need no hook, because `zoo list` and `zoo --help` must find them without importing a
 plugin: a `registry.toml` in the family's package, whose entries join the default registry, and the
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
+
+from zoo_core.rules import Rule, check_record, matching
 
 __all__ = [
     "COMMANDS",
@@ -38,6 +41,16 @@ hookspec = pluggy.HookspecMarker("zoo")
 
 hookimpl = pluggy.HookimplMarker("zoo")
 """Marks a family's own functions of those names."""
+
+_NAME = Rule("lower case, digits and hyphens", matching("[a-z0-9][a-z0-9-]*"))
+_FIGURE = Rule("lower case, digits and underscores", matching("[a-z][a-z0-9_]*"))
+_CLASS = Rule("package.module:Class", matching(r"[\w.]+:\w+"))
+_FUNCTION = Rule("package.module:function", matching(r"[\w.]+:\w+"))
+_NAMES = Rule(
+    "a tuple of names",
+    lambda value: isinstance(value, tuple) and all(isinstance(item, str) for item in value),
+)
+_TABLE = Rule("a table", lambda value: isinstance(value, Mapping))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,9 @@ class Architecture:
     check: Check = field(default_factory=Check)
     """How `zoo plugin check` tries it."""
 
+    def __post_init__(self) -> None:
+        check_record(self, name=_NAME, path=_CLASS, trainer=_CLASS, tasks=_NAMES)
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -93,6 +109,9 @@ class Metric:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     """What a protocol holds that does not say otherwise: the seed, the number of draws."""
 
+    def __post_init__(self) -> None:
+        check_record(self, name=_FIGURE, path=_FUNCTION, protocol=_TABLE)
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
@@ -105,6 +124,9 @@ class DataSet:
     of data sets; returns a `zoo_core.data.Dataset`."""
     summary: str
     """One line, no full stop."""
+
+    def __post_init__(self) -> None:
+        check_record(self, name=_NAME, path=_FUNCTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +154,10 @@ class Task:
     """Options of its own with their defaults: `--set steps=5` is in the request's `settings`."""
     random: bool = False
     """Whether its results depend on the seed."""
+
+    def __post_init__(self) -> None:
+        check_record(self, name=_NAME, path=_FUNCTION, protocol=_CLASS)
+        check_record(self, for_images=_NAMES, for_tables=_NAMES, options=_NAMES)
 
 
 @hookspec

@@ -1,13 +1,11 @@
 """What a registry file may hold, schema 1, and the messages for one that holds something else."""
 
-import math
-import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from zoo_core.errors import InvalidRegistry, did_you_mean
+from zoo_core.errors import InvalidRegistry
+from zoo_core.rules import Rule, check_table, is_int, is_line, is_number, is_plain, matching
 
 __all__ = ["MAX_BYTES", "SCHEMA", "parse"]
 
@@ -19,19 +17,6 @@ MAX_BYTES = 1 << 20
 
 MAX_DOTS = 100
 """Limit on dots in one line: tomllib takes quadratic time on a key nested thousands deep."""
-
-MAX_INT = 2**63
-"""TOML's own limit, which tomllib does not check; longer numbers cannot even be printed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What one key accepts; `keys` are those of a table, or of each table in an array."""
-
-    expected: str
-    accepts: Callable[[Any], bool]
-    required: bool = True
-    keys: Mapping[str, "_Rule"] | None = None
 
 
 def parse(data: bytes, origin: str) -> dict[str, Any]:
@@ -52,13 +37,13 @@ def parse(data: bytes, origin: str) -> dict[str, Any]:
 
 
 def _check(document: dict[str, Any], origin: str) -> None:
-    _check_table(document, _REGISTRY, origin, "")
+    check_table(document, _REGISTRY, origin, InvalidRegistry)
     for number, entry in enumerate(document.setdefault("entry", []), start=1):
         name = entry.get("name")
         where = (
             f"{origin}: entry {name!r}" if isinstance(name, str) else f"{origin}: entry {number}"
         )
-        _check_table(entry, _ENTRY, where, "")
+        check_table(entry, _ENTRY, where, InvalidRegistry)
         _check_name(entry, where)
 
 
@@ -81,40 +66,6 @@ def _document(data: bytes, origin: str) -> dict[str, Any]:
         raise InvalidRegistry(f"{origin}: not TOML: {error}.") from None
 
 
-def _check_table(table: Mapping[str, Any], keys: Mapping[str, _Rule], where: str, at: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise InvalidRegistry(
-                f"{where}: unknown key '{at}{key}'.{did_you_mean(key, keys)} "
-                f"Allowed: {', '.join(keys)}."
-            )
-    for key, rule in keys.items():
-        if key in table:
-            _check_value(table[key], rule, where, at + key)
-        elif rule.required:
-            raise InvalidRegistry(f"{where}: '{at}{key}' is missing; expected {rule.expected}.")
-
-
-def _check_value(value: object, rule: _Rule, where: str, at: str) -> None:
-    if not rule.accepts(value):
-        raise InvalidRegistry(f"{where}: '{at}' is {_shown(value)}; expected {rule.expected}.")
-    if rule.keys is None:
-        return
-    if isinstance(value, dict):
-        _check_table(value, rule.keys, where, f"{at}.")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_table(item, rule.keys, where, f"{at}[{index}].")
-
-
-def _shown(value: object) -> str:
-    try:
-        given = repr(value)
-    except ValueError:
-        return "a number with thousands of digits"
-    return given if len(given) <= 80 else given[:77] + "..."
-
-
 def _check_name(entry: Mapping[str, Any], where: str) -> None:
     if not entry["name"].startswith(f"{entry['architecture']}."):
         raise InvalidRegistry(
@@ -126,62 +77,36 @@ def _check_name(entry: Mapping[str, Any], where: str) -> None:
 # Rules
 
 
-def _is_line(value: object) -> bool:
-    # Printable: a registry from elsewhere must not send control sequences to the terminal.
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -MAX_INT <= value < MAX_INT
-
-
-def _is_number(value: object) -> bool:
-    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(item) for item in value.values())
-    if isinstance(value, list):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, bool | str) or _is_number(value)
-
-
 def _is_tables(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _matching(pattern: str) -> Callable[[object], bool]:
-    compiled = re.compile(pattern)
-    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
+def _line(expected: str = "one line of text", *, required: bool = True) -> Rule:
+    return Rule(expected, is_line, required)
 
 
-def _line(expected: str = "one line of text", *, required: bool = True) -> _Rule:
-    return _Rule(expected, _is_line, required)
-
-
-def _lines(expected: str, *, required: bool = True) -> _Rule:
-    return _Rule(
-        expected, lambda value: isinstance(value, list) and all(map(_is_line, value)), required
+def _lines(expected: str, *, required: bool = True) -> Rule:
+    return Rule(
+        expected, lambda value: isinstance(value, list) and all(map(is_line, value)), required
     )
 
 
-def _count(expected: str) -> _Rule:
-    return _Rule(expected, lambda value: _is_int(value) and value >= 0)
+def _count(expected: str) -> Rule:
+    return Rule(expected, lambda value: is_int(value) and value >= 0)
 
 
-def _plain(expected: str) -> _Rule:
-    return _Rule(expected, lambda value: isinstance(value, dict) and _is_plain(value))
+def _plain(expected: str) -> Rule:
+    return Rule(expected, lambda value: isinstance(value, dict) and is_plain(value))
 
 
-def _table(keys: Mapping[str, _Rule], *, required: bool = True) -> _Rule:
+def _table(keys: Mapping[str, Rule], *, required: bool = True) -> Rule:
     expected = f"a table with {', '.join(keys)}"
-    return _Rule(expected, lambda value: isinstance(value, dict), required, keys)
+    return Rule(expected, lambda value: isinstance(value, dict), required, keys)
 
 
 _WEIGHTS = {
     "url": _line("a path relative to the registry file, or a URL"),
-    "sha256": _Rule("64 hexadecimal digits in lower case", _matching("[0-9a-f]{64}")),
+    "sha256": Rule("64 hexadecimal digits in lower case", matching("[0-9a-f]{64}")),
     "bytes": _count("the file's size, a whole number"),
     "parameters": _count("the number of parameters, a whole number"),
 }
@@ -189,20 +114,18 @@ _WEIGHTS = {
 _PAPER = {
     "title": _line(),
     "authors": _line("the authors in one line of text"),
-    "year": _Rule("a year", lambda value: _is_int(value) and 1900 <= value <= 2200),
+    "year": Rule("a year", lambda value: is_int(value) and 1900 <= value <= 2200),
     "url": _line("an address", required=False),
 }
 
 _METRIC = {
-    "name": _Rule("a name such as test_nll", _matching("[a-z][a-z0-9_]*")),
-    "value": _Rule("a finite number", _is_number),
+    "name": Rule("a name such as test_nll", matching("[a-z][a-z0-9_]*")),
+    "value": Rule("a finite number", is_number),
     "unit": _line("a unit such as nats"),
-    "tolerance": _Rule("a number that is not negative", lambda v: _is_number(v) and v >= 0),
+    "tolerance": Rule("a number that is not negative", lambda v: is_number(v) and v >= 0),
     "protocol": _plain("a table of what `zoo eval` needs, such as {data = 'mnist:test'}"),
-    "real": _Rule(
-        "a finite number: that of data in the samples' place", _is_number, required=False
-    ),
-    "published": _Rule("a finite number", _is_number, required=False),
+    "real": Rule("a finite number: that of data in the samples' place", is_number, required=False),
+    "published": Rule("a finite number", is_number, required=False),
     "source": _line("where the published figure stands", required=False),
 }
 
@@ -217,15 +140,15 @@ _DEPRECATED = {
 }
 
 _ENTRY = {
-    "name": _Rule(
+    "name": Rule(
         "architecture.variant in lower case, digits and hyphens, such as nade.mnist",
-        _matching(r"[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9.-]*"),
+        matching(r"[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9.-]*"),
     ),
     "summary": _line(),
     "family": _line("a family's name, such as autoregressive"),
-    "requires": _Rule(
+    "requires": Rule(
         "a distribution and version range, such as 'zoo-autoregressive>=0.1,<0.2'",
-        _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*([<>=!~][ -~]*)?"),
+        matching(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*([<>=!~][ -~]*)?"),
     ),
     "architecture": _line("an architecture's name, such as nade"),
     "tasks": _lines("a list of tasks, such as ['sample', 'score']"),
@@ -237,14 +160,14 @@ _ENTRY = {
     "weights": _table(_WEIGHTS),
     "paper": _table(_PAPER, required=False),
     "deprecated": _table(_DEPRECATED, required=False),
-    "metrics": _Rule("an array of tables, [[entry.metrics]]", _is_tables, False, _METRIC),
+    "metrics": Rule("an array of tables, [[entry.metrics]]", _is_tables, False, _METRIC),
 }
 
 _REGISTRY = {
-    "schema": _Rule(
+    "schema": Rule(
         f"{SCHEMA}, the schema that this version of zoo reads",
-        lambda value: _is_int(value) and value == SCHEMA,
+        lambda value: is_int(value) and value == SCHEMA,
     ),
     "mirrors": _lines("a list of paths or URLs", required=False),
-    "entry": _Rule("an array of tables, [[entry]]", _is_tables, required=False),
+    "entry": Rule("an array of tables, [[entry]]", _is_tables, required=False),
 }
