@@ -1,12 +1,17 @@
 """Options as fields of a dataclass: what follows from them, and what is refused."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from zoo_core.errors import InvalidInput
-from zoo_core.options import Option, build, option, read
+from zoo_core.options import Option, annotation, build, option, options_class, read
+
+if TYPE_CHECKING:
+    from collections import OrderedDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,3 +83,25 @@ def test_a_field_of_another_type_is_the_authors_mistake() -> None:
 
 def test_a_record_is_plain() -> None:
     assert Option(name="x", kind=int, default=1, help="X").expected == "a whole number"
+
+
+def count(model: "int | str", options: "Options", rest: "OrderedDict[str, int]") -> int:
+    return options.steps
+
+
+def test_a_function_says_which_options_it_takes() -> None:
+    @functools.wraps(count)
+    def wrapped(*args: Any) -> int:
+        return count(*args)
+
+    for function in (count, wrapped):
+        assert options_class(function) is Options
+        assert annotation(function, 0) == int | str
+        assert annotation(function, 3) is None
+        assert options_class(function, 0) is None
+    assert options_class(lambda model, protocol: 1) is None
+
+
+def test_an_annotation_for_type_checkers_alone_is_the_authors_mistake() -> None:
+    with pytest.raises(TypeError, match=r"count: the annotation 'OrderedDict.* of 'rest' cannot"):
+        annotation(count, 2)

@@ -10,17 +10,18 @@ metric's protocol all follow from its fields, and `build` checks values for all 
         path: str = option("auto", "How to go", choices=("auto", "line", "arc"))
 """
 
+import inspect
 import math
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo_core.errors import InvalidInput, did_you_mean
 
-__all__ = ["Option", "build", "option", "read"]
+__all__ = ["Option", "annotation", "build", "option", "options_class", "read"]
 
 T = TypeVar("T")
 
@@ -194,6 +195,44 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
                 f"{owner} has no option {name!r}.{did_you_mean(name, known)} It takes {takes}."
             )
     return cls(**{name: known[name].check(value, name) for name, value in values.items()})
+
+
+def annotation(function: Callable[..., Any], place: int) -> Any:
+    """What a function's argument is annotated with, by its place from 0; None for no annotation.
+
+    Raises TypeError where the annotation cannot be resolved: its name is imported for type checkers
+    alone, say.
+    """
+    function = inspect.unwrap(function)
+    parameters = list(inspect.signature(function).parameters.values())
+    if place >= len(parameters) or parameters[place].annotation is inspect.Parameter.empty:
+        return None
+    given = parameters[place].annotation
+    # alone: the other annotations may well be there for type checkers only
+    alone = types.SimpleNamespace(__annotations__={"it": given})
+    scope = getattr(function, "__globals__", {})
+    try:
+        return typing.get_type_hints(alone, scope)["it"]
+    except NameError as error:
+        name = parameters[place].name
+        raise TypeError(
+            f"{function.__module__}.{function.__qualname__}: the annotation {given!r} of {name!r} "
+            f"cannot be resolved ({error}); import it outside of TYPE_CHECKING"
+        ) from None
+
+
+def options_class(function: Callable[..., Any], place: int = 1) -> type | None:
+    """The dataclass of options that a task or metric takes as its argument `place`.
+
+    None where the argument is annotated with something else.
+
+    Raises TypeError as `annotation`, and for a class with a field of a type that no option has.
+    """
+    cls = annotation(function, place)
+    if not (isinstance(cls, type) and is_dataclass(cls)):
+        return None
+    read(cls)
+    return cls
 
 
 def _kind(hint: Any, where: str) -> tuple[type, bool, bool]:
