@@ -11,8 +11,9 @@ from torch import nn
 
 import zoo_core
 from zoo_core import loading
-from zoo_core.errors import InvalidWeights
+from zoo_core.errors import InvalidInput, InvalidWeights, PluginError, UnknownName
 from zoo_core.plugins import architecture, import_class
+from zoo_core.protocols import Bound, Decoder, DensityModel, Generator
 from zoo_core.registry import Licence
 
 CONFIG = {"shape": [1, 3, 3], "hidden": 4}
@@ -37,6 +38,135 @@ def save(path: Path, **changes: Any) -> Path:
     return path
 
 
+# Load
+
+
+def test_a_model_is_loaded_for_use(tmp_path: Path) -> None:
+    model = loading.load(save(tmp_path / "small.safetensors"))
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_a_trainable_model_learns_and_its_file_stays(tmp_path: Path) -> None:
+    path = save(tmp_path / "small.safetensors")
+    path.chmod(0o444)  # as in the store
+    before = path.read_bytes()
+    model = loading.load(path, trainable=True)
+    assert model.training
+    assert all(p.requires_grad for p in model.parameters())
+    x = torch.ones(4, 1, 3, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = -model.log_prob(x).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 1
+    assert path.read_bytes() == before
+
+
+def test_a_model_is_loaded_as_a_protocol(tmp_path: Path) -> None:
+    path = save(tmp_path / "small.safetensors")
+    model = loading.load(path, as_=DensityModel)
+    assert model.log_prob(torch.zeros(2, *model.event_shape)).shape == (2,)
+    with pytest.raises(InvalidInput) as caught:
+        loading.load(path, as_=Decoder)
+    assert str(caught.value) == (
+        "small is not a Decoder: it has no latent_dim, latent, decode. "
+        "It implements Autoregressive, Completer, DensityModel, Generator."
+    )
+
+
+# Create and save
+
+
+def test_a_model_is_created_untrained() -> None:
+    model = zoo_core.create("nade", shape=(1, 3, 3), hidden=4)
+    assert model.training
+    assert model.sample(2).shape == (2, 1, 3, 3)
+    config = {"shape": (1, 3, 3), "hidden": 4}
+    known = zoo_core.info(model)
+    assert (known.name, known.family, known.config) == ("nade", "autoregressive", config)
+    assert (known.sha256, known.requires) == ("", "zoo-autoregressive>=0.1,<0.2")
+
+
+def test_a_seed_decides_the_initial_weights() -> None:
+    first, again, other = (
+        zoo_core.create("autoregressive/nade", seed=seed, shape=(1, 3, 3), hidden=4).state_dict()
+        for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_seed_leaves_the_default_generator_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    zoo_core.create("nade", seed=1, shape=(1, 3, 3))
+    assert torch.equal(torch.get_rng_state(), before)
+    first = zoo_core.create("nade", shape=(1, 3, 3)).state_dict()
+    torch.manual_seed(0)
+    again = zoo_core.create("nade", shape=(1, 3, 3)).state_dict()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"hiden": 4}, "NADE has no config 'hiden'. Did you mean hidden? It takes shape, hidden, "),
+        ({"hidden": "4"}, "NADE: the config hidden is '4'; expected a whole number."),
+        ({"hidden": True}, "NADE: the config hidden is True; expected a whole number."),
+        ({"shape": 3}, "NADE: the config shape is 3; expected a list (a whole number each)."),
+        ({"shape": "28"}, "NADE: the config shape is '28'; expected a list (a whole number each)."),
+        ({"order": 1}, "the config order is 1; expected text or a list (a whole number each)."),
+        ({"hidden": -3}, "NADE cannot be built with shape = (1, 3, 3), hidden = -3: RuntimeError"),
+        ({"shape": None}, "NADE: the config shape is None; expected a list"),
+    ],
+)
+def test_a_wrong_config_is_named(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        zoo_core.create("nade", **({"shape": (1, 3, 3)} | config))
+    assert message in str(caught.value)
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(UnknownName, match="Did you mean nade"):
+        zoo_core.create("nadee", shape=(1, 3, 3))
+    with pytest.raises(PluginError, match="autoregresive"):
+        zoo_core.create("autoregresive/nade", shape=(1, 3, 3))
+
+
+def test_a_changed_model_is_saved_with_its_start(tmp_path: Path) -> None:
+    path = save(tmp_path / "small.safetensors")
+    model = loading.load(path, trainable=True)
+    with torch.no_grad():
+        model.get_parameter("W").add_(1.0)
+    zoo_core.save(model, tmp_path / "tuned.safetensors", {"data": "mine"})
+    tuned = zoo_core.load(tmp_path / "tuned.safetensors")
+    known = zoo_core.info(tuned)
+    assert torch.equal(tuned.get_parameter("W"), model.get_parameter("W"))
+    assert (known.name, known.data, known.metrics) == ("tuned", "mine", {})
+    start = {"name": "small", "sha256": zoo_core.info(model).sha256}
+    assert loading.open_source(tmp_path / "tuned.safetensors").metadata["start"] == start
+
+
+def test_a_created_model_is_saved(tmp_path: Path) -> None:
+    model = zoo_core.create("nade", shape=(1, 3, 3), hidden=4)
+    zoo_core.save(model, tmp_path / "new.safetensors")
+    again = zoo_core.load(tmp_path / "new.safetensors", as_=Generator)
+    assert again.event_shape == (1, 3, 3)
+    with pytest.raises(InvalidInput, match=r"new is not a Bound"):
+        zoo_core.load(tmp_path / "new.safetensors", as_=Bound)
+
+
+def test_a_stranger_is_saved_only_with_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"this Linear\. Give save its family, requires, arch"):
+        zoo_core.save(nn.Linear(1, 1), tmp_path / "x.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 # Info
 
 
@@ -47,6 +177,7 @@ def test_a_loaded_model_knows_where_it_comes_from(tmp_path: Path) -> None:
         name="small",
         architecture="nade",
         family="autoregressive",
+        requires="zoo-autoregressive",
         config=CONFIG,
         sha256=loading.open_source(path).sha256,
         data="bars",

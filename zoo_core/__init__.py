@@ -7,21 +7,36 @@ torch only by `load`.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zoo_core.loading import Info, info, load
+    from zoo_core.loading import Info, create, info, load, save
+    from zoo_core.model import Model
     from zoo_core.registry import Registry, list_entries, pull
 
-__all__ = ["Info", "Registry", "__version__", "info", "list_entries", "load", "pull"]
+__all__ = [
+    "Info",
+    "Model",
+    "Registry",
+    "__version__",
+    "create",
+    "info",
+    "list_entries",
+    "load",
+    "pull",
+    "save",
+]
 
 __version__: str
 """The version that is installed."""
 
 _HOMES = {
     "Info": "loading",
+    "Model": "model",
     "Registry": "registry",
+    "create": "loading",
     "info": "loading",
     "list_entries": "registry",
     "load": "loading",
     "pull": "registry",
+    "save": "loading",
 }
 
 

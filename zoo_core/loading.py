@@ -6,18 +6,19 @@ config, so that `load("model.safetensors")` needs no registry.
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from zoo_core import plugins
-from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName, did_you_mean
+from zoo_core.config import build
+from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName
 from zoo_core.header import read_header
+from zoo_core.protocols import narrow
 from zoo_core.registry import Entry, Licence, Registry, is_path
 from zoo_core.store import Store
 
@@ -28,20 +29,28 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.overrides import TorchFunctionMode
 
+    from zoo_core.model import Model
+    from zoo_core.plugins import Family
+
 __all__ = [
     "WEIGHTS",
     "Info",
     "Source",
     "build",
+    "create",
     "entry_of_run",
     "fill",
     "info",
     "load",
     "open_source",
+    "requirement",
     "resolve",
     "save",
     "set_info",
 ]
+
+P = TypeVar("P")
+"""A protocol."""
 
 WEIGHTS = "model.safetensors"
 """Name of the weights in a run folder."""
@@ -53,6 +62,9 @@ weights would have different digests."""
 _INFO = "_zoo_info"
 """The attribute of a model that holds its Info; it is in no state dict."""
 
+_NEEDED = {"family": str, "requires": str, "architecture": str, "config": dict}
+"""What a weights file must say of itself."""
+
 _SAID = {
     "name": str,
     "data": str,
@@ -62,7 +74,7 @@ _SAID = {
     "recipe_sha256": str,
     "versions": dict,
 }
-"""What a weights file may say of itself, beside what `load` needs."""
+"""What a weights file may say of itself, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,8 @@ class Info:
     """The entry's or the run's; of an untrained model, its architecture."""
     architecture: str
     family: str = ""
+    requires: str = ""
+    """Distribution and versions of the family that can load it."""
     config: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     """Digest of the weights file that it was loaded from; empty for an untrained model."""
@@ -143,6 +157,7 @@ class Info:
             name=source.name,
             architecture=source.architecture,
             family=source.family,
+            requires=source.requires,
             config=source.config,
             sha256=source.sha256,
             data=entry.data if entry else said.get("data", ""),
@@ -223,20 +238,45 @@ def entry_of_run(source: Source) -> Entry:
     return entry
 
 
+@overload
 def load(
     name: str | Path | Source,
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
-) -> nn.Module:
-    """Return a trained model in evaluation mode, its weights read straight onto the device.
+    trainable: bool = False,
+) -> Model: ...
+
+
+@overload
+def load(
+    name: str | Path | Source,
+    *,
+    as_: Callable[..., P],
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    trainable: bool = False,
+) -> P: ...
+
+
+def load(
+    name: str | Path | Source,
+    *,
+    as_: Callable[..., object] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    trainable: bool = False,
+) -> object:
+    """Return a model with its trained weights, read straight onto the device.
 
     name: an entry of the registry, a run folder, the path of a safetensors file, or a Source.
+    as_: a protocol that the model must implement, as DensityModel; what is returned has its type.
     device: `cpu`, `cuda`, `cuda:1`, `mps`, …
     dtype: floating type of the weights, e.g. `bfloat16`; None keeps the architecture's own.
+    trainable: in training mode, with gradients; otherwise in evaluation mode, without.
 
     Raises UnknownName, PluginError, InvalidWeights, or InvalidInput for a device or a type that
-    there is not.
+    is unknown here, or for a protocol that the model does not implement.
     """
     source = name if isinstance(name, Source) else open_source(name)
     plugins.require(source.family, source.requires)
@@ -246,9 +286,50 @@ def load(
     place, kind = _device(device), _dtype(dtype)
     with torch.device("meta"), _without_draws():
         model = build(plugins.import_class(architecture.path), source.config)
+    if as_ is not None:
+        narrow(model, as_, source.name)
     fill(model, source.path, place, kind)
     set_info(model, Info.of(source))
-    return model.eval().requires_grad_(False)
+    return model.train() if trainable else model.eval().requires_grad_(False)
+
+
+def create(
+    architecture: str,
+    /,
+    *,
+    seed: int | None = None,
+    device: str | torch.device = "cpu",
+    **config: Any,
+) -> Model:
+    """Return an untrained model of an architecture, in training mode.
+
+    architecture: such as `nade`; `family/architecture` where two families have the name.
+    seed: of the initial weights; None draws them from torch's default generator.
+    config: the architecture's own keywords, such as `shape=(1, 28, 28)`, without a batch.
+
+    Raises UnknownName or PluginError for an architecture, and InvalidInput for a config or a
+    device that cannot be used.
+    """
+    family, record = plugins.find(architecture)
+    cls = plugins.import_class(record.path)
+    import torch
+
+    place = _device(device)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        model = build(cls, config)  # on the CPU, whose draws are the same everywhere
+    set_info(
+        model,
+        Info(
+            name=record.name,
+            architecture=record.name,
+            family=family.name,
+            requires=requirement(family),
+            config=config,
+        ),
+    )
+    return cast("Model", model.to(place))
 
 
 def fill(
@@ -264,34 +345,28 @@ def fill(
     model.load_state_dict(_read(path, model.state_dict(), device, dtype), assign=True)
 
 
-def build(cls: type, config: Mapping[str, Any]) -> nn.Module:
-    """Construct an architecture from its config.
-
-    Raises InvalidInput when a key is not one of the class's arguments, or a value does not fit.
-    """
-    known = [name for name in inspect.signature(cls).parameters if name != "self"]
-    for key in config:
-        if key not in known:
-            raise InvalidInput(
-                f"{cls.__name__} has no config {key!r}.{did_you_mean(key, known)} "
-                f"It takes {', '.join(known)}."
-            )
-    model: nn.Module = cls(**config)
-    return model
-
-
 def save(
     model: nn.Module,
-    path: Path,
-    metadata: Mapping[str, Any],
+    path: str | Path,
+    metadata: Mapping[str, Any] | None = None,
     *,
     dtype: str | torch.dtype | None = None,
 ) -> None:
-    """Write a model's weights with the metadata that describes them; the file appears whole or not.
+    """Write a model's weights with the metadata that describe them; the file appears whole or not.
 
-    metadata: must hold `family`, `architecture` and `config` for `load` to read the file.
+    metadata: what the file says of itself beside what `info` knows of the model. A model that zoo
+        neither loaded nor created needs `family`, `requires`, `architecture` and `config`.
     dtype: floating type in the file, e.g. `float16`, a half of the bytes; None keeps the model's.
+
+    Raises InvalidInput when the file would not say what it is.
     """
+    path = Path(path)
+    metadata = {**_known(model, path), **(metadata or {})}
+    if missing := [key for key in _NEEDED if key not in metadata]:
+        raise InvalidInput(
+            f"{path} would not say what it is: zoo neither loaded nor created this "
+            f"{type(model).__name__}. Give save its {', '.join(missing)} as metadata."
+        )
     from safetensors.torch import save_file
 
     kind = _dtype(dtype)
@@ -306,6 +381,29 @@ def save(
             os.fsync(file.fileno())
         partial.chmod(0o644)  # the library gives it to its owner alone
         partial.replace(path)
+
+
+def requirement(family: Family) -> str:
+    """The versions that may read the weights of a family: this one up to the next that breaks."""
+    major, minor, *_ = (int(part) for part in family.version.split(".")[:2])
+    upper = f"{major + 1}" if major else f"0.{minor + 1}"
+    return f"{family.distribution}>={major}.{minor},<{upper}"
+
+
+def _known(model: nn.Module, path: Path) -> dict[str, Any]:
+    """What the weights of a model can say of themselves after it was loaded or created.
+
+    Data, metrics and recipe are of the weights that it began from, and are not said of these.
+    """
+    known = info(model)
+    if not known.family:
+        return {}
+    said = {key: getattr(known, key) for key in _NEEDED} | {"name": path.stem}
+    if known.sha256:
+        said["start"] = {"name": known.name, "sha256": known.sha256}
+    if known.licence:
+        said["licence"] = {"code": known.licence.code, "weights": known.licence.weights}
+    return said
 
 
 def _weights_of_run(folder: Path) -> Path:
@@ -341,10 +439,9 @@ def _describe(path: Path) -> dict[str, Any]:
         metadata = json.loads(read_header(path).metadata.get(_KEY, "{}"))
     except json.JSONDecodeError as error:
         raise InvalidWeights(f"{path}: its metadata is not JSON: {error}.") from None
-    needed = {"family": str, "requires": str, "architecture": str, "config": dict}
     if not isinstance(metadata, dict):
         metadata = {}
-    wrong = [key for key, kind in needed.items() if not isinstance(metadata.get(key), kind)]
+    wrong = [key for key, kind in _NEEDED.items() if not isinstance(metadata.get(key), kind)]
     wrong += [key for key, kind in _SAID.items() if not isinstance(metadata.get(key, kind()), kind)]
     if wrong:
         raise InvalidWeights(

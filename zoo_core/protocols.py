@@ -9,7 +9,9 @@ default one where none is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+
+from zoo_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -42,7 +44,11 @@ __all__ = [
     "Traversable",
     "Traversal",
     "Update",
+    "narrow",
 ]
+
+P = TypeVar("P")
+"""A protocol."""
 
 
 @runtime_checkable
@@ -480,3 +486,35 @@ class CaptionReader(Protocol):
         Raises InvalidInput for one that the model cannot read.
         """
         ...
+
+
+def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
+    """Return a model as what it implements, so that a type checker knows its methods.
+
+    protocol: one of this module's, or any that is `runtime_checkable`.
+    name: of the model, for the message; its class's by default.
+
+    Raises InvalidInput that says what it lacks, and what it implements instead.
+    """
+    if isinstance(protocol, type) and isinstance(model, protocol):
+        return cast("P", model)
+    wanted = getattr(protocol, "__name__", str(protocol))
+    lacks = [member for member in _members(protocol) if not hasattr(model, member)]
+    able = [
+        each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
+    ]
+    raise InvalidInput(
+        f"{name or type(model).__name__} is not a {wanted}: it has no {', '.join(lacks)}. "
+        f"It implements {', '.join(able) or 'no protocol'}."
+    )
+
+
+def _is_protocol(cls: object) -> bool:
+    return getattr(cls, "_is_protocol", False)
+
+
+def _members(protocol: object) -> list[str]:
+    """Attributes and methods that a protocol asks for, those that it inherits first."""
+    bases = [cls for cls in reversed(getattr(protocol, "__mro__", ())) if _is_protocol(cls)]
+    names = (name for cls in bases for name in (*getattr(cls, "__annotations__", ()), *vars(cls)))
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]

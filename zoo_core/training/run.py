@@ -272,7 +272,7 @@ class Run:
         return {
             "name": self.name,
             "family": self.family.name,
-            "requires": _requirement(self.family),
+            "requires": loading.requirement(self.family),
             "architecture": self.recipe.architecture,
             "config": self.recipe.config,
             "recipe_sha256": self.recipe.digest,
@@ -291,7 +291,7 @@ class Run:
             "name": self.name,
             "summary": f"{self.architecture.name} on {self.recipe.data}",
             "family": self.family.name,
-            "requires": _requirement(self.family),
+            "requires": loading.requirement(self.family),
             "architecture": self.recipe.architecture,
             "tasks": [task for task in self.architecture.tasks if find_task(task).suits(model)],
             "data": self.recipe.data,
@@ -317,13 +317,6 @@ def _arguments(cls: type) -> list[str]:
     import inspect
 
     return list(inspect.signature(cls).parameters)
-
-
-def _requirement(family: Family) -> str:
-    """The versions that may read these weights: this one up to the next that breaks."""
-    major, minor, *_ = (int(part) for part in family.version.split(".")[:2])
-    upper = f"{major + 1}" if major else f"0.{minor + 1}"
-    return f"{family.distribution}>={major}.{minor},<{upper}"
 
 
 def _toml(value: Mapping[str, Any]) -> str:

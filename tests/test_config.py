@@ -1,0 +1,90 @@
+"""A config is checked before an architecture is built from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import pytest
+from torch import nn
+
+from zoo_core.config import build
+from zoo_core.errors import InvalidInput
+
+
+class Net(nn.Module):
+    def __init__(
+        self,
+        width: int,
+        rate: float = 0.0,
+        kind: Literal["a", "b"] = "a",
+        sizes: Sequence[Sequence[int]] | None = None,
+        table: Mapping[str, int] | None = None,
+        pair: tuple[int, int] = (1, 2),
+        free: Any = None,
+    ) -> None:
+        super().__init__()
+        if rate > 1:
+            raise ValueError(f"a rate of {rate}")
+        if kind == "b" and width > 9:
+            raise InvalidInput("b is narrow")
+        self.width = width
+
+
+class Hidden(nn.Module):
+    """Its annotation is only known to type checkers."""
+
+    def __init__(self, width: "Unknown") -> None:  # type: ignore[name-defined]  # noqa: F821
+        super().__init__()
+        self.width = width
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"rate": 1},
+        {"rate": 0.5, "kind": "b"},
+        {"sizes": [[1, 2], []]},
+        {"sizes": ((3,),)},
+        {"sizes": None},
+        {"table": {"a": 1}},  # the class's own to check, as those after it
+        {"pair": [1, 2]},
+        {"free": object()},
+    ],
+)
+def test_what_fits_is_built(more: dict[str, Any]) -> None:
+    model = build(Net, {"width": 3} | more)
+    assert isinstance(model, Net)
+    assert model.width == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "Net needs the config 'width'. It takes width, rate, kind, sizes, table, pair, free."),
+        (
+            {"width": 1, "witdh": 2},
+            "Net has no config 'witdh'. Did you mean width? It takes width, ",
+        ),
+        ({"width": 1.0}, "Net: the config width is 1.0; expected a whole number."),
+        ({"width": 1, "rate": True}, "Net: the config rate is True; expected a number."),
+        ({"width": 1, "kind": "c"}, "Net: the config kind is 'c'; expected 'a' or 'b'."),
+        (
+            {"width": 1, "sizes": [1]},
+            "the config sizes is [1]; expected a list (a list (a whole number each) each) or none.",
+        ),
+        (
+            {"width": 1, "rate": 2},
+            "Net cannot be built with width = 1, rate = 2: ValueError: a rate",
+        ),
+        ({"width": 10, "kind": "b"}, "b is narrow"),
+    ],
+)
+def test_what_does_not_fit_is_named(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        build(Net, config)
+    assert message in str(caught.value)
+
+
+def test_what_only_type_checkers_know_is_left_to_the_class() -> None:
+    assert isinstance(build(Hidden, {"width": "3"}), Hidden)
+    with pytest.raises(InvalidInput, match="Hidden needs the config 'width'"):
+        build(Hidden, {})

@@ -1,0 +1,108 @@
+"""A config: the keywords that an architecture is built with, checked before it is built.
+
+What is wrong is said by key and value, with what the architecture takes. Only types that JSON has
+are checked; whether a size is possible is for the class itself to say.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo_core.errors import InvalidInput, ZooError, did_you_mean
+from zoo_core.text import printable, quoted
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["build"]
+
+_WORDS = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    str: "text",
+    NoneType: "none",
+}
+
+
+def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
+    """Construct an architecture from its config.
+
+    Raises InvalidInput for a key that is not one of the class's arguments, one that is missing, or
+    a value that does not fit.
+    """
+    _check(cls, config)
+    try:
+        return cls(**config)
+    except ZooError:
+        raise
+    except Exception as error:  # the class is a stranger's, and so is what it raises
+        values = ", ".join(f"{key} = {quoted(value)}" for key, value in config.items())
+        raise InvalidInput(
+            f"{cls.__name__} cannot be built with {values or 'no config'}: "
+            f"{type(error).__name__}: {printable(error)}"
+        ) from error
+
+
+def _check(cls: type, config: Mapping[str, Any]) -> None:
+    parameters = _parameters(cls)
+    takes = f"It takes {', '.join(parameters) or 'none'}."
+    for key, value in config.items():
+        if key not in parameters:
+            near = did_you_mean(key, parameters)
+            raise InvalidInput(f"{cls.__name__} has no config {quoted(key)}.{near} {takes}")
+        if not _fits(value, hint := parameters[key].annotation):
+            raise InvalidInput(
+                f"{cls.__name__}: the config {key} is {quoted(value)}; expected {_words(hint)}."
+            )
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in config:
+            raise InvalidInput(f"{cls.__name__} needs the config {key!r}. {takes}")
+
+
+def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(cls, eval_str=True).parameters
+    except Exception:  # names that only type checkers import: then the class checks its values
+        return inspect.signature(cls).parameters
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a type; of types that JSON does not have, any value is."""
+    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (typing.Union, UnionType):
+        return any(_fits(value, one) for one in arguments)
+    if kind is Literal:
+        return value in arguments
+    if _is_list(kind, arguments):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            return False
+        return all(_fits(one, arguments[0]) for one in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or hint not in _WORDS or isinstance(value, hint)
+
+
+def _words(hint: Any) -> str:
+    """A type in words: `a list, each of it a whole number`."""
+    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (typing.Union, UnionType):
+        return " or ".join(map(_words, arguments))
+    if kind is Literal:
+        return " or ".join(map(repr, arguments))
+    if _is_list(kind, arguments):
+        return f"a list ({_words(arguments[0])} each)"
+    return _WORDS.get(hint, str(hint))
+
+
+def _is_list(kind: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether a type is of lists of any length: JSON has no tuples."""
+    return (kind is tuple and arguments[1:] == (...,)) or (
+        kind in (list, Sequence) and bool(arguments)
+    )
