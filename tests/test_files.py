@@ -1,13 +1,23 @@
-"""Files and paths of a user's: regular files only, no further than a limit."""
+"""Files and paths of a user's: regular files only, no further than a limit; ours appear whole."""
 
 import os
 import resource
+import stat
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from zoo_core.errors import InvalidInput, InvalidWeights
-from zoo_core.files import check_regular, open_regular, read_limited, user_path
+from zoo_core.files import (
+    atomic,
+    check_regular,
+    open_regular,
+    publish,
+    read_limited,
+    user_path,
+    write_atomic,
+)
 from zoo_core.header import read_header
 
 
@@ -75,3 +85,67 @@ def test_a_file_whose_name_begins_with_a_tilde(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "~nouser").touch()
     assert user_path("~nouser") == Path("~nouser")
+
+
+# Written whole or not at all
+
+
+def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with atomic(path) as partial:
+        partial.write_bytes(b"new")
+        assert (partial.suffix, partial.stat().st_dev) == (".bin", tmp_path.stat().st_dev)
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [OSError, KeyboardInterrupt])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, failure: type[BaseException]) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(failure), atomic(path) as partial:
+        partial.write_bytes(b"ne")
+        raise failure
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_exclusive_file_overwrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        refuse = mock.Mock(side_effect=PermissionError(1, "Operation not permitted"))
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a"
+    write_atomic(path, b"first", exclusive=True)
+    with pytest.raises(FileExistsError):
+        write_atomic(path, b"second", exclusive=True)
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def sync(number: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
+        fsync(number)
+
+    def rename(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", rename)
+    write_atomic(tmp_path / "a", b"1")
+    assert order == ["file", "rename", "folder"]
+    (tmp_path / "b.partial").write_bytes(b"2")
+    publish(tmp_path / "b.partial", tmp_path / "b")
+    assert order == ["file", "rename", "folder"] * 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

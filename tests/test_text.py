@@ -72,7 +72,7 @@ def test_the_middle_is_cut_and_the_ends_stay() -> None:
 
 
 def test_a_number_that_python_refuses_to_print_is_named() -> None:
-    assert printable(10**10_000) == "a value of type int that cannot be shown"
+    assert printable(10**10_000) == "a number with thousands of digits"
 
 
 def test_a_class_whose_text_fails_is_named() -> None:

@@ -1,20 +1,33 @@
-"""Files and paths that a user names, taken with care.
+"""Files: those that a user names are read with care, and ours are written whole or not at all.
 
 A named pipe waits for a writer for ever and `/dev/zero` never ends: whatever is read whole is a
 regular file, and no longer than its reader allows. What is wrong is an OSError, so that each caller
 says it in the words, and by the error, of what it was about to read.
+
+What is written has another name until its last byte is on the disk, so that neither a crash nor
+another process meets half of it.
 """
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from zoo_core.errors import InvalidInput
 from zoo_core.text import quoted
 
-__all__ = ["check_regular", "open_regular", "read_limited", "user_path"]
+__all__ = [
+    "atomic",
+    "check_regular",
+    "open_regular",
+    "publish",
+    "read_limited",
+    "user_path",
+    "write_atomic",
+]
 
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -60,3 +73,52 @@ def user_path(path: str | os.PathLike[str]) -> Path:
             f"{quoted(text)}: there is no user {quoted(user[1:])} with a home folder here."
         )
     return Path(whole)
+
+
+@contextmanager
+def atomic(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
+    """Yield the path of a scratch file, which becomes `path` when the block ends without an error.
+
+    exclusive: never overwrite: raises FileExistsError where something has the name by then.
+    """
+    from tempfile import TemporaryDirectory  # slow to import, and most starts write nothing
+
+    # in the same folder, hence on the same file system; the name keeps its suffix
+    with TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+        partial = Path(scratch, path.name)
+        yield partial
+        if exclusive:
+            _take_name(partial, path)
+        publish(partial, path)
+
+
+def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+    """Write a file whole, as `atomic` does."""
+    with atomic(path, exclusive=exclusive) as partial:
+        partial.write_bytes(data)
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Give a complete file of the same file system its final name, through to the disk."""
+    _sync(partial)
+    partial.replace(path)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        _sync(path.parent, os.O_RDONLY)
+
+
+def _take_name(partial: Path, path: Path) -> None:
+    _sync(partial)
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: an empty file takes the name first
+        path.open("xb").close()
+
+
+def _sync(path: Path, access: int = os.O_RDWR) -> None:
+    number = os.open(path, access)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

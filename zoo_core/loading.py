@@ -7,8 +7,6 @@ config, so that `load("model.safetensors")` needs no registry.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from zoo_core import plugins
 from zoo_core.config import build
 from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName
+from zoo_core.files import atomic
 from zoo_core.header import read_header
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry, Licence, Registry, is_path
@@ -374,13 +373,9 @@ def save(
         name: tensor.detach().to(kind if tensor.is_floating_point() else None).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        partial = Path(folder) / path.name
+    with atomic(path) as partial:
         save_file(state, partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
         partial.chmod(0o644)  # the library gives it to its owner alone
-        partial.replace(path)
 
 
 def requirement(family: Family) -> str:

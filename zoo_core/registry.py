@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, did_you_mean
+from zoo_core.files import write_atomic
 
 if TYPE_CHECKING:
     from zoo_core.store import Blob
@@ -439,14 +440,9 @@ def _cache_path(origin: str, suffix: str) -> Path:
 
 def _keep(path: Path, data: bytes) -> None:
     """Write a cache file; a cache that cannot be written is only slower."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_atomic(path, data)
 
 
 def _age(path: Path) -> float:

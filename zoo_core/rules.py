@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from zoo_core.errors import PluginError, ZooError, did_you_mean
+from zoo_core.text import quoted
 
 __all__ = [
     "Rule",
@@ -63,7 +64,7 @@ def check_table(
 
 def _check_value(value: Any, rule: Rule, where: str, error: type[ZooError], at: str) -> None:
     if not rule.accepts(value):
-        raise error(f"{where}: '{at}' is {_shown(value)}; expected {rule.expected}.")
+        raise error(f"{where}: '{at}' is {quoted(value, 80)}; expected {rule.expected}.")
     if rule.keys is None:
         return
     if isinstance(value, dict):
@@ -83,15 +84,7 @@ def check_record(record: Any, /, **rules: Rule) -> None:
         value = getattr(record, key)
         if not rule.accepts(value):
             what = f"{kind}'s name" if key == "name" else f"{kind} '{record.name}': {key}"
-            raise PluginError(f"{what} is {_shown(value)}; expected {rule.expected}")
-
-
-def _shown(value: object) -> str:
-    try:
-        given = repr(value)
-    except ValueError:
-        return "a number with thousands of digits"
-    return given if len(given) <= 80 else given[:77] + "..."
+            raise PluginError(f"{what} is {quoted(value, 80)}; expected {rule.expected}")
 
 
 # Tests of values

@@ -6,7 +6,6 @@ file that has that name can be used without a lock, without the network, from a 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import IO, Any, Literal
 
 from zoo_core import environment
 from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
+from zoo_core.files import publish
 from zoo_core.header import stray
 
 __all__ = ["Blob", "Progress", "Store", "local_path", "plan"]
@@ -197,12 +197,10 @@ class _Partial:
         return self.file.read(64)
 
     def publish(self, path: Path) -> None:
-        """Give the bytes their final name: neither a crash nor a reader meets half of them."""
+        """Give the bytes their final name."""
         self.file.flush()
-        os.fsync(self.file.fileno())
-        self.path.replace(path)
+        publish(self.path, path)
         path.chmod(0o444)  # last: a partial file that cannot be opened again would stay for ever
-        _sync_folder(path.parent)
 
     def _begin(self) -> None:
         import hashlib
@@ -220,16 +218,6 @@ def _unlink(path: Path) -> int:
     size = path.stat().st_size if path.exists() else 0
     path.unlink(missing_ok=True)
     return size
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _download(source: str, blob: Blob, partial: _Partial) -> None:

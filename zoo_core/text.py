@@ -42,6 +42,8 @@ def _text(show: Callable[[object], str], value: object) -> str:
     try:
         return show(value)
     except Exception:  # an integer past Python's limit, or the method of a stranger's class
+        if isinstance(value, int):
+            return "a number with thousands of digits"
         return f"a value of type {type(value).__name__} that cannot be shown"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, OutputExists, ZooError
+from zoo_core.files import write_atomic
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,7 +67,7 @@ def check_free(path: Path, *, force: bool = False) -> None:
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
     if not force and (taken := _taken(path)):
-        raise OutputExists(f"{taken} exists. Give another path, or --force to overwrite it.")
+        raise OutputExists(_exists(taken))
 
 
 def free_name(stem: str, suffix: str, folder: Path | None = None) -> Path:
@@ -87,14 +88,7 @@ def free_names(stem: str, suffixes: Sequence[str], folder: Path | None = None) -
 def write(path: Path, data: bytes, *, force: bool = False) -> None:
     """Write a file whole, or leave nothing behind."""
     check_free(path, force=force)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    _put(path, data, force)
 
 
 def save_image(
@@ -235,7 +229,20 @@ def _write_beside(path: Path, data: bytes, provenance: Provenance, force: bool) 
     beside = sidecar(path)
     if beside is not None:
         write(beside, (json.dumps(dict(provenance), indent=1) + "\n").encode(), force=force)
-    write(path, data, force=True)
+    _put(path, data, force)
+
+
+def _put(path: Path, data: bytes, force: bool) -> None:
+    try:
+        write_atomic(path, data, exclusive=not force)
+    except FileExistsError:  # another process took the name since it was free
+        raise OutputExists(_exists(path)) from None
+    except OSError as error:
+        raise ZooError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def _exists(path: Path) -> str:
+    return f"{path} exists. Give another path, or --force to overwrite it."
 
 
 def _json(provenance: Provenance) -> str:
