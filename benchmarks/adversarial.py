@@ -39,15 +39,13 @@ def ours(G: DCGAN | InfoGAN, D: nn.Module) -> Step:
     trainer = (InfoTrainer if isinstance(G, InfoGAN) else AdversarialTrainer)(G)
     trainer.networks["discriminator"] = D.to(memory_format=torch.channels_last)
     adams = {
-        name: Adam(network.parameters(), fused=True)
-        for name, network in trainer.networks.items()
-        if name != "counter"
+        name: Adam(network.parameters(), fused=True) for name, network in trainer.networks.items()
     }
     updates = {name: updater(adam) for name, adam in adams.items()}
     random = torch.Generator().manual_seed(0)
 
     def step(x: Tensor) -> dict[str, float]:
-        values = trainer.training_step(x, updates, random)
+        values = trainer.training_step(x, updates, random, None, 1)
         return {name: float(value) for name, value in values.items()}
 
     return step

@@ -33,7 +33,7 @@ from zoo_latent.vae import VAE
 from zoo_latent.variational import Variational
 
 from zoo_core.data import Dataset, load_dataset
-from zoo_core.training.loop import Loop
+from zoo_core.training.fit import make_loop
 from zoo_core.training.recipe import Recipe
 
 MODELS: dict[str, Callable[[], PixelNetwork]] = {
@@ -140,7 +140,7 @@ def zoo_run(work: Work) -> float:
     trainer = Variational(VAE(z=10, hidden=[512], activation="relu"))
     rows = [Dataset("mnist", "", x, levels=2) for x in work.rows()]
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(
+        loop = make_loop(
             trainer,
             recipe,
             *rows,

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import CaptionReader, Trainer, Update
+from zoo_core.protocols import Trainer
+from zoo_core.training.fit import make_loop
 from zoo_core.training.loop import Loop
+from zoo_core.training.protocols import CaptionReader, Update
 from zoo_core.training.recipe import Recipe
 
 
@@ -69,7 +71,8 @@ class Spelling:
         x: Tensor,
         update: Mapping[str, Update],
         generator: torch.Generator,
-        labels: Tensor | None = None,
+        labels: Tensor | None,
+        step: int,
     ) -> dict[str, Tensor]:
         assert labels is not None
         assert torch.equal(labels[:, 0], (255 * x[:, 0, 0, 0]).round().long())
@@ -88,9 +91,7 @@ def loop_over(data: Dataset, folder: Path) -> Loop:
     fabric.launch()
     trainer = Spelling()
     assert isinstance(trainer, CaptionReader) and isinstance(trainer, Trainer)
-    return Loop(
-        trainer, recipe, data, data, folder, publish=lambda *_: None, fabric=fabric, quiet=True
-    )
+    return make_loop(trainer, recipe, data, data, folder, fabric=fabric, quiet=True)
 
 
 def test_a_trainer_that_reads_captions_is_handed_those_of_its_inputs(tmp_path: Path) -> None:

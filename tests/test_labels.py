@@ -13,7 +13,7 @@ from zoo_core.cli import root
 from zoo_core.data import Dataset, with_labels
 from zoo_core.errors import InvalidInput
 from zoo_core.training import recipe as recipes
-from zoo_core.training.loop import Loop
+from zoo_core.training.fit import make_loop
 
 
 def numbers(n: int = 60, classes: int = 3) -> Dataset:
@@ -83,12 +83,16 @@ class Listener:
     def begin(self, mean: Tensor) -> None: ...
 
     def training_step(
-        self, x: Tensor, update: object, generator: object, labels: Tensor
+        self, x: Tensor, update: object, generator: object, labels: Tensor | None, step: int
     ) -> dict[str, Tensor]:
+        assert labels is not None
         self.steps.append((x.mul(255).round().long().squeeze(1), labels))
         return {"zero": torch.zeros(())}
 
-    def validation_step(self, x: Tensor, generator: object, labels: Tensor) -> dict[str, Tensor]:
+    def validation_step(
+        self, x: Tensor, generator: object, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        assert labels is not None
         self.validated.append(labels)
         return {"zero": torch.zeros(len(x))}
 
@@ -99,9 +103,7 @@ def heard(folder: Path, **settings: Any) -> Listener:
     fabric.launch()
     listener, rows = Listener(), numbers()
     recipe = recipes.parse(raw | settings, "")
-    Loop(
-        listener, recipe, rows, rows, folder, publish=lambda *_: None, fabric=fabric, quiet=True
-    ).run()
+    make_loop(listener, recipe, rows, rows, folder, fabric=fabric, quiet=True).run()
     return listener
 
 
@@ -157,4 +159,4 @@ def test_labelled_rows_of_data_without_labels(tmp_path: Path) -> None:
     )
     fabric = Fabric(accelerator="cpu", devices=1)
     with pytest.raises(InvalidInput, match="adds labelled rows to each batch, but numbers has no"):
-        Loop(Listener(), recipe, data, data, tmp_path, publish=lambda *_: None, fabric=fabric)
+        make_loop(Listener(), recipe, data, data, tmp_path, fabric=fabric)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from zoo_core.data import Dataset
 from zoo_core.output import read_provenance
-from zoo_core.training.loop import Loop
+from zoo_core.training.fit import make_loop
+from zoo_core.training.protocols import Update
 from zoo_core.training.recipe import Recipe
 
 
@@ -32,10 +33,15 @@ class Painter:
         return (self.networks["model"](torch.ones(len(x), 1)).squeeze(1) - x.mean((1, 2, 3))) ** 2
 
     def training_step(
-        self, x: Tensor, update: Mapping[str, object], generator: object, labels: object = None
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: object,
+        labels: object,
+        step: int,
     ) -> dict[str, Tensor]:
         loss = self._error(x).mean()
-        update["model"](loss)  # type: ignore[operator]
+        update["model"](loss)
         return {"error": loss.detach()}
 
     def validation_step(
@@ -69,7 +75,7 @@ def painted(tmp_path: Path) -> Painter:
     recipe = Recipe("x", "bright", binarize="none", epochs=3, batch_size=10, optimizer=adam)
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    Loop(painter, recipe, rows, rows, tmp_path, publish=lambda *_: None, fabric=fabric).run()
+    make_loop(painter, recipe, rows, rows, tmp_path, fabric=fabric).run()
     return painter
 
 

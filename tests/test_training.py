@@ -25,6 +25,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.header import read_header
 from zoo_core.training import loop
 from zoo_core.training import recipe as recipes
+from zoo_core.training.fit import make_loop
 from zoo_core.training.likelihood import MaximumLikelihood
 from zoo_core.training.recipe import Recipe
 
@@ -91,12 +92,11 @@ def trained(
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
     objective = MaximumLikelihood(NADE((1, 3, 3), hidden=4))
-    run = loop.Loop(
+    make_loop(
         objective, recipe, rows, rows, folder, publish=publish, fabric=fabric, quiet=True
-    )
-    run.run(resume=resume)
-    assert run.report
-    return [row["val_nll"] for row in run.report.rows if "val_nll" in row]
+    ).run(resume=resume)
+    rows_written = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [row["val_nll"] for row in rows_written if "val_nll" in row]
 
 
 def test_a_run_killed_while_it_validates_validates_again(
@@ -123,7 +123,7 @@ def test_the_best_weights_are_published_or_the_last(
     keep: str, expected: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, published = iter([2.0, 3.0, 1.0, 1.5]), []
-    monkeypatch.setattr(loop.Loop, "_measure", lambda self: {"nll": next(values)})
+    monkeypatch.setattr(loop.Loop, "measure", lambda self: {"nll": next(values)})
     trained(tmp_path, lambda networks, values: published.append(values["nll"]), keep=keep)
     assert published == expected
 
@@ -143,7 +143,12 @@ class Listener:
     def begin(self, mean: torch.Tensor) -> None: ...
 
     def training_step(
-        self, x: torch.Tensor, update: object, generator: object, labels: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        update: object,
+        generator: object,
+        labels: torch.Tensor | None,
+        step: int,
     ) -> dict[str, torch.Tensor]:
         self.heard["training"].append((x, labels))
         return {"nll": torch.zeros(())}
@@ -162,9 +167,7 @@ def heard(
     recipe = dataclasses.replace(Recipe("nade", "x"), binarize="none", epochs=1, batch_size=7)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     fabric.launch()
-    loop.Loop(
-        listener, recipe, rows, rows, folder, publish=lambda *_: None, fabric=fabric, quiet=True
-    ).run()
+    make_loop(listener, recipe, rows, rows, folder, fabric=fabric, quiet=True).run()
     return listener
 
 
@@ -176,6 +179,50 @@ def test_a_trainer_is_handed_the_label_of_each_input(tmp_path: Path) -> None:
         labels = torch.cat([labels for _, labels in batches if labels is not None])
         assert torch.equal(labels, numbers)
         assert len(labels.unique()) == 20
+
+
+class Numbered(Listener):
+    """Remembers the numbers of its steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def training_step(
+        self,
+        x: torch.Tensor,
+        update: object,
+        generator: object,
+        labels: torch.Tensor | None,
+        step: int,
+    ) -> dict[str, torch.Tensor]:
+        self.steps.append(step)
+        return super().training_step(x, update, generator, labels, step)
+
+
+class Former(Listener):
+    """Has the signature of before steps had a number."""
+
+    def training_step(  # type: ignore[override]
+        self, x: torch.Tensor, update: object, generator: object, labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        return super().training_step(x, update, generator, labels, 0)
+
+
+def test_a_trainer_is_told_the_number_of_its_step(tmp_path: Path) -> None:
+    rows = Dataset("numbers", "train", torch.zeros(20, 1, dtype=torch.uint8), levels=2)
+    listener = Numbered()
+    heard(rows, tmp_path, listener)
+    assert listener.steps == [1, 2, 3]
+
+
+def test_a_trainer_that_takes_no_number_of_a_step_goes_on_working(tmp_path: Path) -> None:
+    x = torch.arange(20, dtype=torch.uint8).unsqueeze(1)
+    rows = Dataset("numbers", "train", x, levels=256, labels=torch.arange(20))
+    given = heard(rows, tmp_path, Former()).heard["training"]
+    assert sorted(int(y) for _, labels in given if labels is not None for y in labels) == list(
+        range(20)
+    )
 
 
 def test_a_trainer_of_data_without_labels_is_handed_none(tmp_path: Path) -> None:
@@ -217,7 +264,12 @@ class Multiplier(Listener):
         self.validated: list[torch.Tensor] = []
 
     def training_step(
-        self, x: torch.Tensor, update: Any, generator: object, labels: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        update: Any,
+        generator: object,
+        labels: torch.Tensor | None,
+        step: int,
     ) -> dict[str, torch.Tensor]:
         model: Any = self.networks["model"]
         before = model.of(torch.ones(1, 1))

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor, nn
 
+    from zoo_core.training.protocols import Update as Update
+
 __all__ = [
     "ELBO",
     "AnyCompleter",
     "Autoregressive",
     "Bound",
-    "CaptionReader",
     "Classifier",
     "Completer",
     "Conditional",
@@ -35,15 +36,12 @@ __all__ = [
     "LatentVariable",
     "PartCompleter",
     "Pathfinder",
-    "Preview",
     "Prompted",
-    "Restarting",
     "Scored",
     "Trainer",
     "Translator",
     "Traversable",
     "Traversal",
-    "Update",
     "narrow",
 ]
 
@@ -404,10 +402,6 @@ Scored = DensityModel | Bound
 """A model that tells how probable an input is, exactly or by a bound."""
 
 
-Update = Callable[["Tensor"], None]
-"""Given the loss of one network: its backward pass, clipping, optimiser step and moving average."""
-
-
 @runtime_checkable
 class Trainer(Protocol):
     """An objective that the training loop drives.
@@ -432,12 +426,14 @@ class Trainer(Protocol):
         x: Tensor,
         update: Mapping[str, Update],
         generator: Random,
-        labels: Tensor | None = None,
+        labels: Tensor | None,
+        step: int,
     ) -> dict[str, Tensor]:
         """Compute the losses of a batch, apply each with `update[network](loss)`, return scalars.
 
         x: inputs, (B, *event_shape), in [0, 1].
         labels: class of each input, (B,), int64, from 0; None where the data have none.
+        step: the number of this step, from 1; goes on where a run is resumed.
         """
         ...
 
@@ -447,43 +443,6 @@ class Trainer(Protocol):
         """Values of each input, (B,) each; the loop averages them over the validation split.
 
         x, labels: as in `training_step`.
-        """
-        ...
-
-
-@runtime_checkable
-class Preview(Protocol):
-    """A trainer that shows at each validation what its networks make by then."""
-
-    def preview(self, x: Tensor, generator: Random, labels: Tensor | None = None) -> Tensor:
-        """Pictures of the same latents, or the same inputs, each time: (n, C, H, W), in [0, 1].
-
-        x, labels: the first inputs of the validation split, as in `training_step`.
-        """
-        ...
-
-    def remark(self, values: Mapping[str, float]) -> str:
-        """What to say about the means of a validation; nothing where they are as they should be."""
-        ...
-
-
-@runtime_checkable
-class Restarting(Protocol):
-    """A trainer that goes through stages, at which what optimisers remember is of no use."""
-
-    def restarts(self, n: int) -> bool:
-        """Whether a step on n inputs begins a stage: all optimisers then forget their moments."""
-        ...
-
-
-@runtime_checkable
-class CaptionReader(Protocol):
-    """A trainer that learns from the captions of images; they take the place of labels."""
-
-    def read_captions(self, texts: Sequence[str]) -> Tensor:
-        """What a step is given of captions as its `labels`, (n, …).
-
-        Raises InvalidInput for one that the model cannot read.
         """
         ...
 
@@ -518,3 +477,21 @@ def _members(protocol: object) -> list[str]:
     bases = [cls for cls in reversed(getattr(protocol, "__mro__", ())) if _is_protocol(cls)]
     names = (name for cls in bases for name in (*getattr(cls, "__annotations__", ()), *vars(cls)))
     return [name for name in dict.fromkeys(names) if not name.startswith("_")]
+
+
+_OF_TRAINERS = ("CaptionReader", "Preview", "Restarting", "Update")
+
+if TYPE_CHECKING:
+    # where these were before: type checkers find them here, as `__getattr__` does
+    from zoo_core.training.protocols import CaptionReader as CaptionReader
+    from zoo_core.training.protocols import Preview as Preview
+    from zoo_core.training.protocols import Restarting as Restarting
+else:
+
+    def __getattr__(name: str) -> object:
+        """Find what only trainers need where it is now, `zoo_core.training.protocols`."""
+        if name not in _OF_TRAINERS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module("zoo_core.training.protocols"), name)

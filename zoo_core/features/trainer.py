@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Update
 from zoo_core.training.augmentation import jittered, mirrored
 from zoo_core.training.objective import Objective
+from zoo_core.training.protocols import Update
 
 __all__ = ["CrossEntropy"]
 
@@ -55,12 +55,13 @@ class CrossEntropy(Objective):
         update: Mapping[str, Update],
         generator: torch.Generator,
         labels: Tensor | None = None,
+        step: int = 1,
     ) -> dict[str, Tensor]:
         """Apply the loss of images x, (B, C, H, W), each of which is moved and so on."""
         moved = jittered(x, self.shift, self.turn, self.zoom, generator)
         if self.flip:
             moved = mirrored(moved, generator)
-        return super().training_step(moved, update, generator, labels)
+        return super().training_step(moved, update, generator, labels, step)
 
     def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

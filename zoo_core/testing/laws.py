@@ -31,6 +31,7 @@ from zoo_core.protocols import (
 from zoo_core.tasks import TASKS, available
 from zoo_core.testing.case import Case
 from zoo_core.testing.law import discrete, expect, law, p_value, real
+from zoo_core.training.protocols import step_of
 
 __all__: list[str] = []  # reached through LAWS
 
@@ -89,7 +90,7 @@ def gradient_reaches_each_parameter(case: Case) -> None:
     x = _inputs(16, case)
     trainer = case.trainer(model)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
-    trainer.training_step(x, cast("Any", update), torch.Generator().manual_seed(0))
+    step_of(trainer)(x, update, torch.Generator().manual_seed(0), None, 1)
     trained = {name: p for name, p in model.named_parameters() if _is_trained(p)}
     gradients = {name: parameter.grad for name, parameter in trained.items()}
     without = [name for name, g in gradients.items() if g is None or not g.any()]
@@ -111,9 +112,10 @@ def one_batch_can_be_overfitted(case: Case) -> None:
     optimizer = torch.optim.Adam(trained, lr=case.lr)
     update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
     batch = torch.cat([x] * 16)  # a random objective is averaged over the copies
-    for _ in range(400):
+    training_step = step_of(trainer)
+    for number in range(1, 401):
         optimizer.zero_grad()
-        trainer.training_step(batch, cast("Any", update), generator)
+        training_step(batch, update, generator, None, number)
         optimizer.step()
     nll = float(-_log_prob(model.eval(), x).mean())
     least = math.log(len(x))

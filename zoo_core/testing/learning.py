@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +15,16 @@ from zoo_core.data import Dataset, load_dataset
 from zoo_core.testing.case import Case
 from zoo_core.testing.law import LawSkipped, expect, law
 
+if TYPE_CHECKING:
+    from zoo_core.training.loop import Loop
+
 __all__: list[str] = []  # reached through LAWS
 
 _ROWS = 128
 _BATCH = 32
 _EPOCHS = 10
 _STOP = 2
-"""The step before which a run is stopped: in the middle of its first epoch."""
+"""The step after which a run is stopped: in the middle of its first epoch."""
 _PROGRESS = 0.01
 
 
@@ -31,9 +35,9 @@ def training_makes_progress(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loop = _loop(case, data, Path(folder), epochs=_EPOCHS)
         name = loop.trainer.monitor
-        before = loop.validate()[name]
+        before = loop.measure()[name]
         loop.run()
-        after = loop.validate()[name]
+        after = loop.measure()[name]
     expect(
         after < before - _PROGRESS,
         f"{name} {before:.3f} -> {after:.3f} on {case.data}",
@@ -71,32 +75,27 @@ class _Stopped(Exception):
     """The run was stopped on purpose."""
 
 
-def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | None = None) -> Any:
-    """The training loop without curves, which can be stopped before a step."""
+def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | None = None) -> Loop:
+    """The training loop without curves, which can be stopped after some steps."""
     # imported here: timm takes seconds, and most laws need none of it
     from lightning_fabric import Fabric
 
+    from zoo_core.training.batches import Batches
+    from zoo_core.training.callbacks import Callback
     from zoo_core.training.loop import Loop
     from zoo_core.training.recipe import Recipe
 
-    class Quick(Loop):
-        @torch.no_grad()
-        def validate(self) -> dict[str, float]:
-            return self._measure()
-
-        def _validate(self) -> None:
-            """Measure nothing on the way; the law does at the end."""
-
-        def _step(self, batch: Tensor) -> None:
-            if self.progress.step == stop:
-                self._save()
+    class Stop(Callback):
+        def after_step(self, loop: Loop, losses: Mapping[str, Tensor]) -> None:
+            if loop.progress.step == stop:
+                loop.save()
                 raise _Stopped
-            super()._step(batch)
 
     recipe = Recipe(
         architecture=case.architecture.name,
         data=case.data,
         epochs=epochs,
+        validate_every=epochs,
         batch_size=_BATCH,
         binarize="none",
         optimizer={"opt": "adam", "lr": min(case.lr, 0.01)},
@@ -106,9 +105,8 @@ def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a trainer may have networks of its own, as a run seeds them
         trainer = case.trainer(case.fresh().train())
-    return Quick(
-        trainer, recipe, data, data, folder, publish=lambda *_: None, fabric=fabric, quiet=True
-    )
+    batches = Batches(recipe, data, data, trainer, fabric)
+    return Loop(trainer, batches, recipe, folder, fabric=fabric, callbacks=[Stop()])
 
 
 def _data(case: Case) -> Dataset:

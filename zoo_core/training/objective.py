@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo_core.protocols import Update
+from zoo_core.training.protocols import Update
 
 __all__ = ["Objective", "frozen"]
 
@@ -60,6 +60,7 @@ class Objective(ABC):
         update: Mapping[str, Update],
         generator: torch.Generator,
         labels: Tensor | None = None,
+        step: int = 1,
     ) -> dict[str, Tensor]:
         """Apply the loss of a batch, and return the mean of each value."""
         means = {key: value.mean() for key, value in self.values(x, generator, labels).items()}

@@ -1,24 +1,91 @@
-"""What a run shows and writes as it trains: a bar, metrics as JSON lines, curves and pictures."""
+"""What a run shows and writes as it trains: a bar, metrics as JSON lines, and their curve."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from zoo_core.errors import InvalidInput
+from zoo_core.training.callbacks import Callback, Validation
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Report"]
+    from zoo_core.training.loop import Loop
 
+__all__ = ["Report", "Reporting", "say"]
+
+_LOG_EVERY = 50
+"""Steps between rows of metrics.jsonl."""
 _DRAW_SECONDS = 30.0
 """Between drawings of the curve: one takes most of a second, as long as a short epoch."""
-_TILE = 64
-"""Smaller images of a preview are enlarged a whole number of times, up to this side."""
+
+
+def say(line: str) -> None:
+    """Show a line on stderr, above the bar where there is one."""
+    tqdm.write(line, file=sys.stderr)
+
+
+class Reporting(Callback):
+    """Means of the losses over some steps go into a report, and so does each validation.
+
+    Every process looks at its own losses; the first one writes.
+
+    Args:
+        quiet: whether to show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.report: Report | None = None
+        self._sums: dict[str, Any] = {}
+        self._count = 0
+
+    def begin(self, loop: Loop) -> None:
+        """Open the report, behind what an earlier attempt has written of it."""
+        total = loop.recipe.epochs * loop.batches.steps_per_epoch
+        if loop.fabric.is_global_zero:
+            self.report = Report(loop.folder, total, loop.progress.step, quiet=self.quiet)
+
+    def after_step(self, loop: Loop, losses: Mapping[str, Tensor]) -> None:
+        """Record the mean losses, from time to time and at the end of an epoch.
+
+        Raises InvalidInput when one of them is not finite.
+        """
+        step = loop.progress.step
+        if self.report:
+            self.report.advance()
+        self._sums = {key: value + self._sums.get(key, 0.0) for key, value in losses.items()}
+        self._count += 1
+        if step % _LOG_EVERY and step % loop.batches.steps_per_epoch:
+            return
+        means = {key: float(value) / self._count for key, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        if bad := [key for key, value in means.items() if not abs(value) < float("inf")]:
+            raise InvalidInput(
+                f"{bad[0]} is not finite at step {step}. Try a lower learning rate "
+                "(--set optimizer.lr=…) or gradient clipping (--set clip=1)."
+            )
+        if self.report:
+            where = {"step": step, "epoch": loop.progress.epoch + 1}
+            self.report.step({**means, **loop.optimizers.rates}, **where)
+
+    def after_validation(self, loop: Loop, validation: Validation) -> None:
+        """Record a validation."""
+        if self.report:
+            where = {"step": loop.progress.step, "epoch": loop.progress.epoch}
+            self.report.validation(dict(validation.values), best=validation.best, **where)
+
+    def end(self, loop: Loop) -> None:
+        """Close the report."""
+        if self.report:
+            self.report.close()
 
 
 class Report:
@@ -59,33 +126,17 @@ class Report:
     def validation(self, values: dict[str, float], *, best: bool, **where: int) -> None:
         """Record a validation, and draw the curve where the last one is no longer fresh."""
         self._row({**where, **{f"val_{key}": value for key, value in values.items()}})
-        self.say(
-            f"epoch {where['epoch']}, step {where['step']}: "
-            + ", ".join(f"validation {key} {value:.4f}" for key, value in values.items())
-            + (" (best so far)" if best else "")
-        )
+        if not self._quiet:
+            means = ", ".join(f"validation {key} {value:.4f}" for key, value in values.items())
+            at = f"epoch {where['epoch']}, step {where['step']}"
+            say(f"{at}: {means}{' (best so far)' if best else ''}")
         if time.monotonic() - self._drawn > _DRAW_SECONDS:
             self._draw()
-
-    def preview(self, images: Tensor, step: int) -> None:
-        """Keep the pictures of a step, (n, C, H, W), in [0, 1]; `close` makes a film of all."""
-        from zoo_core.output import grid, save_image
-
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        picture = grid(images, scale=max(1, _TILE // images.shape[-1]))
-        save_image(folder / f"{step:08}.png", picture, {"step": step}, force=True)
-
-    def say(self, line: str) -> None:
-        """Show a line above the bar."""
-        if not self._quiet:
-            self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
         """Draw the curve a last time, and let go of the terminal and the files."""
         if any("val_" in key for row in self.rows for key in row):
             self._draw()
-        self._film()
         self._bar.close()
         self._file.close()
         if self._board:
@@ -96,18 +147,6 @@ class Report:
 
         plot_curve(self.rows, self.folder / "curve.png")
         self._drawn = time.monotonic()
-
-    def _film(self) -> None:
-        """All previews, one after the other, in `samples.gif`."""
-        from PIL import Image
-
-        from zoo_core.output import save_gif
-
-        paths = sorted((self.folder / "samples").glob("*.png"))
-        if paths:
-            steps = [int(path.stem) for path in paths]
-            frames = [Image.open(path).convert("RGB") for path in paths]
-            save_gif(self.folder / "samples.gif", frames, {"steps": steps}, force=True)
 
     def _row(self, row: dict[str, Any]) -> None:
         self.rows.append(row)

@@ -34,8 +34,9 @@ from zoo_core.hookspecs import Architecture
 from zoo_core.metrics import find, measure
 from zoo_core.protocols import Bound, DensityModel, Trainer
 from zoo_core.tasks import find as find_task
-from zoo_core.training.loop import Loop, seed_for
+from zoo_core.training.fit import make_loop
 from zoo_core.training.recipe import Recipe, read
+from zoo_core.training.seeds import seed_for
 
 if TYPE_CHECKING:
     from zoo_core.plugins import Family
@@ -112,7 +113,7 @@ class Run:
         torch.manual_seed(seed_for(self.recipe.seed, "initialise"))
         cls = plugins.import_class(self.architecture.path)
         model = loading.build(cls, self.recipe.config)
-        loop = Loop(
+        loop = make_loop(
             self._trainer(model),
             self.recipe,
             self.train,

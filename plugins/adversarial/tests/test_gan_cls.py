@@ -23,7 +23,8 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import CaptionReader, Decoder, Preview, Prompted
+from zoo_core.protocols import Decoder, Prompted
+from zoo_core.training.protocols import CaptionReader, Preview
 
 SHAPE = (3, 16, 16)
 TEXTS = ("red apple", "cat", "green apple", "dog face", "cat face", "1st place medal", "ox", "cat")

@@ -174,7 +174,7 @@ def test_a_shape_that_cannot_be_halved_down_is_refused(shape: tuple[int, ...]) -
 # Training
 
 
-def moved(trainer: Assembly, x: Tensor) -> tuple[dict[str, set[str]], Any]:
+def moved(trainer: Assembly, x: Tensor, step: int = 1) -> tuple[dict[str, set[str]], Any]:
     """Which parts each update's loss reaches, its value, and the values of the step."""
     reached: dict[str, set[str]] = {}
     losses: dict[str, float] = {}
@@ -195,13 +195,13 @@ def moved(trainer: Assembly, x: Tensor) -> tuple[dict[str, set[str]], Any]:
         return note
 
     updates = {name: update(name) for name in trainer.networks}
-    values = trainer.training_step(x, updates, random())
+    values = trainer.training_step(x, updates, random(), None, step)
     return reached, {**values, **losses}
 
 
 def test_every_second_step_moves_the_generator_too() -> None:
     trainer, x = Assembly(model()), images(6)
-    steps = [moved(trainer, x) for _ in range(4)]
+    steps = [moved(trainer, x, step) for step in range(1, 5)]
     D = {"discriminator.trunk", "discriminator.head"}
     both = {"discriminator", "model"}
     assert [set(reached) for reached, _ in steps] == [{"discriminator"}, both] * 2
@@ -314,8 +314,8 @@ def test_parts_come_to_their_places() -> None:
         return {key: float(value.mean()) for key, value in values.items()}
 
     before = measured()
-    for _ in range(30):
-        trainer.training_step(x, updates, random())
+    for step in range(1, 31):
+        trainer.training_step(x, updates, random(), None, step)
     after = measured()
     assert after["mask_iou"] > 0.4 > 2 * before["mask_iou"]
     assert after["parts"] < 0.7 * before["parts"]

@@ -33,9 +33,10 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Decoder, Restarting
+from zoo_core.protocols import Decoder
 from zoo_core.tasks.request import Request
 from zoo_core.tasks.result import Result
+from zoo_core.training.protocols import Restarting
 
 SHAPE, CHANNELS = (3, 16, 16), (8, 6, 4)
 
@@ -272,7 +273,8 @@ def test_each_loss_moves_its_own_network() -> None:
         return note
 
     x = torch.rand(8, *SHAPE, generator=random())
-    values = trainer.training_step(x, {name: update(name) for name in trainer.networks}, random())
+    updates = {name: update(name) for name in trainer.networks}
+    values = trainer.training_step(x, updates, random(), None, 1)
     assert all(math.isfinite(value) for value in values.values())
     assert int(G.seen) == 8 and G.growth_now == Growth(1, 0.04)
     stages = {"first", "blocks.0", "to_rgb.0", "to_rgb.1"}

@@ -13,8 +13,8 @@ from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of
 from zoo_adversarial.trainer import AdversarialTrainer, spread
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Preview
 from zoo_core.training.objective import frozen
+from zoo_core.training.protocols import Preview
 
 
 def random(seed: int = 0) -> torch.Generator:
@@ -106,8 +106,8 @@ def quiet(trainer: AdversarialTrainer) -> tuple[dict[str, Any], list[str]]:
 def test_the_discriminator_has_its_turns_first_and_more_often() -> None:
     trainer = AdversarialTrainer(Shift(), n_critic=3)
     updates, turns = quiet(trainer)
-    for _ in range(6):
-        trainer.training_step(torch.rand(4, 1, 1, 1), updates, random())
+    for step in range(1, 7):
+        trainer.training_step(torch.rand(4, 1, 1, 1), updates, random(), None, step)
     assert turns == ["discriminator"] * 3 + ["model"] + ["discriminator"] * 3 + ["model"]
 
 
@@ -131,7 +131,7 @@ def test_each_loss_moves_its_own_network(name: str) -> None:
         return note
 
     updates = {key: update(key) for key in trainer.networks}
-    values = trainer.training_step(torch.rand(8, 1, 1, 1), updates, random())
+    values = trainer.training_step(torch.rand(8, 1, 1, 1), updates, random(), None, 1)
     assert moved == {"discriminator": {"discriminator"}, "model": {"model"}}
     assert all(value.isfinite() and not value.requires_grad for value in values.values())
 
@@ -155,12 +155,12 @@ def test_the_generator_comes_to_the_data(name: str) -> None:
     updates, stream = {key: updater(key) for key in optimizers}, random(1)
     x = (0.8 + 0.05 * torch.randn(64, 1, 1, 1, generator=stream)).clamp(0, 1)
     distances = []
-    for _ in range(10):
+    for turn in range(10):
         with torch.no_grad():
             values = trainer.validation_step(x, random())
         distances.append(float(values["sliced_wasserstein"][0]))
-        for _ in range(15):
-            values = trainer.training_step(x, updates, stream)
+        for step in range(1, 16):
+            values = trainer.training_step(x, updates, stream, None, 15 * turn + step)
     # it circles about the data; what counts is how near it comes
     assert min(distances) < 0.2 * distances[0]
     if LOSSES[name].probabilities:
@@ -173,7 +173,9 @@ def test_a_penalty_that_is_paid_seldom_weighs_more() -> None:
         trainer = AdversarialTrainer(Shift(), "wgan-gp", penalty_every=every)
         losses: list[Tensor] = []
         updates = {"discriminator": losses.append, "model": lambda loss: None}
-        values = [trainer.training_step(x, updates, random(step)) for step in range(2)]
+        values = [
+            trainer.training_step(x, updates, random(step), None, step + 1) for step in range(2)
+        ]
         paid[every] = [float(a.detach() - v["loss_D"]) for a, v in zip(losses, values, strict=True)]
     assert paid[2] == pytest.approx([0, 2 * paid[1][1]], abs=1e-5)
     assert paid[1][0] > 0

@@ -201,7 +201,7 @@ def test_the_judge_halves_images_to_two_pixels() -> None:
 
 
 def moved(
-    trainer: Cycle | Star, x: Tensor, labels: Tensor | None
+    trainer: Cycle | Star, x: Tensor, labels: Tensor | None, step: int = 1
 ) -> tuple[dict[str, set[str]], Any]:
     """Which parameters each update's loss reaches, and the values of the step."""
     reached: dict[str, set[str]] = {}
@@ -220,9 +220,8 @@ def moved(
 
         return note
 
-    values = trainer.training_step(
-        x, {name: update(name) for name in trainer.networks}, random(), labels
-    )
+    updates = {name: update(name) for name in trainer.networks}
+    values = trainer.training_step(x, updates, random(), labels, step)
     return reached, values
 
 
@@ -257,7 +256,7 @@ def test_a_batch_of_one_domain_trains_too() -> None:
 
 def test_a_star_takes_a_step_of_the_generator_after_several_of_the_discriminator() -> None:
     trainer, (x, domain) = Star(stargan(), channels=4, n_critic=3), images(6, 3)
-    steps = [set(moved(trainer, x, domain)[0]) for _ in range(6)]
+    steps = [set(moved(trainer, x, domain, step)[0]) for step in range(1, 7)]
     assert steps == [{"discriminator"}, {"discriminator"}, {"discriminator", "model"}] * 2
 
 
@@ -304,7 +303,7 @@ def test_a_discriminator_sees_images_moved_where_that_is_asked_for(
 def test_data_without_domains_are_refused(trainer: Cycle | Star) -> None:
     x, _ = images(4)
     with pytest.raises(InvalidInput, match=r"the data have no labels; expected images of [23] dom"):
-        trainer.training_step(x, {}, random())
+        trainer.training_step(x, {}, random(), None, 1)
     with pytest.raises(InvalidInput, match=r"the data have the label 7, .* knows the domains"):
         trainer.validation_step(x, random(), torch.full((4,), 7))
 

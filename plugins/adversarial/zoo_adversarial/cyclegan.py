@@ -42,7 +42,7 @@ from zoo_core.training.augmentation import jittered, mirrored
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
-    from zoo_core.protocols import Update
+    from zoo_core.training.protocols import Update
 
 __all__ = ["Cycle", "CycleGAN", "PatchGAN"]
 
@@ -164,6 +164,7 @@ class Cycle:
         update: Mapping[str, Update],
         generator: torch.Generator,
         labels: Tensor | None = None,
+        step: int = 1,
     ) -> dict[str, Tensor]:
         """One step of the generators, one of the discriminators.
 

@@ -50,7 +50,7 @@ from zoo_core.training.augmentation import jittered
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
-    from zoo_core.protocols import Update
+    from zoo_core.training.protocols import Update
 
 __all__ = ["GANCLS", "Matcher", "Matching"]
 
@@ -299,6 +299,7 @@ class Matching:
         update: Mapping[str, Update],
         generator: torch.Generator,
         labels: Tensor | None = None,
+        step: int = 1,
     ) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator on the same images.
 

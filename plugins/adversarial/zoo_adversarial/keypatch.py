@@ -49,7 +49,6 @@ from torch.nn import functional
 from zoo_adversarial.layers import initialise
 from zoo_adversarial.losses import LOSSES
 from zoo_adversarial.patches import crops, key_patches, masks
-from zoo_adversarial.trainer import Counter
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
@@ -57,7 +56,7 @@ from zoo_core.training.augmentation import mirrored
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
-    from zoo_core.protocols import Update
+    from zoo_core.training.protocols import Update
 
 __all__ = ["Assembly", "Critic", "KeyPatch", "overlap"]
 
@@ -221,7 +220,6 @@ class Assembly:
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator": cast("KeyPatch", model).opponent(channels),
-            "counter": Counter(),
         }
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
         self.n_critic, self.flip = n_critic, flip
@@ -241,7 +239,8 @@ class Assembly:
         x: Tensor,
         update: Mapping[str, Update],
         generator: torch.Generator,
-        labels: Tensor | None = None,
+        labels: Tensor | None,
+        step: int,
     ) -> dict[str, Tensor]:
         """One step of the discriminator, and every `n_critic`-th time one of the generator.
 
@@ -250,7 +249,6 @@ class Assembly:
         if self.flip:
             x = mirrored(x, generator)
         sight, G = self._seen(x), self._generator
-        step = cast("Counter", self.networks["counter"]).next()
         turn = step % self.n_critic == 0
         z = G.noise(len(x), generator=generator)
         with torch.set_grad_enabled(turn):

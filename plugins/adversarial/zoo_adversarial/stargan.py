@@ -33,7 +33,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.losses import gradient_penalty, loss_of
-from zoo_adversarial.trainer import Counter
 from zoo_adversarial.translation import (
     Residual,
     checked_domains,
@@ -47,7 +46,7 @@ from zoo_core.training.augmentation import jittered, mirrored
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
-    from zoo_core.protocols import Update
+    from zoo_core.training.protocols import Update
 
 __all__ = ["Judge", "Star", "StarGAN"]
 
@@ -178,7 +177,6 @@ class Star:
         self.networks: dict[str, nn.Module] = {
             "model": G,
             "discriminator": Judge(G.event_shape, len(G.domains), channels),
-            "counter": Counter(),
         }
         self.game, self.n_critic, self.w_penalty = loss_of(loss), n_critic, w_penalty
         self.w_domain, self.w_reconstruction = w_domain, w_reconstruction
@@ -192,7 +190,8 @@ class Star:
         x: Tensor,
         update: Mapping[str, Update],
         generator: torch.Generator,
-        labels: Tensor | None = None,
+        labels: Tensor | None,
+        step: int,
     ) -> dict[str, Tensor]:
         """One step of the discriminator, and every `n_critic`-th time one of the generator.
 
@@ -203,7 +202,7 @@ class Star:
         x = (mirrored(x, generator) if self.flip else x) * 2 - 1
         # the batch's own domains in another order, as the authors do
         to = source[torch.randperm(len(x), generator=generator, device=x.device)]
-        turn = cast("Counter", self.networks["counter"]).next() % self.n_critic == 0
+        turn = step % self.n_critic == 0
         with torch.set_grad_enabled(turn):
             fake = self.networks["model"](x, to)
         values = self._discriminate(x, source, fake.detach(), update["discriminator"], generator)

@@ -20,12 +20,11 @@ from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.training.objective import frozen
 
 if TYPE_CHECKING:
-    from zoo_core.protocols import Update
+    from zoo_core.training.protocols import Update
 
 __all__ = [
     "AdversarialTrainer",
     "Adversary",
-    "Counter",
     "Drawn",
     "Judged",
     "diversity",
@@ -109,7 +108,6 @@ class AdversarialTrainer:
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator": _opponent(cast("Adversary", model), discriminator or {}),
-            "counter": Counter(),
         }
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)  # a tenth faster on a processor
@@ -124,7 +122,8 @@ class AdversarialTrainer:
         x: Tensor,
         update: Mapping[str, Update],
         generator: torch.Generator,
-        labels: Tensor | None = None,
+        labels: Tensor | None,
+        step: int,
     ) -> dict[str, Tensor]:
         """One step of the discriminator, and every `n_critic`-th time one of the generator.
 
@@ -132,7 +131,6 @@ class AdversarialTrainer:
         """
         if len(x) == 1:  # norms over a batch need two
             x = torch.cat([x, x])
-        step = cast("Counter", self.networks["counter"]).next()
         turn = step % self.n_critic == 0
         real = self.real(x)
         with torch.set_grad_enabled(turn):
@@ -231,21 +229,6 @@ class AdversarialTrainer:
     def remark(self, values: Mapping[str, float]) -> str:
         """What to say about the values of a validation: that samples look alike, or nothing."""
         return remark_on(values["diversity"], ", another seed, or trainer.loss = 'wgan-gp'")
-
-
-class Counter(nn.Module):
-    """Counts steps; a module, so that a checkpoint holds it."""
-
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-
-    def next(self) -> int:
-        """Count one more, and return how many there are."""
-        self.count.add_(1)
-        return int(self.count)
 
 
 def spread(x: Tensor) -> Tensor:

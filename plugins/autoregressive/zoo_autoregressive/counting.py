@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, distributed, nn
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import DensityModel, Update
+from zoo_core.protocols import DensityModel
 from zoo_core.training.likelihood import MaximumLikelihood
+from zoo_core.training.protocols import Update
 
 __all__ = ["Counted", "Counting", "check_alpha"]
 
@@ -52,6 +53,7 @@ class Counting(MaximumLikelihood):
         update: Mapping[str, Update],
         generator: torch.Generator,
         labels: Tensor | None = None,
+        step: int = 1,
     ) -> dict[str, Tensor]:
         """Count a batch x, (B, *event_shape), and solve."""
         counts = self.model.statistics(x)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Update
 from zoo_core.training.objective import frozen
+from zoo_core.training.protocols import Update
 from zoo_latent.layers import affine, mlp
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Adversarial:
         update: Mapping[str, Update],
         generator: torch.Generator,
         labels: Tensor | None = None,
+        step: int = 1,
     ) -> dict[str, Tensor]:
         """Update the discriminators, then the autoencoder.
 

@@ -1,0 +1,153 @@
+"""Rows of a data set become the tensors of a step; nothing else does this.
+
+A recipe decides what is done to them: which labels are known, which labelled rows are added to each
+batch, and whether grey values are binarized, once or afresh in each step. Captions take the labels'
+place where a trainer reads them. Of several processes each has its share of every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo_core.data import Dataset, binarize, binarized, with_labels
+from zoo_core.errors import InvalidInput
+from zoo_core.training.protocols import CaptionReader
+from zoo_core.training.seeds import seed_for, stream
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from zoo_core.protocols import Trainer
+    from zoo_core.training.recipe import Recipe
+
+__all__ = ["Batch", "Batches"]
+
+_VALIDATION_BATCH = 500
+
+
+class Batch(NamedTuple):
+    """What a trainer is given of some rows, on its device."""
+
+    x: Tensor
+    """(B, *event_shape), in [0, 1]."""
+    labels: Tensor | None
+    """(B,), int64, -1 where a label is not known; or (B, …), what the trainer reads of captions."""
+
+
+class Batches:
+    """The batches of a run.
+
+    Args:
+        recipe: the settings.
+        train: the training split.
+        validation: the split by which the best weights are chosen.
+        trainer: the objective; captions are read for one that is a CaptionReader.
+        fabric: says the device, and which process of how many this is.
+
+    Raises InvalidInput where the recipe asks for labels, or the trainer for captions, that the data
+    do not have.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: Dataset,
+        validation: Dataset,
+        trainer: Trainer,
+        fabric: Fabric,
+    ) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        if recipe.labels:
+            train = with_labels(train, recipe.labels, seed_for(recipe.seed, "labels"))
+        if isinstance(trainer, CaptionReader):
+            train, validation = (_captioned(trainer, data) for data in (train, validation))
+        self.train, self.validation = _binarized(recipe, train, validation)
+        self.labelled = _labelled(self.train) if recipe.labelled else None
+        self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
+
+    def mean(self) -> Tensor:
+        """The mean of the training split, event_shape, in [0, 1]."""
+        return self.train.floats().mean(0)
+
+    def rows(self, epoch: int) -> tuple[Tensor, ...]:
+        """The rows of each batch of an epoch, (B,) each, of all processes together."""
+        random = stream(self.recipe.seed, "epoch", epoch)
+        order = torch.randperm(len(self.train), generator=random)
+        return torch.split(order, self.recipe.batch_size)
+
+    def training(self, rows: Tensor, step: int, random: torch.Generator) -> Batch:
+        """The batch of one step: this process's share, with labelled rows behind it.
+
+        step: number of steps before this one.
+        random: draws binary values from grey ones, where the recipe asks for it.
+        """
+        share = self._share(rows if self.labelled is None else self._more(rows, step))
+        batch = self._batch(self.train, share)
+        if self.recipe.binarize == "dynamic":
+            batch = batch._replace(x=binarize(batch.x, random))
+        return batch
+
+    def held_out(self, first: int | None = None) -> Iterator[Batch]:
+        """The validation split in batches.
+
+        first: how many of its rows; None for all.
+        """
+        rows = torch.arange(len(self.validation))[:first]
+        for part in rows.split(_VALIDATION_BATCH):
+            yield self._batch(self.validation, part)
+
+    def _batch(self, data: Dataset, rows: Tensor) -> Batch:
+        device = self.fabric.device
+        labels = None if data.labels is None else data.labels[rows].to(device)
+        return Batch(data.floats(rows).to(device), labels)
+
+    def _more(self, rows: Tensor, step: int) -> Tensor:
+        """The rows of a batch with some of the labelled ones behind them."""
+        assert self.labelled is not None
+        random = stream(self.recipe.seed, "labelled", step)
+        chosen = torch.randperm(len(self.labelled), generator=random)[: self.recipe.labelled]
+        return torch.cat([rows, self.labelled[chosen]])
+
+    def _share(self, rows: Tensor) -> Tensor:
+        """The rows of a batch that are this process's; all of them when there are too few."""
+        processes = self.fabric.world_size
+        return rows if len(rows) < processes else rows[self.fabric.global_rank :: processes]
+
+
+def _binarized(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
+    """Validation is binarized once, also where training is in each step; so is training if asked.
+
+    The other place is `Batches.training`, for `dynamic`.
+    """
+    if recipe.binarize == "none":
+        return train, validation
+    fixed = binarized(validation, seed_for(recipe.seed, "binarize validation"))
+    if recipe.binarize == "fixed":
+        train = binarized(train, seed_for(recipe.seed, "binarize train"))
+    return train, fixed
+
+
+def _captioned(trainer: CaptionReader, data: Dataset) -> Dataset:
+    """The data set with what the trainer reads of its captions in the labels' place."""
+    if not data.texts:
+        raise InvalidInput(
+            f"{data.name} has no captions; this architecture takes a Hugging Face data set with a "
+            "column `text` or `caption`."
+        )
+    return replace(data, labels=trainer.read_captions(data.texts), classes=())
+
+
+def _labelled(data: Dataset) -> Tensor:
+    """The rows whose label is known, (n,)."""
+    rows = torch.empty(0) if data.labels is None else (data.labels >= 0).nonzero().squeeze(1)
+    if not len(rows):
+        raise InvalidInput(
+            f"the recipe adds labelled rows to each batch, but {data.name} has no labels. "
+            "Leave labelled out."
+        )
+    return rows

@@ -1,0 +1,160 @@
+"""From the loss of a network to its next weights: precision, optimiser, schedule, clipping.
+
+Optimisers and schedules are timm's, named in the recipe; devices and processes are Fabric's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from torch import Tensor, nn
+
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from torch.optim import Optimizer
+
+    from zoo_core.training.recipe import Recipe
+
+__all__ = ["Optimizers"]
+
+
+class Optimizers:
+    """The optimiser and the schedule of each network that has trainable parameters.
+
+    Args:
+        networks: by name.
+        recipe: the settings; a table of a network's name within `optimizer` or `schedule` is for
+            that one alone.
+        fabric: where to train; launched.
+        steps_per_epoch: for schedules.
+
+    Raises InvalidInput for settings that timm or torch do not take.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        recipe: Recipe,
+        fabric: Fabric,
+        steps_per_epoch: int,
+    ) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        self.networks: dict[str, nn.Module] = {}
+        """All networks on their device; those with an optimiser are wrapped for several processes
+        and for mixed precision."""
+        self.of: dict[str, Optimizer] = {}
+        self._schedules: list[Any] = []
+        for name, network in networks.items():
+            # without trainable parameters it is the trainer's own affair: it remembers, or is fixed
+            if not any(parameter.requires_grad for parameter in network.parameters()):
+                self.networks[name] = fabric.to_device(network)
+                continue
+            settings = {"opt": "adam", "lr": 1e-3, **_settings(recipe.optimizer, name, networks)}
+            optimizer = _optimizer(network, settings)
+            if schedule := _settings(recipe.schedule, name, networks):
+                self._schedules.append(
+                    _schedule(optimizer, schedule, recipe.epochs, steps_per_epoch)
+                )
+            wrapped, self.of[name] = fabric.setup(network, optimizer)
+            for method in _public_methods(network):
+                wrapped.mark_forward_method(method)
+            self.networks[name] = wrapped
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The learning rate of the first network, to be logged; nothing where there is none."""
+        first = next(iter(self.of.values()), None)
+        return {"lr": first.param_groups[0]["lr"]} if first else {}
+
+    def begin_step(self, step: int) -> None:
+        """Set the learning rates of a step.
+
+        step: number of steps before it.
+        """
+        for schedule in self._schedules:
+            schedule.step_update(step)
+
+    def forget(self) -> None:
+        """Drop what every optimiser remembers of past gradients."""
+        for optimizer in self.of.values():
+            optimizer.state.clear()
+
+    def updates(self, after: Callable[[str], None]) -> dict[str, Callable[[Tensor], None]]:
+        """For each network what applies a loss to it.
+
+        after: called with a network's name when its weights have moved.
+        """
+        return {name: self._update(name, after) for name in self.of}
+
+    def _update(self, name: str, after: Callable[[str], None]) -> Callable[[Tensor], None]:
+        network, optimizer = self.networks[name], self.of[name]
+
+        def update(loss: Tensor) -> None:
+            optimizer.zero_grad()
+            with torch.autocast(self.fabric.device.type, enabled=False):
+                self.fabric.backward(loss)
+                if self.recipe.clip:
+                    self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
+                optimizer.step()
+                after(name)
+            torch.clear_autocast_cache()  # it holds the weights as they were
+
+        return update
+
+
+def _settings(
+    table: Mapping[str, Any], network: str, networks: Mapping[str, nn.Module]
+) -> dict[str, Any]:
+    """What a table of the recipe says of one network."""
+    common = {key: value for key, value in table.items() if key not in networks}
+    return {**common, **table.get(network, {})}
+
+
+def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
+    with _explained("optimizer", settings):
+        optimizer: Optimizer = create_optimizer_v2(network, **settings)
+    return optimizer
+
+
+def _schedule(
+    optimizer: Optimizer, settings: Mapping[str, Any], epochs: int, steps_per_epoch: int
+) -> Any:
+    settings = {"num_epochs": epochs, "min_lr": 0.0, **settings}
+    if settings.get("sched") == "plateau":
+        raise InvalidInput(
+            "schedule.sched is 'plateau'; expected one that is a function of the step."
+        )
+    with _explained("schedule", settings):
+        scheduler, _ = create_scheduler_v2(
+            optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
+        )
+    return scheduler
+
+
+@contextmanager
+def _explained(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Say which section of the recipe timm or torch did not take."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInput(
+            f"the recipe's [{section}] {dict(settings)} does not work: {error}."
+        ) from None
+
+
+def _public_methods(network: nn.Module) -> list[str]:
+    """What a trainer may call on a network besides forward; Fabric wants to know."""
+    own = type(network).__mro__[: type(network).__mro__.index(nn.Module)]
+    return [
+        name
+        for cls in own
+        for name, value in vars(cls).items()
+        if callable(value) and not name.startswith("_") and name != "forward"
+    ]

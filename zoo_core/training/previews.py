@@ -1,0 +1,73 @@
+"""What the networks make by then: pictures at each validation, a film of them, and remarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_core.training.callbacks import Callback, Validation
+from zoo_core.training.protocols import Preview
+from zoo_core.training.report import say
+from zoo_core.training.seeds import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo_core.training.loop import Loop
+
+__all__ = ["Previews"]
+
+_SHOWN = 64
+"""Inputs that a preview is handed."""
+_TILE = 64
+"""Smaller images are enlarged a whole number of times, up to this side."""
+
+
+class Previews(Callback):
+    """Asks a trainer that implements Preview for pictures, which go to the run's `samples/`.
+
+    Args:
+        quiet: whether to leave out what it remarks.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def after_validation(self, loop: Loop, validation: Validation) -> None:
+        """Keep the pictures of a step, and say what there is to say of the values."""
+        trainer = loop.trainer
+        if not (loop.fabric.is_global_zero and isinstance(trainer, Preview)):
+            return
+        x, labels = next(loop.batches.held_out(_SHOWN))
+        random = stream(loop.recipe.seed, "preview", 0, loop.fabric.device)
+        with loop.evaluated():
+            _keep(trainer.preview(x, random, labels), loop.folder, loop.progress.step)
+        if (remark := trainer.remark(validation.values)) and not self.quiet:
+            say(remark)
+
+    def end(self, loop: Loop) -> None:
+        """Make a film of all pictures."""
+        if loop.fabric.is_global_zero:
+            _film(loop.folder)
+
+
+def _keep(images: Tensor, folder: Path, step: int) -> None:
+    """Write pictures (n, C, H, W), in [0, 1], as one."""
+    from zoo_core.output import grid, save_image
+
+    (folder / "samples").mkdir(exist_ok=True)
+    picture = grid(images, scale=max(1, _TILE // images.shape[-1]))
+    save_image(folder / "samples" / f"{step:08}.png", picture, {"step": step}, force=True)
+
+
+def _film(folder: Path) -> None:
+    """All previews, one after the other, in `samples.gif`."""
+    from PIL import Image
+
+    from zoo_core.output import save_gif
+
+    paths = sorted((folder / "samples").glob("*.png"))
+    if paths:
+        steps = [int(path.stem) for path in paths]
+        frames = [Image.open(path).convert("RGB") for path in paths]
+        save_gif(folder / "samples.gif", frames, {"steps": steps}, force=True)
