@@ -457,4 +457,5 @@ def test_a_checkpoint_of_a_trainer_that_counted_its_steps_can_be_resumed(tmp_pat
     count = torch.tensor(json.loads(metadata["progress"])["step"])
     save_file({**load_file(path), "modules/counter/count": count}, path, metadata)
     assert CliRunner().invoke(root, ["train", "--resume", str(cut), "-q"]).exit_code == 0
-    assert (cut / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    left, right = load_file(whole / WEIGHTS), load_file(cut / WEIGHTS)
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
