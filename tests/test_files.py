@@ -12,6 +12,7 @@ from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.files import (
     atomic,
     check_regular,
+    exists,
     open_regular,
     publish,
     read_limited,
@@ -66,6 +67,11 @@ def test_what_is_no_regular_file_is_an_error_at_once(pipe: Path) -> None:
         read_header("/dev/zero")
     with pytest.raises(InvalidWeights, match=r"Cannot read the weights file .*null"):
         read_header("a\0b")
+
+
+def test_nothing_is_where_no_path_can_be(tmp_path: Path) -> None:
+    assert exists(tmp_path)
+    assert not any(map(exists, ["x" * 10_000, "a/" * 3000, "a\0b", tmp_path / "x", ""]))
 
 
 def test_a_path_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

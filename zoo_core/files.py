@@ -22,6 +22,7 @@ from zoo_core.text import quoted
 __all__ = [
     "atomic",
     "check_regular",
+    "exists",
     "open_regular",
     "publish",
     "read_limited",
@@ -61,6 +62,11 @@ def read_limited(path: str | os.PathLike[str], limit: int) -> bytes:
         reason = f"it has more than the {limit:,} bytes that are read"
         raise OSError(errno.EFBIG, reason, str(path))
     return data
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something; nothing is where a path is too long or in a closed folder."""
+    return os.path.exists(path)  # noqa: PTH110 - that of Path raises for such a path
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:

@@ -1,60 +1,137 @@
-"""One picture, whatever its size and colours, to a tensor of a given shape.
+"""One picture, whatever its size and pixels, to a tensor of a given shape.
 
 The shorter side is resized and the longer one cropped around the centre; transparency is laid over
-white. Everything that was done is counted, so that the caller can say it.
+white. Pixels become 8 bits by these rules, and a picture that none of them fits is refused:
+
+- grey, colour or a palette of 8 bits stay what they are;
+- 1 bit becomes 0 and 255;
+- whole numbers of 16 or 32 bits are divided by the largest number of 8, 10, 12, 14 or 16 bits, the
+  fewest that hold all such pictures of a source; below 0 or above 65,535 they are refused;
+- real numbers from 0 to 1 become 0 to 255; beyond, and where one is not a number, they are refused;
+- CMYK and YCbCr become RGB, without a colour profile;
+- any other, such as LAB, is refused.
+
+Everything that was done is counted, so that the caller can say it.
 """
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
-__all__ = ["BROKEN", "Shape", "find_images", "fit", "fit_tensor", "is_image", "open_image"]
+from zoo_core.files import open_regular
+from zoo_core.text import printable
+
+__all__ = [
+    "Header",
+    "Shape",
+    "Unreadable",
+    "bits_of",
+    "fit",
+    "fit_tensor",
+    "header_of",
+    "open_header",
+    "open_image",
+    "reading",
+]
 
 Shape = tuple[int, int, int]
 """(C, H, W), where C is 1 for grey and 3 for colour."""
 
-BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is no picture, or a damaged one."""
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What is opened, by Pillow's names, whatever the suffix: other formats may start programs."""
 
-_SUFFIXES = frozenset(
-    [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
-)
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is an image."""
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+_BITS = (8, 10, 12, 14, 16)
+_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+_EIGHT = ("L", "P", "RGB", "RGBX", *_ALPHA)
+_ORIENTATION, _LARGEST_VALUE = 0x0112, 281  # tags of EXIF and of TIFF
+_EXIF = 2**17
+"""Bytes at a PNG's end in which EXIF that follows the pixels is looked for."""
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The image files below a folder, in the order of their paths."""
-    return sorted(path for path in folder.rglob("*") if is_image(path) and path.is_file())
+class Unreadable(Exception):
+    """A file that is no picture, is damaged, or whose pixels are refused; says why."""
 
 
-def open_image(path: Path) -> Image.Image:
-    """Decode a file, upright; 16-bit grey is brought to 8 bits."""
-    with Image.open(path) as image:
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture says before it is decoded."""
+
+    size: tuple[int, int]
+    """(W, H), upright."""
+    grey: bool
+    peak: int = 0
+    """The largest value of whole numbers that need more than 8 bits; of others 0."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Whatever Pillow raises for a picture becomes Unreadable: it has as many errors as formats."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable(_reason(error)) from error
+
+
+def open_header(path: Path) -> Header:
+    """Read a file's header; raises Unreadable."""
+    with reading(), open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        W, H = image.size
+        if isinstance(image, TiffImageFile):  # Pillow turns a TIFF's size itself, by its version
+            W, H = image.tag_v2[256], image.tag_v2[257]
+        return header_of(image, (H, W) if _orientation(image, file) > 4 else (W, H))
+
+
+def header_of(image: Image.Image, size: tuple[int, int]) -> Header:
+    """The header of an image of a size, upright; only deep whole numbers are decoded for it."""
+    return Header(size, _has_grey_pixels(image), _peak(image))
+
+
+def open_image(path: Path, done: Counter[str]) -> Image.Image:
+    """Decode a file, upright; raises Unreadable."""
+    with reading(), open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        if _orientation(image, file) > 1:
+            done["turned upright by EXIF"] += 1
         image.load()
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
-    return upright
+        return ImageOps.exif_transpose(image)
 
 
-def fit(image: Image.Image, shape: Shape, done: Counter[str]) -> Tensor:
-    """Bring an image to (C, H, W), uint8, and count what was done."""
+def bits_of(headers: Iterable[Header]) -> int:
+    """The fewest of 8, 10, 12, 14 or 16 bits that hold all pictures of whole numbers."""
+    peak = max((header.peak for header in headers), default=0)
+    return next(bits for bits in _BITS if peak < 2**bits)
+
+
+def fit(image: Image.Image, shape: Shape, done: Counter[str], bits: int = 8) -> Tensor:
+    """Bring an image to (C, H, W), uint8, and count what was done; raises Unreadable.
+
+    bits: what whole numbers of more than 8 bits are taken as, of `bits_of`.
+    """
     C, H, W = shape
-    image = _recolour(_over_white(image, done), C, done)
-    if image.size != (W, H):
-        done[f"resized and centre-cropped to {H}x{W}"] += 1
-        image = ImageOps.fit(image, (W, H), method=Image.Resampling.BICUBIC)
-    x = torch.from_numpy(np.array(image))
+    deeds: Counter[str] = Counter()
+    with reading():
+        image = _recolour(_over_white(_eight_bits(image, bits, deeds), deeds), C, deeds)
+        if image.size != (W, H):
+            deeds[f"resized and centre-cropped to {H}x{W}"] += 1
+            image = ImageOps.fit(image, (W, H), method=Image.Resampling.BICUBIC)
+        x = torch.from_numpy(np.array(image))
+    done.update(deeds)
     return x.unsqueeze(0) if C == 1 else x.permute(2, 0, 1).contiguous()
 
 
@@ -66,8 +143,91 @@ def fit_tensor(x: Tensor, shape: Shape, done: Counter[str]) -> Tensor:
     return torch.stack([fit(Image.fromarray(picture), shape, done) for picture in pictures])
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return (
+            f"more than {most:,} pixels: so many are not decoded, because a small file could fill "
+            "the memory with them; scale it down"
+        )
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture in a format that is read"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return printable(text, 80) or type(error).__name__
+
+
+def _orientation(image: Image.Image, file: BinaryIO) -> int:
+    """How the picture lies, by EXIF: 1 upright, from 5 on its side."""
+    if image.format == "PNG" and "exif" not in image.info:
+        at = file.tell()
+        file.seek(-min(_EXIF, file.seek(0, os.SEEK_END)), os.SEEK_CUR)
+        behind = b"eXIf" in file.read()
+        file.seek(at)
+        if not behind:  # asking Pillow would decode the whole picture to look behind it
+            return 1
+    found = image.getexif().get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _has_grey_pixels(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        palette = image.getpalette("RGB") or []
+        return palette[0::3] == palette[1::3] == palette[2::3]
+    return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+
+
+def _peak(image: Image.Image) -> int:
+    """The largest value of whole numbers; 0 where there are others, or some that are refused."""
+    if not image.mode.startswith("I"):
+        return 0
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if isinstance(image, TiffImageFile):
+        stated = image.tag_v2.get(_LARGEST_VALUE)
+        if isinstance(stated, tuple) and len(stated) == 1 and high <= stated[0] < 2**16:
+            high = int(stated[0])
+    return high if low >= 0 and high < 2**16 else 0
+
+
+def _eight_bits(image: Image.Image, bits: int, done: Counter[str]) -> Image.Image:
+    """The image in a mode of 8 bits a channel."""
+    if image.mode.startswith("I"):
+        return _scaled(image, 2**bits - 1, f"of {bits}-bit grey made 8-bit", done)
+    if image.mode == "F":
+        return _scaled(image, 1, "of real numbers from 0 to 1 made 8-bit", done)
+    if image.mode == "1":
+        done["of 1 bit made 0 and 255"] += 1
+        return image.convert("L")
+    if image.mode in ("CMYK", "YCbCr"):
+        done[f"of {image.mode} made RGB without a colour profile"] += 1
+        return image.convert("RGB")
+    if image.mode not in _EIGHT:
+        raise Unreadable(
+            f"its pixels are {image.mode}; expected grey, RGB, a palette or CMYK: save it as RGB"
+        )
+    return image
+
+
+def _scaled(image: Image.Image, top: int, deed: str, done: Counter[str]) -> Image.Image:
+    """Grey values from 0 to top, as 0 to 255."""
+    values = np.asarray(image)
+    if not ((values >= 0) & (values <= top)).all():
+        found = f"its values are {values.min():g} to {values.max():g}"
+        if np.isnan(values).any():
+            found = "some of its values are not numbers"
+        raise Unreadable(f"{found}; expected 0 to {top:,}")
+    done[deed] += 1
+    grey = np.rint(values * (255 / top)).astype(np.uint8)
+    clear: Any = image.info.get("transparency")
+    if isinstance(clear, int) and (values == clear).any():
+        done["with transparency laid over white"] += 1
+        grey[values == clear] = 255
+    return Image.fromarray(grey)
+
+
 def _over_white(image: Image.Image, done: Counter[str]) -> Image.Image:
-    if not image.has_transparency_data:
+    palette = getattr(image.palette, "mode", "") if image.mode == "P" else ""
+    if image.mode not in _ALPHA and "transparency" not in image.info and palette != "RGBA":
         return image
     rgba = image.convert("RGBA")
     if np.asarray(rgba)[..., 3].min() == 255:  # an alpha channel that hides nothing
@@ -80,7 +240,7 @@ def _over_white(image: Image.Image, done: Counter[str]) -> Image.Image:
 def _recolour(image: Image.Image, C: int, done: Counter[str]) -> Image.Image:
     if C == 3:
         return image.convert("RGB")
-    if image.mode not in ("L", "1") and not _is_grey(image):
+    if image.mode != "L" and not _is_grey(image):
         done["of colour made grey"] += 1
     return image.convert("L")
 

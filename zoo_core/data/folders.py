@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.fitting import BROKEN, Shape, find_images, fit, open_image
+from zoo_core.data.fitting import Header, Shape, Unreadable, bits_of, fit, open_header, open_image
 from zoo_core.data.notes import note_done, note_skipped
 from zoo_core.data.splits import choose
+from zoo_core.data.walk import find_images
 from zoo_core.errors import InvalidInput
+from zoo_core.text import printable
 
 __all__ = ["labels_of", "load_folder", "read_images", "shape_of"]
 
@@ -29,52 +29,28 @@ _FOLDERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """What a file's header says, before anything is decoded."""
-
-    path: Path
-    size: tuple[int, int]
-    grey: bool
-
-
 def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: bool) -> Dataset:
     """One split of a folder of images; each sub-folder is a class."""
-    pictures, broken = _probe(find_images(folder))
-    if not pictures:
-        raise InvalidInput(f"{folder} holds no readable image (png, jpg, webp, bmp, gif or tiff).")
+    files = find_images(folder)
+    headers, broken = _headers(files)
+    if not headers:
+        note_skipped(name, broken)
+        raise InvalidInput(
+            f"{printable(folder)} holds no readable image (png, jpg, webp, bmp, gif or tiff)."
+        )
     # the images of all splits decide, so that train and test have one shape
-    grey = gray or all(picture.grey for picture in pictures)
-    shape = shape_of(name, [picture.size for picture in pictures], size, grey)
-    paths = [picture.path for picture in pictures]
-    chosen = _choose(folder, paths, split)
-    x, read = read_images(chosen, shape, name, broken)
-    labels, classes = labels_of(folder, read)
+    grey = gray or all(header.grey for header in headers.values())
+    shape = shape_of(name, [header.size for header in headers.values()], size, grey)
+    chosen = _choose(folder, list(headers), split)
+    x, read = _read(chosen, shape, name, bits_of(headers.values()), broken)
+    labels, classes = labels_of(folder, read, files)
     return Dataset(name, split, x, 256, labels, classes)
 
 
-def read_images(
-    paths: Sequence[Path], shape: Shape, name: str, broken: Sequence[Path] = ()
-) -> tuple[Tensor, list[Path]]:
-    """The images that can be read, (N, C, H, W) uint8, and their paths; says what was done to them.
-
-    broken: files that are known to be unreadable, to be named with the others.
-    """
-    done: Counter[str] = Counter()
-    images, read, skipped = [], [], list(broken)
-    for path in paths:
-        try:
-            image = open_image(path)
-        except BROKEN:
-            skipped.append(path)
-        else:
-            images.append(fit(image, shape, done))
-            read.append(path)
-    note_skipped(name, [path.name for path in skipped])
-    if not images:
-        raise InvalidInput(f"{name}: no image could be read ({len(skipped)} tried).")
-    note_done(name, len(images), done)
-    return torch.stack(images), read
+def read_images(paths: Sequence[Path], shape: Shape, name: str) -> tuple[Tensor, list[Path]]:
+    """The images that can be read, (N, C, H, W) uint8, and their paths; says what was done."""
+    headers, broken = _headers(paths)
+    return _read(list(headers), shape, name, bits_of(headers.values()), broken)
 
 
 def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey: bool) -> Shape:
@@ -89,32 +65,63 @@ def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey
     if len(counts) > 1:
         some = ", ".join(f"{H}x{W} ({n} images)" for (W, H), n in counts.most_common(3))
         raise InvalidInput(
-            f"the images of {name} have {len(counts)} sizes, the most frequent are {some}: "
-            "say to which size they shall be brought, as in --size 28."
+            f"the images of {printable(name)} have {len(counts)} sizes, the most frequent are "
+            f"{some}: say to which size they shall be brought, as in --size 28."
         )
     W, H = sizes[0]
     return C, H, W
 
 
-def labels_of(folder: Path, paths: Sequence[Path]) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Class of each image, (N,), and the classes' names, when each lies in a sub-folder."""
-    names = [_class(path.relative_to(folder)) for path in paths]
+def labels_of(
+    folder: Path, paths: Sequence[Path], files: Sequence[Path]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Class of each image, (N,), and the classes' names, when each lies in a sub-folder.
+
+    files: those of all splits of the folder. A class has the same number in all of them, also where
+        the folder is itself one split of a larger one.
+    """
+    splits = _has_splits(folder, files)
+    names = _classes(folder, paths, splits)
     if not all(names):
         return None, ()
-    classes = sorted(set(names))
-    return torch.tensor([classes.index(name) for name in names]), tuple(classes)
+    if not splits and (whole := _whole(folder)):
+        folder, files, splits = whole, find_images(whole), True
+    known = _classes(folder, files, splits)
+    number = {name: i for i, name in enumerate(sorted({*known, *names} - {""}))}
+    return torch.tensor([number[name] for name in names]), tuple(map(printable, number))
 
 
-def _probe(paths: Sequence[Path]) -> tuple[list[_Picture], list[Path]]:
-    pictures, broken = [], []
+def _headers(paths: Sequence[Path]) -> tuple[dict[Path, Header], list[str]]:
+    """The header of each picture that can be opened; why others cannot."""
+    headers, broken = {}, []
     for path in paths:
         try:
-            with Image.open(path) as image:
-                grey = image.mode in ("1", "L") or image.mode.startswith("I")
-                pictures.append(_Picture(path, image.size, grey))
-        except BROKEN:
-            broken.append(path)
-    return pictures, broken
+            headers[path] = open_header(path)
+        except Unreadable as error:
+            broken.append(f"{path.name} ({error})")
+    return headers, broken
+
+
+def _read(
+    paths: Sequence[Path], shape: Shape, name: str, bits: int, broken: Sequence[str]
+) -> tuple[Tensor, list[Path]]:
+    """Decode the pictures; name those that fail together with the ones that are known to be."""
+    done: Counter[str] = Counter()
+    images, read, skipped = [], [], list(broken)
+    for path in paths:
+        deeds: Counter[str] = Counter()
+        try:
+            images.append(fit(open_image(path, deeds), shape, deeds, bits))
+        except Unreadable as error:
+            skipped.append(f"{path.name} ({error})")
+        else:
+            read.append(path)
+            done.update(deeds)
+    note_skipped(name, skipped)
+    if not images:
+        raise InvalidInput(f"{printable(name)}: no image could be read ({len(skipped)} tried).")
+    note_done(name, len(images), done)
+    return torch.stack(images), read
 
 
 def _choose(folder: Path, paths: Sequence[Path], split: str) -> list[Path]:
@@ -125,15 +132,28 @@ def _choose(folder: Path, paths: Sequence[Path], split: str) -> list[Path]:
             own.setdefault(known, []).append(i)
     if "train" not in own:  # a class may well be called test
         own = {"train": list(range(len(paths)))}
-    return [paths[i] for i in choose(str(folder), own, [path.as_posix() for path in inside], split)]
+    keys = [path.as_posix() for path in inside]
+    return [paths[i] for i in choose(printable(folder), own, keys, split)]
 
 
 def _own_split(inside: Path) -> str | None:
     return _FOLDERS.get(inside.parts[0].lower()) if len(inside.parts) > 1 else None
 
 
-def _class(inside: Path) -> str:
-    folders = inside.parts[:-1]
-    if folders and _own_split(inside) is not None:
-        folders = folders[1:]
-    return folders[0] if folders else ""
+def _has_splits(folder: Path, paths: Sequence[Path]) -> bool:
+    return any(_own_split(path.relative_to(folder)) == "train" for path in paths)
+
+
+def _classes(folder: Path, paths: Sequence[Path], splits: bool) -> list[str]:
+    """The class of each image, by the first folder that is no split; "" where there is none."""
+    inside = [path.relative_to(folder) for path in paths]
+    folders = [path.parts[splits and _own_split(path) is not None : -1] for path in inside]
+    return [parts[0] if parts else "" for parts in folders]
+
+
+def _whole(folder: Path) -> Path | None:
+    """The folder whose split a folder is, if it is one."""
+    here = folder.absolute()  # not resolved: a link's own name says what it is
+    beside = (here.parent / name for name, split in _FOLDERS.items() if split == "train")
+    found = here.name.lower() in _FOLDERS and any(path.is_dir() for path in beside)
+    return here.parent if found else None

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from zoo_core import environment
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.fitting import BROKEN, fit
+from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading
 from zoo_core.data.folders import shape_of
 from zoo_core.data.notes import note_done, note_skipped
 from zoo_core.data.splits import choose
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
+from zoo_core.text import printable
 
 __all__ = ["HUB", "is_hub_folder", "load_hub"]
 
@@ -50,12 +51,7 @@ def load_hub(
     tables = {_SYNONYMS.get(key, key): table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, rows = _rows(name, tables, split)
-    images, kept = _decode(name, table, column, rows)
-    grey = gray or all(image.mode in ("1", "L") for image in images)
-    shape = shape_of(name, [image.size for image in images], size, grey)
-    done: Counter[str] = Counter()
-    x = torch.stack([fit(image, shape, done) for image in images])
-    note_done(name, len(x), done)
+    x, kept = _images(name, table, column, rows, size, gray)
     first = _first(table, "ClassLabel")
     labels, classes = _labels(table, kept, by or ([first] if first else []))
     return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
@@ -113,21 +109,45 @@ def _texts(table: Any, rows: Sequence[int]) -> tuple[str, ...]:
     return tuple(str(texts[i]) for i in rows)
 
 
-def _decode(name: str, table: Any, column: str, rows: Sequence[int]) -> tuple[list[Any], list[int]]:
-    images, kept, skipped = [], [], []
+def _images(
+    name: str, table: Any, column: str, rows: Sequence[int], size: int | None, gray: bool
+) -> tuple[Tensor, list[int]]:
+    """The images of some rows that can be read, (N, C, H, W), uint8, and their rows."""
+    images, skipped = _decode(table, column, rows)
+    headers = [header_of(image, image.size) for image in images.values()]
+    fitted: dict[int, Tensor] = {}
+    done: Counter[str] = Counter()
+    if headers:
+        grey = gray or all(header.grey for header in headers)
+        shape = shape_of(name, [header.size for header in headers], size, grey)
+        bits = bits_of(headers)
+        for i, image in images.items():
+            try:
+                fitted[i] = fit(image, shape, done, bits)
+            except Unreadable as error:
+                skipped.append(f"row {i} ({error})")
+    note_skipped(name, skipped)
+    if not fitted:
+        raise InvalidInput(f"{printable(name)}: no image could be read ({len(skipped)} tried).")
+    note_done(name, len(fitted), done)
+    return torch.stack(list(fitted.values())), list(fitted)
+
+
+def _decode(table: Any, column: str, rows: Sequence[int]) -> tuple[dict[int, Any], list[str]]:
+    """Each row's image, upright, and those that cannot be read."""
+    images, skipped = {}, []
     for i in rows:
         try:
-            image = table[i][column]
-            image.load()
-        except (*BROKEN, AttributeError):  # AttributeError: a missing image is None
-            skipped.append(f"row {i}")
+            with reading():
+                image = table[i][column]
+                if image is None:
+                    raise Unreadable("missing")
+                image.load()
+        except Unreadable as error:
+            skipped.append(f"row {i} ({error})")
         else:
-            images.append(image)
-            kept.append(i)
-    note_skipped(name, skipped)
-    if not images:
-        raise InvalidInput(f"{name}: no image could be read ({len(skipped)} tried).")
-    return images, kept
+            images[i] = image
+    return images, skipped
 
 
 def _column(name: str, table: Any, kind: str) -> str:

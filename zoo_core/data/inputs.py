@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.fitting import Shape, find_images, fit_tensor, is_image
+from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
-from zoo_core.data.resolve import data_root, load_dataset, parse_spec
+from zoo_core.data.resolve import find_path, load_dataset, parse_spec
 from zoo_core.data.tables import is_table, read_table
+from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
+from zoo_core.text import printable
 
 __all__ = ["Inputs", "image_files", "load_images"]
 
@@ -66,20 +68,20 @@ def image_files(
     sources: Sequence[str | os.PathLike[str]], root: str | os.PathLike[str] | None = None
 ) -> list[Path]:
     """The image files that sources name, in the order of `load_images`, which skips broken ones."""
-    return [file for source in sources for file in _files(_path(str(source), root))]
+    return [file for source in sources for file in _files(find_path(str(source), root))]
 
 
 def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
-    path = _path(source, root)
-    if path.is_file() and is_table(path):
+    path = find_path(source, root)
+    if path and path.is_file() and is_table(path):
         x = read_table(path)
         return _fitted(source, x, max(2, int(x.max()) + 1), shape, start=0)
     files = _files(path)
-    if files:
+    if path and files:
         x, read = read_images(files, _image_shape(source, shape), source)
-        labels = labels_of(path, read) if path.is_dir() else (None, ())
-        return _Part(x, 256, [str(file) for file in read], *labels)
-    spec = parse_spec(source)
+        labels = labels_of(path, read, files) if path.is_dir() else (None, ())
+        return _Part(x, 256, [printable(file, None) for file in read], *labels)
+    spec = parse_spec(source, root)
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     data = load_dataset(
         source,
@@ -100,18 +102,16 @@ def _labels(parts: Sequence[_Part]) -> tuple[Tensor | None, tuple[str, ...]]:
     return (torch.cat(labels), classes) if len(labels) == len(parts) else (None, ())
 
 
-def _path(source: str, root: str | os.PathLike[str] | None) -> Path:
-    path = Path(source).expanduser()
-    return path if path.exists() else data_root(root) / source
-
-
-def _files(path: Path) -> list[Path]:
+def _files(path: Path | None) -> list[Path]:
+    if path is None:
+        return []
     if path.is_dir() and not is_table(path) and not is_hub_folder(path):
         return find_images(path)
     return [path] if path.is_file() and is_image(path) else []
 
 
 def _fitted(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int) -> _Part:
+    name = printable(name, None)
     names = [f"{name}[{i}]" for i in range(start, start + len(x))]
     if x[0].numel() == torch.Size(shape).numel():
         return _Part(x.reshape(-1, *shape), levels, names)
@@ -130,7 +130,7 @@ def _fitted(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], st
 
 def _image_shape(name: str, shape: tuple[int, ...]) -> Shape:
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise InvalidInput(f"{name} holds images, but the model takes {_text(shape)}.")
+        raise InvalidInput(f"{printable(name)} holds images, but the model takes {_text(shape)}.")
     return shape
 
 

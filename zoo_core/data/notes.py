@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-__all__ = ["note", "note_done", "note_skipped"]
+from zoo_core.text import printable
+
+__all__ = ["listed", "note", "note_done", "note_skipped"]
 
 _NAMED = 5
 
@@ -16,18 +18,24 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201  # the data layer's one way to speak
 
 
+def listed(names: Sequence[object]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(printable(name) for name in names[:_NAMED]) + more
+
+
 def note_done(name: str, total: int, done: Counter[str]) -> None:
     """Say what was done to how many of a source's images."""
     if done and total == 1:
-        note(f"{name}: {'; '.join(sorted(done))}")
+        note(f"{printable(name)}: {'; '.join(sorted(done))}")
     elif done:
         what = "; ".join(f"{count} {deed}" for deed, count in sorted(done.items()))
-        note(f"{name}: of {total} images, {what}")
+        note(f"{printable(name)}: of {total} images, {what}")
 
 
 def note_skipped(name: str, skipped: Sequence[str]) -> None:
-    """Name the first few files that could not be read, and count them all."""
+    """Name the first few files that could not be read, each with the reason, and count them all."""
     if skipped:
-        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-        named = ", ".join(skipped[:_NAMED])
-        note(f"{name}: skipped {len(skipped)} that could not be read as images: {named}{more}")
+        count = len(skipped)
+        text = f"skipped {count} that could not be read as images: {listed(skipped)}"
+        note(f"{printable(name)}: {text}")

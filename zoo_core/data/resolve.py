@@ -1,6 +1,7 @@
 """A name, or a path, to the data set that it stands for.
 
-The grammar is `name`, `name:split` and `name:split[a:b]`; splits are train, validation and test.
+The grammar is `name`, `name:split` and `name:split[a:b]`; splits are train, validation and test. A
+file or folder that exists comes before it: `time_10:30` may be the name of one.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ from zoo_core.data.standard import STANDARD, load_standard
 from zoo_core.data.synthetic import bars_and_stripes, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.files import exists, user_path
 from zoo_core.hookspecs import DataSet
+from zoo_core.text import printable, quoted
 
-__all__ = ["SPLITS", "Spec", "data_root", "load_dataset", "parse_spec"]
+__all__ = ["SPLITS", "Spec", "data_root", "find_path", "load_dataset", "parse_spec"]
 
 SPLITS = ("train", "validation", "test")
 _SYNONYMS = {"valid": "validation", "val": "validation", "training": "train"}
-_SPEC = re.compile(r"(?P<name>.+?)(?::(?P<split>\w+))?(?:\[(?P<start>-?\d*):(?P<stop>-?\d*)\])?")
+_BOUND = r"-?\d{0,18}"  # no table has more rows than 64 bits count
+_SPEC = re.compile(
+    rf"(?P<name>.+?)(?::(?P<split>\w+))?(?:\[(?P<start>{_BOUND}):(?P<stop>{_BOUND})\])?", re.DOTALL
+)
+_ROW = re.compile(r"(?P<before>.+)\[(?P<row>\d{1,18})\]", re.DOTALL)
 
 
 class Spec(NamedTuple):
@@ -40,20 +47,39 @@ class Spec(NamedTuple):
     rows: slice
 
 
-def parse_spec(spec: str) -> Spec:
-    """Take `name:split[a:b]` apart."""
+def parse_spec(spec: str, root: str | os.PathLike[str] | None = None) -> Spec:
+    """Take `name:split[a:b]` apart, unless it is the name of something that exists.
+
+    root: folder of data sets.
+    """
+    if find_path(spec, root):
+        return Spec(spec, None, slice(None))
     match = _SPEC.fullmatch(spec)
     if match is None:
-        raise InvalidInput(f"data {spec!r}: expected a name, name:split or name:split[a:b].")
+        raise InvalidInput(_malformed(spec))
     rows = slice(*(int(bound) if bound else None for bound in match.group("start", "stop")))
-    split = match["split"]
-    return Spec(match["name"], None if split is None else _split(split), rows)
+    name, split = match["name"], match["split"]
+    if split and find_path(f"{name}:{split}", root):
+        return Spec(f"{name}:{split}", None, rows)
+    if not {"[", "]"}.isdisjoint(name) and not find_path(name, root):
+        raise InvalidInput(_malformed(spec))
+    return Spec(name, None if split is None else _split(split), rows)
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of data sets: the argument, else `ZOO_DATA`, else `data` in zoo's home."""
     given = root or os.environ.get("ZOO_DATA")
-    return Path(given).expanduser() if given else environment.home() / "data"
+    return user_path(given) if given else environment.home() / "data"
+
+
+def find_path(name: str, root: str | os.PathLike[str] | None = None) -> Path | None:
+    """The file or folder of a name, from here or else from the root of data sets, if there is one.
+
+    The name of a standard data set means that set.
+    """
+    if not name or name in STANDARD:
+        return None
+    return next(filter(exists, (user_path(name), data_root(root) / name)), None)
 
 
 def load_dataset(
@@ -74,13 +100,15 @@ def load_dataset(
         size: height and width to which images are brought.
         gray: whether colour is dropped.
     """
-    name, given, rows = parse_spec(spec)
+    name, given, rows = parse_spec(spec, root)
     if split is not None and given not in (None, _split(split)):
-        raise InvalidInput(f"data {spec!r} names the split {given}, but {split} was asked for.")
+        raise InvalidInput(
+            f"data {quoted(spec)} names the split {given}, but {split} was asked for."
+        )
     chosen = given or _split(split or "train")
     dataset = _load(name, chosen, data_root(root), size, gray)[rows]
     if not len(dataset):
-        raise InvalidInput(f"data {spec!r} selects no rows.")
+        raise InvalidInput(f"data {quoted(spec)} selects no rows.")
     return _resized(dataset, size, gray)
 
 
@@ -92,9 +120,8 @@ def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Da
         return load_standard(name, split, root)
     if name.startswith(HUB):
         return load_hub(name, name, split, size=size, gray=gray)
-    for path in (Path(name).expanduser(), root / name):
-        if path.exists():
-            return _load_path(name, path, split, size, gray)
+    if path := find_path(name, root):
+        return _load_path(name, path, split, size, gray)
     offers = plugins.offers(DataSet)  # only now: it loads every family
     if name in offers:
         dataset: Dataset = plugins.import_object(offers[name].path)(split, root)
@@ -106,7 +133,9 @@ def _load_path(name: str, path: Path, split: str, size: int | None, gray: bool) 
     if is_table(path):
         return load_table(name, path, split)
     if not path.is_dir():
-        raise InvalidInput(f"{path} is no data set: expected a .csv or .npy table, or a folder.")
+        raise InvalidInput(
+            f"{printable(path)} is no data set: expected a .csv or .npy table, or a folder."
+        )
     if is_hub_folder(path):
         return load_hub(name, str(path), split, size=size, gray=gray)
     return load_folder(name, path, split, size=size, gray=gray)
@@ -128,7 +157,7 @@ def _split(split: str) -> str:
     known = _SYNONYMS.get(split, split)
     if known not in SPLITS:
         raise InvalidInput(
-            f"split {split!r} is unknown: expected {', '.join(SPLITS)}."
+            f"split {quoted(split)} is unknown: expected {', '.join(SPLITS)}."
             f"{did_you_mean(split, SPLITS)}"
         )
     return known
@@ -137,6 +166,13 @@ def _split(split: str) -> str:
 def _unknown(name: str, root: Path, offers: Iterable[str]) -> str:
     known = ["bars-and-stripes", *STANDARD, *offers]
     return (
-        f"data set {name!r} is unknown.{did_you_mean(name, known)} Accepted are "
-        f"{', '.join(known)}, a file or folder (looked for here and in {root}), and hf://user/name."
+        f"data set {quoted(name)} is unknown.{did_you_mean(name, known)} Accepted are "
+        f"{', '.join(map(printable, known))}, a file or folder (looked for here and in "
+        f"{printable(root)}), and hf://user/name."
     )
+
+
+def _malformed(spec: str) -> str:
+    one = _ROW.fullmatch(spec)
+    row = f"; one row is {one['before']}[{one['row']}:{int(one['row']) + 1}]" if one else ""
+    return f"data {quoted(spec)}: expected a name, name:split or name:split[a:b]{printable(row)}."

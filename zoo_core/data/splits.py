@@ -45,10 +45,17 @@ def choose(
 
 
 def _shares(keys: set[str]) -> dict[str, set[str]]:
-    by_hash = sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
+    by_hash = sorted(
+        keys, key=lambda key: hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    )
     n = max(1, len(keys) * 5 // 100)
     return {
         "test": set(by_hash[:n]),
         "validation": set(by_hash[n : 2 * n]),
         "train": set(by_hash[2 * n :]),
     }
+
+
+def _hash(key: str) -> bytes:
+    # a file's name may be no Unicode
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

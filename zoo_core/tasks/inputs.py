@@ -12,6 +12,7 @@ from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
 from zoo_core.metrics.rows import over
 from zoo_core.protocols import DensityModel
 from zoo_core.tasks.request import device
+from zoo_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def load_inputs(
 
 def unread(batch: Batch, request: Request) -> tuple[str, ...]:
     """The files of a request's inputs that are not in the batch: they could not be read."""
-    files = (str(file) for file in image_files(request.inputs, request.data_root))
+    files = (printable(file, None) for file in image_files(request.inputs, request.data_root))
     return tuple(file for file in files if file not in batch.names)
 
 

@@ -1,0 +1,62 @@
+"""The image files below a folder: through links, not round in circles, not in hidden folders.
+
+Editors, archives and version control leave folders such as `.ipynb_checkpoints`, `__MACOSX` and
+`.git` among the data, with copies of pictures in them: these are no data and no class.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zoo_core.data.notes import listed, note
+from zoo_core.text import printable
+
+__all__ = ["find_images", "is_image"]
+
+_SUFFIXES = frozenset(
+    [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's name says that it is an image."""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The image files below a folder, in the order of their paths; says what was passed over."""
+    found, hidden, circles, closed = [], [], [], []
+    waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
+    while waiting:
+        here, above = waiting.pop()
+        try:
+            status = here.stat()
+            items = list(os.scandir(here))
+        except OSError as error:
+            closed.append(f"{here} ({error.strerror})")
+            continue
+        if (identity := (status.st_dev, status.st_ino)) in above:
+            circles.append(str(here))
+            continue
+        for item in items:
+            path = here / item.name
+            if not item.is_dir():
+                found += [path] if is_image(path) else []
+            elif _is_hidden(item.name):
+                hidden.append(str(path))
+            else:
+                waiting.append((path, above | {identity}))
+    shown = printable(folder)
+    for what, paths in (
+        ("hidden folders are left out", hidden),
+        ("links that lead back to a folder above them are not followed", circles),
+        ("folders that cannot be opened are left out", closed),
+    ):
+        if paths:
+            note(f"{shown}: {what}: {listed(sorted(paths))}")
+    return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
