@@ -1,23 +1,17 @@
-"""Registries: `registry.toml` files become entries that can be looked up and filtered.
+"""Registries: `registry.toml` files become entries that can be looked up and filtered."""
 
-A validated registry is kept as JSON in the cache folder, so that a thousand entries list at once.
-"""
-
-import hashlib
-import json
 import os
 import sys
-import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import environment
-from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, did_you_mean
-from zoo_core.files import write_atomic
+from zoo_core.errors import InvalidRegistry, UnknownName, did_you_mean
+from zoo_core.registry_files import origin_of, read_document
+from zoo_core.urls import hidden, join
 
 if TYPE_CHECKING:
     from zoo_core.store import Blob
@@ -34,12 +28,6 @@ __all__ = [
     "own_registry",
     "pull",
 ]
-
-CACHE_FORMAT = 2
-"""Raised when the schema or its rules change: what older versions cached is parsed again."""
-
-FRESH = 3600.0
-"""Seconds for which the copy of a remote registry is used without asking its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +105,8 @@ class Entry:
         """What the store has to fetch."""
         from zoo_core.store import Blob
 
-        folders = (_join(self.origin, mirror).rstrip("/") + "/" for mirror in self.mirrors)
-        sources = dict.fromkeys(_join(base, self.weights.url) for base in (self.origin, *folders))
+        folders = (join(self.origin, mirror).rstrip("/") + "/" for mirror in self.mirrors)
+        sources = dict.fromkeys(join(base, self.weights.url) for base in (self.origin, *folders))
         return Blob(self.weights.sha256, self.weights.bytes, tuple(sources))
 
     def metric(self, name: str) -> Metric:
@@ -136,7 +124,7 @@ class Entry:
         """Everything about the entry, as plain values for JSON."""
         from dataclasses import asdict
 
-        return asdict(self)
+        return asdict(self) | {"origin": hidden(self.origin)}
 
 
 class Registry:
@@ -171,7 +159,7 @@ class Registry:
             # the core offers a family, too, and ships that registry with it
             shipped = [path for path in plugins.registries() if path != own_registry()]
         entries: dict[str, Entry] = {}
-        origins = tuple(_origin(str(source)) for source in sources)
+        origins = tuple(origin_of(str(source)) for source in sources)
         for origin in dict.fromkeys(origins):
             _merge(entries, _read(origin, refresh))
         for path in shipped:
@@ -204,7 +192,7 @@ class Registry:
         while entry.successor:
             if entry.successor not in self.entries or entry.successor in seen:
                 raise InvalidRegistry(
-                    f"{entry.origin}: entry '{entry.name}' is deprecated for "
+                    f"{hidden(entry.origin)}: entry '{entry.name}' is deprecated for "
                     f"'{entry.successor}', which is not an entry that can take its place."
                 )
             why = f" ({entry.reason})" if entry.reason else ""
@@ -245,7 +233,8 @@ class Registry:
 
     def _unknown(self, name: str) -> str:
         if not self.entries:
-            return f"no entry is named '{name}': {', '.join(self.sources)} holds no entries."
+            places = ", ".join(map(hidden, self.sources))
+            return f"no entry is named '{name}': {places} holds no entries."
         known = dict.fromkeys([*self.entries, *(e.architecture for e in self.entries.values())])
         near = did_you_mean(name, known)
         count = f"{len(self.entries):,}"
@@ -291,41 +280,17 @@ def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
     for entry in more:
         other = entries.setdefault(entry.name, entry)
         if other is not entry:
-            places = f"both in {other.origin} and in {entry.origin}"
+            places = f"both in {hidden(other.origin)} and in {hidden(entry.origin)}"
             if other.origin == entry.origin:
-                places = f"twice in {entry.origin}"
+                places = f"twice in {hidden(entry.origin)}"
             raise InvalidRegistry(f"entry '{entry.name}' is {places}; rename or remove one.")
-
-
-# Places
-
-
-def _is_url(text: str) -> bool:
-    return "://" in text
-
-
-def _origin(source: str) -> str:
-    if _is_url(source):
-        return source + "registry.toml" if source.endswith("/") else source
-    path = Path(source).expanduser().absolute()
-    return str(path / "registry.toml" if path.is_dir() else path)
-
-
-def _join(base: str, url: str) -> str:
-    """Resolve a URL against the folder of `base`; absolute ones pass through."""
-    if _is_url(url) or Path(url).is_absolute():
-        return url
-    if _is_url(base):
-        return f"{base.partition('?')[0].rpartition('/')[0]}/{url}"
-    return os.path.normpath(Path(base) / url if base.endswith("/") else Path(base).parent / url)
 
 
 # Reading
 
 
 def _read(origin: str, refresh: bool) -> list[Entry]:
-    data = _remote(origin, refresh) if _is_url(origin) else _local(origin)
-    document = _validated(data, origin)
+    document = read_document(origin, refresh=refresh)
     mirrors = tuple(document.get("mirrors", ()))
     return [_entry(raw, origin, mirrors) for raw in document["entry"]]
 
@@ -351,106 +316,3 @@ def _entry(raw: dict[str, Any], origin: str, mirrors: tuple[str, ...]) -> Entry:
         mirrors=mirrors,
         **raw.get("deprecated", {}),
     )
-
-
-def _local(origin: str) -> bytes:
-    try:
-        return Path(origin).read_bytes()
-    except FileNotFoundError:
-        raise InvalidRegistry(
-            f"no registry at {origin}. ZOO_REGISTRY holds paths or URLs separated by commas; "
-            "unset it for zoo's own."
-        ) from None
-    except OSError as error:
-        raise InvalidRegistry(f"cannot read the registry {origin}: {error.strerror}.") from None
-
-
-def _remote(origin: str, refresh: bool) -> bytes:
-    copy = _cache_path(origin, ".toml")
-    if _age(copy) < (0 if refresh else FRESH) or (environment.offline() and copy.is_file()):
-        return copy.read_bytes()
-    try:
-        data = _download(origin)
-    except NetworkError as error:
-        if not copy.is_file():
-            raise
-        sys.stderr.write(f"warning: {error} The copy of {_day(copy)} is used.\n")
-        return copy.read_bytes()
-    _validated(data, origin)  # a bad answer must not replace the last good copy
-    _keep(copy, data)
-    return data
-
-
-def _download(origin: str) -> bytes:
-    if environment.offline():
-        raise NetworkError(
-            f"the registry {origin} has not been read before and ZOO_OFFLINE is set. "
-            "Unset it once, or copy the registry here and name its path in ZOO_REGISTRY."
-        )
-    import fsspec
-
-    from zoo_core.schema import MAX_BYTES
-
-    try:
-        with fsspec.open(origin, "rb", **_options(origin)) as stream:
-            return bytes(stream.read(MAX_BYTES + 1))
-    except Exception as error:  # each file system has errors of its own
-        cause = error.__cause__ or error  # fsspec turns a refused connection into FileNotFoundError
-        reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-        raise NetworkError(f"cannot read the registry {origin}: {reason}.") from None
-
-
-def _options(origin: str) -> dict[str, Any]:
-    if not origin.startswith(("http://", "https://")):
-        return {}
-    from aiohttp import ClientTimeout
-
-    # Block size 0 streams: one request, whatever the server says of ranges.
-    return {"block_size": 0, "client_kwargs": {"timeout": ClientTimeout(total=30)}}
-
-
-def _validated(data: bytes, origin: str) -> dict[str, Any]:
-    """Parse a registry, or take the cached result for the same bytes."""
-    key = f"{CACHE_FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode()
-    path = _cache_path(origin, ".json")
-    if (cached := _cached(path, key)) is not None:
-        return cached
-    from zoo_core.schema import parse
-
-    document = parse(data, origin)
-    _keep(path, key + json.dumps(document).encode())
-    return document
-
-
-def _cached(path: Path, key: bytes) -> dict[str, Any] | None:
-    try:
-        with path.open("rb") as stream:
-            if stream.readline() != key:
-                return None
-            document = json.load(stream)
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) and "entry" in document else None
-
-
-def _cache_path(origin: str, suffix: str) -> Path:
-    name = hashlib.sha256(origin.encode()).hexdigest()[:16] + suffix
-    return environment.home() / "registries" / name
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Write a cache file; a cache that cannot be written is only slower."""
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return float("inf")
-
-
-def _day(path: Path) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))

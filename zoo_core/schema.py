@@ -7,13 +7,10 @@ from typing import Any
 from zoo_core.errors import InvalidRegistry
 from zoo_core.rules import Rule, check_table, is_int, is_line, is_number, is_plain, matching
 
-__all__ = ["MAX_BYTES", "SCHEMA", "parse"]
+__all__ = ["SCHEMA", "parse"]
 
 SCHEMA = 1
 """The schema that is read, which a registry names in its first line."""
-
-MAX_BYTES = 1 << 20
-"""Size limit of a registry: what comes from a stranger's server is read whole and parsed."""
 
 MAX_DOTS = 100
 """Limit on dots in one line: tomllib takes quadratic time on a key nested thousands deep."""
@@ -48,11 +45,6 @@ def _check(document: dict[str, Any], origin: str) -> None:
 
 
 def _document(data: bytes, origin: str) -> dict[str, Any]:
-    if len(data) > MAX_BYTES:
-        raise InvalidRegistry(
-            f"{origin}: {len(data):,} bytes; a registry has at most {MAX_BYTES:,}. "
-            "Split it into several."
-        )
     for number, line in enumerate(data.split(b"\n"), start=1):
         if (dots := line.count(b".")) > MAX_DOTS:
             raise InvalidRegistry(

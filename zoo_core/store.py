@@ -6,21 +6,21 @@ file that has that name can be used without a lock, without the network, from a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
 
 from zoo_core import environment
 from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
 from zoo_core.files import publish
 from zoo_core.header import stray
+from zoo_core.urls import hidden, local_path, open_url, reason
 
-__all__ = ["Blob", "Progress", "Store", "local_path", "plan"]
+__all__ = ["Blob", "Progress", "Store", "plan"]
 
 CHUNK = 2**20
-SILENCE = 60.0  # seconds without a byte after which a server is given up
 
 Progress = Callable[[int], None]
 """Told how many bytes more are there; a negative number when a pull begins again."""
@@ -47,16 +47,6 @@ def plan(blob: Blob, found: int | None, *, offline: bool) -> Literal["use", "pul
     if offline and blob.sources and not any(map(local_path, blob.sources)):
         return "refuse"
     return "pull"
-
-
-def local_path(source: str) -> Path | None:
-    """Return the path that a source names on this machine, None when it is a URL of elsewhere."""
-    if source.startswith("file://"):
-        from urllib.parse import urlsplit
-        from urllib.request import url2pathname
-
-        return Path(url2pathname(urlsplit(source).path))
-    return None if "://" in source else Path(source)
 
 
 class Store:
@@ -265,53 +255,13 @@ def _chunks(source: str, offset: int) -> Iterator[tuple[int, bytes]]:
     A server may ignore the range and begin at 0; the position says so.
     """
     try:
-        stream, position = _open(source, offset)
+        stream, position = open_url(source, offset)
         with stream:
             while chunk := stream.read(CHUNK):
                 yield position, chunk
                 position += len(chunk)
     except Exception as error:  # each of fsspec's file systems raises kinds of its own
         raise _failure(source, error) from error
-
-
-def _open(source: str, offset: int) -> tuple[IO[bytes], int]:
-    path = local_path(source)
-    if path:
-        stream: IO[bytes] = path.open("rb")
-    elif source.startswith(("http://", "https://")):
-        return _open_http(source, offset)
-    else:
-        import fsspec
-
-        system, place = fsspec.url_to_fs(source)
-        stream = system.open(place, "rb")
-    return stream, stream.seek(offset)
-
-
-def _open_http(url: str, offset: int) -> tuple[IO[bytes], int]:
-    """Ask for the rest of a file in one request, rather than for block after block of it."""
-    import aiohttp
-    import fsspec
-
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
-    system = fsspec.filesystem("http", client_kwargs={"timeout": limits, "trust_env": True})
-    # Compressed on the way, a range would not be a range of the file.
-    headers = {"Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    try:
-        stream: Any = system.open(url, "rb", block_size=0, size=-1, headers=headers)
-    except aiohttp.ClientResponseError as error:
-        if offset and error.status == 416:  # it is shorter than what we have: see all of it
-            return _open_http(url, 0)
-        raise
-    return stream, _position(stream.r.headers) if stream.r.status == 206 else 0
-
-
-def _position(headers: Mapping[str, str]) -> int:
-    """Return where a partial answer begins: `Content-Range: bytes 500-999/1000`."""
-    start = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(start) if start.isdigit() else 0
 
 
 def _failure(source: str, error: Exception) -> ZooError:
@@ -323,11 +273,7 @@ def _failure(source: str, error: Exception) -> ZooError:
         )
     if path:
         return ZooError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.")
-    status = getattr(error, "status", None)
-    reason = f"the server answered {status}" if status else str(error) or type(error).__name__
-    if isinstance(error, FileNotFoundError):
-        reason = "it is not there"
-    return NetworkError(f"Cannot fetch {source}: {reason}.")
+    return NetworkError(f"Cannot fetch {hidden(source)}: {reason(error)}.")
 
 
 def _mismatch(source: str, blob: Blob, partial: _Partial) -> DigestMismatch:
@@ -335,7 +281,7 @@ def _mismatch(source: str, blob: Blob, partial: _Partial) -> DigestMismatch:
     if partial.size > blob.bytes:
         got = f"more than {blob.bytes} bytes"
     return DigestMismatch(
-        f"{source} does not hold what the registry promises:"
+        f"{hidden(source)} does not hold what the registry promises:"
         f" expected sha256 {blob.sha256} ({blob.bytes} bytes), got {got}."
         f" Nothing of it was kept. {stray(partial.head())}".rstrip()
     )
@@ -344,7 +290,7 @@ def _mismatch(source: str, blob: Blob, partial: _Partial) -> DigestMismatch:
 def _refusal(blob: Blob) -> str:
     return (
         f"sha256-{blob.sha256} is not in the store, and was not fetched from"
-        f" {', '.join(blob.sources)} because ZOO_OFFLINE (or HF_HUB_OFFLINE) is set."
+        f" {', '.join(map(hidden, blob.sources))} because ZOO_OFFLINE (or HF_HUB_OFFLINE) is set."
         " Unset it, or copy the file into the store from another machine."
     )
 

@@ -6,6 +6,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entries_argument, json_option
+from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ def _plan(entry: "Entry", store: "Store") -> dict[str, Any]:
         "sha256": blob.sha256,
         "pulled": store.has(blob),
         "path": str(store.path(blob.sha256)),
-        "sources": list(blob.sources),
+        "sources": list(map(hidden, blob.sources)),
     }
 
 

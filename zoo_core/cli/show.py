@@ -8,6 +8,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entry_argument, json_option
+from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
     from zoo_core.plugins import Family
@@ -90,7 +91,7 @@ def _card(
     yield "Tasks", [", ".join(entry.tasks)]
     if entry.tags:
         yield "Tags", [", ".join(entry.tags)]
-    yield "Registry", [entry.origin]
+    yield "Registry", [hidden(entry.origin)]
 
 
 def _plugin(entry: "Entry", family: "Family | None") -> str:

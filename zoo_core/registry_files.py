@@ -1,0 +1,147 @@
+"""Registry files: found here or on a server, read, and kept for the next time.
+
+A validated registry is kept as JSON in the cache folder, so that a thousand entries list at once;
+of a remote one there is a copy, which serves where its server does not.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from zoo_core import environment
+from zoo_core.errors import InvalidRegistry, NetworkError
+from zoo_core.files import open_regular, write_atomic
+from zoo_core.urls import hidden, is_url, open_url, reason
+
+__all__ = ["FRESH", "MAX_BYTES", "origin_of", "read_document"]
+
+CACHE_FORMAT = 2
+"""Raised when the schema or its rules change: what older versions cached is parsed again."""
+
+FRESH = 3600.0
+"""Seconds for which the copy of a remote registry is used without asking its server."""
+
+MAX_BYTES = 1 << 20
+"""Size limit of a registry: what comes from a stranger's server is read whole and parsed."""
+
+PATIENCE = 30.0
+"""Seconds in which a server has to send a registry."""
+
+
+def origin_of(source: str) -> str:
+    """The file that a source names, where a folder means the registry in it: a URL, or a path."""
+    if is_url(source):
+        return source + "registry.toml" if source.endswith("/") else source
+    path = Path(source).expanduser().absolute()
+    return str(path / "registry.toml" if path.is_dir() else path)
+
+
+def read_document(origin: str, *, refresh: bool = False) -> dict[str, Any]:
+    """Read and validate a registry.
+
+    refresh: ask a remote one's server even when the copy here is fresh.
+
+    Raises InvalidRegistry for a file that breaks the schema, and NetworkError when a remote one
+    cannot be had.
+    """
+    data = _remote(origin, refresh) if is_url(origin) else _local(origin)
+    return _validated(data, origin)
+
+
+def _local(origin: str) -> bytes:
+    try:
+        with open_regular(origin) as stream:
+            return stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidRegistry(
+            f"no registry at {origin}. ZOO_REGISTRY holds paths or URLs separated by commas; "
+            "unset it for zoo's own."
+        ) from None
+    except OSError as error:
+        raise InvalidRegistry(f"cannot read the registry {origin}: {error.strerror}.") from None
+
+
+def _remote(origin: str, refresh: bool) -> bytes:
+    copy = _cache_path(origin, ".toml")
+    if _age(copy) < (0 if refresh else FRESH) or (environment.offline() and copy.is_file()):
+        return copy.read_bytes()
+    try:
+        data = _download(origin)
+    except NetworkError as error:
+        if not copy.is_file():
+            raise
+        sys.stderr.write(f"warning: {error} The copy of {_day(copy)} is used.\n")
+        return copy.read_bytes()
+    _validated(data, origin)  # a bad answer must not replace the last good copy
+    _keep(copy, data)
+    return data
+
+
+def _download(origin: str) -> bytes:
+    if environment.offline():
+        raise NetworkError(
+            f"the registry {hidden(origin)} has not been read before and ZOO_OFFLINE is set. "
+            "Unset it once, or copy the registry here and name its path in ZOO_REGISTRY."
+        )
+    try:
+        stream, _ = open_url(origin, total=PATIENCE)
+        with stream:
+            return stream.read(MAX_BYTES + 1)
+    except Exception as error:  # each file system has errors of its own
+        raise NetworkError(f"cannot read the registry {hidden(origin)}: {reason(error)}.") from None
+
+
+def _validated(data: bytes, origin: str) -> dict[str, Any]:
+    """Parse a registry, or take the cached result for the same bytes."""
+    key = f"{CACHE_FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode()
+    path = _cache_path(origin, ".json")
+    if (cached := _cached(path, key)) is not None:
+        return cached
+    if len(data) > MAX_BYTES:
+        raise InvalidRegistry(
+            f"{hidden(origin)}: more than the {MAX_BYTES:,} bytes that a registry may have. "
+            "Split it into several."
+        )
+    from zoo_core.schema import parse
+
+    document = parse(data, hidden(origin))
+    _keep(path, key + json.dumps(document).encode())
+    return document
+
+
+def _cached(path: Path, key: bytes) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as stream:
+            if stream.readline() != key:
+                return None
+            document = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and "entry" in document else None
+
+
+def _cache_path(origin: str, suffix: str) -> Path:
+    name = hashlib.sha256(origin.encode()).hexdigest()[:16] + suffix
+    return environment.home() / "registries" / name
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write a cache file; a cache that cannot be written is only slower."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _day(path: Path) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
