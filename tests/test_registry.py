@@ -407,9 +407,7 @@ def test_fsspec_decides_which_schemes_there_are(entry: Make, write_registry: Wri
     fsspec.filesystem("memory").pipe_file("/zoo/registry.toml", data)
     found = Registry.load(["memory://zoo/registry.toml"]).lookup("nade")
     assert found.blob.sources == ("memory://zoo/weights/nade.bin",)
-    with pytest.raises(
-        NetworkError, match=r"registry nope://x: Protocol not known"
-    ):
+    with pytest.raises(NetworkError, match=r"registry nope://x: Protocol not known"):
         Registry.load(["nope://x"])
 
 
