@@ -43,6 +43,7 @@ __all__ = [
     "Traversable",
     "Traversal",
     "narrow",
+    "shape_of",
 ]
 
 P = TypeVar("P")
@@ -457,7 +458,7 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
     """
     if isinstance(protocol, type) and isinstance(model, protocol):
         return cast("P", model)
-    wanted = getattr(protocol, "__name__", str(protocol))
+    wanted = getattr(protocol, "__name__", str(protocol)).lstrip("_")
     lacks = [member for member in _members(protocol) if not hasattr(model, member)]
     able = [
         each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
@@ -466,6 +467,19 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
         f"{name or type(model).__name__} is not a {wanted}: it has no {', '.join(lacks)}. "
         f"It implements {', '.join(able) or 'no protocol'}."
     )
+
+
+@runtime_checkable
+class _Shaped(Protocol):
+    event_shape: tuple[int, ...]
+
+
+def shape_of(model: nn.Module) -> tuple[int, ...]:
+    """The shape of a model's samples and inputs, its event_shape, as a tuple.
+
+    Raises InvalidInput for a model that has none.
+    """
+    return tuple(narrow(model, _Shaped).event_shape)
 
 
 def _is_protocol(cls: object) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo_core import loading, plugins
 from zoo_core.hookspecs import Architecture
-from zoo_core.protocols import Trainer
+from zoo_core.protocols import Trainer, shape_of
 
 __all__ = ["SHAPE", "Case", "cases"]
 
@@ -62,7 +62,7 @@ class Case:
     def states(self) -> Tensor:
         """Every input that there is, (levels^D, *event_shape), in [0, 1]."""
         model = self.fresh()
-        shape, levels = _shape(model), int(getattr(model, "levels", None) or 2)
+        shape, levels = shape_of(model), int(getattr(model, "levels", None) or 2)
         D = torch.Size(shape).numel()
         if levels**D > _MOST_STATES:
             raise ValueError(f"{self}: {levels}^{D} states are too many; give it a smaller shape")
@@ -131,8 +131,3 @@ def _of_family(
                 lr=rates.get(architecture.name, check.lr),
                 data=check.data,
             )
-
-
-def _shape(model: nn.Module) -> tuple[int, ...]:
-    shape: Any = model.event_shape
-    return tuple(shape)

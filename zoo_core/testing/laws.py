@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +25,8 @@ from zoo_core.protocols import (
     Pathfinder,
     Scored,
     Traversable,
+    narrow,
+    shape_of,
 )
 from zoo_core.tasks import TASKS, available
 from zoo_core.testing.case import Case
@@ -48,8 +48,7 @@ _WEIGHTS = 2000
 
 def _few_variables(model: nn.Module) -> bool:
     """Whether a grid over all variables can be summed over."""
-    shape: Any = model.event_shape
-    return torch.Size(shape).numel() <= 2
+    return torch.Size(shape_of(model)).numel() <= 2
 
 
 # Every model
@@ -89,7 +88,7 @@ def gradient_reaches_each_parameter(case: Case) -> None:
     model = case.stirred().train()
     x = _inputs(16, case)
     trainer = case.trainer(model)
-    update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
+    update = dict.fromkeys(trainer.networks, _backward)
     step_of(trainer)(x, update, torch.Generator().manual_seed(0), None, 1)
     trained = {name: p for name, p in model.named_parameters() if _is_trained(p)}
     gradients = {name: parameter.grad for name, parameter in trained.items()}
@@ -110,7 +109,7 @@ def one_batch_can_be_overfitted(case: Case) -> None:
     # what is fitted by counting has no parameter for an optimiser
     trained = [*filter(_is_trained, model.parameters())] or [nn.Parameter(torch.zeros(()))]
     optimizer = torch.optim.Adam(trained, lr=case.lr)
-    update = dict.fromkeys(trainer.networks, torch.Tensor.backward)
+    update = dict.fromkeys(trainer.networks, _backward)
     batch = torch.cat([x] * 16)  # a random objective is averaged over the copies
     training_step = step_of(trainer)
     for number in range(1, 401):
@@ -237,7 +236,7 @@ def log_prob_is_of_each_input_alone(case: Case) -> None:
 @law(Autoregressive)
 def conditionals_sum_to_log_prob(case: Case) -> None:
     """The conditionals of each input sum to its log-probability."""
-    model, x = _chain(case.stirred()), case.states()
+    model, x = narrow(case.stirred(), Autoregressive), case.states()
     with torch.no_grad():
         off = float((model.conditionals(x).sum(1) - model.log_prob(x)).abs().max())
     expect(off < _TOLERANCE, f"a difference of {off:.2g} nats", f"less than {_TOLERANCE}")
@@ -246,7 +245,7 @@ def conditionals_sum_to_log_prob(case: Case) -> None:
 @law(Autoregressive)
 def order_is_a_permutation(case: Case) -> None:
     """The order visits each variable once."""
-    model = _chain(case.fresh())
+    model = narrow(case.fresh(), Autoregressive)
     D = torch.Size(model.event_shape).numel()
     sound = torch.equal(model.order.sort().values, torch.arange(D))
     expect(sound, f"order = {model.order.tolist()}", f"each of 0 … {D - 1} once")
@@ -255,7 +254,7 @@ def order_is_a_permutation(case: Case) -> None:
 @law(Autoregressive)
 def jacobian_is_triangular(case: Case) -> None:
     """In the model's order, no conditional has a derivative by a later variable."""
-    model = _chain(case.stirred())
+    model = narrow(case.stirred(), Autoregressive)
     x = case.states()[_few(8, case)]
     for one in x.split(1):
         J = torch.autograd.functional.jacobian(lambda v: model.conditionals(v).sum(0), one)
@@ -267,7 +266,7 @@ def jacobian_is_triangular(case: Case) -> None:
 @law(Autoregressive)
 def earlier_variables_matter(case: Case) -> None:
     """A change moves no conditional before it, and each is moved by some earlier variable."""
-    model = _chain(case.stirred())
+    model = narrow(case.stirred(), Autoregressive)
     order, x = model.order, case.states()[_few(32, case)]
     with torch.no_grad():
         moved = torch.stack([_moved(model, x, int(j)) for j in order])[:, order]
@@ -284,7 +283,7 @@ def earlier_variables_matter(case: Case) -> None:
 def completion_follows_the_conditional(case: Case) -> None:
     """Given the first variables of the order, the rest is drawn from its exact conditional."""
     model = case.stirred()
-    order = _chain(model).order
+    order = narrow(model, Autoregressive).order
     for d in (0, len(order) // 2, len(order)):
         known = torch.zeros(len(order), dtype=torch.bool)
         known[order[:d]] = True
@@ -308,10 +307,10 @@ def _expect_exact(model: nn.Module, case: Case, known: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     # what stands at unknown places must not matter: they hold ones here, and zeros below
     given = torch.where(known, x, 1.0).expand(_DRAWS // 4, *known.shape)
-    drawn = _completer(model).complete(given, known, generator=generator)
+    drawn = narrow(model, Completer).complete(given, known, generator=generator)
     kept = torch.equal(drawn[:, known], given[:, known])
     expect(kept, "known variables changed", "that they are returned as given")
-    again = _completer(model).complete(
+    again = narrow(model, Completer).complete(
         torch.where(known, given, 0.0), known, generator=torch.Generator().manual_seed(0)
     )
     same = torch.equal(drawn, again)
@@ -329,8 +328,7 @@ def _expect_exact(model: nn.Module, case: Case, known: Tensor) -> None:
 @law(Encoder)
 def latents_are_of_each_input_alone(case: Case) -> None:
     """Latents are (B, latent_dim), finite, the same each time, and of each input alone."""
-    model, x = case.stirred(), case.states()[_few(16, case)]
-    encoder = cast("Encoder", model)
+    encoder, x = narrow(case.stirred(), Encoder), case.states()[_few(16, case)]
     with torch.no_grad():
         z, alone = encoder.encode(x), torch.cat([encoder.encode(one) for one in x.split(1)])
         drawn = [encoder.encode(x, generator=_seeded(s)) for s in (1, 1)]
@@ -346,7 +344,7 @@ def latents_are_of_each_input_alone(case: Case) -> None:
 def latents_are_decoded_into_range(case: Case) -> None:
     """Latents drawn from the prior are (n, latent_dim), seeded, and decoded into [0, 1]."""
     for model in (case.fresh(), case.stirred()):
-        decoder = cast("Decoder", model)
+        decoder = narrow(model, Decoder)
         with torch.no_grad():
             first, again, other = (decoder.latent(7, generator=_seeded(s)) for s in (1, 1, 2))
             x = decoder.decode(first)
@@ -363,7 +361,7 @@ def latents_are_decoded_into_range(case: Case) -> None:
 @law(Traversable)
 def walks_are_through_the_models_latents(case: Case) -> None:
     """Each walk has a value for each latent that it sets, and is decoded into [0, 1]."""
-    model = cast("Traversable", case.stirred())
+    model = narrow(case.stirred(), Traversable)
     with torch.no_grad():
         found, start = model.traversals(), model.latent(1, generator=_seeded())
     expect(bool(found), "no walk", "one or more")
@@ -385,7 +383,7 @@ def walks_are_through_the_models_latents(case: Case) -> None:
 @law(Pathfinder)
 def paths_end_where_they_should(case: Case) -> None:
     """A path has as many steps as asked for, from one latent to the other."""
-    model = cast("Pathfinder", case.stirred())
+    model = narrow(case.stirred(), Pathfinder)
     for steps in (2, 5):
         with torch.no_grad():
             ends = model.latent(2, generator=_seeded())
@@ -399,8 +397,7 @@ def paths_end_where_they_should(case: Case) -> None:
 @law(Bound)
 def bounds_are_seeded_and_split(case: Case) -> None:
     """Both bounds are (B,), finite, follow the seed, and the ELBO is its two terms."""
-    model, x = case.stirred(), case.states()[_few(16, case)]
-    bound = cast("Bound", model)
+    bound, x = narrow(case.stirred(), Bound), case.states()[_few(16, case)]
     with torch.no_grad():
         elbo, again = (bound.elbo(x, generator=_seeded()) for _ in range(2))
         tight = [bound.log_prob_bound(x, 3, generator=_seeded()) for _ in range(2)]
@@ -416,8 +413,8 @@ def bounds_are_seeded_and_split(case: Case) -> None:
 @law(Bound)
 def bound_rises_with_k(case: Case) -> None:
     """The mean bound rises with k, from the ELBO on."""
-    model, x = case.fresh(), case.states()[_few(16, case)].repeat_interleave(256, 0)
-    bound = cast("Bound", model)
+    bound = narrow(case.fresh(), Bound)
+    x = case.states()[_few(16, case)].repeat_interleave(256, 0)
     with torch.no_grad():
         values = [bound.log_prob_bound(x, k, generator=_seeded(k)) for k in (1, 5, 25)]
         values = [bound.elbo(x, generator=_seeded()).bound, *values]
@@ -433,7 +430,7 @@ def bound_rises_with_k(case: Case) -> None:
 @law(Bound, discrete)
 def importance_weights_sum_to_one(case: Case) -> None:
     """The weights' means estimate p(x) without bias: over all states they sum to one."""
-    bound = cast("Bound", case.fresh())
+    bound = narrow(case.fresh(), Bound)
     with torch.no_grad():
         log_p = bound.log_prob_bound(case.states(), _WEIGHTS, generator=_seeded())
     total = float(log_p.double().exp().sum())
@@ -454,8 +451,7 @@ def _inputs(n: int, case: Case) -> Tensor:
     model = case.fresh()
     if discrete(model):
         return case.states()[_few(n, case)]
-    shape: Any = model.event_shape
-    return 0.05 + 0.9 * torch.rand(n, *shape, generator=_seeded(3))
+    return 0.05 + 0.9 * torch.rand(n, *shape_of(model), generator=_seeded(3))
 
 
 def _seeded(seed: int = 0) -> torch.Generator:
@@ -464,10 +460,14 @@ def _seeded(seed: int = 0) -> torch.Generator:
 
 def _cells(model: nn.Module) -> Tensor:
     """The midpoints of a fine grid over [0, 1], (K, *event_shape)."""
-    shape: Any = model.event_shape
+    shape = shape_of(model)
     D = torch.Size(shape).numel()
     side = (torch.arange(_FINE) + 0.5) / _FINE
     return torch.cartesian_prod(*[side] * D).reshape(-1, *shape)
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()
 
 
 def _is_trained(parameter: nn.Parameter) -> bool:
@@ -475,21 +475,12 @@ def _is_trained(parameter: nn.Parameter) -> bool:
 
 
 def _sample(model: nn.Module, n: int, seed: int = 0, temperature: float = 1.0) -> Tensor:
-    sample = cast("Callable[..., Tensor]", model.sample)
-    return sample(n, generator=torch.Generator().manual_seed(seed), temperature=temperature)
+    return narrow(model, Generator).sample(n, generator=_seeded(seed), temperature=temperature)
 
 
 @torch.no_grad()
 def _log_prob(model: nn.Module, x: Tensor) -> Tensor:
-    return cast("DensityModel", model).log_prob(x)
-
-
-def _chain(model: nn.Module) -> Autoregressive:
-    return cast("Autoregressive", model)
-
-
-def _completer(model: nn.Module) -> Completer:
-    return cast("Completer", model)
+    return narrow(model, DensityModel).log_prob(x)
 
 
 def _counts(x: Tensor, states: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ that a run resumes, and not in the published weights.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor, distributed, nn
@@ -59,7 +59,8 @@ class Counting(MaximumLikelihood):
         counts = self.model.statistics(x)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(counts)
-        total = cast(Tensor, self.networks["statistics"].total)
+        total = self.networks["statistics"].total
+        assert isinstance(total, Tensor)
         self.model.fit(total.add_(counts))
         return {"nll": -self.model.log_prob(x).mean()}
 

@@ -10,7 +10,6 @@ the recipe names; the paper has RMSProp.
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -73,7 +72,7 @@ class Residual(PixelLayer):
         """Map x (B, 2h, H, W) to the same shape."""
         # in place: the gradient of a convolution does not need its output
         y: Tensor = self.conv(self.down(torch.relu(x)).relu_())
-        return x + cast(Tensor, self.up(y.relu_()))
+        return x.add(self.up(y.relu_()))
 
     def steps(self, x: Tensor) -> Steps:
         """Go on after the rows x, (n, 2h, i, W)."""

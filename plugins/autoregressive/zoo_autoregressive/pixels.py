@@ -18,7 +18,6 @@ row owes to the rows above is computed once a row; a pixel then takes one column
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -272,12 +271,14 @@ class PixelNetwork(ChainRule):
         """The layers' steps after the rows x, (n, C, i, W)."""
         start = ConvSteps(self.input, x)
         x = rows(self.input, x)
-        layers = []
-        for module in self.layers:
-            layer = cast(PixelLayer, module)
+        layers, head = list[Steps](), list[Steps]()
+        for layer in self.layers:
+            assert isinstance(layer, PixelLayer)
             layers.append(layer.steps(x))
             x = rows(layer, x)
-        head: list[Steps] = [PointSteps(cast(MaskedConv, conv)) for conv in self.head]
+        for conv in self.head:
+            assert isinstance(conv, MaskedConv)
+            head.append(PointSteps(conv))
         return start, layers, head
 
     def conditionals(self, x: Tensor) -> Tensor:

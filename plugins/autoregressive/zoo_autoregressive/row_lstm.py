@@ -14,8 +14,6 @@ The paper leaves open what is above the first row and beside the image; here it 
 Training uses whatever optimiser the recipe names; the paper has RMSProp.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -65,7 +63,7 @@ class RowLayer(PixelLayer):
         B, _, H, W = x.shape
         a = self.input(x).permute(2, 3, 0, 1).reshape(1, H * W, B, -1)
         y = self.state(a, [(0, W)] * H, W).view(H, W, B, -1).permute(2, 3, 0, 1)
-        return x + cast(Tensor, self.up(y.contiguous(memory_format=torch.channels_last)))
+        return x.add(self.up(y.contiguous(memory_format=torch.channels_last)))
 
     def steps(self, x: Tensor) -> Steps:
         """Go on after the rows x, (n, 2h, i, W)."""

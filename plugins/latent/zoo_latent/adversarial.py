@@ -54,21 +54,20 @@ class Adversarial:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: AAE,
         hidden: Sequence[int] = (1000, 1000),
         w_x: float = 1.0,
         w_a: float = 1.0,
         w_y: float = 1.0,
         noise: float = 0.0,
     ) -> None:
-        aae = cast("AAE", model)
-        K = aae.classes + 1 if aae.labels == "prior" else 0
+        K = model.classes + 1 if model.labels == "prior" else 0
         self.networks: dict[str, nn.Module] = {
             "model": model,
-            "discriminator_z": _discriminator(aae.z + K, hidden),
+            "discriminator_z": _discriminator(model.z + K, hidden),
         }
-        if aae.labels == "encoder":
-            self.networks["discriminator_y"] = _discriminator(aae.classes, hidden)
+        if model.labels == "encoder":
+            self.networks["discriminator_y"] = _discriminator(model.classes, hidden)
         self.w_x, self.w_a, self.w_y, self.noise = w_x, w_a, w_y, noise
 
     @property
@@ -100,8 +99,8 @@ class Adversarial:
         errors = (self._reproduced(code, y) - x).square().flatten(1).sum(1).mean()
         deceit = torch.stack([self._deceive(name, codes) for name, (codes, _) in pairs.items()])
         loss = self.w_x * errors + self.w_a * deceit.sum()
-        if self._model.labels == "encoder" and not self._model.clusters:
-            entropy = _cross_entropy(cast("Tensor", code.logits), y)
+        if code.logits is not None and not self._model.clusters:
+            entropy = _cross_entropy(code.logits, y)
             loss = loss + self.w_y * entropy
             values["cross_entropy"] = entropy.detach()
         update["model"](loss)
