@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, UnknownName
 
 __all__ = ["Dataset", "binarize", "binarized"]
 
@@ -31,6 +32,9 @@ class Dataset:
     classes: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     """Caption of each row, where there are any."""
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the values of each attribute, where a row's label is the number that its attributes
+    make, the last one changing fastest."""
 
     @property
     def holds(self) -> str:
@@ -59,6 +63,18 @@ class Dataset:
         places = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
         texts = tuple(self.texts[i] for i in places) if self.texts else ()
         return replace(self, x=self.x[rows], labels=labels, texts=texts)
+
+    def column(self, attribute: str) -> Tensor:
+        """The place of each row's value among those of an attribute, (N,), int64.
+
+        Raises UnknownName for an attribute that the data do not have.
+        """
+        if attribute not in self.attributes or self.labels is None:
+            has = f"It has {', '.join(self.attributes)}." if self.attributes else "It has none."
+            raise UnknownName(f"{self.name} has no attribute {attribute!r}. {has}")
+        sizes = [len(values) for values in self.attributes.values()]
+        place = list(self.attributes).index(attribute)
+        return torch.unravel_index(self.labels, sizes)[place]
 
     def floats(self, index: Tensor | slice | None = None) -> Tensor:
         """The rows of `index`, or all of them, as float32 in [0, 1]."""

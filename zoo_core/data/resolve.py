@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from zoo_core import environment, plugins
 from zoo_core.data.dataset import Dataset
+from zoo_core.data.faces import dicebear, dicebear_name
 from zoo_core.data.fitting import fit_tensor
 from zoo_core.data.folders import load_folder
 from zoo_core.data.hub import HUB, is_hub_folder, load_hub
@@ -118,6 +119,8 @@ def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Da
         return bars_and_stripes(n, split)
     if name in STANDARD:
         return load_standard(name, split, root)
+    if dicebear_name(name) is not None:
+        return dicebear(name, split, root)
     if name.startswith(HUB):
         return load_hub(name, name, split, size=size, gray=gray)
     if path := find_path(name, root):

@@ -27,7 +27,24 @@ def zoo_datasets() -> list[DataSet]:
             "emoji-kinds",
             "zoo_core.features.data:emoji_kinds",
             "The emoji, labelled by style and group together",
-        )
+        ),
+        DataSet("faces", "zoo_core.data.faces:faces", "Drawn faces, 64x64 RGB, with attributes"),
+        DataSet(
+            "faces-all",
+            "zoo_core.data.faces:faces_all",
+            "The same, and for training also of the combinations that faces holds out",
+        ),
+        DataSet(
+            "faces-unpaired",
+            "zoo_core.data.faces:faces_unpaired",
+            "Drawn faces in the styles toon-head and personas, nobody in both",
+        ),
+        DataSet(
+            "faces-styles",
+            "zoo_core.data.faces:faces_styles",
+            "The same, labelled by style, hair colour and skin together",
+        ),
+        DataSet("pixel-faces", "zoo_core.data.faces:pixel_faces", "Pixel art faces, 16x16 RGB"),
     ]
 
 
@@ -42,5 +59,27 @@ def zoo_metrics() -> list[Metric]:
             "%",
             0.05,
             {"head": 0},
-        )
+        ),
+        Metric(
+            "attribute_error",
+            "zoo_core.features.attributes:attribute_error",
+            "Share of wrong answers of all heads together",
+            "%",
+            0.05,
+        ),
+        Metric(
+            "worst_attribute_error",
+            "zoo_core.features.attributes:worst_attribute_error",
+            "Share of wrong answers of the head that has most of them",
+            "%",
+            0.1,
+        ),
+        Metric(
+            "attribute_distance",
+            "zoo_core.features.attributes:attribute_distance",
+            "Total variation of an attribute's histogram in samples from that of data, the worst",
+            "share",
+            0.01,
+            {"samples": 5000, "seed": 0},
+        ),
     ]

@@ -1,0 +1,23 @@
+"""Drawn faces: data that anyone can have, since code draws them, with every attribute known."""
+
+from zoo_core.data.faces.sets import (
+    counterfactual,
+    dicebear,
+    dicebear_name,
+    faces,
+    faces_all,
+    faces_styles,
+    faces_unpaired,
+    pixel_faces,
+)
+
+__all__ = [
+    "counterfactual",
+    "dicebear",
+    "dicebear_name",
+    "faces",
+    "faces_all",
+    "faces_styles",
+    "faces_unpaired",
+    "pixel_faces",
+]

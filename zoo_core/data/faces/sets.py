@@ -1,0 +1,260 @@
+"""The data sets of drawn faces, and the same person with one thing changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from zoo_core.data.dataset import Dataset
+from zoo_core.data.faces.captions import caption
+from zoo_core.data.faces.drawing import check_packages, draw, stored
+from zoo_core.data.faces.people import more_unseen, person_of, share_out
+from zoo_core.data.faces.styles import PERSONAS, TOON_HEAD, Style
+from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+
+__all__ = [
+    "SIZES",
+    "UNSEEN",
+    "counterfactual",
+    "dicebear",
+    "dicebear_name",
+    "faces",
+    "faces_all",
+    "faces_styles",
+    "faces_unpaired",
+    "pixel_faces",
+]
+
+SIZES = {"train": 40_000, "validation": 4_000, "test": 4_000}
+"""Rows of `faces` and `pixel-faces`."""
+UNSEEN = 1_000
+"""The last rows of the test split of `faces`: what they have together, no other row has."""
+_MORE = {"train": 4_000, "validation": 400}
+"""Rows of that kind beside them in `faces-all`."""
+_STYLES = {"train": 8_000, "validation": 1_000, "test": 1_000}
+"""Rows of `faces-unpaired`, of each style."""
+_DIGESTS = {
+    "faces": "2a3024876446966ce579f0bcbe5213191c260fb761a4859d1d42d792097976fe",
+    "faces-unpaired": "5064e4ab68469974acd7c5b99cb4ca57c01c976ec0d940b946bff14d753dc27b",
+    "faces-unseen": "6a7740745ae866a74a06903390ff93a41a161b378172efba924ae70faa80134a",
+    "pixel-faces": "82f975c1357a378ef7f2122dc7346f2c9ccb63a6a2cfeedd6b1601cdc860f0d7",
+}
+_OWN_TERMS = ("avataaars", "bottts")
+_NAME = re.compile(r"dicebear-(?P<style>[a-z-]+?)-(?P<size>\d+)")
+
+
+def faces(split: str, root: Path) -> Dataset:
+    """One split of `faces`: toon heads of 64x64 pixels in colour, each with its attributes.
+
+    A row's label is the number that its attributes make, and `column` takes them apart.
+    """
+    rows = stored(_path(root, "faces"), split, _make_faces, _DIGESTS["faces"])
+    texts = tuple(_captions(TOON_HEAD, rows["labels"]))
+    return _dataset("faces", split, rows, attributes=TOON_HEAD.values, texts=texts)
+
+
+def faces_all(split: str, root: Path) -> Dataset:
+    """`faces`, and in training and validation rows too of what it holds out: who judges, sees all.
+
+    A net that never saw red hair with a beard takes red beards for something else.
+    """
+    seen = faces(split, root)
+    if split == "test":
+        return replace(seen, name="faces-all")
+    rows = stored(_path(root, "faces-unseen"), split, _make_unseen, _DIGESTS["faces-unseen"])
+    labels = torch.cat([cast("Tensor", seen.labels), rows["labels"]])
+    texts = (*seen.texts, *_captions(TOON_HEAD, rows["labels"]))
+    return replace(
+        seen, name="faces-all", x=torch.cat([seen.x, rows["x"]]), labels=labels, texts=texts
+    )
+
+
+def faces_unpaired(split: str, root: Path) -> Dataset:
+    """One split of two styles, labelled by style; nobody is drawn in both."""
+    rows = _two_styles(split, root)
+    return _dataset("faces-unpaired", split, rows, classes=(TOON_HEAD.name, PERSONAS.name))
+
+
+def faces_styles(split: str, root: Path) -> Dataset:
+    """The rows of `faces-unpaired`, labelled by style, colour of the hair and skin together."""
+    rows, shared = _two_styles(split, root), ("hair_colour", "skin")
+    values = {name: TOON_HEAD.values[name] for name in shared}
+    labels = rows["labels"]
+    for name in shared:
+        labels = labels * len(values[name]) + rows[name]
+    attributes = {"style": (TOON_HEAD.name, PERSONAS.name), **values}
+    return _dataset("faces-styles", split, {"x": rows["x"], "labels": labels}, attributes)
+
+
+def pixel_faces(split: str, root: Path) -> Dataset:
+    """One split of `pixel-faces`: 16x16 pixels in colour, as crisp as they were drawn."""
+    path = _path(root, "pixel-faces")
+    rows = stored(path, split, lambda: _distinct("pixel-art", 16), _DIGESTS["pixel-faces"])
+    return _dataset("pixel-faces", split, rows)
+
+
+def dicebear_name(name: str) -> tuple[str, int] | None:
+    """Style and size of `dicebear-<style>-<size>`, or None for another data set's name.
+
+    Raises UnknownName for a style that there is not, and InvalidInput for one whose terms of its
+    own do not allow it, or a size that is not offered.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    style, size = match["style"], int(match["size"])
+    if style.removesuffix("-neutral") in _OWN_TERMS:
+        raise InvalidInput(
+            f"{name}: the style {style} has terms of its own, under which no data set is offered. "
+            "Take another, such as dicebear-personas-64."
+        )
+    if not 8 <= size <= 512:
+        raise InvalidInput(f"{name}: the size is {size}; expected 8 to 512 pixels.")
+    check_packages()
+    known = [
+        file.name.removesuffix(".json")
+        for file in resources.files("dicebear_styles").iterdir()
+        if file.name.endswith(".json") and not file.name.startswith(_OWN_TERMS)
+    ]
+    if style not in known:
+        raise UnknownName(
+            f"{name}: the style {style!r} is unknown.{did_you_mean(style, known)} There are "
+            f"{', '.join(sorted(known))}."
+        )
+    return style, size
+
+
+def dicebear(name: str, split: str, root: Path) -> Dataset:
+    """One split of any other style, by `dicebear-<style>-<size>`: of what 48,000 seeds draw."""
+    parsed = dicebear_name(name)
+    assert parsed is not None  # the caller has asked
+    rows = stored(root / "drawn" / f"{name}.safetensors", split, lambda: _distinct(*parsed))
+    return _dataset(name, split, rows)
+
+
+def counterfactual(dataset: Dataset, **changes: str) -> Dataset:
+    """The same people with something changed, drawn anew.
+
+    Args:
+        dataset: rows of `faces`; take few, as in `faces[:16]`: each takes some milliseconds.
+        changes: attribute to its new value, as in `hair_colour="red"`.
+
+    Raises UnknownName for an attribute or a value that there is not.
+    """
+    if dataset.labels is None or dict(dataset.attributes) != TOON_HEAD.values:
+        raise InvalidInput(f"{dataset.name} has no counterfactuals: only rows of faces have.")
+    labels = dataset.labels
+    for name, value in changes.items():
+        labels = _changed(labels, name, value)
+    people = [person_of(TOON_HEAD, number) for number in labels.tolist()]
+    x = draw([(TOON_HEAD.name, TOON_HEAD.options(person)) for person in people], 64)
+    texts = tuple(_captions(TOON_HEAD, labels))
+    return replace(dataset, x=x, labels=labels, texts=texts)
+
+
+def _changed(labels: Tensor, name: str, value: str) -> Tensor:
+    """The numbers of people of whom one attribute has another value."""
+    values = TOON_HEAD.values
+    for key, known in ((name, values), (value, values.get(name, ()))):
+        if key not in known:
+            what = "an attribute" if known is values else f"a value of {name}"
+            raise UnknownName(
+                f"{key!r} is not {what} of faces.{did_you_mean(key, known)} "
+                f"There are {', '.join(known)}."
+            )
+    sizes = [len(known) for known in values.values()]
+    columns = list(torch.unravel_index(labels, sizes))
+    columns[list(values).index(name)] = torch.full_like(labels, values[name].index(value))
+    number = torch.zeros_like(labels)
+    for column, size in zip(columns, sizes, strict=True):
+        number = number * size + column
+    return number
+
+
+def _dataset(
+    name: str,
+    split: str,
+    rows: dict[str, Tensor],
+    attributes: dict[str, tuple[str, ...]] | None = None,
+    classes: tuple[str, ...] = (),
+    texts: tuple[str, ...] = (),
+) -> Dataset:
+    labels = rows.get("labels")
+    return Dataset(name, split, rows["x"], 256, labels, classes, texts, attributes or {})
+
+
+def _path(root: Path, name: str) -> Path:
+    """Where a set is kept: a file of another version has another name, and is left alone."""
+    return root / "drawn" / f"{name}-{_DIGESTS[name][:8]}.safetensors"
+
+
+def _captions(style: Style, labels: Tensor) -> list[str]:
+    return [caption(person_of(style, number), number) for number in labels.tolist()]
+
+
+def _make_faces() -> dict[str, Tensor]:
+    labels = share_out(TOON_HEAD, SIZES, UNSEEN, "faces")
+    x = draw([_job(TOON_HEAD, n) for n in torch.cat([*labels.values()]).tolist()], 64, "faces")
+    return _by_split(labels, x)
+
+
+def _make_unseen() -> dict[str, Tensor]:
+    """More people who have what is held out, of whom nobody is in the test split."""
+    numbers = more_unseen(TOON_HEAD, sum(_MORE.values()), "faces", after=UNSEEN)
+    labels = dict(zip(_MORE, numbers.split([*_MORE.values()]), strict=True))
+    x = draw([_job(TOON_HEAD, n) for n in numbers.tolist()], 64, "faces-unseen")
+    return _by_split(labels, x)
+
+
+def _make_two_styles() -> dict[str, Tensor]:
+    """Rows of both styles, mixed, so that each part of a split holds both."""
+    tensors: dict[str, Tensor] = {}
+    toon = share_out(TOON_HEAD, _STYLES, 0, "faces-unpaired")
+    other = share_out(PERSONAS, _STYLES, 0, "faces-unpaired")
+    for split in _STYLES:
+        pairs = zip(toon[split].tolist(), other[split].tolist(), strict=True)
+        jobs = [job for a, b in pairs for job in (_job(TOON_HEAD, a), _job(PERSONAS, b))]
+        tensors[f"{split}.x"] = draw(jobs, 64, f"faces-unpaired:{split}")
+        tensors[f"{split}.labels"] = torch.arange(len(jobs)) % 2
+        for name in ("hair_colour", "skin"):
+            both = [_column(TOON_HEAD, toon[split], name), _column(PERSONAS, other[split], name)]
+            tensors[f"{split}.{name}"] = torch.stack(both, 1).flatten()
+    return tensors
+
+
+def _two_styles(split: str, root: Path) -> dict[str, Tensor]:
+    path = _path(root, "faces-unpaired")
+    return stored(path, split, _make_two_styles, _DIGESTS["faces-unpaired"])
+
+
+def _distinct(style: str, size: int) -> dict[str, Tensor]:
+    """What seeds draw in a style, each picture once; fewer where a style has not so many."""
+    n = sum(SIZES.values())
+    x = draw([(style, {"seed": str(seed)}) for seed in range(n + n // 20)], size, style)
+    first = {image.numpy().tobytes(): place for place, image in reversed(list(enumerate(x)))}
+    x = x[sorted(first.values())][:n]
+    held_out = min(SIZES["test"], len(x) // 12)
+    sizes = [len(x) - 2 * held_out, held_out, held_out]
+    return {f"{k}.x": part.clone() for k, part in zip(SIZES, x.split(sizes), strict=True)}
+
+
+def _job(style: Style, number: int) -> tuple[str, dict[str, object]]:
+    return style.name, style.options(person_of(style, number))
+
+
+def _column(style: Style, labels: Tensor, name: str) -> Tensor:
+    sizes = [len(values) for values in style.values.values()]
+    return torch.unravel_index(labels, sizes)[list(style.values).index(name)]
+
+
+def _by_split(labels: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    parts: Sequence[Tensor] = x.split([len(part) for part in labels.values()])
+    tensors = {f"{split}.x": part.clone() for split, part in zip(labels, parts, strict=True)}
+    return tensors | {f"{split}.labels": part for split, part in labels.items()}

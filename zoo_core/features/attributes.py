@@ -1,0 +1,117 @@
+"""Figures of a net with a head for each attribute: its errors, and what it sees in samples.
+
+`attribute_error` is the share of wrong answers, a mean over the heads; `worst_attribute_error` that
+of the head that errs most often. `attribute_distance` holds the histogram of each attribute in
+samples against that of held-out rows, as the total variation distance: half of the sum of absolute
+differences. It is the worst attribute's; 0.1 says that a tenth of the samples have another value
+than they should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import InvalidInput
+from zoo_core.features.net import FeatureNet
+from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import BATCH, Root, checked, each, load, over
+from zoo_core.metrics.samples import compared, feature_net
+
+__all__ = [
+    "attribute_distance",
+    "attribute_error",
+    "distances",
+    "named",
+    "with_heads",
+    "worst_attribute_error",
+    "wrong",
+]
+
+
+def attribute_error(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """Share of wrong answers of all heads together, in percent."""
+    return Measured.of(100.0 * wrong(model, protocol, data_root).mean(1))
+
+
+def worst_attribute_error(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """Share of wrong answers of the head that has most of them, in percent."""
+    errors = wrong(model, protocol, data_root)
+    return Measured.of(100.0 * errors[:, errors.mean(0).argmax()])
+
+
+def attribute_distance(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """The largest distance of an attribute's histogram in samples from that in held-out rows."""
+    net = feature_net(protocol)
+    judge = with_heads(net.model)
+
+    def compare(rows: Tensor, samples: Tensor, generator: torch.Generator) -> Measured:
+        each_one = distances(named(judge, rows), named(judge, samples), judge.heads)
+        return Measured(float(each_one.max()), float("nan"), len(samples))
+
+    found = compared(
+        model, protocol, data_root, compare, keys=("features",), what="A distance of attributes"
+    )
+    return found._replace(settled={"features": net.name})
+
+
+def wrong(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) -> Tensor:
+    """Which answers are wrong, (N, heads), 0 or 1.
+
+    Raises InvalidInput for a model without heads, or rows without labels.
+    """
+    net, rows = with_heads(model), load(checked(protocol, (), "A head's error"), data_root)
+    if rows.labels is None:
+        raise InvalidInput(f"{rows.name} has no labels: there is nothing to hold classes against.")
+    truth = torch.stack(torch.unravel_index(rows.labels, net.heads), 1)
+    return (each(net, rows, lambda x: _answers(net, x)) != truth).float()
+
+
+def with_heads(model: nn.Module) -> FeatureNet:
+    """A feature net.
+
+    Raises InvalidInput for another model.
+    """
+    if not isinstance(model, FeatureNet):
+        raise InvalidInput(
+            f"{type(model).__name__} has no heads: expected a feature net, as features.faces."
+        )
+    return model
+
+
+def named(net: FeatureNet, x: Tensor) -> Tensor:
+    """The value of each attribute that a net sees, (N, heads), int64.
+
+    x: images, (N, C, H, W), in [0, 1].
+    """
+    return over(x.split(BATCH), lambda part: _answers(net, part))
+
+
+def distances(a: Tensor, b: Tensor, heads: tuple[int, ...]) -> Tensor:
+    """The total variation distance of each attribute's two histograms, (heads,).
+
+    a, b: values of each attribute, (N, heads) and (M, heads), int64.
+    """
+    return torch.stack(
+        [
+            (_histogram(a[:, k], size) - _histogram(b[:, k], size)).abs().sum() / 2
+            for k, size in enumerate(heads)
+        ]
+    )
+
+
+def _histogram(values: Tensor, size: int) -> Tensor:
+    return torch.bincount(values, minlength=size).double() / len(values)
+
+
+def _answers(net: FeatureNet, x: Tensor) -> Tensor:
+    return torch.stack([logits.argmax(1) for logits in net(x)], 1)
