@@ -35,6 +35,11 @@ def zoo_datasets() -> list[DataSet]:
             "The same, and for training also of the combinations that faces holds out",
         ),
         DataSet(
+            "faces-domains",
+            "zoo_core.data.faces:faces_domains",
+            "The faces, labelled by hair colour, skin, beard and eyebrows together",
+        ),
+        DataSet(
             "faces-unpaired",
             "zoo_core.data.faces:faces_unpaired",
             "Drawn faces in the styles toon-head and personas, nobody in both",

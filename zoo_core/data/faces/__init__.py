@@ -6,9 +6,11 @@ from zoo_core.data.faces.sets import (
     dicebear_name,
     faces,
     faces_all,
+    faces_domains,
     faces_styles,
     faces_unpaired,
     pixel_faces,
+    visible,
 )
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "dicebear_name",
     "faces",
     "faces_all",
+    "faces_domains",
     "faces_styles",
     "faces_unpaired",
     "pixel_faces",
+    "visible",
 ]

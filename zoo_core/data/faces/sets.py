@@ -15,7 +15,7 @@ from torch import Tensor
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.faces.captions import caption
 from zoo_core.data.faces.drawing import check_packages, draw, stored
-from zoo_core.data.faces.people import more_unseen, person_of, share_out
+from zoo_core.data.faces.people import matches, more_unseen, person_of, share_out
 from zoo_core.data.faces.styles import PERSONAS, TOON_HEAD, Style
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 
@@ -27,15 +27,19 @@ __all__ = [
     "dicebear_name",
     "faces",
     "faces_all",
+    "faces_domains",
     "faces_styles",
     "faces_unpaired",
     "pixel_faces",
+    "visible",
 ]
 
 SIZES = {"train": 40_000, "validation": 4_000, "test": 4_000}
 """Rows of `faces` and `pixel-faces`."""
 UNSEEN = 1_000
 """The last rows of the test split of `faces`: what they have together, no other row has."""
+_DOMAINS = ("hair_colour", "skin", "beard", "eyebrows")
+"""Attributes between whose values images are translated."""
 _MORE = {"train": 4_000, "validation": 400}
 """Rows of that kind beside them in `faces-all`."""
 _STYLES = {"train": 8_000, "validation": 1_000, "test": 1_000}
@@ -74,6 +78,16 @@ def faces_all(split: str, root: Path) -> Dataset:
     return replace(
         seen, name="faces-all", x=torch.cat([seen.x, rows["x"]]), labels=labels, texts=texts
     )
+
+
+def faces_domains(split: str, root: Path) -> Dataset:
+    """The rows of `faces`, labelled by colour of the hair, skin, beard and eyebrows together."""
+    rows = faces(split, root)
+    attributes = {name: rows.attributes[name] for name in _DOMAINS}
+    labels = torch.zeros(len(rows), dtype=torch.int64)
+    for name, values in attributes.items():
+        labels = labels * len(values) + rows.column(name)
+    return replace(rows, name="faces-domains", labels=labels, attributes=attributes)
 
 
 def faces_unpaired(split: str, root: Path) -> Dataset:
@@ -157,6 +171,13 @@ def counterfactual(dataset: Dataset, **changes: str) -> Dataset:
     x = draw([(TOON_HEAD.name, TOON_HEAD.options(person)) for person in people], 64)
     texts = tuple(_captions(TOON_HEAD, labels))
     return replace(dataset, x=x, labels=labels, texts=texts)
+
+
+def visible(dataset: Dataset, **changes: str) -> Tensor:
+    """Of which rows a counterfactual shows all attributes, (N,), bool: nothing hides another."""
+    assert dataset.labels is not None  # rows of faces have
+    people = [person_of(TOON_HEAD, number) for number in dataset.labels.tolist()]
+    return torch.tensor([not matches({**person, **changes}, TOON_HEAD.hidden) for person in people])
 
 
 def _changed(labels: Tensor, name: str, value: str) -> Tensor:

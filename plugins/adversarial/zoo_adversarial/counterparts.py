@@ -1,0 +1,152 @@
+"""Translations of drawn faces against the true answer: the same person, drawn with that change.
+
+For each domain that a model knows, rows that are not of it are translated into it, and the same
+people are drawn anew with that one attribute changed. A net that was taught apart names every
+attribute of either. Rows whose change would hide another attribute, as a beard a smile, are left
+out.
+
+The protocol: `data`, rows of `faces`; `attributes`, the attribute that each group of the model's
+domains is of; `rows`, how many are translated into each domain; `features`, the net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.data import Dataset
+from zoo_core.data.faces import counterfactual, visible
+from zoo_core.errors import InvalidInput
+from zoo_core.features.attributes import named, with_heads
+from zoo_core.features.net import FeatureNet
+from zoo_core.metrics import Measured
+from zoo_core.metrics.rows import Root, checked, load
+from zoo_core.metrics.samples import feature_net
+
+__all__ = [
+    "asked",
+    "counterpart_l1",
+    "directions",
+    "kept",
+    "untranslated_counterpart_l1",
+    "worst_asked",
+    "worst_kept",
+]
+
+_BATCH = 50
+_KNOWN: WeakKeyDictionary[nn.Module, dict[str, dict[str, Direction]]] = WeakKeyDictionary()
+
+
+class Direction(NamedTuple):
+    """What became of the rows that were translated into one domain, (n,) each."""
+
+    asked: Tensor
+    """Whether the net sees what was asked for."""
+    kept: Tensor
+    """Whether it sees all other attributes as they were."""
+    l1: Tensor
+    """How far translations are from the true counterparts, in [0, 1]."""
+    untranslated: Tensor
+    """How far inputs are from them."""
+
+
+def asked(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """How often the net sees what was asked for, over all directions, in percent."""
+    return _all(model, protocol, data_root, "asked")
+
+
+def worst_asked(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """The same of the direction in which it is least often so."""
+    return _worst(model, protocol, data_root, "asked")
+
+
+def kept(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """How often it sees all other attributes as they were, over all directions, in percent."""
+    return _all(model, protocol, data_root, "kept")
+
+
+def worst_kept(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+    """The same of the direction in which it is least often so."""
+    return _worst(model, protocol, data_root, "kept")
+
+
+def counterpart_l1(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """How far translations are from the true counterparts, in percent of the range."""
+    return _all(model, protocol, data_root, "l1")
+
+
+def untranslated_counterpart_l1(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> Measured:
+    """How far inputs are from them, left as they are."""
+    return _all(model, protocol, data_root, "untranslated")
+
+
+def directions(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+) -> dict[str, Direction]:
+    """What becomes of rows in each direction; a model's are kept, for several figures."""
+    known = _KNOWN.setdefault(model, {})
+    key = repr((sorted(protocol.items()), str(data_root)))
+    if key not in known:
+        known[key] = _directions(model, protocol, data_root)
+    return known[key]
+
+
+def _directions(
+    model: nn.Module, protocol: Mapping[str, Any], data_root: Root
+) -> dict[str, Direction]:
+    checked(protocol, ("attributes", "rows", "features"), "A translation")
+    data, judge = load(protocol, data_root), with_heads(feature_net(protocol).model)
+    groups, names = tuple(getattr(model, "groups", ())), tuple(protocol["attributes"])
+    sizes = tuple(len(data.attributes.get(name, ())) for name in names)
+    if sizes != groups:
+        raise InvalidInput(
+            f"attributes {list(names)} of {data.name} have {list(sizes)} values; expected "
+            f"{list(groups)}, as the model's groups of domains have."
+        )
+    wanted = [(name, value) for name in names for value in data.attributes[name]]
+    domains = cast("tuple[str, ...]", model.domains)
+    return {
+        domain: _direction(model, judge, data, domain, change, int(protocol["rows"]))
+        for domain, change in zip(domains, wanted, strict=True)
+    }
+
+
+@torch.inference_mode()
+def _direction(
+    model: Any, judge: FeatureNet, data: Dataset, to: str, change: tuple[str, str], limit: int
+) -> Direction:
+    """Translate rows into a domain, and hold them against the people drawn with that change."""
+    name, value = change
+    here = data.column(name) == data.attributes[name].index(value)
+    rows = data[(~here & visible(data, **{name: value})).nonzero().squeeze(1)[:limit]]
+    x, true = rows.floats(), counterfactual(rows, **{name: value})
+    y = torch.cat([model.translate(part, to) for part in x.split(_BATCH)])
+    seen = named(judge, y) == torch.stack([true.column(each) for each in true.attributes], 1)
+    place = list(data.attributes).index(name)
+    others = [i for i in range(seen.shape[1]) if i != place]
+    return Direction(
+        seen[:, place], seen[:, others].all(1), _l1(y, true.floats()), _l1(x, true.floats())
+    )
+
+
+def _l1(x: Tensor, y: Tensor) -> Tensor:
+    """The mean difference of images, (n,)."""
+    return (x - y).abs().flatten(1).mean(1)
+
+
+def _all(model: nn.Module, protocol: Mapping[str, Any], data_root: Root, what: str) -> Measured:
+    found = directions(model, protocol, data_root).values()
+    return Measured.of(100.0 * torch.cat([getattr(each, what).float() for each in found]))
+
+
+def _worst(model: nn.Module, protocol: Mapping[str, Any], data_root: Root, what: str) -> Measured:
+    found = directions(model, protocol, data_root).values()
+    return min(Measured.of(100.0 * getattr(each, what).float()) for each in found)
