@@ -137,7 +137,7 @@ def test_labelled_rows_are_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "text"),
     [
-        ("labels=-10", "labels is -10; expected 0 or more"),
+        ("labels=-10", "labels is -10; expected a whole number of at least 0"),
         ("labels=5", "labels is 5; expected a multiple of bars-and-stripes's 2 classes"),
     ],
 )

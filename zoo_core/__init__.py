@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from zoo_core.loading import Info, create, info, load, save
     from zoo_core.model import Model
     from zoo_core.registry import Registry, list_entries, pull
+    from zoo_core.training.recipe import Recipe
+    from zoo_core.training.run import Run
+    from zoo_core.training.train import train
 
 __all__ = [
     "Info",
     "Model",
+    "Recipe",
     "Registry",
+    "Run",
     "__version__",
     "create",
     "info",
@@ -22,6 +27,7 @@ __all__ = [
     "load",
     "pull",
     "save",
+    "train",
 ]
 
 __version__: str
@@ -30,13 +36,16 @@ __version__: str
 _HOMES = {
     "Info": "loading",
     "Model": "model",
+    "Recipe": "training.recipe",
     "Registry": "registry",
+    "Run": "training.run",
     "create": "loading",
     "info": "loading",
     "list_entries": "registry",
     "load": "loading",
     "pull": "registry",
     "save": "loading",
+    "train": "training.train",
 }
 
 

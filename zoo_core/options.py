@@ -57,6 +57,8 @@ class Option:
     above: float | None = None
     """A bound that is excluded itself."""
     maximum: float | None = None
+    below: float | None = None
+    """A bound that is excluded itself."""
     flags: tuple[str, ...] = ()
     """As they are typed: `--batch-size`, `-n`."""
     metavar: str = ""
@@ -73,6 +75,7 @@ class Option:
                 ("of at least", self.minimum),
                 ("above", self.above),
                 ("of at most", self.maximum),
+                ("below", self.below),
             )
             if bound is not None
         ]
@@ -122,6 +125,7 @@ class Option:
             and (self.minimum is None or value >= self.minimum)
             and (self.above is None or value > self.above)
             and (self.maximum is None or value <= self.maximum)
+            and (self.below is None or value < self.below)
         )
 
 
@@ -134,6 +138,7 @@ def option(
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
+    below: float | None = None,
     flags: tuple[str, ...] = (),
     metavar: str = "",
 ) -> Any:
@@ -148,6 +153,7 @@ def option(
         "minimum": minimum,
         "above": above,
         "maximum": maximum,
+        "below": below,
         "flags": flags,
         "metavar": metavar,
     }

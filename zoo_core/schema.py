@@ -4,10 +4,10 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_core.errors import InvalidRegistry
+from zoo_core.errors import InvalidInput, InvalidRegistry
 from zoo_core.rules import Rule, check_table, is_int, is_line, is_number, is_plain, matching
 
-__all__ = ["SCHEMA", "parse"]
+__all__ = ["SCHEMA", "check_recipe", "parse"]
 
 SCHEMA = 1
 """The schema that is read, which a registry names in its first line."""
@@ -44,6 +44,16 @@ def _check(document: dict[str, Any], origin: str) -> None:
         _check_name(entry, where)
 
 
+def check_recipe(entry: Mapping[str, Any], where: str) -> None:
+    """Validate what a recipe says of the entry that training will write: its table `[entry]`.
+
+    Raises InvalidInput, as `parse` raises InvalidRegistry.
+    """
+    check_table(entry, _RECIPE, where, InvalidInput, "entry.")
+    for name, figure in entry.get("published", {}).items():
+        check_table(figure, _PUBLISHED, where, InvalidInput, f"entry.published.{name}.")
+
+
 def _document(data: bytes, origin: str) -> dict[str, Any]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if (dots := line.count(b".")) > MAX_DOTS:
@@ -71,6 +81,10 @@ def _check_name(entry: Mapping[str, Any], where: str) -> None:
 
 def _is_tables(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _is_by_name(value: object) -> bool:
+    return isinstance(value, dict) and _is_tables(list(value.values())) and is_plain(value)
 
 
 def _line(expected: str = "one line of text", *, required: bool = True) -> Rule:
@@ -162,4 +176,16 @@ _REGISTRY = {
     ),
     "mirrors": _lines("a list of paths or URLs", required=False),
     "entry": Rule("an array of tables, [[entry]]", _is_tables, required=False),
+}
+
+_PUBLISHED = {key: rule._replace(required=False) for key, rule in _METRIC.items()}
+
+_RECIPE = {
+    **{
+        key: rule._replace(required=False)
+        for key, rule in _ENTRY.items()
+        if key not in ("config", "weights", "metrics")  # what training decides and measures
+    },
+    "published": Rule("tables by metric, such as [entry.published.test_nll]", _is_by_name, False),
+    "protocol": Rule("tables by metric, such as [entry.protocol.test_nll]", _is_by_name, False),
 }

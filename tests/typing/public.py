@@ -63,3 +63,12 @@ def look_up() -> None:
     assert_type(zoo.list_entries("nade*"), list[Entry])
     assert_type(zoo.pull("nade.mnist"), Path)
     assert_type(zoo.Registry.load().lookup("nade.mnist").metric("test_nll").value, float)
+
+
+def train(folder: Path) -> None:
+    recipe = zoo.Recipe("nade", "mnist", epochs=3)
+    run = zoo.train("nade", data=folder, size=28, lr=1e-3, config={"hidden": 200}, ema=0.999)
+    assert_type(run, zoo.Run)
+    assert_type(zoo.train(recipe, start="nade.mnist", output=folder).folder, Path)
+    assert_type(run.metrics["test_nll"], float)
+    assert_type(run.model, zoo.Model)

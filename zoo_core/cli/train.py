@@ -16,16 +16,20 @@ __all__ = ["command"]
 
 
 @click.command("train")
-@click.argument("what", metavar="RECIPE|ARCHITECTURE", required=False)
+@click.argument("what", metavar="RECIPE|ARCHITECTURE", default="")
 @click.option("--data", help="Data set: a name, a folder or a table. Replaces the recipe's.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @click.option("--size", type=click.IntRange(min=1), help="Resize and crop images to this side.")
-@click.option("--gray", is_flag=True, help="Turn colour images grey.")
+@click.option("--gray", is_flag=True, default=None, help="Turn colour images grey.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Inputs per step, of all processes.")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--seed", type=int, help="Seed of every random stream of the run.")
-@click.option("--precision", help="32-true, bf16-mixed or 16-mixed.")
+@click.option(
+    "--precision",
+    type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]),
+    help="Of the arithmetic; mixed precision keeps the weights in float32.",
+)
 @click.option(
     "--set",
     "assignments",
@@ -38,6 +42,13 @@ __all__ = ["command"]
     "--output",
     type=click.Path(path_type=Path),
     help="Run folder. [default: runs/ARCHITECTURE.DATA]",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="ENTRY",
+    help="Begin from the weights of an entry, a run folder or a file. Architecture and config are "
+    "its own unless they are given.",
 )
 @click.option(
     "--resume",
@@ -62,27 +73,7 @@ __all__ = ["command"]
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads of torch.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def command(
-    what: str | None,
-    data: str | None,
-    data_root: Path | None,
-    size: int | None,
-    gray: bool,
-    epochs: int | None,
-    batch_size: int | None,
-    lr: float | None,
-    seed: int | None,
-    precision: str | None,
-    assignments: tuple[str, ...],
-    output: Path | None,
-    resume: Path | None,
-    force: bool,
-    device: str,
-    devices: int,
-    nodes: int,
-    threads: int | None,
-    quiet: bool,
-) -> None:
+def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
     """Train weights from a recipe file, or an architecture on any data.
 
     The run folder holds the recipe, metrics, a curve, checkpoints and the best weights so far,
@@ -92,34 +83,29 @@ def command(
     \b
     zoo train plugins/autoregressive/recipes/nade.mnist.toml
     zoo train nade --data my-folder/ --size 28 --gray
+    zoo train --from nade.mnist --data my-folder/ --size 28 --gray
     zoo train --resume runs/nade.mnist
     """  # noqa: D301 - click looks for the character backspace
-    flags = {
-        "data": data, "size": size, "gray": gray or None, "epochs": epochs, "seed": seed,
-        "batch_size": batch_size, "optimizer.lr": lr, "precision": precision, "threads": threads,
-    }  # fmt: skip
-    raw = _settings(what, resume, {k: v for k, v in flags.items() if v is not None}, assignments)
-    from zoo_core import plugins
-    from zoo_core.training import recipe as recipes
+    from zoo_core.training.train import train
 
-    recipe = recipes.parse(raw, what or str(resume))
-    family, architecture = plugins.find(recipe.architecture, recipe.family or None)
-    folder = resume or output or Path("runs") / _name(what, recipe)
-    from zoo_core.training.run import Run
+    given = {key: value for key, value in options.items() if value is not None}
+    run = train(what, **given | dict(map(_assignment, assignments)))
+    if run.entry:  # one of several processes speaks for all
+        click.echo((run.folder / "entry.toml").read_text("utf-8"))
+        # a bare name is an entry's
+        where = f"./{run.folder}" if len(run.folder.parts) == 1 else run.folder
+        click.echo(f"{run.name} is trained. Try it: zoo run {where}{_inputs(run.entry)}", err=True)
 
-    run = Run(recipe, folder, family, architecture, data_root=data_root)
-    entry = run.execute(
-        resume=resume is not None,
-        device=device,
-        devices=devices,
-        nodes=nodes,
-        quiet=quiet,
-        force=force,
-    )
-    if entry:  # one of several processes speaks for all
-        click.echo((folder / "entry.toml").read_text("utf-8"))
-        where = f"./{folder}" if len(folder.parts) == 1 else folder  # a bare name is an entry's
-        click.echo(f"{entry['name']} is trained. Try it: zoo run {where}{_inputs(entry)}", err=True)
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """The field and the value of a `--set`."""
+    from zoo_core.training.recipe import check_field, value
+
+    key, equals, typed = text.partition("=")
+    if not equals:
+        raise InvalidInput(f"--set {text!r} has no value; expected FIELD=VALUE.")
+    check_field(key.partition(".")[0], f"--set {text!r}")
+    return key, value(typed)
 
 
 def _inputs(entry: Mapping[str, Any]) -> str:
@@ -129,37 +115,3 @@ def _inputs(entry: Mapping[str, Any]) -> str:
     if "inputs" not in TASKS[default(entry["tasks"])].options:
         return ""
     return f" --input '{entry['data']}:test[0:16]'"
-
-
-def _settings(
-    what: str | None, resume: Path | None, flags: dict[str, Any], assignments: tuple[str, ...]
-) -> dict[str, Any]:
-    """The recipe's fields: of a file, of a run that goes on, or of an architecture by name."""
-    import tomllib
-
-    from zoo_core.training import recipe as recipes
-
-    if (what is None) == (resume is None):
-        raise InvalidInput("give either a recipe or an architecture to train, or --resume FOLDER.")
-    path = resume / "recipe.toml" if resume else Path(what or "")
-    if path.suffix == ".toml" or path.is_file():
-        raw = tomllib.loads(path.read_text("utf-8")) if recipes.read(path) else {}
-    else:
-        raw = {"architecture": what}
-    pairs = {
-        key: str(value).lower() if value is True else str(value) for key, value in flags.items()
-    }
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise InvalidInput(f"--set {assignment!r} has no value; expected FIELD=VALUE.")
-        pairs[key] = value
-    return recipes.override(raw, pairs)
-
-
-def _name(what: str | None, recipe: Any) -> str:
-    """A recipe file's stem, or the architecture and the data."""
-    if what and what.endswith(".toml"):
-        return Path(what).stem
-    data = Path(recipe.data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
-    return f"{recipe.architecture}.{data.replace('_', '-')}"

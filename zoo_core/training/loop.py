@@ -71,6 +71,8 @@ class Loop:
         """What a checkpoint holds, beside optimisers and progress."""
         self.progress = checkpoint.Progress(recipe=recipe.digest)
         self.finished = False
+        self.resumed = False
+        """Whether a checkpoint is gone on from."""
         self._training_step = step_of(trainer)
         self._saved = time.monotonic()
 
@@ -86,8 +88,9 @@ class Loop:
         or `resume` finds other settings.
         """
         torch.manual_seed(seed_for(self.recipe.seed, "begin"))
-        resume = resume and self.last.is_file()  # a run may be killed before its first checkpoint
-        if not resume:
+        # a run may be killed before its first checkpoint
+        self.resumed = resume and self.last.is_file()
+        if not self.resumed:
             self.trainer.begin(self.batches.mean())
         self.optimizers = Optimizers(
             self.networks, self.recipe, self.fabric, self.batches.steps_per_epoch
@@ -95,7 +98,7 @@ class Loop:
         self.trainer.networks.update(self.optimizers.networks)
         for callback in self.callbacks:
             callback.prepare(self)
-        if resume:
+        if self.resumed:
             self.progress = checkpoint.read(
                 self.last, self.state, self.optimizers.of, recipe=self.recipe.digest
             )

@@ -18,70 +18,73 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
+from zoo_core import options
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.options import option
+from zoo_core.schema import check_recipe
 
-__all__ = ["Recipe", "override", "parse", "read"]
+__all__ = ["Recipe", "check_field", "override", "parse", "read", "read_table", "value"]
 
-_CHOICES = {
-    "binarize": ("auto", "dynamic", "fixed", "none"),
-    "keep": ("best", "last"),
-    "precision": ("32-true", "bf16-mixed", "16-mixed"),
-    "store": ("auto", "float16", "bfloat16", "float32"),
-}
-_POSITIVE = ("epochs", "batch_size", "validate_every")
-_COUNTS = ("labels", "labelled")
+
+def _value(default: Any, **limits: Any) -> Any:
+    """A field that is one value; what it means is in the docstring below it."""
+    return option(default, "", **limits)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The settings of a run; what is not given has the value below."""
 
-    architecture: str
+    architecture: str = _value("")
     """Its name, as a family has it: `nade`."""
-    data: str
+    data: str = _value("")
     """A data set's name or path, without a split."""
-    family: str = ""
+    family: str = _value("")
     """The family of the architecture; needed only where two families have one of this name."""
+    start: str = _value("")
+    """What training begins from, instead of random weights: an entry, a run folder or a file."""
+    start_sha256: str = _value("")
+    """Digest of its weights; training fills it in, and refuses others."""
     config: dict[str, Any] = field(default_factory=dict)
     """The architecture's arguments; a `shape` that is not given is the data's."""
-    binarize: str = "auto"
+    binarize: str = _value("auto", choices=("auto", "dynamic", "fixed", "none"))
     """`dynamic` draws grey values afresh for each batch, `fixed` once, `none` leaves them; `auto`
     is `dynamic` for a binary model on grey data."""
-    size: int | None = None
+    size: int | None = _value(None, minimum=1)
     """Side to which images are resized and cropped."""
-    gray: bool = False
+    gray: bool = _value(False)
     """Whether colour images become grey."""
-    labels: int = 0
+    labels: int = _value(0, minimum=0)
     """Training rows whose label is known, as many of each class; those of the others are -1. Which
     they are follows from the seed. 0 for all."""
-    labelled: int = 0
+    labelled: int = _value(0, minimum=0)
     """Rows with a known label that are added to each batch, so that a few are seen often."""
-    epochs: int = 10
+    epochs: int = _value(10, minimum=1)
     """Passes over the training split."""
-    batch_size: int = 100
+    batch_size: int = _value(100, minimum=1)
     """Rows of a step, over all processes."""
-    seed: int = 0
+    seed: int = _value(0, minimum=0)
     """Decides the first weights, the order of rows and every draw."""
-    precision: str = "32-true"
+    precision: str = _value("32-true", choices=("32-true", "bf16-mixed", "16-mixed"))
     """Of the arithmetic of training, as Lightning Fabric names it: `bf16-mixed` has matrix products
     and convolutions in bfloat16, weights and validation in float32."""
-    threads: int = 0
+    threads: int = _value(0, minimum=0)
     """Processor threads of torch, which decide the last bits of a sum; 0 for all cores."""
-    clip: float = 0.0
+    clip: float = _value(0.0, minimum=0)
     """Largest norm of the gradient; 0 leaves it as it is."""
-    ema: float = 0.0
+    ema: float = _value(0.0, minimum=0, below=1)
     """Decay of the moving average of the weights that is validated and published; 0 for none."""
-    store: str = "auto"
+    store: str = _value("auto", choices=("auto", "float16", "bfloat16", "float32"))
     """Type of the floating-point numbers in the weights file; `auto` is the model's own. A model is
     loaded, and measured, in its own type all the same."""
-    validate_every: int = 1
+    validate_every: int = _value(1, minimum=1)
     """Epochs between validations."""
-    keep: str = "best"
+    keep: str = _value("best", choices=("best", "last"))
     """Which weights are published: the `best` by the trainer's validation value, or the `last`,
     where that value does not tell how far training has come."""
-    patience: int = 0
+    patience: int = _value(0, minimum=0)
     """Validations without a better value after which training ends; 0 trains all epochs."""
     trainer: dict[str, Any] = field(default_factory=dict)
     """Arguments of the architecture's trainer: weights of its loss terms and the like."""
@@ -108,7 +111,8 @@ class Recipe:
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-_DEFAULTS = Recipe(architecture="", data="")
+_DEFAULTS = Recipe()
+_KNOWN = [field.name for field in dataclasses.fields(Recipe)]
 
 
 def read(path: Path) -> Recipe:
@@ -116,74 +120,76 @@ def read(path: Path) -> Recipe:
 
     Raises InvalidInput that names the file and the field when it is not a sound recipe.
     """
+    return parse(read_table(path), str(path))
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a recipe file's fields, unchecked.
+
+    Raises InvalidInput for a file that is not TOML.
+    """
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}.") from None
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path} is not TOML: {error}.") from None
-    return parse(raw, str(path))
 
 
-def parse(raw: Mapping[str, Any], where: str) -> Recipe:
-    """Check a recipe's fields and their types.
+def parse(table: Mapping[str, Any], where: str) -> Recipe:
+    """Check a recipe's fields, their types and their ranges.
 
     where: what the messages name: a file, or the command line.
 
     Raises InvalidInput that names the field, what was given and what is allowed.
     """
-    hints = get_type_hints(Recipe)
-    for key, value in raw.items():
-        if key not in hints:
-            raise InvalidInput(
-                f"{where}: a recipe has no field {key!r}.{did_you_mean(key, hints)} "
-                f"It has {', '.join(hints)}."
-            )
-        _check(where, key, value, hints[key])
+    values = options.read(Recipe)
+    for key, given in table.items():
+        check_field(key, where)
+        if key in values:
+            values[key].check(given, f"{where}: {key}")  # kept as it is given: digests depend on it
+        elif not isinstance(given, dict):
+            raise InvalidInput(f"{where}: {key} is {given!r}; expected a table.")
+    check_recipe(table.get("entry", {}), where)
     for key in ("architecture", "data"):
-        if key not in raw:
+        if not table.get(key):
             raise InvalidInput(f"{where}: the recipe does not say its {key}.")
-    return Recipe(**raw)
+    return Recipe(**table)
 
 
-def _check(where: str, key: str, value: Any, hint: Any) -> None:
-    allowed: dict[Any, tuple[Any, str]] = {
-        dict[str, Any]: (dict, "a table"),
-        int | None: (int, "a whole number"),
-        int: (int, "a whole number"),
-        float: ((int, float), "a number"),
-        bool: (bool, "true or false"),
-        str: (str, "a string"),
-    }
-    kind, words = allowed[hint]
-    if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
-        raise InvalidInput(f"{where}: {key} is {value!r}; expected {words}.")
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise InvalidInput(f"{where}: {key} is {value!r}; expected {' or '.join(_CHOICES[key])}.")
-    if key in _POSITIVE and value < 1:
-        raise InvalidInput(f"{where}: {key} is {value}; expected at least 1.")
-    if key in _COUNTS and value < 0:
-        raise InvalidInput(f"{where}: {key} is {value}; expected 0 or more.")
+def check_field(name: str, where: str) -> None:
+    """Raise InvalidInput for a name that no field of a recipe has."""
+    if name not in _KNOWN:
+        raise InvalidInput(
+            f"{where}: a recipe has no field {name!r}.{did_you_mean(name, _KNOWN)} "
+            f"It has {', '.join(_KNOWN)}."
+        )
 
 
-def override(raw: Mapping[str, Any], assignments: Mapping[str, str]) -> dict[str, Any]:
-    """Return a recipe's fields with some replaced, as `optimizer.lr=3e-4` on the command line.
+def override(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's fields with some replaced.
 
-    assignments: dotted field to value; a value is read as TOML, and as a string where it is none.
+    changes: dotted field to value, as `optimizer.lr`; a table is merged into the recipe's.
+
+    Raises InvalidInput for a path through something that is no table.
     """
-    result: dict[str, Any] = json.loads(json.dumps(raw))
-    for key, text in assignments.items():
+    result: dict[str, Any] = json.loads(json.dumps(table))
+    for key, given in changes.items():
         *path, last = key.split(".")
-        table = result
+        place = result
         for part in path:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise InvalidInput(f"--set {key}: {part} is not a table of the recipe.")
-        table[last] = _value(text)
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InvalidInput(f"{key} cannot be set: {part} is not a table of the recipe.")
+        old = place.get(last)
+        if isinstance(given, Mapping) and isinstance(old, dict):
+            given = override(old, given)
+        place[last] = given
     return result
 
 
-def _value(text: str) -> Any:
+def value(text: str) -> Any:
+    """What was typed for a field: read as TOML, and as a string where it is none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

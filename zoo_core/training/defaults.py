@@ -1,0 +1,56 @@
+"""What a recipe leaves open and its data decide: shape, levels and domains, and binarization."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from zoo_core.data import Dataset
+    from zoo_core.training.recipe import Recipe
+
+__all__ = ["OF_DATA", "complete"]
+
+OF_DATA = ("shape", "domains")
+"""Keys of a config that are the data's, not those of a model that training starts from."""
+
+
+def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
+    """Fill in what the training data decide of an architecture's config, and whether to binarize.
+
+    cls: the architecture's class.
+
+    Raises InvalidInput where the recipe says something that the data contradict.
+    """
+    known, config = inspect.signature(cls).parameters, dict(recipe.config)
+    if "shape" in known:
+        config.setdefault("shape", list(data.event_shape))
+        if "levels" in known:
+            config.setdefault("levels", data.levels)
+        if tuple(config["shape"]) != data.event_shape:
+            raise InvalidInput(
+                f"config.shape is {tuple(config['shape'])}, but the rows of {recipe.data} have "
+                f"shape {data.event_shape}. Leave config.shape out, or set size and gray."
+            )
+    if "domains" in known and data.classes:
+        config.setdefault("domains", list(data.classes))
+    _check_classes(recipe.data, data, config.get("classes", 0))
+    binarize = recipe.binarize
+    if binarize == "auto":
+        binary_model = getattr(cls, "levels", config.get("levels")) == 2
+        binarize = "dynamic" if binary_model and data.levels != 2 else "none"
+    return replace(recipe, config=config, binarize=binarize)
+
+
+def _check_classes(name: str, data: Dataset, classes: object) -> None:
+    """Check that a conditional model has a class for each label of its data."""
+    found = 0 if data.labels is None else int(data.labels.max()) + 1
+    if isinstance(classes, int) and classes and not 0 < found <= classes:
+        has = f"labels from 0 to {found - 1}" if found else "no labels"
+        raise InvalidInput(
+            f"config.classes is {classes}, but {name} has {has}. Set it to {found}"
+            + ("." if found else ": the model is then trained without.")
+        )

@@ -1,0 +1,165 @@
+"""The weights that a run keeps, and the registry entry that describes them."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from zoo_core import loading
+from zoo_core.errors import ZooError
+from zoo_core.header import read_header
+from zoo_core.metrics import find, measure
+from zoo_core.protocols import Bound, DensityModel
+from zoo_core.tasks import find as find_task
+from zoo_core.training.run import toml
+
+if TYPE_CHECKING:
+    from zoo_core.data import Dataset
+    from zoo_core.hookspecs import Architecture
+    from zoo_core.plugins import Family
+    from zoo_core.training.recipe import Recipe
+
+__all__ = ["Publisher"]
+
+_OF_BOUNDS = ("iw_bound", "elbo", "prior_fitting", "active_units")
+"""What is measured of a model whose likelihood is bounded."""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Writes the weights of a run, and at its end `entry.toml`."""
+
+    recipe: Recipe
+    folder: Path
+    """The run folder; its name is the entry's."""
+    family: Family
+    architecture: Architecture
+    data: Dataset
+    """The training split."""
+    data_root: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The entry's name: the folder's where that is `architecture.variant`."""
+        prefix = f"{self.recipe.architecture}."
+        name = self.folder.resolve().name
+        return name if name.startswith(prefix) else prefix + name
+
+    def publish(self, networks: Mapping[str, nn.Module], values: Mapping[str, float]) -> None:
+        """Write the weights that a validation found worth keeping, and its values with them."""
+        metrics = {f"val_{key}": value for key, value in values.items()}
+        self._save(networks["model"], metrics)
+
+    def finish(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
+        """Measure the kept weights once on the test split, and describe them.
+
+        model: takes them up. Returns the registry entry.
+        """
+        loading.fill(model, self.folder / loading.WEIGHTS, device)
+        try:
+            measured = self._measured(model.eval())
+        except ZooError as error:  # no reason to lose what was trained
+            measured = []
+            print(f"the entry has no metrics: {error}", file=sys.stderr)  # noqa: T201
+        self._save(model, {metric["name"]: metric["value"] for metric in measured})
+        return self._entry(measured, model)
+
+    def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
+        """The metrics of the entry, by the protocol that `zoo eval` follows."""
+        # a recipe that states the protocol of another metric asks for it
+        names = list(self.recipe.entry.get("protocol", {}))
+        if isinstance(model, DensityModel):
+            names.append("test_nll")
+        elif isinstance(model, Bound):
+            names += _OF_BOUNDS
+        return [self._metric(model, name) for name in dict.fromkeys(names)]
+
+    def _metric(self, model: nn.Module, name: str) -> dict[str, Any]:
+        """A metric as the registry has it; the recipe's entry may add to its protocol."""
+        drawn = getattr(model, "levels", None) == 2 and self.data.levels != 2
+        kind = find(name)
+        protocol = {
+            "data": f"{self.recipe.data}:test",
+            "binarize": "fixed" if drawn else "none",
+            "seed": 0 if drawn else None,
+            "size": self.recipe.size,
+            "gray": self.recipe.gray or None,
+            **kind.protocol,
+            **self.recipe.entry.get("protocol", {}).get(name, {}),
+        }
+        protocol = {key: value for key, value in protocol.items() if value is not None}
+        measured = measure(name, model, protocol, self.data_root)
+        metric: dict[str, Any] = {
+            "name": name,
+            "value": round(measured.value, 3),
+            "unit": kind.unit,
+            "tolerance": kind.tolerance,
+            "protocol": {**protocol, **measured.settled},
+        }
+        if measured.real is not None:
+            metric["real"] = round(measured.real, 3)
+        published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
+        return metric | published
+
+    def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
+        metadata = self._metadata() | {"metrics": dict(metrics)}
+        store = None if self.recipe.store == "auto" else self.recipe.store
+        loading.save(model, self.folder / loading.WEIGHTS, metadata, dtype=store)
+
+    def _metadata(self) -> dict[str, Any]:
+        versions = {
+            "zoo-core": version("zoo-core"),
+            self.family.distribution: self.family.version,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
+        return {
+            "name": self.name,
+            "family": self.family.name,
+            "requires": loading.requirement(self.family),
+            "architecture": self.recipe.architecture,
+            "config": self.recipe.config,
+            "recipe_sha256": self.recipe.digest,
+            "data": self.recipe.data,
+            "data_sha256": self.data.digest,
+            "licence": self.recipe.entry.get("licence", {}),
+            "versions": versions,
+        }
+
+    def _entry(self, metrics: list[dict[str, Any]], model: nn.Module) -> dict[str, Any]:
+        """The registry entry of the run's weights, also written to `entry.toml`."""
+        path = self.folder / loading.WEIGHTS
+        # fewer than the weights hold, where not all of them are used
+        parameters = getattr(model, "free_parameters", read_header(path).parameters)
+        entry = {
+            "name": self.name,
+            "summary": f"{self.architecture.name} on {self.recipe.data}",
+            "family": self.family.name,
+            "requires": loading.requirement(self.family),
+            "architecture": self.recipe.architecture,
+            "tasks": [task for task in self.architecture.tasks if find_task(task).suits(model)],
+            "data": self.recipe.data,
+            "recipe": "recipe.toml",
+            "licence": {"code": "unknown", "weights": "unknown"},
+            **{k: v for k, v in self.recipe.entry.items() if k not in ("published", "protocol")},
+            "config": self.recipe.config,
+            "weights": {
+                "url": loading.WEIGHTS,
+                "sha256": loading.open_source(path).sha256,
+                "bytes": path.stat().st_size,
+                "parameters": parameters,
+            },
+        }
+        if metrics:
+            entry["metrics"] = metrics
+        text = toml({"schema": 1, "entry": [entry]})
+        (self.folder / "entry.toml").write_text(text, "utf-8")
+        return entry

@@ -1,0 +1,255 @@
+"""Training from Python: what `zoo train` does, with the same settings and the same weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import torch
+from lightning_fabric import Fabric
+
+from zoo_core import loading, plugins
+from zoo_core.data import load_dataset
+from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.training import recipe as recipes
+from zoo_core.training import start as starts
+from zoo_core.training.defaults import complete
+from zoo_core.training.entry import Publisher
+from zoo_core.training.fit import make_loop
+from zoo_core.training.recipe import Recipe
+from zoo_core.training.report import say
+from zoo_core.training.run import Run, prepare
+from zoo_core.training.seeds import seed_for
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo_core.hookspecs import Architecture
+    from zoo_core.protocols import Trainer
+
+__all__ = ["settings", "train"]
+
+
+def train(
+    what: str | Path | Recipe = "",
+    /,
+    *,
+    data: str | Path | None = None,
+    size: int | None = None,
+    gray: bool | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int | None = None,
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] | None = None,
+    threads: int | None = None,
+    start: str | Path | None = None,
+    resume: str | Path | None = None,
+    output: str | Path | None = None,
+    force: bool = False,
+    data_root: str | Path | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    quiet: bool = False,
+    **fields: Any,
+) -> Run:
+    """Train weights, and return the run that made them: `run.model`, `run.metrics`, `run.entry`.
+
+    Args:
+        what: an architecture as `nade`, the path of a recipe file, or a Recipe. It can be left out
+            where `start` or `resume` says it.
+        data: a data set: a name, a folder or a table.
+        size: side to which images are resized and cropped.
+        gray: whether colour images become grey.
+        epochs: passes over the training data.
+        batch_size: inputs of a step, of all processes.
+        lr: learning rate.
+        seed: of every random stream of the run.
+        precision: of the arithmetic; mixed precision keeps the weights in float32.
+        threads: processor threads of torch.
+        start: an entry, a run folder or a weights file to begin from, instead of random weights.
+            Architecture and config are its own unless they are given. Layers of other shapes begin
+            anew, and are named on stderr.
+        resume: a run folder to go on with.
+        output: the run folder; `runs/ARCHITECTURE.DATA` by default.
+        force: replace the run that the folder holds.
+        data_root: folder of the data sets.
+        device: auto, cpu, cuda or mps.
+        devices: processes on this machine, one for each device.
+        nodes: machines, each started with torchrun.
+        quiet: whether to show no progress.
+        fields: any other field of a Recipe; a table, as `config={"hidden": 200}`, is merged into
+            the recipe's.
+
+    Raises InvalidInput for settings that cannot be used, OutputExists for a folder that holds a run
+    and what `zoo_core.load` raises.
+    """
+    given = {
+        "data": data if data is None else str(data),
+        "size": size,
+        "gray": gray,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer.lr": lr,
+        "seed": seed,
+        "precision": precision,
+        "threads": threads,
+        "start": start if start is None else str(start),
+    }
+    changes = {key: value for key, value in given.items() if value is not None} | fields
+    recipe = settings(what, changes, resume=resume)
+    folder = Path(resume or output or Path("runs") / _name(what, recipe))
+    with _settings_of_torch(recipe):
+        return _train(
+            recipe,
+            folder,
+            fabric=_fabric(recipe, device, devices, nodes),
+            resume=resume is not None,
+            force=force,
+            data_root=None if data_root is None else Path(data_root),
+            quiet=quiet,
+        )
+
+
+def settings(
+    what: str | Path | Recipe, changes: Mapping[str, Any], *, resume: str | Path | None = None
+) -> Recipe:
+    """The settings of a run: those of a recipe, an architecture or a run, with some replaced.
+
+    what, resume: as `train` takes them.
+    changes: dotted field to value.
+
+    Raises InvalidInput for a recipe that is not sound, and where nothing says what to train.
+    """
+    if bool(what) and resume is not None:
+        raise InvalidInput("give either a recipe or an architecture to train, or a run to resume.")
+    where = str(resume or what or "the settings")
+    if isinstance(what, Recipe):
+        table, where = dataclasses.asdict(what), "the recipe"
+        table = {key: value for key, value in table.items() if value is not None}
+    elif resume is not None:
+        table = recipes.read_table(Path(resume) / "recipe.toml")
+    elif Path(what).suffix == ".toml" or Path(what).is_file():
+        table = recipes.read_table(Path(what))
+    else:
+        table = {"architecture": str(what)} if what else {}
+    table = recipes.override(table, changes)
+    if table.get("start") and resume is None:
+        table = starts.defaults(table)
+    elif not table:
+        raise InvalidInput("give either a recipe or an architecture to train, or a run to resume.")
+    return recipes.parse(table, where)
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    fabric: Fabric,
+    resume: bool,
+    force: bool,
+    data_root: Path | None,
+    quiet: bool,
+) -> Run:
+    family, architecture = plugins.find(recipe.architecture, recipe.family or None)
+    cls = plugins.import_class(architecture.path)
+    data, validation = (
+        load_dataset(recipe.data, split=split, root=data_root, size=recipe.size, gray=recipe.gray)
+        for split in ("train", "validation")
+    )
+    recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
+    if recipe.start and not recipe.start_sha256:
+        sha256 = loading.open_source(recipe.start).sha256
+        recipe = dataclasses.replace(recipe, start_sha256=sha256)
+    if fabric.is_global_zero:
+        prepare(folder, recipe, resume=resume, force=force)
+    fabric.launch()
+    torch.manual_seed(seed_for(recipe.seed, "initialise"))
+    model = loading.build(cls, recipe.config)
+    trainer = _trainer(architecture, model, recipe)
+    publisher = Publisher(recipe, folder, family, architecture, data, data_root)
+    loop = make_loop(
+        trainer,
+        recipe,
+        data,
+        validation,
+        folder,
+        fabric=fabric,
+        publish=publisher.publish,
+        callbacks=[starts.Start(recipe)] if recipe.start else [],
+        quiet=quiet,
+    )
+    if fabric.is_global_zero and not quiet:
+        say(_introduction(publisher.name, trainer))
+    loop.run(resume=resume)
+    entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
+    return Run(folder, entry, str(fabric.device))
+
+
+def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Trainer:
+    """The architecture's objective, with the arguments of the recipe's `[trainer]`."""
+    cls = plugins.import_class(architecture.trainer)
+    taken = list(inspect.signature(cls).parameters)[1:]
+    for key in recipe.trainer:
+        if key not in taken:
+            raise InvalidInput(
+                f"trainer.{key} is not an argument of {cls.__name__}."
+                f"{did_you_mean(key, taken)} It takes {', '.join(taken) or 'none'}."
+            )
+    return cast("Trainer", cls(model, **recipe.trainer))
+
+
+def _introduction(name: str, trainer: Trainer) -> str:
+    """What is about to be trained, before the first step: the parameters of each network."""
+    counts = {
+        key: sum(parameter.numel() for parameter in network.parameters())
+        for key, network in trainer.networks.items()
+    }
+    others = [f"{key} {count:,}" for key, count in counts.items() if key != "model" and count]
+    beside = f" ({', '.join(others)})" if others else ""
+    return f"{name}: {counts['model']:,} parameters{beside}"
+
+
+def _fabric(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
+    try:
+        return Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=nodes,
+            precision=cast("Any", recipe.precision),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInput(
+            f"cannot train on {devices} x {device!r} with precision {recipe.precision} "
+            f"({error}). Expected --device auto, cpu, cuda or mps, and as many --devices as "
+            "there are."
+        ) from None
+
+
+@contextmanager
+def _settings_of_torch(recipe: Recipe) -> Iterator[None]:
+    """The threads of a run, and no denormal numbers; torch's own random stream is given back."""
+    threads = torch.get_num_threads()
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    # Adam's moments of weights that rest decay to numbers that a processor is slow with. A thread
+    # has this from the one that starts it, so it comes before any work.
+    torch.set_flush_denormal(True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _name(what: str | Path | Recipe, recipe: Recipe) -> str:
+    """A run's name: a recipe file's stem, or the architecture and the data."""
+    if isinstance(what, str | Path) and Path(what).suffix == ".toml":
+        return Path(what).stem
+    data = Path(recipe.data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
+    return f"{recipe.architecture}.{data.replace('_', '-')}"
