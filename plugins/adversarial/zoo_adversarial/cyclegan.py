@@ -20,12 +20,13 @@ How we differ:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from zoo_adversarial.layers import UpConv2d
 from zoo_adversarial.losses import LOSSES
 from zoo_adversarial.translation import (
     ImagePool,
@@ -38,6 +39,7 @@ from zoo_adversarial.translation import (
     normed,
     round_trip,
 )
+from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jittered, mirrored
 from zoo_core.training.objective import frozen
 
@@ -47,6 +49,12 @@ if TYPE_CHECKING:
 __all__ = ["Cycle", "CycleGAN", "PatchGAN"]
 
 _POOL = 50
+_UP: dict[str, Callable[[int, int], nn.Conv2d | nn.ConvTranspose2d]] = {
+    "transposed": lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, 1, bias=False),
+    "nearest": UpConv2d,
+}
+_SHOWN = 32
+"""Images of a preview."""
 _GAME = LOSSES["least-squares"]
 
 
@@ -58,6 +66,8 @@ class CycleGAN(nn.Module):
         domains: the two names, in the order of the data's classes.
         channels: feature maps at full size; twice and four times as many at a half and a quarter.
         blocks: residual blocks.
+        up: how maps are enlarged: by `transposed` convolutions as in the paper, or by `nearest`
+            neighbours and a convolution, which leaves no grid.
     """
 
     def __init__(
@@ -66,11 +76,14 @@ class CycleGAN(nn.Module):
         domains: Sequence[str] = ("a", "b"),
         channels: int = 16,
         blocks: int = 6,
+        up: str = "transposed",
     ) -> None:
         super().__init__()
+        if up not in _UP:
+            raise InvalidInput(f"up is {up!r}; expected {' or '.join(_UP)}.")
         self.event_shape = image_shape(shape)
         self.domains = checked_domains(domains, 2, 2)
-        self.into = nn.ModuleList(_generator(shape[0], channels, blocks) for _ in range(2))
+        self.into = nn.ModuleList(_generator(shape[0], channels, blocks, up) for _ in range(2))
 
     def forward(self, x: Tensor, to: int) -> Tensor:
         """Translate images into a domain.
@@ -206,21 +219,36 @@ class Cycle:
         domain = checked_labels(labels, self.domains)
         return round_trip(self.networks["model"], x, domain, 2, generator)
 
+    def preview(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        """Images, each before its translation into the other domain, in [0, 1]."""
+        domain, G = checked_labels(labels, self.domains), self.networks["model"]
+        z = x[:_SHOWN] * 2 - 1
+        into = torch.stack([G(z, to) for to in (0, 1)])
+        other = into[1 - domain[:_SHOWN], torch.arange(len(z), device=x.device)]
+        return ((torch.stack([z, other], 1) + 1) / 2).flatten(0, 1)
+
+    def remark(self, values: Mapping[str, float]) -> str:
+        """Nothing is to be said of a validation's values."""
+        return ""
+
 
 def _all(parts: Sequence[Tensor]) -> Tensor:
     """The values of all parts, (n,): domains may have different numbers of images."""
     return torch.cat([part.flatten() for part in parts])
 
 
-def _generator(C: int, maps: int, blocks: int) -> nn.Sequential:
+def _generator(C: int, maps: int, blocks: int, up: str) -> nn.Sequential:
     """c7s1-k, d2k, d4k, R4k…, u2k, uk, c7s1-C, in the paper's notation."""
+    enlarge = _UP[up]
     network = nn.Sequential(
         *normed(nn.Conv2d(C, maps, 7, padding=3, padding_mode="reflect", bias=False), affine=False),
         *normed(nn.Conv2d(maps, 2 * maps, 3, 2, 1, bias=False), affine=False),
         *normed(nn.Conv2d(2 * maps, 4 * maps, 3, 2, 1, bias=False), affine=False),
         *(Residual(4 * maps, "reflect", affine=False) for _ in range(blocks)),
-        *normed(nn.ConvTranspose2d(4 * maps, 2 * maps, 3, 2, 1, 1, bias=False), affine=False),
-        *normed(nn.ConvTranspose2d(2 * maps, maps, 3, 2, 1, 1, bias=False), affine=False),
+        *normed(enlarge(4 * maps, 2 * maps), affine=False),
+        *normed(enlarge(2 * maps, maps), affine=False),
         nn.Conv2d(maps, C, 7, padding=3, padding_mode="reflect"),
         nn.Tanh(),
     )
