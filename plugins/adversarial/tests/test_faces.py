@@ -1,0 +1,158 @@
+"""Drawn faces: domains in groups, and translations against their true counterparts."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from zoo_adversarial import counterparts, shared
+from zoo_adversarial.cyclegan import CycleGAN
+from zoo_adversarial.stargan import Star, StarGAN
+
+from zoo_core.data import Dataset
+from zoo_core.data.faces import drawing, sets
+from zoo_core.data.faces.people import share_out
+from zoo_core.data.faces.styles import TOON_HEAD
+from zoo_core.errors import InvalidInput
+from zoo_core.features.net import FeatureNet
+
+HAIR, SKIN = TOON_HEAD.values["hair_colour"], TOON_HEAD.values["skin"]
+
+
+def stargan(**config: Any) -> StarGAN:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        given = {"domains": tuple("abcde"), "groups": (2, 3), "channels": 4, "blocks": 1}
+        return StarGAN((3, 16, 16), **{**given, **config})
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("groups", [(2, 2), (4, 1), (6,)])
+def test_groups_share_the_domains_out(groups: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match="expected numbers of domains, from 2, whose sum is 5"):
+        stargan(groups=groups)
+    assert stargan(groups=()).groups == (5,)
+
+
+@pytest.mark.parametrize("condition", ["planes", "norms"])
+@pytest.mark.parametrize("mask", [False, True])
+def test_each_image_goes_into_a_domain_of_its_own(condition: str, mask: bool) -> None:
+    model, x = (
+        stargan(condition=condition, mask=mask).eval(),
+        torch.rand(3, 3, 16, 16, generator=random()),
+    )
+    mixed = model(2 * x - 1, torch.tensor([0, 3, 4]))
+    alone = torch.cat(
+        [model(2 * part - 1, to) for part, to in zip(x.split(1), (0, 3, 4), strict=True)]
+    )
+    torch.testing.assert_close(mixed, alone)
+    assert mixed.abs().max() <= 1
+    assert not torch.allclose(model.translate(x, "a"), model.translate(x, "d"))
+
+
+def test_an_unknown_condition_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="condition is 'plane'; expected planes or norms"):
+        stargan(condition="plane")
+
+
+def test_a_change_is_of_one_group_and_goes_back() -> None:
+    trainer = Star(stargan(), channels=4)
+    source = trainer._values(torch.tensor([0, 1, 2, 3, 4, 5] * 20))
+    wanted = trainer._change(source, source.flip(0), random())
+    first = torch.tensor([0, 2])
+    changed = (wanted.values != source).sum(1)
+    assert changed.max() == 1 and 0 < changed.float().mean() < 1
+    group = (wanted.to >= 2).long()
+    rows = torch.arange(len(source))
+    assert torch.equal(wanted.to, first[group] + wanted.values[rows, group])
+    assert torch.equal(wanted.back, first[group] + source[rows, group])
+    assert set(group.tolist()) == {0, 1}
+
+
+def test_labels_are_the_numbers_that_domains_make() -> None:
+    trainer = Star(stargan(), channels=4)
+    assert trainer._values(torch.tensor([0, 5])).tolist() == [[0, 0], [1, 2]]
+    with pytest.raises(InvalidInput, match=r"the groups \[2, 3\] have 6 combinations"):
+        trainer._values(torch.tensor([6]))
+    with pytest.raises(InvalidInput, match=r"the groups \[2, 3\] have 6 combinations"):
+        trainer._values(None)
+
+
+def test_both_networks_learn_from_groups() -> None:
+    trainer, x = (
+        Star(stargan(condition="norms", mask=True), channels=4, n_critic=1),
+        torch.rand(6, 3, 16, 16),
+    )
+    moved: list[str] = []
+
+    def update(name: str) -> Any:
+        def apply(loss: Tensor) -> None:
+            network = trainer.networks[name]
+            gradients = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
+            moved.extend(name for g in gradients if g is not None and g.abs().max() > 0)
+
+        return apply
+
+    updates = {name: update(name) for name in ("model", "discriminator")}
+    values = trainer.training_step(x, updates, random(), torch.arange(6), 0)
+    assert set(moved) == {"model", "discriminator"} and set(values) == {"distance", "domain"}
+    found = trainer.validation_step(x, random(), torch.arange(6))
+    assert set(found) == {"sliced_wasserstein", "cycle"}
+    assert trainer.preview(x, random()).shape[1:] == (3, 16, 16)
+
+
+def test_cyclegan_enlarges_by_neighbours_too() -> None:
+    model = CycleGAN((3, 16, 16), channels=4, blocks=1, up="nearest")
+    assert model.translate(torch.rand(2, 3, 16, 16), "b").shape == (2, 3, 16, 16)
+    with pytest.raises(InvalidInput, match="up is 'near'; expected transposed or nearest"):
+        CycleGAN((3, 16, 16), up="near")
+
+
+# Figures
+
+
+@pytest.fixture
+def faces(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    try:
+        drawing.check_packages()
+    except InvalidInput as error:
+        pytest.skip(str(error))
+    labels = share_out(TOON_HEAD, {"train": 8, "validation": 0, "test": 0}, 0, "faces")["train"]
+    x = drawing.draw([sets._job(TOON_HEAD, number) for number in labels.tolist()], 64)
+    data = Dataset("faces", "test", x, 256, labels, attributes=TOON_HEAD.values)
+    heads = tuple(len(values) for values in TOON_HEAD.values.values())
+    net = FeatureNet((3, 64, 64), heads, channels=[4, 4, 4, 8], stem=4).eval()
+    for module in (counterparts, shared):
+        monkeypatch.setattr(module, "load", lambda protocol, root: data)
+        monkeypatch.setattr(module, "feature_net", lambda protocol: type("Net", (), {"model": net}))
+    return data
+
+
+def test_an_untranslated_image_is_as_far_from_its_counterpart_as_it_was(faces: Dataset) -> None:
+    class Identity(torch.nn.Module):
+        domains, groups = tuple("abcde"), (5,)
+
+        def translate(self, x: Tensor, to: str) -> Tensor:
+            return x
+
+    protocol = {"data": "faces:test", "attributes": ["hair_colour"], "rows": 2, "features": "x"}
+    model = Identity()
+    far = counterparts.counterpart_l1(model, protocol)
+    assert far.value == counterparts.untranslated_counterpart_l1(model, protocol).value > 0
+    assert far.n == 10
+    assert (
+        counterparts.worst_asked(model, protocol).value <= counterparts.asked(model, protocol).value
+    )
+    assert (
+        counterparts.worst_kept(model, protocol).value <= counterparts.kept(model, protocol).value
+    )
+
+
+def test_groups_must_be_of_the_attributes(faces: Dataset) -> None:
+    model = stargan(domains=tuple("abcdefg"), groups=(2, 5))
+    protocol = {"data": "faces:test", "attributes": ["skin"], "rows": 2, "features": "x"}
+    with pytest.raises(InvalidInput, match=r"attributes \['skin'\] of faces have \[5\] values"):
+        counterparts.asked(model, protocol)
