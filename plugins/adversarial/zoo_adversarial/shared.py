@@ -10,7 +10,7 @@ The protocol: `data`, rows labelled by all heads together; `features`, the net.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -70,7 +70,7 @@ def _translated(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) 
         raise InvalidInput(f"{rows.name} and {type(model).__name__}: expected labels and domains.")
     truth = torch.stack(torch.unravel_index(rows.labels, judge.heads), 1)
     found = []
-    for to, domain in enumerate(cast("tuple[str, ...]", model.domains)):
+    for to, domain in enumerate(model.domains):
         others = (truth[:, 0] != to).nonzero().squeeze(1)
         wanted = truth[others].clone()
         wanted[:, 0] = to
