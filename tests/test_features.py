@@ -124,9 +124,9 @@ def test_a_head_is_held_against_its_own_classes(heads: list[int], errs: int) -> 
 @pytest.mark.parametrize(
     ("model", "changes", "text"),
     [
-        (nn.Linear(2, 2), {}, "Linear has no heads: measure classification_error"),
+        (nn.Linear(2, 2), {}, "head_error measures a FeatureNet, which Linear is not"),
         (net(), {"head": 2}, "head is 2; expected 0 to 1"),
-        (net(), {"heads": 1}, "protocol key 'heads' is unknown. Did you mean head?"),
+        (net(), {"heads": 1}, "head_error has no option 'heads'. Did you mean head?"),
     ],
 )
 def test_a_head_that_cannot_be_measured(

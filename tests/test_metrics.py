@@ -16,10 +16,11 @@ from zoo_core import errors, loading, plugins
 from zoo_core.cli import root
 from zoo_core.data import bars_and_stripes_entropy, load_dataset
 from zoo_core.hookspecs import Metric
-from zoo_core.metrics import METRICS, measure, rows
+from zoo_core.metrics import complete, function, measure, rows
 from zoo_core.metrics.measured import Measured
 
 BARS = {"data": "bars-and-stripes:test"}
+OURS = plugins.own(Metric)
 
 
 class Coins(nn.Module):
@@ -81,8 +82,12 @@ def test_grey_levels_are_drawn_once_from_the_seed(grey: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"binarise": "fixed"}, "protocol key 'binarise' is unknown. Did you mean binarize?"),
-        ({"binarize": "dynamic"}, "binarize = 'dynamic' is unknown: expected 'fixed' or 'none'"),
+        (
+            {"binarise": "fixed"},
+            "the protocol of test_nll has no option 'binarise'. Did you mean binarize",
+        ),
+        ({"binarize": "dynamic"}, "binarize is 'dynamic'; expected none or fixed"),
+        ({"seed": "0"}, "seed is '0'; expected a whole number of at least 0"),
         ({"data": "bars-and-stripes-4:test"}, r"rows of shape \(1, 4, 4\), but the model takes"),
     ],
 )
@@ -92,8 +97,8 @@ def test_a_protocol_that_cannot_be_followed(changes: dict[str, Any], text: str) 
 
 
 def test_a_protocol_s_other_keys_are_said() -> None:
-    with pytest.raises(errors.InvalidInput, match=r"A sum's protocol takes data, .*gray, n"):
-        rows.checked(BARS | {"m": 1}, ("n",), "A sum")
+    with pytest.raises(errors.InvalidInput, match=r"It takes data, binarize, size, gray, seed"):
+        measure("test_nll", Coins(), BARS | {"m": 1})
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 16, 500])
@@ -114,21 +119,37 @@ def test_grey_rows_do_not_fit_a_binary_model(grey: str) -> None:
 
 
 def test_a_model_without_density_has_no_likelihood() -> None:
-    with pytest.raises(errors.InvalidInput, match="Linear has no exact log-probability"):
+    with pytest.raises(
+        errors.InvalidInput, match="test_nll measures a DensityModel, which Linear is not"
+    ):
         measure("test_nll", nn.Linear(2, 2), BARS)
 
 
 def test_an_unknown_metric_gets_near_matches() -> None:
     with pytest.raises(errors.UnknownName, match=r"'tset_nll' is unknown\. Did you mean test"):
         measure("tset_nll", Coins(), BARS)
-    assert {"test_nll", "bits_per_dim", "iw_bound", "elbo"} <= set(METRICS)
+    assert {"test_nll", "bits_per_dim", "iw_bound", "elbo"} <= set(OURS)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
+@pytest.mark.parametrize("metric", OURS.values(), ids=list(OURS))
 def test_each_metric_is_where_its_record_says(metric: Metric) -> None:
-    assert callable(plugins.import_object(metric.path))
+    assert function(metric.name).options
     with pytest.raises(errors.ZooError):  # it asks the model, or the protocol, before all else
         measure(metric.name, nn.Identity(), {})
+
+
+def test_a_model_is_offered_the_metrics_that_measure_it() -> None:
+    with pytest.raises(errors.InvalidInput, match=r"a Bound, .* Of Coins: test_nll, bits_per_dim"):
+        measure("elbo", Coins(), BARS)
+
+
+def test_a_protocol_is_completed_by_its_defaults() -> None:
+    assert complete("test_nll", BARS) == BARS | {"binarize": "none"}
+    whole = {"data": "x", "binarize": "none", "seed": 0, "samples": 10_000, "k": 5}
+    assert complete("density", {}, {"data": "x", "gray": False, "size": None}) == whole
+    assert complete("precision", {"k": 2, "seed": 1}, {"seed": 3, "labels": 4})["seed"] == 1
+    with pytest.raises(errors.InvalidInput, match="fid has no option 'k'"):
+        complete("fid", {"k": 2})
 
 
 # zoo eval
@@ -226,7 +247,11 @@ def test_a_value_that_is_no_number_fails_the_check(
 ) -> None:
     publish()
     nothing = Measured(float("nan"), 0.0, 1)
-    monkeypatch.setattr("zoo_core.metrics.likelihood.nll", lambda *args: nothing)
+
+    def no_number(model: nn.Module, protocol: rows.OfRows, root: rows.Root) -> Measured:
+        return nothing
+
+    monkeypatch.setattr("zoo_core.metrics.likelihood.nll", no_number)
     assert zoo("eval", "nade.bars", "--check").exit_code == 7
 
 
@@ -234,12 +259,12 @@ def test_several_seeds_have_a_mean_and_a_deviation(
     publish: Callable[..., float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stated = publish()
-    monkeypatch.setattr(
-        "zoo_core.metrics.likelihood.nll",
-        lambda model, protocol, *rest: Measured(
-            stated + protocol.get("seed", 3) - 3, 0.1, 16, real=1.0
-        ),
-    )
+
+    def by_seed(model: nn.Module, protocol: rows.OfBinaryRows, root: rows.Root) -> Measured:
+        seed = 3 if protocol.seed is None else protocol.seed
+        return Measured(stated + seed - 3, 0.1, 16, real=1.0)
+
+    monkeypatch.setattr("zoo_core.metrics.likelihood.nll", by_seed)
     run = ("eval", "nade.bars", "--seeds", "3", "--json")
     (row,) = json.loads(zoo(*run).stdout)
     assert "standard_error" in row  # the registry's protocol has no seed: one measurement
@@ -259,7 +284,7 @@ def test_an_entry_without_metrics(publish: Callable[..., float]) -> None:
     publish(metrics=False)
     result = zoo("eval", "nade.bars")
     assert result.exit_code == 2
-    assert "error: the registry states no metrics of nade.bars." in result.stderr
+    assert "error: the registry states no metrics of nade.bars: name one" in result.stderr
 
 
 def test_a_file_is_no_entry(publish: Callable[..., float], tmp_path: Path) -> None:

@@ -388,7 +388,7 @@ def test_a_wrong_record_is_refused_on_its_authors_line(install_family: Install) 
         '    return [DataSet("two-moons", "m:moons", "Two half circles")]'
     )
     place = f"{site / 'zoo_extra_plugin.py'}, line {line + 1}"
-    assert str(plugins.load("extra").error).endswith(f"and hyphens ({place})")
+    assert str(plugins.load("extra").error).endswith(f"hyphens and underscores ({place})")
 
 
 def test_a_family_that_fails_in_a_hook_leaves_the_others_their_hooks(

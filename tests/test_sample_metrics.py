@@ -15,7 +15,7 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import DigestMismatch, InvalidInput
-from zoo_core.metrics import METRICS, Measured, measure
+from zoo_core.metrics import Measured, complete, find, measure
 from zoo_core.metrics import samples as sets
 from zoo_core.metrics.frechet import frechet, kernel_distance
 from zoo_core.metrics.neighbours import radii
@@ -171,7 +171,7 @@ def by_features(monkeypatch: pytest.MonkeyPatch, x: Tensor, y: Tensor, name: str
         return cast("Measured", arguments[3](x, y, seeded()))
 
     monkeypatch.setattr("zoo_core.metrics.neighbours.compared_features", compared)
-    return measure(name, nn.Identity(), {})
+    return measure(name, Rows(), {})
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_samples_are_drawn_once_for_all_metrics_and_again_when_the_model_has_lea
 
 
 def test_features_are_those_of_the_rows_that_are_given(net: Path) -> None:
-    found = sets.feature_net({"features": str(net)})
+    found = sets.feature_net(str(net))
     several = [Dataset("x", "", torch.rand(9, 1, SIDE, SIDE), None) for _ in range(5)]
     for rows in [*several, *several]:
         again = cast("Any", found.model).features(rows.x).double()
@@ -322,8 +322,8 @@ def test_train_on_samples_by_class_and_by_pseudo_labels(net: Path) -> None:
 
 @pytest.mark.parametrize("name", [*IN_FEATURES, *OF_PIXELS, "tstr"])
 def test_every_metric_has_a_record(name: str) -> None:
-    record = METRICS[name]
-    assert record.protocol["samples"] == 10_000 and record.summary and record.unit != "nats"
+    record = find(name)
+    assert complete(name, {})["samples"] == 10_000 and record.summary and record.unit != "nats"
 
 
 # What cannot be measured
@@ -332,9 +332,9 @@ def test_every_metric_has_a_record(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "model", "changes", "text"),
     [
-        ("fid", nn.Linear(2, 2), {}, "Linear draws no samples: there is nothing to measure"),
+        ("fid", nn.Linear(2, 2), {}, "fid measures a Generator, which Linear is not"),
         ("fid", Rows(), {"features": ""}, "the protocol names no feature net: expected features ="),
-        ("fid", Rows(), {"sample": 3}, "protocol key 'sample' is unknown. Did you mean samples?"),
+        ("fid", Rows(), {"sample": 3}, "fid has no option 'sample'. Did you mean samples?"),
         ("fid", Rows(), {"samples": 1}, "1 samples have no covariance: expected samples = 2"),
         (
             "kid",
@@ -378,7 +378,7 @@ def test_images_that_are_too_small_or_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"labels": "clas"}, "labels = 'clas' is unknown: expected 'class' or 'pseudo'"),
+        ({"labels": "clas"}, "labels is 'clas'; expected class or pseudo"),
         ({"labels": "class"}, "Rows draws no samples of a class: expected labels = 'pseudo'"),
     ],
 )

@@ -7,7 +7,10 @@ torch only by `load`.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zoo_core.data.dataset import Dataset
+    from zoo_core.data.resolve import dataset
     from zoo_core.loading import Info, create, info, load, save
+    from zoo_core.metrics.evaluation import Figure, evaluate
     from zoo_core.model import Model
     from zoo_core.registry import Registry, list_entries, pull
     from zoo_core.training.recipe import Recipe
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from zoo_core.training.train import train
 
 __all__ = [
+    "Dataset",
+    "Figure",
     "Info",
     "Model",
     "Recipe",
@@ -22,6 +27,8 @@ __all__ = [
     "Run",
     "__version__",
     "create",
+    "dataset",
+    "evaluate",
     "info",
     "list_entries",
     "load",
@@ -34,12 +41,16 @@ __version__: str
 """The version that is installed."""
 
 _HOMES = {
+    "Dataset": "data.dataset",
+    "Figure": "metrics.evaluation",
     "Info": "loading",
     "Model": "model",
     "Recipe": "training.recipe",
     "Registry": "registry",
     "Run": "training.run",
     "create": "loading",
+    "dataset": "data.resolve",
+    "evaluate": "metrics.evaluation",
     "info": "loading",
     "list_entries": "registry",
     "load": "loading",

@@ -11,11 +11,140 @@ def zoo_tasks() -> list[Task]:
 
 @hookimpl
 def zoo_metrics() -> list[Metric]:
-    """Describe the core's metrics."""
-    return []
+    """Describe the core's metrics: those of likelihoods, of classes, and of samples beside data."""
+    return [
+        _metric("test_nll", "likelihood:nll", "Mean of −log p"),
+        _metric(
+            "bits_per_dim",
+            "likelihood:bits_per_dim",
+            "Mean of −log2 p for each variable",
+            "bits",
+            0.001,
+        ),
+        # bounds are estimated from draws, which another processor's arithmetic moves further
+        _metric(
+            "iw_bound",
+            "bounds:iw_bound",
+            "Importance-weighted bound of −log p, from k draws of the latents",
+            tolerance=0.05,
+        ),
+        _metric("elbo", "bounds:elbo", "Negative evidence lower bound", tolerance=0.05),
+        _metric(
+            "prior_fitting",
+            "bounds:prior_fitting",
+            "Second term of the ELBO: KL of the posterior to the prior",
+            tolerance=0.05,
+        ),
+        _metric(
+            "active_units",
+            "bounds:active_units",
+            "How many latents follow the input",
+            "latents",
+            1.0,
+        ),
+        _metric(
+            "parzen",
+            "parzen:parzen",
+            "Log-likelihood under a Parzen window about samples",
+            tolerance=0.5,
+        ),
+        _metric("parzen_data", "parzen:parzen_data", "The same about training rows", tolerance=0.5),
+        _metric(
+            "parzen_kmeans",
+            "parzen:parzen_kmeans",
+            "The same about the centres of k-means",
+            tolerance=0.5,
+        ),
+        _metric(
+            "classification_error",
+            "classification:classification_error",
+            "Share of rows whose class is not the model's",
+            "%",
+            0.05,
+        ),
+        _metric(
+            "clustering_error",
+            "classification:clustering_error",
+            "Share of rows whose class is not the one that their cluster is named after",
+            "%",
+            0.05,
+        ),
+        _metric(
+            "fid",
+            "frechet:fid",
+            "Fréchet distance of samples from data, in features",
+            "distance²",
+            0.05,
+        ),
+        _metric(
+            "kid", "frechet:kid", "Kernel distance of samples from data, in features", "MMD²", 0.002
+        ),
+        _metric(
+            "precision", "neighbours:precision", "Share of samples that lie among the data", "share"
+        ),
+        _metric("recall", "neighbours:recall", "Share of data that lie among the samples", "share"),
+        _metric(
+            "density",
+            "neighbours:density",
+            "How densely samples lie among the data: 1 where as densely as these",
+            "ratio",
+            0.02,
+        ),
+        _metric(
+            "coverage", "neighbours:coverage", "Share of data that have a sample near them", "share"
+        ),
+        _metric(
+            "one_nn",
+            "neighbours:one_nn",
+            "Share of samples and data whose nearest neighbour is of their own kind: 0.5 is best",
+            "share",
+        ),
+        _metric(
+            "sliced_wasserstein",
+            "pixels:sliced_wasserstein",
+            "Wasserstein distance of samples from data along random directions",
+            "distance",
+            0.001,
+        ),
+        _metric(
+            "ms_ssim",
+            "pixels:ms_ssim",
+            "How similar pairs of samples are: above that of data they lack diversity",
+            "similarity",
+        ),
+        Metric(
+            "tstr",
+            "zoo_core.features.synthetic:tstr",
+            "Share of data that a classifier taught by samples names wrong",
+            "%",
+            0.5,
+        ),
+    ]
 
 
 @hookimpl
 def zoo_datasets() -> list[DataSet]:
     """Describe the data sets that are drawn by code or downloaded."""
-    return []
+    return [
+        _standard("mnist", "Handwritten digits, 28x28 grey"),
+        _standard("fashion_mnist", "Clothes, 28x28 grey"),
+        _standard("kmnist", "Cursive Japanese characters, 28x28 grey"),
+        _standard("qmnist", "MNIST's digits with a larger test set, 28x28 grey"),
+        _standard("cifar10", "Photographs of ten classes, 32x32 RGB"),
+        _standard("cifar100", "Photographs of a hundred classes, 32x32 RGB"),
+        DataSet(
+            "bars-and-stripes",
+            "zoo_core.data.synthetic:bars_and_stripes",
+            "Bars or stripes, 3x3 binary, of known entropy; bars-and-stripes-8 is 8x8",
+        ),
+    ]
+
+
+def _metric(
+    name: str, path: str, summary: str, unit: str = "nats", tolerance: float = 0.01
+) -> Metric:
+    return Metric(name, f"zoo_core.metrics.{path}", summary, unit, tolerance)
+
+
+def _standard(name: str, summary: str) -> DataSet:
+    return DataSet(name, f"zoo_core.data.standard:{name}", summary)

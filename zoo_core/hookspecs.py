@@ -43,6 +43,7 @@ hookimpl = pluggy.HookimplMarker("zoo")
 """Marks a family's own functions of those names."""
 
 _NAME = Rule("lower case, digits and hyphens", matching("[a-z0-9][a-z0-9-]*"))
+_SET = Rule("lower case, digits, hyphens and underscores", matching("[a-z0-9][a-z0-9_-]*"))
 _FIGURE = Rule("lower case, digits and underscores", matching("[a-z][a-z0-9_]*"))
 _CLASS = Rule("package.module:Class", matching(r"[\w.]+:\w+"))
 _FUNCTION = Rule("package.module:function", matching(r"[\w.]+:\w+"))
@@ -93,13 +94,14 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure that `zoo eval` can recompute."""
+    """A figure that `zoo eval` can compute."""
 
     name: str
     """Lower case, digits and underscores: `test_nll`."""
     path: str
-    """`package.module:function`, called with the model, the protocol's table and the folder of data
-    sets; returns a `zoo_core.metrics.Measured`."""
+    """`package.module:function`, called with the model, the protocol and the folder of data sets;
+    returns a `zoo_core.metrics.Measured`. Its first argument is annotated with what a model must
+    be, the second with a frozen dataclass of what the protocol may hold."""
     summary: str
     """One line, no full stop."""
     unit: str = "nats"
@@ -107,7 +109,7 @@ class Metric:
     tolerance: float = 0.01
     """By how many units another processor's arithmetic may differ."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    """What a protocol holds that does not say otherwise: the seed, the number of draws."""
+    """Defaults that differ from those of the dataclass, where several metrics share a function."""
 
     def __post_init__(self) -> None:
         check_record(self, name=_FIGURE, path=_FUNCTION, protocol=_TABLE)
@@ -118,7 +120,7 @@ class DataSet:
     """A data set that recipes and inputs can name."""
 
     name: str
-    """Lower case, digits and hyphens: `two-moons`."""
+    """Lower case, digits, hyphens and underscores: `two-moons`."""
     path: str
     """`package.module:function`, called with the split (train, validation or test) and the folder
     of data sets; returns a `zoo_core.data.Dataset`."""
@@ -126,7 +128,7 @@ class DataSet:
     """One line, no full stop."""
 
     def __post_init__(self) -> None:
-        check_record(self, name=_NAME, path=_FUNCTION)
+        check_record(self, name=_SET, path=_FUNCTION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,14 @@ from click.shell_completion import CompletionItem
 
 from zoo_core.errors import ZooError
 
-__all__ = ["complete_entry", "complete_field", "entries_argument", "entry_argument", "json_option"]
+__all__ = [
+    "complete_entry",
+    "complete_field",
+    "complete_metric",
+    "entries_argument",
+    "entry_argument",
+    "json_option",
+]
 
 _Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -39,6 +46,24 @@ def complete_field(field: str) -> _Completer:
         return sorted(value for value in values if value.startswith(incomplete))
 
     return complete
+
+
+def complete_metric(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a metric, ours or a family's."""
+    from zoo_core.hookspecs import Metric
+    from zoo_core.plugins import offers
+
+    try:
+        known = offers(Metric)
+    except ZooError:
+        return []
+    return [
+        CompletionItem(name, help=metric.summary)
+        for name, metric in known.items()
+        if name.startswith(incomplete)
+    ]
 
 
 def entry_argument() -> _Decorator:

@@ -1,46 +1,38 @@
-"""`zoo eval`: an entry's metrics, computed again."""
+"""`zoo eval`: metrics of an entry, computed again or for the first time."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import entry_argument, json_option
+from zoo_core.cli.arguments import complete_metric, entry_argument, json_option
 from zoo_core.errors import CheckFailed, InvalidInput
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from zoo_core.metrics import Measured
-    from zoo_core.registry import Entry, Metric
+    from zoo_core.loading import Source
+    from zoo_core.metrics.evaluation import Figure
 
 __all__ = ["command"]
 
 
-class _Row(NamedTuple):
-    metric: "Metric"
-    found: "list[Measured]"
-    """By the protocol's seed, and by those after it."""
-
-    @property
-    def measured(self) -> "Measured":
-        """Of several seeds their mean, and their standard deviation as its error."""
-        return _mean(self.found)
-
-    @property
-    def off(self) -> float:
-        """How far the figure of the protocol's seed is from the registry's."""
-        return abs(self.found[0].value - self.metric.value)
-
-    @property
-    def within(self) -> bool:
-        # not `off > tolerance`: a value that is no number is off
-        return self.off <= self.metric.tolerance
-
-
 @click.command("eval")
 @entry_argument()
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="METRIC",
+    shell_complete=complete_metric,
+    help="Measure this one, also where the registry states none; `zoo metrics` lists them.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="An option of the metrics' protocols, as samples=1000.",
+)
 @click.option("--check", is_flag=True, help="Fail (exit 7) where a metric is beyond its tolerance.")
 @click.option(
     "--seeds",
@@ -53,62 +45,78 @@ class _Row(NamedTuple):
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
 @json_option()
 def command(
-    name: str, check: bool, seeds: int, data_root: str | None, device: str, as_json: bool
+    name: str,
+    metrics: tuple[str, ...],
+    settings: tuple[str, ...],
+    check: bool,
+    seeds: int,
+    data_root: str | None,
+    device: str,
+    as_json: bool,
 ) -> None:
-    """Recompute the metrics of an entry, or of a run that has ended.
+    """Compute the metrics of an entry, or of a run that has ended.
 
     Each is measured by the protocol that the registry states, and shown beside the registry's
-    figure and the published one. REAL is the same figure of training rows in the place of samples,
-    where samples are measured: the best that can be expected.
+    figure and the published one; one that the registry does not state by the metric's defaults.
+    REAL is the same figure of training rows in the place of samples, where samples are measured:
+    the best that can be expected.
     """
     from zoo_core import loading
+    from zoo_core.metrics.evaluation import evaluate
 
     source = loading.open_source(name)
-    entry = source.entry or loading.entry_of_run(source)
-    if not entry.metrics:
-        raise InvalidInput(f"the registry states no metrics of {source.name}.")
-    rows = _measured(loading.load(source, device=device), entry, data_root, seeds)
+    model = loading.load(source, device=device)
+    metrics = metrics or _stated(source)
+    options = _options(settings, metrics)
+    figures = evaluate(model, metrics, data_root=data_root, seeds=seeds, **options)
     if as_json:
-        text.echo_json([_plain(source.name, row) for row in rows])
+        text.echo_json([_plain(source.name, figure) for figure in figures.values()])
     else:
-        click.echo("\n".join(_table(rows)))
+        click.echo("\n".join(_table(figures.values())))
     if check:
-        _check(source.name, rows)
+        _check(source.name, figures.values())
 
 
-def _measured(model: "nn.Module", entry: "Entry", data_root: str | None, seeds: int) -> list[_Row]:
-    from zoo_core.metrics import measure
+def _stated(source: "Source") -> tuple[str, ...]:
+    """The metrics that the registry, or a run's own entry, states."""
+    from zoo_core import loading
 
-    found: list[list[Measured]] = [[] for _ in entry.metrics]
-    for i in range(seeds):  # metric after metric: those of one seed share their samples
-        for metric, values in zip(entry.metrics, found, strict=True):
-            protocol = metric.protocol
-            if "seed" in protocol:
-                protocol = {**protocol, "seed": protocol["seed"] + i}
-            elif i:
-                continue
-            values.append(measure(metric.name, model, protocol, data_root))
-    return [_Row(*pair) for pair in zip(entry.metrics, found, strict=True)]
+    entry = source.entry or loading.entry_of_run(source)
+    return tuple(metric.name for metric in entry.metrics)
 
 
-def _mean(found: "list[Measured]") -> "Measured":
-    from statistics import mean, stdev
+def _options(settings: Iterable[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """The values that are set, as the options of the metrics have them."""
+    from zoo_core.errors import did_you_mean
+    from zoo_core.metrics import function
 
-    if len(found) == 1:
-        return found[0]
-    values = [measured.value for measured in found]
-    real = [measured.real for measured in found if measured.real is not None]
-    return found[0]._replace(
-        value=mean(values), error=stdev(values), real=mean(real) if real else None
-    )
+    known = {key: o for name in metrics for key, o in function(name).options.items()}
+    values = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InvalidInput(f"--set {setting}: expected OPTION=VALUE, as samples=1000.")
+        if key not in known:
+            raise InvalidInput(
+                f"--set {setting}: {', '.join(metrics)} has no option {key!r}."
+                f"{did_you_mean(key, known)} `zoo metrics {metrics[0] if metrics else ''}` lists "
+                "what there is."
+            )
+        values[key] = known[key].parse(value, f"--set {key}")
+    return values
 
 
-def _check(name: str, rows: Iterable[_Row]) -> None:
+def _check(name: str, figures: Iterable["Figure"]) -> None:
+    stated = [figure for figure in figures if figure.stated]
+    if not stated:
+        raise InvalidInput(
+            f"there is nothing to check: the registry states no such figure of {name}."
+        )
     wrong = [
-        f"{row.metric.name} is {row.found[0].value:.4f}, but the registry states "
-        f"{row.metric.value:g} ± {row.metric.tolerance:g} {row.metric.unit}"
-        for row in rows
-        if not row.within
+        f"{figure.name} is {figure.found[0].value:.4f}, but the registry states "
+        f"{figure.stated.value:g} ± {figure.stated.tolerance:g} {figure.unit}"
+        for figure in stated
+        if figure.stated and not figure.within
     ]
     if wrong:
         raise CheckFailed(
@@ -117,39 +125,45 @@ def _check(name: str, rows: Iterable[_Row]) -> None:
         )
 
 
-def _table(rows: Iterable[_Row]) -> list[str]:
+def _table(figures: Iterable["Figure"]) -> list[str]:
     head = ("METRIC", "MEASURED", "REGISTRY", "PUBLISHED", "REAL", "UNIT", "ROWS", "WITHIN")
-    return text.table(head, [_cells(row) for row in rows])
+    return text.table(head, [_cells(figure) for figure in figures])
 
 
-def _cells(row: _Row) -> tuple[str, ...]:
-    metric, measured = row.metric, row.measured
+def _cells(figure: "Figure") -> tuple[str, ...]:
+    stated = figure.stated
     return (
-        metric.name,
-        f"{measured.value:.4f} ± {measured.error:.4f}",
-        f"{metric.value:g} ± {metric.tolerance:g}",
-        "-" if metric.published is None else f"{metric.published:g}",
-        "-" if measured.real is None else f"{measured.real:.4f}",
-        metric.unit,
-        f"{measured.n:,}",
-        "yes" if row.within else f"no, off by {row.off:.4f}",
+        figure.name,
+        f"{figure.value:.4f} ± {figure.error:.4f}",
+        f"{stated.value:g} ± {stated.tolerance:g}" if stated else "-",
+        "-" if stated is None or stated.published is None else f"{stated.published:g}",
+        "-" if figure.real is None else f"{figure.real:.4f}",
+        figure.unit,
+        f"{figure.n:,}",
+        _within(figure),
     )
 
 
-def _plain(name: str, row: _Row) -> dict[str, Any]:
-    metric, measured = row.metric, row.measured
+def _within(figure: "Figure") -> str:
+    if figure.stated is None:
+        return "-"
+    return "yes" if figure.within else f"no, off by {figure.off:.4f}"
+
+
+def _plain(name: str, figure: "Figure") -> dict[str, Any]:
+    stated = figure.stated
     return {
         "entry": name,
-        "metric": metric.name,
-        "value": measured.value,
-        "standard_error" if len(row.found) == 1 else "standard_deviation": measured.error,
-        "seeds": len(row.found),
-        "n": measured.n,
-        "real": measured.real,
-        "registry": metric.value,
-        "tolerance": metric.tolerance,
-        "published": metric.published,
-        "unit": metric.unit,
-        "protocol": {**metric.protocol, **measured.settled},
-        "within": row.within,
+        "metric": figure.name,
+        "value": figure.value,
+        "standard_error" if len(figure.found) == 1 else "standard_deviation": figure.error,
+        "seeds": len(figure.found),
+        "n": figure.n,
+        "real": figure.real,
+        "registry": stated.value if stated else None,
+        "tolerance": stated.tolerance if stated else None,
+        "published": stated.published if stated else None,
+        "unit": figure.unit,
+        "protocol": figure.protocol,
+        "within": figure.within if stated else None,
     }

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import overload
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import InvalidInput, UnknownName
 
-__all__ = ["Dataset", "binarize", "binarized"]
+__all__ = ["Dataset", "Row", "binarize", "binarized"]
+
+Row = Tensor | tuple[Tensor, int | Tensor]
+"""One row as a model takes it, float32 in [0, 1], with its label where there is one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One split of a data set: images or a table, with labels where there are any."""
+    """One split of a data set: images or a table, with labels where there are any.
+
+    It is a map-style data set of torch: `data[0]` is one row as a model takes it, and
+    `DataLoader(data, batch_size=32)` works. A slice, or a tensor of places, gives a Dataset.
+    """
 
     name: str
     split: str
@@ -57,12 +66,32 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: slice | Tensor) -> Dataset:
-        """Some of the rows: a slice, or their places, (n,), int64."""
+    @overload
+    def __getitem__(self, rows: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, rows: slice | Tensor) -> Dataset: ...
+
+    def __getitem__(self, rows: int | slice | Tensor) -> Row | Dataset:
+        """One row as floats, with its label where there is one; or several, as a data set.
+
+        rows: the place of one; or a slice, or places, (n,), int64.
+        """
+        if not isinstance(rows, slice | Tensor):
+            return self._row(operator.index(rows))
         labels = None if self.labels is None else self.labels[rows]
         places = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
         texts = tuple(self.texts[i] for i in places) if self.texts else ()
         return replace(self, x=self.x[rows], labels=labels, texts=texts)
+
+    def _row(self, place: int) -> Row:
+        if not -len(self) <= place < len(self):  # ends an iteration too
+            raise IndexError(f"{self.name} has no row {place}: it has {len(self):,}")
+        x = self.floats(torch.tensor(place))
+        if self.labels is None:
+            return x
+        label = self.labels[place]
+        return x, label if label.ndim else int(label)
 
     def column(self, attribute: str) -> Tensor:
         """The place of each row's value among those of an attribute, (N,), int64.

@@ -12,21 +12,12 @@ from torch import Tensor
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Header, Shape, Unreadable, bits_of, fit, open_header, open_image
 from zoo_core.data.notes import note_done, note_skipped
-from zoo_core.data.splits import choose
+from zoo_core.data.splits import SPLITS, choose, find_split
 from zoo_core.data.walk import find_images
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 
 __all__ = ["labels_of", "load_folder", "read_images", "shape_of"]
-
-_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
 
 
 def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: bool) -> Dataset:
@@ -137,7 +128,7 @@ def _choose(folder: Path, paths: Sequence[Path], split: str) -> list[Path]:
 
 
 def _own_split(inside: Path) -> str | None:
-    return _FOLDERS.get(inside.parts[0].lower()) if len(inside.parts) > 1 else None
+    return find_split(inside.parts[0]) if len(inside.parts) > 1 else None
 
 
 def _has_splits(folder: Path, paths: Sequence[Path]) -> bool:
@@ -154,6 +145,6 @@ def _classes(folder: Path, paths: Sequence[Path], splits: bool) -> list[str]:
 def _whole(folder: Path) -> Path | None:
     """The folder whose split a folder is, if it is one."""
     here = folder.absolute()  # not resolved: a link's own name says what it is
-    beside = (here.parent / name for name, split in _FOLDERS.items() if split == "train")
-    found = here.name.lower() in _FOLDERS and any(path.is_dir() for path in beside)
+    beside = (here.parent / name for name in SPLITS["train"])
+    found = find_split(here.name) and any(path.is_dir() for path in beside)
     return here.parent if found else None

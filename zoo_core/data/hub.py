@@ -16,14 +16,13 @@ from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading
 from zoo_core.data.folders import shape_of
 from zoo_core.data.notes import note_done, note_skipped
-from zoo_core.data.splits import choose
+from zoo_core.data.splits import choose, find_split
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable
 
 __all__ = ["HUB", "is_hub_folder", "load_hub"]
 
 HUB = "hf://"
-_SYNONYMS = {"valid": "validation", "val": "validation"}
 _TEXTS = ("text", "caption")
 
 
@@ -48,7 +47,7 @@ def load_hub(
     by: columns of class labels, where another is wanted or several: a row's label is then the
         number that its classes make, the last one changing fastest.
     """
-    tables = {_SYNONYMS.get(key, key): table for key, table in _open(source).items()}
+    tables = {find_split(key) or key: table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, rows = _rows(name, tables, split)
     x, kept = _images(name, table, column, rows, size, gray)

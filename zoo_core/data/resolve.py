@@ -9,30 +9,28 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from zoo_core import environment, plugins
+from zoo_core.data.boundary import checked
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.faces import dicebear, dicebear_name
 from zoo_core.data.fitting import fit_tensor
 from zoo_core.data.folders import load_folder
 from zoo_core.data.hub import HUB, is_hub_folder, load_hub
 from zoo_core.data.notes import note_done
-from zoo_core.data.standard import STANDARD, load_standard
-from zoo_core.data.synthetic import bars_and_stripes, bars_and_stripes_size
+from zoo_core.data.splits import known_split
+from zoo_core.data.synthetic import bars_and_stripes_of_size, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.files import exists, user_path
 from zoo_core.hookspecs import DataSet
 from zoo_core.text import printable, quoted
 
-__all__ = ["SPLITS", "Spec", "data_root", "find_path", "load_dataset", "parse_spec"]
+__all__ = ["Spec", "data_root", "dataset", "find_path", "load_dataset", "parse_spec"]
 
-SPLITS = ("train", "validation", "test")
-_SYNONYMS = {"valid": "validation", "val": "validation", "training": "train"}
 _BOUND = r"-?\d{0,18}"  # no table has more rows than 64 bits count
 _SPEC = re.compile(
     rf"(?P<name>.+?)(?::(?P<split>\w+))?(?:\[(?P<start>{_BOUND}):(?P<stop>{_BOUND})\])?", re.DOTALL
@@ -64,7 +62,7 @@ def parse_spec(spec: str, root: str | os.PathLike[str] | None = None) -> Spec:
         return Spec(f"{name}:{split}", None, rows)
     if not {"[", "]"}.isdisjoint(name) and not find_path(name, root):
         raise InvalidInput(_malformed(spec))
-    return Spec(name, None if split is None else _split(split), rows)
+    return Spec(name, None if split is None else known_split(split), rows)
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -76,9 +74,9 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
 def find_path(name: str, root: str | os.PathLike[str] | None = None) -> Path | None:
     """The file or folder of a name, from here or else from the root of data sets, if there is one.
 
-    The name of a standard data set means that set.
+    The name of a data set of the core means that set.
     """
-    if not name or name in STANDARD:
+    if not name or name in plugins.own(DataSet):
         return None
     return next(filter(exists, (user_path(name), data_root(root) / name)), None)
 
@@ -102,34 +100,33 @@ def load_dataset(
         gray: whether colour is dropped.
     """
     name, given, rows = parse_spec(spec, root)
-    if split is not None and given not in (None, _split(split)):
+    if split is not None and given not in (None, known_split(split)):
         raise InvalidInput(
             f"data {quoted(spec)} names the split {given}, but {split} was asked for."
         )
-    chosen = given or _split(split or "train")
-    dataset = _load(name, chosen, data_root(root), size, gray)[rows]
-    if not len(dataset):
+    chosen = given or known_split(split or "train")
+    data = _load(name, chosen, data_root(root), size, gray)[rows]
+    if not len(data):
         raise InvalidInput(f"data {quoted(spec)} selects no rows.")
-    return _resized(dataset, size, gray)
+    return _resized(data, size, gray)
+
+
+dataset = load_dataset  # as `zoo_core.dataset`
 
 
 def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Dataset:
-    n = bars_and_stripes_size(name)
-    if n is not None:
-        return bars_and_stripes(n, split)
-    if name in STANDARD:
-        return load_standard(name, split, root)
-    if dicebear_name(name) is not None:
-        return dicebear(name, split, root)
     if name.startswith(HUB):
-        return load_hub(name, name, split, size=size, gray=gray)
+        return checked(load_hub(name, name, split, size=size, gray=gray), name)
+    if (n := bars_and_stripes_size(name)) is not None:
+        return checked(bars_and_stripes_of_size(n, split), name)
+    if dicebear_name(name) is not None:
+        return checked(dicebear(name, split, root), name)
     if path := find_path(name, root):
-        return _load_path(name, path, split, size, gray)
-    offers = plugins.offers(DataSet)  # only now: it loads every family
-    if name in offers:
-        dataset: Dataset = plugins.import_object(offers[name].path)(split, root)
-        return dataset
-    raise UnknownName(_unknown(name, root, offers))
+        return checked(_load_path(name, path, split, size, gray), name)
+    record = plugins.offer(DataSet, name)  # loads every family, but for a data set of the core
+    if record is None:
+        raise UnknownName(_unknown(name, root))
+    return checked(plugins.import_object(record.path)(split, root), record.path)
 
 
 def _load_path(name: str, path: Path, split: str, size: int | None, gray: bool) -> Dataset:
@@ -156,18 +153,8 @@ def _resized(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
     return replace(dataset, x=x)
 
 
-def _split(split: str) -> str:
-    known = _SYNONYMS.get(split, split)
-    if known not in SPLITS:
-        raise InvalidInput(
-            f"split {quoted(split)} is unknown: expected {', '.join(SPLITS)}."
-            f"{did_you_mean(split, SPLITS)}"
-        )
-    return known
-
-
-def _unknown(name: str, root: Path, offers: Iterable[str]) -> str:
-    known = ["bars-and-stripes", *STANDARD, *offers]
+def _unknown(name: str, root: Path) -> str:
+    known = list(plugins.offers(DataSet))
     return (
         f"data set {quoted(name)} is unknown.{did_you_mean(name, known)} Accepted are "
         f"{', '.join(map(printable, known))}, a file or folder (looked for here and in "

@@ -1,12 +1,39 @@
-"""Which rows belong to which split, for sources that do not say it, or not for every split."""
+"""The names of splits, and which rows belong to which, for sources that do not say it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 
 from zoo_core.data.notes import note
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.text import quoted
 
-__all__ = ["choose"]
+__all__ = ["SPLITS", "choose", "find_split", "known_split"]
+
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("valid", "validation", "val"),
+    "test": ("test",),
+}
+"""Each split with the names that files, folders, tables and users give it."""
+
+
+def find_split(name: str) -> str | None:
+    """The split that a name stands for, in any case, or None."""
+    return next((split for split, names in SPLITS.items() if name.lower() in names), None)
+
+
+def known_split(name: str) -> str:
+    """The split that a user names.
+
+    Raises InvalidInput for an unknown one.
+    """
+    split = find_split(name)
+    if split is None:
+        raise InvalidInput(
+            f"split {quoted(name)} is unknown: expected {', '.join(SPLITS)}."
+            f"{did_you_mean(name, SPLITS)}"
+        )
+    return split
 
 
 def choose(

@@ -6,6 +6,7 @@ these sets is their test set.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from zoo_core import environment
 from zoo_core.data.dataset import Dataset
 from zoo_core.errors import InvalidInput, NetworkError
 
-__all__ = ["STANDARD", "load_standard"]
+__all__ = ["cifar10", "cifar100", "fashion_mnist", "kmnist", "mnist", "qmnist"]
 
-STANDARD = {
+_FOLDERS = {
     "mnist": "MNIST/raw",
     "fashion_mnist": "FashionMNIST/raw",
     "kmnist": "KMNIST/raw",
@@ -31,7 +32,7 @@ STANDARD = {
 _VALIDATION = 10_000
 
 
-def load_standard(name: str, split: str, root: Path) -> Dataset:
+def _load(name: str, split: str, root: Path) -> Dataset:
     """One split; missing files are downloaded, but only into the default root."""
     source = _create(name, "test" if split == "test" else "train", root)
     x, labels = _images(source.data), _labels(source.targets)
@@ -40,11 +41,16 @@ def load_standard(name: str, split: str, root: Path) -> Dataset:
     return Dataset(name, split, x, 256, labels, tuple(str(c) for c in source.classes))
 
 
+mnist, fashion_mnist, kmnist, qmnist, cifar10, cifar100 = (
+    partial(_load, name) for name in _FOLDERS
+)
+
+
 def _create(name: str, split: str, root: Path) -> Any:
     # timm imports every model of its own: seconds, which only those pay who ask for such a set
     from timm.data.dataset_factory import create_dataset
 
-    expected = root / STANDARD[name]
+    expected = root / _FOLDERS[name]
     ours = root == environment.home() / "data"
     try:
         return create_dataset(f"torch/{name}", root=str(root), split=split)
@@ -69,7 +75,7 @@ def _create(name: str, split: str, root: Path) -> Any:
 def _missing(name: str, expected: Path) -> str:
     return (
         f"the files of {name} are not in {expected}. Give the folder that holds "
-        f"{STANDARD[name].split('/')[0]} as --data-root or ZOO_DATA, or leave both unset to have "
+        f"{_FOLDERS[name].split('/')[0]} as --data-root or ZOO_DATA, or leave both unset to have "
         "them downloaded."
     )
 

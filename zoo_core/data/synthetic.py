@@ -6,13 +6,19 @@ bars or stripes, with probability 1/2 each; each of its n lines is then on with 
 
 import math
 import re
+from pathlib import Path
 
 import torch
 
 from zoo_core.data.dataset import Dataset
 from zoo_core.errors import InvalidInput
 
-__all__ = ["bars_and_stripes", "bars_and_stripes_entropy", "bars_and_stripes_size"]
+__all__ = [
+    "bars_and_stripes",
+    "bars_and_stripes_entropy",
+    "bars_and_stripes_of_size",
+    "bars_and_stripes_size",
+]
 
 _NAME = re.compile(r"bars-and-stripes(?:-(\d+))?")
 _SIZES = range(2, 13)
@@ -33,7 +39,12 @@ def bars_and_stripes_size(name: str) -> int | None:
     return n
 
 
-def bars_and_stripes(n: int = 3, split: str = "train") -> Dataset:
+def bars_and_stripes(split: str, root: Path) -> Dataset:
+    """Bars and stripes of 3x3."""
+    return bars_and_stripes_of_size(3, split)
+
+
+def bars_and_stripes_of_size(n: int, split: str = "train") -> Dataset:
     """Every image as often as the distribution has it: a mean over the rows is an expectation.
 
     All splits hold the same 2^(n+1) rows; train repeats them until it has 1,024 or more.

@@ -15,17 +15,13 @@ from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
+from zoo_core.data.splits import SPLITS
 from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable
 
 __all__ = ["is_table", "load_table", "read_table"]
 
-_FILES = {
-    "train": ("train",),
-    "validation": ("valid", "validation", "val"),
-    "test": ("test",),
-}
 _SUFFIXES = (".csv", ".npy")
 
 
@@ -45,7 +41,7 @@ def load_table(name: str, path: Path, split: str) -> Dataset:
         if split not in tables:
             raise InvalidInput(
                 f"{printable(path)} has no {split} split: expected a file "
-                f"{' or '.join(f'{stem}.csv' for stem in _FILES[split])} (or .npy)."
+                f"{' or '.join(f'{stem}.csv' for stem in SPLITS[split])} (or .npy)."
             )
         levels, x = _levels(*tables.values()), tables[split]
     else:
@@ -80,7 +76,7 @@ def read_table(path: Path) -> Tensor:
 
 
 def _folder(path: Path) -> dict[str, Tensor]:
-    files = {split: _split_file(path, split) for split in _FILES}
+    files = {split: _split_file(path, split) for split in SPLITS}
     tables = {split: read_table(file) for split, file in files.items() if file is not None}
     widths = {split: x.shape[1] for split, x in tables.items()}
     if len(set(widths.values())) > 1:
@@ -92,7 +88,7 @@ def _folder(path: Path) -> dict[str, Tensor]:
 
 
 def _split_file(path: Path, split: str) -> Path | None:
-    names = (path / f"{stem}{suffix}" for stem in _FILES[split] for suffix in _SUFFIXES)
+    names = (path / f"{stem}{suffix}" for stem in SPLITS[split] for suffix in _SUFFIXES)
     return next((name for name in names if name.is_file()), None)
 
 

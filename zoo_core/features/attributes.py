@@ -9,19 +9,22 @@ than they should.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
+from zoo_core.metrics.classification import labels_of
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import BATCH, Root, checked, each, load, over
-from zoo_core.metrics.samples import compared, feature_net
+from zoo_core.metrics.rows import BATCH, OfRows, Root, each, load, over
+from zoo_core.metrics.samples import InFeatures, compared, feature_net
+from zoo_core.options import option
+from zoo_core.protocols import Generator
 
 __all__ = [
+    "OfAttributes",
     "attribute_distance",
     "attribute_error",
     "distances",
@@ -32,51 +35,50 @@ __all__ = [
 ]
 
 
-def attribute_error(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfAttributes(InFeatures):
+    """The protocol of a distance of attributes, which a net with a head for each one names."""
+
+    samples: int = option(5000, "Number of samples", minimum=1)
+
+
+def attribute_error(model: FeatureNet, protocol: OfRows, data_root: Root = None) -> Measured:
     """Share of wrong answers of all heads together, in percent."""
     return Measured.of(100.0 * wrong(model, protocol, data_root).mean(1))
 
 
-def worst_attribute_error(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def worst_attribute_error(model: FeatureNet, protocol: OfRows, data_root: Root = None) -> Measured:
     """Share of wrong answers of the head that has most of them, in percent."""
     errors = wrong(model, protocol, data_root)
     return Measured.of(100.0 * errors[:, errors.mean(0).argmax()])
 
 
 def attribute_distance(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Generator, protocol: OfAttributes, data_root: Root = None
 ) -> Measured:
     """The largest distance of an attribute's histogram in samples from that in held-out rows."""
-    net = feature_net(protocol)
+    net = feature_net(protocol.features)
     judge = with_heads(net.model)
 
     def compare(rows: Tensor, samples: Tensor, generator: torch.Generator) -> Measured:
         each_one = distances(named(judge, rows), named(judge, samples), judge.heads)
         return Measured(float(each_one.max()), float("nan"), len(samples))
 
-    found = compared(
-        model, protocol, data_root, compare, keys=("features",), what="A distance of attributes"
-    )
+    found = compared(model, protocol, data_root, compare)
     return found._replace(settled={"features": net.name})
 
 
-def wrong(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) -> Tensor:
+def wrong(net: FeatureNet, protocol: OfRows, data_root: Root) -> Tensor:
     """Which answers are wrong, (N, heads), 0 or 1.
 
-    Raises InvalidInput for a model without heads, or rows without labels.
+    Raises InvalidInput for rows without labels.
     """
-    net, rows = with_heads(model), load(checked(protocol, (), "A head's error"), data_root)
-    if rows.labels is None:
-        raise InvalidInput(f"{rows.name} has no labels: there is nothing to hold classes against.")
-    truth = torch.stack(torch.unravel_index(rows.labels, net.heads), 1)
+    rows = load(protocol, data_root)
+    truth = torch.stack(torch.unravel_index(labels_of(rows), net.heads), 1)
     return (each(net, rows, lambda x: _answers(net, x)) != truth).float()
 
 
-def with_heads(model: nn.Module) -> FeatureNet:
+def with_heads(model: object) -> FeatureNet:
     """A feature net.
 
     Raises InvalidInput for another model.

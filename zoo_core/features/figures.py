@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
+from zoo_core.metrics.classification import labels_of
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import Root, checked, each, load
+from zoo_core.metrics.rows import OfRows, Root, each, load
+from zoo_core.options import option
 
-__all__ = ["head_error"]
+__all__ = ["OfHead", "head_error"]
 
 
-def head_error(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfHead(OfRows):
+    """The protocol of a head's error rate: rows whose labels are those of all heads together."""
+
+    head: int = option(0, "Place of the head, from 0", minimum=0)
+
+
+def head_error(model: FeatureNet, protocol: OfHead, data_root: Root = None) -> Measured:
     """Share of rows whose class is not the one that a head gives, in percent.
 
-    The protocol's `head` is its place, from 0; the rows' labels are those of all heads.
-
-    Raises InvalidInput for a model without heads, a head that there is not, or rows without labels.
+    Raises InvalidInput for an unknown head, or rows without labels.
     """
-    checked(protocol, ("head",), "A head's error")
-    if not isinstance(model, FeatureNet):
-        raise InvalidInput(f"{type(model).__name__} has no heads: measure classification_error.")
-    head = int(protocol["head"])
-    if not 0 <= head < len(model.heads):
+    head = protocol.head
+    if head >= len(model.heads):
         raise InvalidInput(f"head is {head}; expected 0 to {len(model.heads) - 1}.")
     rows = load(protocol, data_root)
-    if rows.labels is None:
-        raise InvalidInput(f"{rows.name} has no labels: there is nothing to hold classes against.")
-    truth = torch.unravel_index(rows.labels, model.heads)[head]
+    truth = torch.unravel_index(labels_of(rows), model.heads)[head]
     return Measured.of(100.0 * (each(model, rows, lambda x: model.classify(x, head)) != truth))

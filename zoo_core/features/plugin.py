@@ -63,7 +63,6 @@ def zoo_metrics() -> list[Metric]:
             "Share of rows whose class by one head is not the model's",
             "%",
             0.05,
-            {"head": 0},
         ),
         Metric(
             "attribute_error",
@@ -85,6 +84,5 @@ def zoo_metrics() -> list[Metric]:
             "Total variation of an attribute's histogram in samples from that of data, the worst",
             "share",
             0.01,
-            {"samples": 5000, "seed": 0},
         ),
     ]

@@ -1,218 +1,166 @@
-"""The figures that a registry may hold, by name, each recomputed by its protocol.
+"""The figures that a registry may hold, each a typed function that recomputes it.
 
-The table is read without importing torch; a metric's module is imported when it is measured.
+A metric is described by a record, ours in `zoo_core.builtin`, and is a function
+
+    def fid(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured
+
+whose annotations say which models it measures and what its protocol may hold. Importing this
+package imports no torch; a metric's module is imported when it is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import typing
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo_core import plugins
-from zoo_core.errors import UnknownName, did_you_mean
+from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
 from zoo_core.hookspecs import Metric
 from zoo_core.metrics.measured import Measured
+from zoo_core.options import annotation, build, options_class, read
 
 if TYPE_CHECKING:
     from torch import nn
 
     from zoo_core.metrics.rows import Root
+    from zoo_core.options import Option
 
-__all__ = ["METRICS", "Measured", "find", "measure"]
+__all__ = ["Function", "Measured", "complete", "find", "function", "measure", "measures"]
 
-_LIKELIHOOD = "zoo_core.metrics.likelihood"
-_BOUNDS = "zoo_core.metrics.bounds"
-_PARZEN = "zoo_core.metrics.parzen"
-_CLASSES = "zoo_core.metrics.classification"
-_FRECHET = "zoo_core.metrics.frechet"
-_NEIGHBOURS = "zoo_core.metrics.neighbours"
-_PIXELS = "zoo_core.metrics.pixels"
-_SYNTHETIC = "zoo_core.metrics.synthetic"
 
-_SEEDED = {"seed": 0}
-_DRAWN = {"samples": 10_000, "seed": 0}
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A metric's function, and what its annotations say."""
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("test_nll", f"{_LIKELIHOOD}:nll", "Mean of −log p"),
-        Metric(
-            "bits_per_dim",
-            f"{_LIKELIHOOD}:bits_per_dim",
-            "Mean of −log2 p for each variable",
-            "bits",
-            0.001,
-        ),
-        # bounds are estimated from draws, which another processor's arithmetic moves further
-        Metric(
-            "iw_bound",
-            f"{_BOUNDS}:iw_bound",
-            "Importance-weighted bound of −log p, from k draws of the latents",
-            tolerance=0.05,
-            protocol={**_SEEDED, "k": 5000},
-        ),
-        Metric(
-            "elbo",
-            f"{_BOUNDS}:elbo",
-            "Negative evidence lower bound",
-            tolerance=0.05,
-            protocol=_SEEDED,
-        ),
-        Metric(
-            "prior_fitting",
-            f"{_BOUNDS}:prior_fitting",
-            "Second term of the ELBO: KL of the posterior to the prior",
-            tolerance=0.05,
-            protocol=_SEEDED,
-        ),
-        Metric(
-            "active_units",
-            f"{_BOUNDS}:active_units",
-            "How many latents follow the input",
-            "latents",
-            1.0,
-            _SEEDED,
-        ),
-        Metric(
-            "parzen",
-            f"{_PARZEN}:parzen",
-            "Log-likelihood under a Parzen window about samples",
-            tolerance=0.5,
-            protocol=_DRAWN,
-        ),
-        Metric(
-            "parzen_data",
-            f"{_PARZEN}:parzen_data",
-            "The same about training rows",
-            tolerance=0.5,
-            protocol=_DRAWN,
-        ),
-        Metric(
-            "parzen_kmeans",
-            f"{_PARZEN}:parzen_kmeans",
-            "The same about the centres of k-means",
-            tolerance=0.5,
-            protocol={**_DRAWN, "iterations": 3},
-        ),
-        Metric(
-            "classification_error",
-            f"{_CLASSES}:classification_error",
-            "Share of rows whose class is not the model's",
-            "%",
-            0.05,
-        ),
-        Metric(
-            "clustering_error",
-            f"{_CLASSES}:clustering_error",
-            "Share of rows whose class is not the one that their cluster is named after",
-            "%",
-            0.05,
-        ),
-        # samples are held against data, in the features of a net that the protocol names
-        Metric(
-            "fid",
-            f"{_FRECHET}:fid",
-            "Fréchet distance of samples from data, in features",
-            "distance²",
-            0.05,
-            _DRAWN,
-        ),
-        Metric(
-            "kid",
-            f"{_FRECHET}:kid",
-            "Kernel distance of samples from data, in features",
-            "MMD²",
-            0.002,
-            {**_DRAWN, "subsets": 100},
-        ),
-        Metric(
-            "precision",
-            f"{_NEIGHBOURS}:precision",
-            "Share of samples that lie among the data",
-            "share",
-            protocol={**_DRAWN, "k": 3},
-        ),
-        Metric(
-            "recall",
-            f"{_NEIGHBOURS}:recall",
-            "Share of data that lie among the samples",
-            "share",
-            protocol={**_DRAWN, "k": 3},
-        ),
-        Metric(
-            "density",
-            f"{_NEIGHBOURS}:density",
-            "How densely samples lie among the data: 1 where as densely as these",
-            "ratio",
-            0.02,
-            {**_DRAWN, "k": 5},
-        ),
-        Metric(
-            "coverage",
-            f"{_NEIGHBOURS}:coverage",
-            "Share of data that have a sample near them",
-            "share",
-            protocol={**_DRAWN, "k": 5},
-        ),
-        Metric(
-            "one_nn",
-            f"{_NEIGHBOURS}:one_nn",
-            "Share of samples and data whose nearest neighbour is of their own kind: 0.5 is best",
-            "share",
-            protocol=_DRAWN,
-        ),
-        Metric(
-            "sliced_wasserstein",
-            f"{_PIXELS}:sliced_wasserstein",
-            "Wasserstein distance of samples from data along random directions",
-            "distance",
-            0.001,
-            {**_DRAWN, "directions": 512},
-        ),
-        Metric(
-            "ms_ssim",
-            f"{_PIXELS}:ms_ssim",
-            "How similar pairs of samples are: above that of data they lack diversity",
-            "similarity",
-            protocol=_DRAWN,
-        ),
-        Metric(
-            "tstr",
-            f"{_SYNTHETIC}:tstr",
-            "Share of data that a classifier taught by samples names wrong",
-            "%",
-            0.5,
-            {**_DRAWN, "steps": 500},
-        ),
-    )
-}
-"""Ours; families offer more."""
+    call: Callable[..., Measured]
+    model: Any
+    """The protocol, or class, of the models that it measures."""
+    protocol: type | None
+    """The dataclass of its options; None for the form before 0.2, which takes a table."""
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """What a protocol may hold, by name."""
+        return read(self.protocol) if self.protocol else {}
+
+    @property
+    def needs(self) -> str:
+        """Which models it measures: a protocol's or class's name, or nothing where any will do."""
+        kinds = typing.get_args(self.model) or (self.model,)
+        names = [getattr(kind, "__name__", "") for kind in kinds]
+        return "" if {"", "Any", "Module"} & {*names} else " or ".join(names)
+
+    def suits(self, model: nn.Module) -> bool:
+        """Whether a model is one that it measures."""
+        return not self.needs or isinstance(model, self.model)
 
 
 def find(name: str) -> Metric:
     """Find a metric by name, ours or a family's.
 
-    Raises UnknownName for one that there is not.
+    Raises UnknownName where there is none.
     """
-    if name in METRICS:
-        return METRICS[name]
-    offers: dict[str, Metric] = plugins.offers(Metric)  # only now: it loads every family
-    if name not in offers:
-        known = [*METRICS, *offers]
-        raise UnknownName(
-            f"metric {name!r} is unknown.{did_you_mean(name, known)} There are {', '.join(known)}."
-        )
-    return offers[name]
+    if metric := plugins.offer(Metric, name):
+        return metric
+    known = plugins.offers(Metric)
+    raise UnknownName(
+        f"metric {name!r} is unknown.{did_you_mean(name, known)} There are {', '.join(known)}."
+    )
+
+
+def function(metric: str) -> Function:
+    """The function of a metric, by the metric's name, with what its annotations say.
+
+    Raises PluginError where it cannot be imported, or its annotations cannot be read.
+    """
+    path = find(metric).path
+    call = plugins.import_object(path)
+    try:
+        found = Function(call, annotation(call, 0), options_class(call))
+        found.suits(cast("nn.Module", None))  # a protocol has to be one that can be checked
+    except TypeError as error:
+        raise PluginError(f"metric {metric!r}: {error}.") from None
+    if found.protocol is None:
+        _warn(metric, path, call)
+    return found
+
+
+def complete(
+    name: str, given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A metric's whole protocol, as a registry holds it: options that are not set are left out.
+
+    given: what a registry, a recipe or a user states.
+    defaults: what comes before the metric's own defaults where it has such options at all.
+
+    Raises InvalidInput for a key that the metric's protocol does not have, or a value that it
+    cannot have.
+    """
+    metric, measuring = find(name), function(name)
+    options, known = measuring.options, {k: v for k, v in (defaults or {}).items() if v is not None}
+    if measuring.protocol is None:  # the form before 0.2
+        return {**known, **metric.protocol, **given}
+    known = {key: value for key, value in known.items() if key in options}
+    protocol = _build(name, {**known, **metric.protocol, **given})
+    values = {key: getattr(protocol, key) for key in options}
+    return {
+        key: value
+        for key, value in values.items()
+        if value
+        or (isinstance(value, int | float) and value is not False)
+        or value != options[key].default
+    }
 
 
 def measure(
     name: str, model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
 ) -> Measured:
-    """Recompute a metric; what the protocol does not say is as the metric's record has it.
+    """Recompute a metric; what the protocol does not state is as the metric's defaults have it.
 
-    Raises UnknownName for a metric that there is not, InvalidInput for a protocol that it cannot
-    follow.
+    Raises UnknownName for an unknown metric, InvalidInput for a protocol that it cannot follow or
+    a model that it does not measure.
     """
-    metric = find(name)
-    function = plugins.import_object(metric.path)
-    return cast(Measured, function(model, {**metric.protocol, **protocol}, data_root))
+    metric, measuring = find(name), function(name)
+    if not measuring.suits(model):
+        raise InvalidInput(_unsuited(name, measuring, model))
+    if measuring.protocol is None:
+        return measuring.call(model, {**metric.protocol, **protocol}, data_root)
+    return measuring.call(model, _build(name, {**metric.protocol, **protocol}), data_root)
+
+
+def measures(model: nn.Module) -> list[str]:
+    """Names of the core's metrics that measure a kind of model, not of those that measure any."""
+    names = plugins.own(Metric)
+    return [name for name in names if function(name).needs and function(name).suits(model)]
+
+
+_warned: dict[Any, Any] = {}
+"""What Python keeps so that a warning is shown once."""
+
+
+def _build(name: str, values: Mapping[str, Any]) -> Any:
+    protocol = function(name).protocol
+    assert protocol is not None
+    return build(protocol, values, f"the protocol of {name}")
+
+
+def _unsuited(name: str, measuring: Function, model: nn.Module) -> str:
+    kind = type(model).__name__
+    can = ", ".join(measures(model)) or "none of the core's metrics"
+    return f"{name} measures a {measuring.needs}, which {kind} is not. Of {kind}: {can}."
+
+
+def _warn(name: str, path: str, call: Callable[..., Any]) -> None:
+    """Say at its author's line that a metric is of the form before 0.2."""
+    code = getattr(call, "__code__", None)
+    warnings.warn_explicit(
+        f"metric '{name}' ({path}) takes its protocol as a table, which will end: annotate its "
+        "second argument with a frozen dataclass of options (docs/plugins/metrics.md)",
+        FutureWarning,
+        code.co_filename if code else path,
+        code.co_firstlineno if code else 1,
+        registry=_warned,
+    )

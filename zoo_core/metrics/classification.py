@@ -4,47 +4,68 @@
 found clusters by itself: each is given the class that most of its rows of another split have, and
 is wrong about every row of another class. (Makhzani et al. 2015 give a cluster the class of the one
 row that is surest of it; the most frequent class depends less on chance.)
-
-The protocol: `data`, the rows that are counted; for clusters also `matched`, those by which they
-are named, the validation split where it is not given. `labels` says how many labels taught the
-model, where they were few; the figure is measured without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import Root, checked, each, load
+from zoo_core.metrics.rows import OfRows, Root, each, load
+from zoo_core.options import option
 from zoo_core.protocols import Classifier
 
-__all__ = ["classification_error", "clustering_error", "names_of_clusters"]
+__all__ = [
+    "OfClasses",
+    "OfClusters",
+    "classification_error",
+    "clustering_error",
+    "labels_of",
+    "names_of_clusters",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfClasses(OfRows):
+    """The protocol of an error rate."""
+
+    labels: int | None = option(
+        None, "How many labels taught the model, where they were few; not used to measure"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfClusters(OfClasses):
+    """The protocol of clusters' error rate."""
+
+    matched: str = option(
+        "", "Rows that the clusters are named after; those of the validation split by default"
+    )
 
 
 def classification_error(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Classifier, protocol: OfClasses, data_root: Root = None
 ) -> Measured:
     """Share of rows whose class is not the one that the model gives, in percent."""
-    rows, labels = _labelled(protocol, data_root)
-    return _share(each(model, rows, _classifier(model).classify) != labels)
+    rows = load(protocol, data_root)
+    labels = labels_of(rows)
+    return _share(each(model, rows, model.classify) != labels)
 
 
-def clustering_error(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def clustering_error(model: Classifier, protocol: OfClusters, data_root: Root = None) -> Measured:
     """Share of rows whose class is not the one that their cluster is named after, in percent."""
-    rows, labels = _labelled(protocol, data_root)
-    seen, known = _labelled(protocol, data_root, "matched", "validation")
-    classifier = _classifier(model)
-    clusters = each(model, seen, classifier.classify)
-    names = names_of_clusters(clusters, known, classifier.classes)
-    return _share(names[each(model, rows, classifier.classify)] != labels)
+    rows, seen = (
+        load(protocol, data_root),
+        load(protocol, data_root, protocol.matched, "validation"),
+    )
+    labels, known = labels_of(rows), labels_of(seen)
+    names = names_of_clusters(each(model, seen, model.classify), known, model.classes)
+    return _share(names[each(model, rows, model.classify)] != labels)
 
 
 def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -57,22 +78,14 @@ def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:
     return table.argmax(1).masked_fill(table.sum(1) == 0, -1)
 
 
-def _labelled(
-    protocol: Mapping[str, Any], data_root: Root, key: str = "data", split: str | None = None
-) -> tuple[Dataset, Tensor]:
-    """The rows of a key, with their labels."""
-    rows = load(checked(protocol, ("matched", "labels"), "An error rate"), data_root, key, split)
+def labels_of(rows: Dataset) -> Tensor:
+    """The class of each row, (N,), int64.
+
+    Raises InvalidInput for rows without labels.
+    """
     if rows.labels is None:
         raise InvalidInput(f"{rows.name} has no labels: there is nothing to hold classes against.")
-    return rows, rows.labels
-
-
-def _classifier(model: nn.Module) -> Classifier:
-    if not isinstance(model, Classifier):
-        raise InvalidInput(
-            f"{type(model).__name__} gives no classes: an error rate cannot be measured."
-        )
-    return model
+    return rows.labels
 
 
 def _share(wrong: Tensor) -> Measured:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.likelihood import held_out, log_prob_of, values
+from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import Root, seeded
-from zoo_core.protocols import Bound, DensityModel, Generator, Scored
+from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, seeded
+from zoo_core.protocols import Bound, DensityModel, Generator
 
 __all__ = ["Comparison", "Standing", "parameters"]
 
@@ -64,11 +64,11 @@ class Comparison:
         Raises InvalidInput when the data do not fit it.
         """
         kind, measured = _kind(model), None
-        if kind:
+        if isinstance(model, DensityModel | Bound):
             rows = self._rows_for(name, model)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)  # bounds are estimated from samples
-                log_prob = log_prob_of(cast("Scored", model))
+                log_prob = log_prob_of(model)
                 measured = Measured.of(-values(model, rows, log_prob))
         D = torch.Size(_event_shape(model)).numel()
         return Standing(
@@ -93,15 +93,20 @@ class Comparison:
         return rows
 
     def _rows(self, shape: tuple[int, ...], binary: bool) -> Dataset:
-        protocol: dict[str, Any] = {"data": self.data, "seed": _SEED}
-        if len(shape) == 3:
-            protocol |= {"size": shape[1], "gray": shape[0] == 1}
-        return held_out(protocol | {"binarize": "fixed" if binary else "none"}, self.root)
+        images = len(shape) == 3
+        protocol = OfBinaryRows(
+            data=self.data,
+            binarize="fixed" if binary else "none",
+            seed=_SEED,
+            size=shape[1] if images else None,
+            gray=images and shape[0] == 1,
+        )
+        return load_binarized(protocol, self.root)
 
     def _drawn(self, model: nn.Module) -> Tensor | None:
         if not self.samples or not isinstance(model, Generator):
             return None
-        random = seeded({"seed": _SEED}, model)
+        random = seeded(_SEED, model)
         with torch.inference_mode():
             return model.sample(self.samples, generator=random).cpu()
 
@@ -124,4 +129,5 @@ def _values(model: nn.Module) -> str:
 
 
 def _event_shape(model: nn.Module) -> tuple[int, ...]:
-    return tuple(cast("tuple[int, ...]", model.event_shape))
+    shape: Any = model.event_shape
+    return tuple(shape)

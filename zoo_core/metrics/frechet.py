@@ -14,8 +14,7 @@ Both are torchmetrics', given features in place of images.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,30 +22,36 @@ from torch import Tensor, nn
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root
-from zoo_core.metrics.samples import compared_features
+from zoo_core.metrics.samples import InFeatures, compared_features
+from zoo_core.options import option
+from zoo_core.protocols import Generator
 
-__all__ = ["fid", "frechet", "kernel_distance", "kid"]
+__all__ = ["OfSubsets", "fid", "frechet", "kernel_distance", "kid"]
 
 _RESAMPLES = 8
 """Draws of both sets with replacement whose spread is the distance's standard error."""
 _SUBSET = 1000
 
 
-def fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfSubsets(InFeatures):
+    """The protocol of a kernel distance."""
+
+    subsets: int = option(100, "Subsets of the rows whose distances are averaged", minimum=1)
+
+
+def fid(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured:
     """The Fréchet distance of samples from held-out rows, in features."""
-    return compared_features(model, protocol, data_root, frechet, what="A Fréchet distance")
+    return compared_features(model, protocol, data_root, frechet)
 
 
-def kid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def kid(model: Generator, protocol: OfSubsets, data_root: Root = None) -> Measured:
     """The kernel distance of samples from held-out rows, in features."""
-    subsets = int(protocol["subsets"])
     return compared_features(
         model,
         protocol,
         data_root,
-        lambda x, y, random: kernel_distance(x, y, random, subsets),
-        keys=("subsets",),
-        what="A kernel distance",
+        lambda x, y, random: kernel_distance(x, y, random, protocol.subsets),
     )
 
 

@@ -15,18 +15,20 @@ A set's manifold is the union of balls about its rows that reach to their k-th n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root
-from zoo_core.metrics.samples import compared_features
+from zoo_core.metrics.samples import InFeatures, compared_features
+from zoo_core.options import option
+from zoo_core.protocols import Generator
 
-__all__ = ["coverage", "density", "one_nn", "precision", "radii", "recall"]
+__all__ = ["OfBalls", "OfCoverage", "coverage", "density", "one_nn", "precision", "radii", "recall"]
 
 _BLOCK = 1000
 """Rows whose distances to all others are held at once."""
@@ -35,33 +37,47 @@ _ByBalls = Callable[[Tensor, Tensor, int], Tensor]
 """Takes data, (N, d), samples, (n, d), and k, and returns values whose mean is the figure."""
 
 
-def precision(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfBalls(InFeatures):
+    """The protocol of a metric of balls that reach to the k-th neighbour."""
+
+    k: int = option(3, "Neighbours that a ball reaches to", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfCoverage(OfBalls):
+    """The same with the number of neighbours of Naeem et al. 2020."""
+
+    k: int = option(5, "Neighbours that a ball reaches to", minimum=1)
+
+
+def precision(model: Generator, protocol: OfBalls, data_root: Root = None) -> Measured:
     """Share of samples within the manifold of the held-out rows."""
     return _by_balls(
         model, protocol, data_root, lambda x, y, k: _balls_about(x, y, k).gt(0).double()
     )
 
 
-def recall(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def recall(model: Generator, protocol: OfBalls, data_root: Root = None) -> Measured:
     """Share of held-out rows within the manifold of the samples."""
     return _by_balls(
         model, protocol, data_root, lambda x, y, k: _balls_about(y, x, k).gt(0).double()
     )
 
 
-def density(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def density(model: Generator, protocol: OfCoverage, data_root: Root = None) -> Measured:
     """Mean number of the held-out rows' balls that a sample is in, over k."""
     return _by_balls(model, protocol, data_root, lambda x, y, k: _balls_about(x, y, k) / k)
 
 
-def coverage(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def coverage(model: Generator, protocol: OfCoverage, data_root: Root = None) -> Measured:
     """Share of the held-out rows' balls that hold a sample."""
     return _by_balls(model, protocol, data_root, _held)
 
 
-def one_nn(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def one_nn(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured:
     """Share of samples and held-out rows whose nearest neighbour is of their own kind."""
-    return compared_features(model, protocol, data_root, _own_kind, what="A nearest-neighbour test")
+    return compared_features(model, protocol, data_root, _own_kind)
 
 
 def radii(x: Tensor, k: int) -> Tensor:
@@ -77,18 +93,13 @@ def radii(x: Tensor, k: int) -> Tensor:
     return torch.cat([distances[:, k] for distances in nearest])  # the row itself is at 0
 
 
-def _by_balls(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, values: _ByBalls
-) -> Measured:
+def _by_balls(model: Generator, protocol: OfBalls, data_root: Root, values: _ByBalls) -> Measured:
     """A figure of as many samples as held-out rows: sets of one size have comparable balls."""
-    k = int(protocol["k"])
     return compared_features(
         model,
         protocol,
         data_root,
-        lambda x, y, random: Measured.of(values(*_as_many(x, y), k)),
-        keys=("k",),
-        what="A coverage",
+        lambda x, y, random: Measured.of(values(*_as_many(x, y), protocol.k)),
     )
 
 

@@ -12,56 +12,73 @@ it is far from the likelihood for any n that can be had, and it does not rank mo
 k-means score above samples of the true distribution. So those two stand beside every figure:
 `parzen_data`, where training rows take the place of the samples, and `parzen_kmeans`, where the
 centres do.
-
-The protocol: `data`, the held-out rows; `validation`, those for σ; `samples`, their number n, and
-`seed`, of their draw; `train`, from which the rows and centres are taken; `iterations`, of k-means.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import BATCH, Root, checked, load, seeded
-from zoo_core.metrics.samples import count, drawn
+from zoo_core.metrics.rows import BATCH, Root, load, seeded
+from zoo_core.metrics.samples import OfSamples, drawn
+from zoo_core.options import option
+from zoo_core.protocols import Generator
 
-__all__ = ["kmeans", "log_likelihood", "parzen", "parzen_data", "parzen_kmeans"]
+__all__ = [
+    "OfCentres",
+    "OfWindow",
+    "kmeans",
+    "log_likelihood",
+    "parzen",
+    "parzen_data",
+    "parzen_kmeans",
+]
 
-_KEYS = ("validation", "train", "samples", "iterations", "seed")
 _SIGMAS = torch.logspace(-1, 0, 30, dtype=torch.float64)
 
 
-def parzen(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfWindow(OfSamples):
+    """The protocol of a Parzen window."""
+
+    binarize: str = option("none", "How grey levels become binary: not at all", choices=("none",))
+    validation: str = option(
+        "", "Rows that σ is chosen by; those of the validation split by default"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfCentres(OfWindow):
+    """The protocol of a Parzen window about the centres of k-means."""
+
+    iterations: int = option(3, "Of k-means", minimum=0)
+
+
+def parzen(model: Generator, protocol: OfWindow, data_root: Root = None) -> Measured:
     """Mean log-likelihood of held-out rows under a Parzen window about samples, in nats.
 
-    Raises InvalidInput for a model that draws no samples, or of another shape.
+    Raises InvalidInput for samples of another shape than the rows.
     """
-    checked(protocol, _KEYS, "A Parzen window")
     return _measure(drawn(model, protocol), protocol, data_root)
 
 
-def parzen_data(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def parzen_data(model: nn.Module, protocol: OfWindow, data_root: Root = None) -> Measured:
     """The same about training rows: what samples from the data's own distribution score."""
-    checked(protocol, _KEYS, "A Parzen window")
-    rows = load(protocol, data_root, "train")
-    chosen = torch.randperm(len(rows), generator=seeded(protocol))[: count(protocol)]
+    rows = load(protocol, data_root, protocol.train, "train")
+    chosen = torch.randperm(len(rows), generator=seeded(protocol.seed))[: protocol.samples]
     return _measure(rows.floats(chosen), protocol, data_root)
 
 
-def parzen_kmeans(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def parzen_kmeans(model: nn.Module, protocol: OfCentres, data_root: Root = None) -> Measured:
     """The same about the centres of k-means: no model at all, and yet a high score."""
-    checked(protocol, _KEYS, "A Parzen window")
-    rows = load(protocol, data_root, "train").floats()
-    iterations = int(protocol["iterations"])
-    centres = kmeans(rows.flatten(1), count(protocol), iterations, seeded(protocol))
+    rows = load(protocol, data_root, protocol.train, "train").floats()
+    random = seeded(protocol.seed)
+    centres = kmeans(rows.flatten(1), protocol.samples, protocol.iterations, random)
     return _measure(centres.view(-1, *rows.shape[1:]), protocol, data_root)
 
 
@@ -97,9 +114,10 @@ def kmeans(x: Tensor, k: int, iterations: int, generator: torch.Generator) -> Te
 
 
 @torch.inference_mode()
-def _measure(samples: Tensor, protocol: Mapping[str, Any], data_root: Root) -> Measured:
+def _measure(samples: Tensor, protocol: OfWindow, data_root: Root) -> Measured:
     """Choose σ on the validation rows, and measure the held-out ones."""
-    held_out, validation = (load(protocol, data_root, key) for key in ("data", "validation"))
+    held_out = load(protocol, data_root)
+    validation = load(protocol, data_root, protocol.validation, "validation")
     if samples.shape[1:] != held_out.event_shape:
         raise InvalidInput(
             f"{held_out.name} has rows of shape {held_out.event_shape}, but the samples have "

@@ -12,18 +12,19 @@ there are as many scales as fit, whose weights are made to sum to one again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, Root
-from zoo_core.metrics.samples import compared
+from zoo_core.metrics.samples import OfSamples, compared
+from zoo_core.options import option
+from zoo_core.protocols import Generator
 
-__all__ = ["ms_ssim", "scales", "similarity", "sliced", "sliced_wasserstein"]
+__all__ = ["OfDirections", "ms_ssim", "scales", "similarity", "sliced", "sliced_wasserstein"]
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, from the finest."""
@@ -32,30 +33,28 @@ _CHUNK = 64
 """Directions along which rows are sorted at once."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfDirections(OfSamples):
+    """The protocol of a sliced distance."""
+
+    directions: int = option(512, "Random directions that the rows are projected on", minimum=1)
+
+
 def sliced_wasserstein(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Generator, protocol: OfDirections, data_root: Root = None
 ) -> Measured:
     """The sliced Wasserstein-1 distance of samples from held-out rows, of values in [0, 1]."""
-    directions = int(protocol["directions"])
     return compared(
         model,
         protocol,
         data_root,
-        lambda x, y, random: sliced(x, y, random, directions),
-        keys=("directions",),
-        what="A sliced distance",
+        lambda x, y, random: sliced(x, y, random, protocol.directions),
     )
 
 
-def ms_ssim(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def ms_ssim(model: Generator, protocol: OfSamples, data_root: Root = None) -> Measured:
     """The mean similarity of pairs of samples: 1 where all are alike."""
-    return compared(
-        model,
-        protocol,
-        data_root,
-        lambda x, y, random: similarity(y),
-        what="A similarity",
-    )
+    return compared(model, protocol, data_root, lambda x, y, random: similarity(y))
 
 
 def sliced(x: Tensor, y: Tensor, generator: torch.Generator, directions: int = 512) -> Measured:

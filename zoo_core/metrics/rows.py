@@ -1,22 +1,37 @@
-"""The rows that a protocol names: its keys are checked, its data loaded, a model asked in batches.
+"""The rows that a protocol names: its data loaded, a model asked about them in batches.
 
-Every protocol of rows takes `data`, a data set with its split; `size` and `gray`, as a recipe has
-them; and `binarize`, which is `none` unless the metric says otherwise.
+The protocol of a metric is a frozen dataclass, whose fields say what it may hold, their defaults
+and their bounds. Those of metrics that are about rows of a data set begin here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.data import Dataset, load_dataset
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.data import Dataset, binarized, load_dataset
+from zoo_core.data.resolve import parse_spec
+from zoo_core.errors import InvalidInput
+from zoo_core.options import option
 
-__all__ = ["BATCH", "Root", "batches", "checked", "each", "load", "over", "seeded"]
+__all__ = [
+    "BATCH",
+    "OfBinaryRows",
+    "OfRows",
+    "Root",
+    "Shaped",
+    "batches",
+    "each",
+    "load",
+    "load_binarized",
+    "over",
+    "seeded",
+]
 
 Root = str | os.PathLike[str] | None
 """Folder of the data sets."""
@@ -24,63 +39,77 @@ Root = str | os.PathLike[str] | None
 BATCH = 500
 """Rows that a model is given at once."""
 
-_KEYS = ("data", "binarize", "size", "gray")
+
+@dataclass(frozen=True, kw_only=True)
+class OfRows:
+    """The protocol of a metric of rows as they are."""
+
+    data: str = option("", "Held-out rows: a data set with its split, such as mnist:test")
+    binarize: str = option("none", "How grey levels become binary: not at all", choices=("none",))
+    size: int | None = option(
+        None, "Height and width that images are resized to", unit="pixels", minimum=1
+    )
+    gray: bool = option(False, "Whether colour is dropped")
 
 
-def checked(
-    protocol: Mapping[str, Any], keys: Collection[str], what: str, *, binarizes: bool = False
-) -> Mapping[str, Any]:
-    """Return a protocol that can be followed.
+@dataclass(frozen=True, kw_only=True)
+class OfBinaryRows(OfRows):
+    """The protocol of a metric that also measures models of binary variables."""
 
-    keys: what it may hold beside that which every protocol of rows may.
-    what: whose protocol it is, as the messages begin: `An error rate`.
-    binarizes: whether grey levels may become binary.
+    binarize: str = option(
+        "none",
+        "How grey levels become binary: fixed draws each pixel once, from the seed",
+        choices=("none", "fixed"),
+    )
+    seed: int | None = option(None, "Of every random number; 0 where it is not set", minimum=0)
 
-    Raises InvalidInput for another key, for a protocol without data, and for binary rows where
-    there are none.
-    """
-    known = (*_KEYS, *keys)
-    for key in protocol:
-        if key not in known:
-            raise InvalidInput(
-                f"protocol key {key!r} is unknown.{did_you_mean(key, known)} "
-                f"{what}'s protocol takes {', '.join(known)}."
-            )
-    if "data" not in protocol:
-        raise InvalidInput("the protocol names no data: expected data = 'mnist:test' or the like.")
-    if not binarizes and protocol.get("binarize", "none") != "none":
-        raise InvalidInput(f"{what} is of the rows as they are: expected binarize = 'none'.")
-    return protocol
+
+class Shaped(Protocol):
+    """A model that says which shape its inputs have, as every protocol of models does."""
+
+    event_shape: tuple[int, ...]
 
 
 def load(
-    protocol: Mapping[str, Any], data_root: Root, key: str = "data", split: str | None = None
+    protocol: OfRows, data_root: Root, spec: str | None = None, split: str | None = None
 ) -> Dataset:
-    """The rows that a key of a protocol names.
+    """The held-out rows of a protocol, or rows of another spec in the same size and colours.
 
-    split: of the protocol's data, where the key is not given; the key's own name unless it is said.
+    split: of the protocol's data, where the spec is empty.
+
+    Raises InvalidInput for a protocol without data.
     """
-    spec = protocol.get(key) or f"{protocol['data'].split(':')[0]}:{split or key}"
-    gray = protocol.get("gray", False)
-    return load_dataset(spec, root=data_root, size=protocol.get("size"), gray=gray)
+    if not protocol.data:
+        raise InvalidInput("the protocol names no data: expected data = 'mnist:test' or the like.")
+    if not spec:
+        spec = f"{parse_spec(protocol.data, data_root).name}:{split}" if split else protocol.data
+    return load_dataset(spec, root=data_root, size=protocol.size, gray=protocol.gray)
 
 
-def batches(model: nn.Module, rows: Dataset) -> Iterator[Tensor]:
+def load_binarized(
+    protocol: OfBinaryRows, data_root: Root, spec: str | None = None, split: str | None = None
+) -> Dataset:
+    """The same rows as `load` gives, binarized where the protocol says so."""
+    rows = load(protocol, data_root, spec, split)
+    return binarized(rows, protocol.seed or 0) if protocol.binarize == "fixed" else rows
+
+
+def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
     """Rows as a model takes them, (B, *event_shape), in [0, 1], on its device and in its type.
 
     Raises InvalidInput when they are of another shape.
     """
-    shape = tuple(cast("tuple[int, ...]", model.event_shape))
+    shape = tuple(model.event_shape)
     if rows.event_shape != shape:
         raise InvalidInput(
             f"{rows.name} has rows of shape {rows.event_shape}, but the model takes {shape}."
         )
-    weight = next(model.parameters(), torch.empty(0))
+    weight = _weight(model)
     for start in range(0, len(rows), BATCH):
         yield rows.floats(slice(start, start + BATCH)).to(weight.device, weight.dtype)
 
 
-def each(model: nn.Module, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:
+def each(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:
     """What a function of inputs gives for each row, (N, ...), on the CPU; raises as `batches`."""
     return over(batches(model, rows), value)
 
@@ -94,9 +123,12 @@ def over(parts: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat([value(x).cpu() for x in parts])
 
 
-def seeded(protocol: Mapping[str, Any], model: nn.Module | None = None) -> torch.Generator:
-    """The random stream of a protocol's seed, on the model's device."""
-    device = torch.device("cpu")
-    if model is not None:
-        device = next(model.parameters(), torch.empty(0)).device
-    return torch.Generator(device).manual_seed(int(protocol.get("seed", 0)))
+def seeded(seed: int | None, model: object = None) -> torch.Generator:
+    """The random stream of a protocol's seed, on a model's device."""
+    return torch.Generator(_weight(model).device).manual_seed(seed or 0)
+
+
+def _weight(model: object) -> Tensor:
+    """A weight of a model, which tells its device and type; an empty one where it has none."""
+    weights = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next(weights, torch.empty(0))

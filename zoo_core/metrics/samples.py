@@ -4,8 +4,6 @@ Samples of a model are held against held-out rows. Beside each figure stands the
 many training rows in the samples' place, `real`: no model of the data does better but by copying,
 and a figure says little that is not read against it.
 
-The protocol: `data`, the held-out rows; `samples`, the number of samples, and `seed`, of their
-draw; `train`, from which the rows beside them are taken; `binarize`, where the model is binary.
 `features` is the net in whose features distances are measured: an entry, a run folder or a weights
 file, and, after an `@`, the first digits of its weights' sha256. Figures of different nets, or
 different numbers of samples, are not to be compared.
@@ -14,30 +12,33 @@ different numbers of samples, are not to be compared.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core import loading
-from zoo_core.data import Dataset, binarized
+from zoo_core.data import Dataset
 from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import BATCH, Root, checked, each, load, seeded
+from zoo_core.metrics.rows import BATCH, OfBinaryRows, Root, each, load_binarized, seeded
+from zoo_core.options import option
 from zoo_core.protocols import Featurizer, Generator
 
 __all__ = [
     "Compared",
+    "InFeatures",
     "Net",
+    "OfSamples",
     "compared",
     "compared_features",
-    "count",
     "drawn",
     "feature_net",
-    "rows",
+    "features_option",
 ]
 
 Compared = Callable[[Tensor, Tensor, torch.Generator], Measured]
@@ -45,6 +46,32 @@ Compared = Callable[[Tensor, Tensor, torch.Generator], Measured]
 
 _DIGITS = 12
 """Of a net's sha256, that a figure names."""
+
+
+def features_option() -> str:
+    """The field of a protocol that names a feature net."""
+    net: str = option(
+        "", "Feature net: an entry, run or weights file, and @ with first digits of its sha256"
+    )
+    return net
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfSamples(OfBinaryRows):
+    """The protocol of a metric of samples."""
+
+    samples: int = option(10_000, "Number of samples", minimum=1)
+    seed: int = option(0, "Of the samples, of the rows beside them, of binarized pixels", minimum=0)
+    train: str = option(
+        "", "Rows that stand beside the samples; those of the training split by default"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InFeatures(OfSamples):
+    """The protocol of a metric of samples in the features of a net."""
+
+    features: str = features_option()
 
 
 _FEATURES: dict[tuple[str, str], Tensor] = {}
@@ -55,7 +82,7 @@ _KEPT = 3
 class Net(NamedTuple):
     """A feature net that was loaded."""
 
-    model: nn.Module
+    model: Featurizer
     name: str
     """With the first digits of its digest: `features.mnist@0123456789ab`."""
 
@@ -66,58 +93,39 @@ class Net(NamedTuple):
         """
         key = (self.name, rows.digest)
         if key not in _FEATURES:
-            features = each(self.model, rows, cast("Featurizer", self.model).features).double()
+            features = each(self.model, rows, self.model.features).double()
             while len(_FEATURES) >= _KEPT:
                 del _FEATURES[next(iter(_FEATURES))]
             _FEATURES[key] = features
         return _FEATURES[key]
 
 
-def compared(
-    model: nn.Module,
-    protocol: Mapping[str, Any],
-    data_root: Root,
-    compare: Compared,
-    *,
-    keys: tuple[str, ...] = (),
-    what: str,
-) -> Measured:
+def compared(model: Generator, protocol: OfSamples, data_root: Root, compare: Compared) -> Measured:
     """A figure of samples and that of training rows, of the rows as they are.
 
-    keys: what the protocol may hold beside what is said above.
-    what: whose protocol it is, as the messages begin: `A similarity`.
-
-    Raises InvalidInput for a model that draws no samples or of another shape.
+    Raises InvalidInput for samples of another shape than the rows.
     """
-    checked(protocol, (*keys, "samples", "seed", "train"), what, binarizes=True)
     sets = _sets(model, protocol, data_root)
     return _beside(protocol, compare, *(one.floats() for one in sets))
 
 
 def compared_features(
-    model: nn.Module,
-    protocol: Mapping[str, Any],
-    data_root: Root,
-    compare: Compared,
-    *,
-    keys: tuple[str, ...] = (),
-    what: str,
+    model: Generator, protocol: InFeatures, data_root: Root, compare: Compared
 ) -> Measured:
     """The same of the features of the rows, (n, feature_dim); the figure names their net."""
-    checked(protocol, (*keys, "samples", "seed", "train", "features"), what, binarizes=True)
-    net = feature_net(protocol)
+    net = feature_net(protocol.features)
     sets = _sets(model, protocol, data_root)
     measured = _beside(protocol, compare, *(net.features(one) for one in sets))
     return measured._replace(settled={"features": net.name})
 
 
-def feature_net(protocol: Mapping[str, Any]) -> Net:
-    """The feature net that a protocol names.
+def feature_net(named: str) -> Net:
+    """The feature net that a protocol names, `features.mnist@0123456789ab` or without the digits.
 
     Raises InvalidInput for none, or a model without features, and DigestMismatch for other weights
     than the protocol's.
     """
-    name, _, digest = str(protocol.get("features", "")).partition("@")
+    name, _, digest = named.partition("@")
     if not name:
         raise InvalidInput(
             "the protocol names no feature net: expected features = 'features.mnist' or the like."
@@ -132,7 +140,7 @@ def feature_net(protocol: Mapping[str, Any]) -> Net:
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, sha256: str) -> nn.Module:
+def _loaded(name: str, sha256: str) -> Featurizer:
     model = loading.load(name)
     if not isinstance(model, Featurizer):
         raise InvalidInput(
@@ -142,25 +150,15 @@ def _loaded(name: str, sha256: str) -> nn.Module:
     return model
 
 
-def count(protocol: Mapping[str, Any]) -> int:
-    """The number of samples that a protocol asks for."""
-    return int(protocol["samples"])
+_DRAWN: WeakKeyDictionary[Generator, tuple[tuple[str, int, int], Tensor]] = WeakKeyDictionary()
 
 
-_DRAWN: WeakKeyDictionary[nn.Module, tuple[tuple[str, int, int], Tensor]] = WeakKeyDictionary()
-
-
-def drawn(model: nn.Module, protocol: Mapping[str, Any]) -> Tensor:
-    """Samples of a model, (n, *event_shape), on the CPU; those of the last call where they serve.
-
-    Raises InvalidInput for a model that draws none.
-    """
-    if not isinstance(model, Generator):
-        raise InvalidInput(f"{type(model).__name__} draws no samples: there is nothing to measure.")
-    key = (_digest(model), n := count(protocol), int(protocol.get("seed", 0)))
+def drawn(model: Generator, protocol: OfSamples) -> Tensor:
+    """Samples of a model, (n, *event_shape), on the CPU; those of the last call if they serve."""
+    key = (_digest(model), n := protocol.samples, protocol.seed)
     if model in _DRAWN and _DRAWN[model][0] == key:
         return _DRAWN[model][1]
-    random = seeded(protocol, model)
+    random = seeded(protocol.seed, model)
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
     with torch.inference_mode():
         x = torch.cat([model.sample(size, generator=random).float().cpu() for size in sizes])
@@ -168,29 +166,30 @@ def drawn(model: nn.Module, protocol: Mapping[str, Any]) -> Tensor:
     return x
 
 
-def _digest(model: nn.Module) -> str:
+def _digest(model: object) -> str:
     """sha256 of a model's weights: a model that has learnt since is another one."""
     sha = hashlib.sha256()
-    for tensor in model.state_dict().values():
+    for tensor in model.state_dict().values() if isinstance(model, nn.Module) else ():
         sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 
 def _sets(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root
+    model: Generator, protocol: OfSamples, data_root: Root
 ) -> tuple[Dataset, Dataset, Dataset]:
     """Held-out rows, samples, and as many training rows."""
-    real, train = (rows(protocol, data_root, key) for key in ("data", "train"))
+    real = load_binarized(protocol, data_root)
+    train = load_binarized(protocol, data_root, protocol.train, "train")
     x = drawn(model, protocol)
     if x.shape[1:] != real.event_shape:
         raise InvalidInput(
             f"{real.name} has rows of shape {real.event_shape}, but the samples have "
             f"{tuple(x.shape[1:])}."
         )
-    random = seeded(protocol)
+    random = seeded(protocol.seed)
     # shuffled, for metrics of as many rows as samples: the first rows of a split need not be as all
     held_out = real.floats(torch.randperm(len(real), generator=random))
-    beside = train.floats(torch.randperm(len(train), generator=random)[: count(protocol)])
+    beside = train.floats(torch.randperm(len(train), generator=random)[: protocol.samples])
     return _real("data", held_out), _real("samples", x), _real("train", beside)
 
 
@@ -198,16 +197,8 @@ def _real(name: str, x: Tensor) -> Dataset:
     return Dataset(name, "", x, None)
 
 
-def rows(protocol: Mapping[str, Any], data_root: Root, key: str) -> Dataset:
-    """The rows of `data` or `train`, binarized once where the protocol says so."""
-    loaded = load(protocol, data_root, key)
-    if protocol.get("binarize", "none") == "none":
-        return loaded
-    return binarized(loaded, int(protocol.get("seed", 0)))
-
-
 def _beside(
-    protocol: Mapping[str, Any], compare: Compared, real: Tensor, samples: Tensor, train: Tensor
+    protocol: OfSamples, compare: Compared, real: Tensor, samples: Tensor, train: Tensor
 ) -> Measured:
-    measured = compare(real, samples, seeded(protocol))
-    return measured._replace(real=compare(real, train, seeded(protocol)).value)
+    measured = compare(real, samples, seeded(protocol.seed))
+    return measured._replace(real=compare(real, train, seeded(protocol.seed)).value)

@@ -116,8 +116,11 @@ def _net(model: nn.Module, request: Request) -> Net | None:
     """
     if not request.settings["features"]:
         return None
-    net, shape = feature_net(request.settings), tuple(cast("tuple[int, ...]", model.event_shape))
-    takes = tuple(cast("tuple[int, ...]", net.model.event_shape))
+    net, shape = (
+        feature_net(request.settings["features"]),
+        tuple(cast("tuple[int, ...]", model.event_shape)),
+    )
+    takes = tuple(net.model.event_shape)
     if takes != shape:
         raise InvalidInput(f"{net.name} takes {takes}, but {request.name} draws {shape}.")
     return net

@@ -16,7 +16,7 @@ from torch import nn
 from zoo_core import loading
 from zoo_core.errors import ZooError
 from zoo_core.header import read_header
-from zoo_core.metrics import find, measure
+from zoo_core.metrics import complete, find, measure
 from zoo_core.protocols import Bound, DensityModel
 from zoo_core.tasks import find as find_task
 from zoo_core.training.run import toml
@@ -86,16 +86,14 @@ class Publisher:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
         drawn = getattr(model, "levels", None) == 2 and self.data.levels != 2
         kind = find(name)
-        protocol = {
+        defaults = {
             "data": f"{self.recipe.data}:test",
             "binarize": "fixed" if drawn else "none",
             "seed": 0 if drawn else None,
             "size": self.recipe.size,
             "gray": self.recipe.gray or None,
-            **kind.protocol,
-            **self.recipe.entry.get("protocol", {}).get(name, {}),
         }
-        protocol = {key: value for key, value in protocol.items() if value is not None}
+        protocol = complete(name, self.recipe.entry.get("protocol", {}).get(name, {}), defaults)
         measured = measure(name, model, protocol, self.data_root)
         metric: dict[str, Any] = {
             "name": name,

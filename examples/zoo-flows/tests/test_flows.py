@@ -68,17 +68,19 @@ def test_noise_bounds_what_grey_levels_cost(monkeypatch: pytest.MonkeyPatch) -> 
     """A density of one everywhere gives each of 256 levels the same: eight bits, whatever it is."""
 
     class Even(torch.nn.Module):
+        event_shape, levels = (1, 3, 3), None
+
         def log_prob(self, x: torch.Tensor) -> torch.Tensor:
             assert x.min() >= 0 and x.max() < 1
             return x.new_zeros(len(x))
 
     rows = Dataset("grey", "test", torch.randint(256, (7, 1, 3, 3)).to(torch.uint8), 256)
-    monkeypatch.setattr(metrics, "load_dataset", lambda *_, **__: rows)
-    found = metrics.dequantized_bits(Even(), {"data": "grey:test", "seed": 0})
+    monkeypatch.setattr(metrics, "load", lambda *_: rows)
+    found = metrics.dequantized_bits(Even(), metrics.OfNoise(data="grey:test"))
     assert (found.value, found.n) == (pytest.approx(8), 7)
-    monkeypatch.setattr(metrics, "load_dataset", lambda *_, **__: load_dataset("two-moons:test"))
+    monkeypatch.setattr(metrics, "load", lambda *_: load_dataset("two-moons:test"))
     with pytest.raises(InvalidInput, match="holds real numbers; expected grey levels"):
-        metrics.dequantized_bits(Even(), {"data": "two-moons:test", "seed": 0})
+        metrics.dequantized_bits(Even(), metrics.OfNoise(data="two-moons:test"))
 
 
 def test_the_shipped_entry_is_found_and_has_the_figure_it_claims() -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
+from zoo_core.metrics.rows import BATCH, OfRows, Root, load
+from zoo_core.options import option
+from zoo_core.protocols import DensityModel
 
-__all__ = ["dequantized_bits"]
+__all__ = ["OfNoise", "dequantized_bits"]
 
-_BATCH = 500
+
+@dataclass(frozen=True, kw_only=True)
+class OfNoise(OfRows):
+    """The protocol of a bound by noise."""
+
+    seed: int = option(0, "Of the noise", minimum=0)
 
 
 @torch.inference_mode()
-def dequantized_bits(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Any = None
-) -> Measured:
+def dequantized_bits(model: DensityModel, protocol: OfNoise, data_root: Root = None) -> Measured:
     """Bits for each variable that takes 256 values: an upper bound of −log2 P, by uniform noise.
 
     P of a grey level is the density's integral over its part of [0, 1], and the mean of its
@@ -29,12 +32,11 @@ def dequantized_bits(
 
     Raises InvalidInput for rows of another number of values.
     """
-    size, gray = protocol.get("size"), protocol.get("gray", False)
-    rows = load_dataset(protocol["data"], root=data_root, size=size, gray=gray)
+    rows = load(protocol, data_root)
     if rows.levels != 256:
         raise InvalidInput(f"{rows.name} holds {rows.holds}; expected grey levels.")
-    generator, nats = torch.Generator().manual_seed(protocol["seed"]), []
-    for x in rows.x.split(_BATCH):
+    generator, nats = torch.Generator().manual_seed(protocol.seed), []
+    for x in rows.x.split(BATCH):
         u = torch.rand(x.shape, generator=generator)
         nats.append(-model.log_prob((x + u) / 256))
     D = rows.x[0].numel()

@@ -41,6 +41,5 @@ def zoo_metrics() -> list[Metric]:
             "Bits for each grey level, bounded by noise",
             unit="bits",
             tolerance=0.001,
-            protocol={"seed": 0},
         )
     ]

@@ -5,28 +5,35 @@ Parts are those that the model finds in held-out rows. Three figures have a cont
 a latent-variable model, the protocol's `by`, that knows where the parts are and fills in the rest.
 It starts from grey and reconstructs `rounds` times, the parts put back each time (Rezende, Mohamed
 & Wierstra 2014, Stochastic Backpropagation, section 5.5, with means in the place of draws).
-
-The protocol: `data`, `seed`, and for distances `features` and `train`, as those of samples have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_adversarial.figures import distance
+from zoo_adversarial.figures import OfDistance, distance
 from zoo_adversarial.keypatch import overlap
 from zoo_adversarial.patches import masks
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import Root, batches, checked, load, seeded
+from zoo_core.metrics.rows import OfRows, Root, batches, load, seeded
+from zoo_core.options import option
 from zoo_core.protocols import LatentVariable, PartCompleter
 
-__all__ = ["filled_fid", "mask_iou", "others_parts_l1", "parts_fid", "parts_l1"]
+__all__ = [
+    "OfFilled",
+    "OfParts",
+    "filled_fid",
+    "mask_iou",
+    "others_parts_l1",
+    "parts_fid",
+    "parts_l1",
+]
 
 _GREY = 0.5
 
@@ -44,55 +51,59 @@ class _Completed(NamedTuple):
     """(N, C, H, W), in [0, 1]."""
 
 
-def mask_iou(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
-    """Intersection of the mask and the true places of the parts, as a share of their union.
+@dataclass(frozen=True, kw_only=True)
+class OfParts(OfRows):
+    """The protocol of a metric of completions from parts."""
 
-    Raises InvalidInput for a model that does not complete from parts.
-    """
-    done = _completed(model, checked(protocol, ("seed",), "A mask's overlap"), data_root)
+    seed: int = option(0, "Of the completions", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfFilled(OfDistance):
+    """The protocol of a model that fills in what is beside the parts."""
+
+    by: str = option("", "Latent-variable model that fills in: an entry, run or weights file")
+    rounds: int = option(20, "How often it reconstructs", minimum=1)
+
+
+def mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
+    """Intersection of the mask and the true places of the parts, as a share of their union."""
+    done = _completed(model, protocol, protocol.seed, data_root)
     return Measured.of(overlap(done.mask, done.true))
 
 
-def parts_l1(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
-    """Mean |image − input| within the true places of the parts, in % of the range.
-
-    Raises as `mask_iou`.
-    """
-    done = _completed(model, checked(protocol, ("seed",), "A difference"), data_root)
+def parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
+    """Mean |image − input| within the true places of the parts, in % of the range."""
+    done = _completed(model, protocol, protocol.seed, data_root)
     return Measured.of(_within(done.images, done))
 
 
-def others_parts_l1(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
-    """The same of another row's image; raises as `mask_iou`."""
-    done = _completed(model, checked(protocol, ("seed",), "A difference"), data_root)
+def others_parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
+    """The same of another row's image."""
+    done = _completed(model, protocol, protocol.seed, data_root)
     return Measured.of(_within(done.images.roll(1, 0), done))
 
 
-def parts_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
-    """The Fréchet distance of completions from the rows whose parts they are about.
-
-    Raises as `mask_iou`.
-    """
-    checked(protocol, ("seed", "features", "train"), "A Fréchet distance")
-    done = _completed(model, protocol, data_root)
+def parts_fid(model: PartCompleter, protocol: OfDistance, data_root: Root = None) -> Measured:
+    """The Fréchet distance of completions from the rows whose parts they are about."""
+    done = _completed(model, protocol, protocol.seed, data_root)
     return distance(done.x, done.images, protocol, data_root)
 
 
-def filled_fid(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def filled_fid(model: PartCompleter, protocol: OfFilled, data_root: Root = None) -> Measured:
     """The same of a model that fills in what is beside the parts.
 
-    Raises InvalidInput for one that does not encode and decode, and as `mask_iou`.
+    Raises InvalidInput for one that does not encode and decode.
     """
-    checked(protocol, ("seed", "features", "train", "by", "rounds"), "A Fréchet distance")
-    if not (name := protocol.get("by")):
+    if not protocol.by:
         raise InvalidInput("the protocol names no model: expected by = 'vae.conv-emoji' or alike.")
-    by = loading.load(name)
+    by = loading.load(protocol.by)
     if not isinstance(by, LatentVariable):
-        raise InvalidInput(f"{name} is a {type(by).__name__}, which does not encode and decode.")
-    done = _completed(model, protocol, data_root)
-    made = filled(by, done.x, done.true, int(protocol.get("rounds", 1)))
+        raise InvalidInput(
+            f"{protocol.by} is a {type(by).__name__}, which does not encode and decode."
+        )
+    done = _completed(model, protocol, protocol.seed, data_root)
+    made = filled(by, done.x, done.true, protocol.rounds)
     return distance(done.x, made, protocol, data_root)
 
 
@@ -109,14 +120,10 @@ def filled(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
     return y
 
 
-def _completed(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) -> _Completed:
-    if not isinstance(model, PartCompleter):
-        raise InvalidInput(
-            f"{type(model).__name__} does not complete from parts: measure another figure."
-        )
-    random, parts = seeded(protocol, model), []
+def _completed(model: PartCompleter, protocol: OfRows, seed: int, data_root: Root) -> _Completed:
+    random, parts = seeded(seed, model), []
     with torch.inference_mode():
-        for x in batches(cast("nn.Module", model), load(protocol, data_root)):
+        for x in batches(model, load(protocol, data_root)):
             boxes = model.find_parts(x)
             drawn = model.complete_from(x, boxes, generator=random)
             parts.append((x, masks(boxes, *x.shape[-2:]), drawn.mask, drawn.images))

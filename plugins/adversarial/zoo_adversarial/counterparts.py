@@ -4,19 +4,16 @@ For each domain that a model knows, rows that are not of it are translated into 
 people are drawn anew with that one attribute changed. A net that was taught apart names every
 attribute of either. Rows whose change would hide another attribute, as a beard a smile, are left
 out.
-
-The protocol: `data`, rows of `faces`; `attributes`, the attribute that each group of the model's
-domains is of; `rows`, how many are translated into each domain; `features`, the net.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.data import Dataset
 from zoo_core.data.faces import counterfactual, visible
@@ -24,10 +21,13 @@ from zoo_core.errors import InvalidInput
 from zoo_core.features.attributes import named, with_heads
 from zoo_core.features.net import FeatureNet
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import Root, checked, load
-from zoo_core.metrics.samples import feature_net
+from zoo_core.metrics.rows import OfRows, Root, load
+from zoo_core.metrics.samples import feature_net, features_option
+from zoo_core.options import option
+from zoo_core.protocols import Translator
 
 __all__ = [
+    "OfCounterparts",
     "asked",
     "counterpart_l1",
     "directions",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _BATCH = 50
-_KNOWN: WeakKeyDictionary[nn.Module, dict[str, dict[str, Direction]]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Translator, dict[str, dict[str, Direction]]] = WeakKeyDictionary()
 
 
 class Direction(NamedTuple):
@@ -54,57 +54,65 @@ class Direction(NamedTuple):
     """How far inputs are from them."""
 
 
-def asked(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfCounterparts(OfRows):
+    """The protocol of translations that are held against the truth."""
+
+    attributes: tuple[str, ...] = option(
+        (), "The attribute that each group of the model's domains is of"
+    )
+    rows: int = option(200, "How many rows are translated into each domain", minimum=1)
+    features: str = features_option()
+
+
+def asked(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
     """How often the net sees what was asked for, over all directions, in percent."""
     return _all(model, protocol, data_root, "asked")
 
 
-def worst_asked(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def worst_asked(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
     """The same of the direction in which it is least often so."""
     return _worst(model, protocol, data_root, "asked")
 
 
-def kept(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def kept(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
     """How often it sees all other attributes as they were, over all directions, in percent."""
     return _all(model, protocol, data_root, "kept")
 
 
-def worst_kept(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def worst_kept(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
     """The same of the direction in which it is least often so."""
     return _worst(model, protocol, data_root, "kept")
 
 
-def counterpart_l1(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def counterpart_l1(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
     """How far translations are from the true counterparts, in percent of the range."""
     return _all(model, protocol, data_root, "l1")
 
 
 def untranslated_counterpart_l1(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Translator, protocol: OfCounterparts, data_root: Root = None
 ) -> Measured:
     """How far inputs are from them, left as they are."""
     return _all(model, protocol, data_root, "untranslated")
 
 
 def directions(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Translator, protocol: OfCounterparts, data_root: Root = None
 ) -> dict[str, Direction]:
     """What becomes of rows in each direction; a model's are kept, for several figures."""
     known = _KNOWN.setdefault(model, {})
-    key = repr((sorted(protocol.items()), str(data_root)))
+    key = repr((protocol, str(data_root)))
     if key not in known:
         known[key] = _directions(model, protocol, data_root)
     return known[key]
 
 
 def _directions(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root
+    model: Translator, protocol: OfCounterparts, data_root: Root
 ) -> dict[str, Direction]:
-    checked(protocol, ("attributes", "rows", "features"), "A translation")
-    data, judge = load(protocol, data_root), with_heads(feature_net(protocol).model)
-    groups, names = tuple(getattr(model, "groups", ())), tuple(protocol["attributes"])
+    data, judge = load(protocol, data_root), with_heads(feature_net(protocol.features).model)
+    groups, names = tuple(getattr(model, "groups", ())), protocol.attributes
     sizes = tuple(len(data.attributes.get(name, ())) for name in names)
     if sizes != groups:
         raise InvalidInput(
@@ -112,16 +120,20 @@ def _directions(
             f"{list(groups)}, as the model's groups of domains have."
         )
     wanted = [(name, value) for name in names for value in data.attributes[name]]
-    domains = cast("tuple[str, ...]", model.domains)
     return {
-        domain: _direction(model, judge, data, domain, change, int(protocol["rows"]))
-        for domain, change in zip(domains, wanted, strict=True)
+        domain: _direction(model, judge, data, domain, change, protocol.rows)
+        for domain, change in zip(model.domains, wanted, strict=True)
     }
 
 
 @torch.inference_mode()
 def _direction(
-    model: Any, judge: FeatureNet, data: Dataset, to: str, change: tuple[str, str], limit: int
+    model: Translator,
+    judge: FeatureNet,
+    data: Dataset,
+    to: str,
+    change: tuple[str, str],
+    limit: int,
 ) -> Direction:
     """Translate rows into a domain, and hold them against the people drawn with that change."""
     name, value = change
@@ -142,11 +154,11 @@ def _l1(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).abs().flatten(1).mean(1)
 
 
-def _all(model: nn.Module, protocol: Mapping[str, Any], data_root: Root, what: str) -> Measured:
+def _all(model: Translator, protocol: OfCounterparts, data_root: Root, what: str) -> Measured:
     found = directions(model, protocol, data_root).values()
     return Measured.of(100.0 * torch.cat([getattr(each, what).float() for each in found]))
 
 
-def _worst(model: nn.Module, protocol: Mapping[str, Any], data_root: Root, what: str) -> Measured:
+def _worst(model: Translator, protocol: OfCounterparts, data_root: Root, what: str) -> Measured:
     found = directions(model, protocol, data_root).values()
     return min(Measured.of(100.0 * getattr(each, what).float()) for each in found)

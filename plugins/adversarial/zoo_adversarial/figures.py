@@ -5,32 +5,42 @@ They are made, and their Fréchet distance is taken, beside that of training ima
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.data import Dataset
-from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
 from zoo_core.metrics.frechet import frechet
-from zoo_core.metrics.rows import Root, each, load, seeded
-from zoo_core.metrics.samples import Net, feature_net
+from zoo_core.metrics.rows import OfRows, Root, each, load, seeded
+from zoo_core.metrics.samples import Net, feature_net, features_option
+from zoo_core.options import option
 from zoo_core.protocols import Translator
 
-__all__ = ["brought", "distance", "from_held_out", "some", "translator"]
+__all__ = ["OfDistance", "brought", "distance", "from_held_out", "some"]
 
 
-def distance(real: Tensor, made: Tensor, protocol: Mapping[str, Any], data_root: Root) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfDistance(OfRows):
+    """The protocol of a Fréchet distance of images from held-out rows."""
+
+    seed: int = option(0, "Of what is sampled, and of the training rows beside it", minimum=0)
+    features: str = features_option()
+    train: str = option(
+        "", "Rows that stand beside the images; those of the training split by default"
+    )
+
+
+def distance(real: Tensor, made: Tensor, protocol: OfDistance, data_root: Root) -> Measured:
     """The distance of images from held-out ones, by a protocol's net, seed and training rows.
 
     real, made: (N, C, H, W) each, in [0, 1].
     """
-    random = seeded(protocol)
-    beside = some(load(protocol, data_root, "train"), len(made), random)
-    return from_held_out(feature_net(protocol), real, made, beside, random)
+    random = seeded(protocol.seed)
+    beside = some(load(protocol, data_root, protocol.train, "train"), len(made), random)
+    return from_held_out(feature_net(protocol.features), real, made, beside, random)
 
 
 def from_held_out(
@@ -51,18 +61,8 @@ def some(rows: Dataset, n: int, generator: torch.Generator) -> Tensor:
     return rows.floats(torch.randperm(len(rows), generator=generator)[:n])
 
 
-def translator(model: nn.Module) -> Translator:
-    """The model, as one that translates.
-
-    Raises InvalidInput for one that does not.
-    """
-    if not isinstance(model, Translator):
-        raise InvalidInput(f"{type(model).__name__} does not translate: measure another figure.")
-    return model
-
-
 def brought(model: Translator, rows: Dataset, to: str, translates: bool) -> Tensor:
     """Rows translated into a domain, or left as they are: (n, C, H, W), in [0, 1]."""
     if not translates:
         return rows.floats()
-    return each(cast("nn.Module", model), rows, partial(model.translate, to=to)).float()
+    return each(model, rows, partial(model.translate, to=to)).float()

@@ -3,28 +3,28 @@
 Training needs no pairs; where a test split has some, they tell what its distances cannot: whether a
 translation is still of the same thing. Each figure stands beside that of inputs left as they are.
 
-Retrieval is by L1 of pixels, or by distance in the features of the net that a protocol's `features`
-name.
+Retrieval is by L1 of pixels, or by distance in the features of a net that the protocol names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_adversarial.figures import brought, translator
+from zoo_adversarial.figures import brought
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import Root, checked, load
-from zoo_core.metrics.samples import feature_net
+from zoo_core.metrics.rows import OfRows, Root, load
+from zoo_core.metrics.samples import feature_net, features_option
 from zoo_core.protocols import Translator
 
 __all__ = [
+    "OfRetrieval",
     "translation_l1",
     "translation_retrieval",
     "untranslated_l1",
@@ -32,25 +32,28 @@ __all__ = [
 ]
 
 
-def translation_l1(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfRetrieval(OfRows):
+    """The protocol of retrieval: by features where it names a net, by pixels otherwise."""
+
+    features: str = features_option()
+
+
+def translation_l1(model: Translator, protocol: OfRows, data_root: Root = None) -> Measured:
     """Mean |translation − true drawing| of every name from each domain to each, in % of the range.
 
-    Raises InvalidInput for a model that does not translate, or data without such pairs.
+    Raises InvalidInput for data without such pairs.
     """
     return _measured(model, protocol, data_root, _l1, translates=True)
 
 
-def untranslated_l1(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def untranslated_l1(model: Translator, protocol: OfRows, data_root: Root = None) -> Measured:
     """The same of inputs left as they are; raises as `translation_l1`."""
     return _measured(model, protocol, data_root, _l1, translates=False)
 
 
 def translation_retrieval(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Translator, protocol: OfRetrieval, data_root: Root = None
 ) -> Measured:
     """Share of translations that are nearest to the true drawing of their name, in %.
 
@@ -60,7 +63,7 @@ def translation_retrieval(
 
 
 def untranslated_retrieval(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    model: Translator, protocol: OfRetrieval, data_root: Root = None
 ) -> Measured:
     """The same of inputs left as they are; raises as `translation_l1`."""
     return _retrieval(model, protocol, data_root, translates=False)
@@ -71,19 +74,17 @@ def _l1(y: Tensor, true: Tensor) -> Tensor:
 
 
 def _retrieval(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, *, translates: bool
+    model: Translator, protocol: OfRetrieval, data_root: Root, *, translates: bool
 ) -> Measured:
-    if not protocol.get("features"):
+    if not protocol.features:
         return _measured(model, protocol, data_root, _retrieved, translates=translates)
-    net = feature_net(protocol)
+    net = feature_net(protocol.features)
 
     def retrieved(y: Tensor, true: Tensor) -> Tensor:
         a, b = (net.features(Dataset("drawings", "", x, None)) for x in (y, true))
         return _retrieved(a, b, p=2)
 
-    measured = _measured(
-        model, protocol, data_root, retrieved, keys=("features",), translates=translates
-    )
+    measured = _measured(model, protocol, data_root, retrieved, translates=translates)
     return measured._replace(settled={"features": net.name})
 
 
@@ -93,16 +94,14 @@ def _retrieved(y: Tensor, true: Tensor, p: int = 1) -> Tensor:
 
 
 def _measured(
-    model: nn.Module,
-    protocol: Mapping[str, Any],
+    model: Translator,
+    protocol: OfRows,
     data_root: Root,
     value: Callable[[Tensor, Tensor], Tensor],
     *,
-    keys: tuple[str, ...] = (),
     translates: bool,
 ) -> Measured:
-    checked(protocol, keys, "A translation")
-    pairs = _pairs(translator(model), load(protocol, data_root), translates)
+    pairs = _pairs(model, load(protocol, data_root), translates)
     return Measured.of(torch.cat([value(y, true) for y, true in pairs]))
 
 

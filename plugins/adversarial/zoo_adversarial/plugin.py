@@ -160,17 +160,15 @@ def zoo_metrics() -> list[Metric]:
         _distance(
             "completions:filled_fid",
             "The same of a latent-variable model that fills in what is beside the parts",
-            rounds=20,
         ),
-        _share("completions:parts_l1", "How far completions are from inputs in the parts", seed=0),
-        _share("completions:others_parts_l1", "How far those of other inputs are", seed=0),
+        _share("completions:parts_l1", "How far completions are from inputs in the parts"),
+        _share("completions:others_parts_l1", "How far those of other inputs are"),
         Metric(
             "mask_iou",
             "zoo_adversarial.completions:mask_iou",
             "Intersection of masks and true places of parts, as a share of their union",
             unit="share",
             tolerance=0.005,
-            protocol={"seed": 0},
         ),
         *_of_prompts(),
         *_of_faces(),
@@ -200,15 +198,12 @@ def _of_prompts() -> list[Metric]:
     """Each of texts that the model was not trained on, of known ones, and where texts are mixed."""
     group = "How often a classifier sees the group of a text in its images"
     match = "How often the discriminator prefers an image's own text to another"
-    heads: dict[str, Any] = {"head": 1, "draws": 4, "seed": 0}
-    draws: dict[str, Any] = {"draws": 4, "seed": 0}
-    mixed = {**heads, "shuffled": True}
     return [
-        _share("prompts:prompt_group", group, **heads),
-        _share("prompts:prompt_group", f"{group}: of known texts", "known", **heads),
-        _share("prompts:prompt_group", f"{group}: of another text", "shuffled", **mixed),
-        _share("prompts:matched_text", match, **draws),
-        _share("prompts:matched_text", f"{match}: of known texts", "known", **draws),
+        _share("prompts:prompt_group", group),
+        _share("prompts:prompt_group", f"{group}: of known texts", "known"),
+        _share("prompts:prompt_group", f"{group}: of another text", "shuffled", shuffled=True),
+        _share("prompts:matched_text", match),
+        _share("prompts:matched_text", f"{match}: of known texts", "known"),
     ]
 
 
@@ -225,7 +220,7 @@ def _share(path: str, summary: str, prefix: str = "", **protocol: Any) -> Metric
     )
 
 
-def _distance(path: str, summary: str, **protocol: Any) -> Metric:
+def _distance(path: str, summary: str) -> Metric:
     """A metric in the features of a net, named after its function."""
     return Metric(
         path.partition(":")[2],
@@ -233,5 +228,4 @@ def _distance(path: str, summary: str, **protocol: Any) -> Metric:
         f"{summary}, in features",
         unit="distance²",
         tolerance=0.05,
-        protocol={"seed": 0, **protocol},
     )

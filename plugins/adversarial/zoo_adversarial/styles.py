@@ -1,29 +1,30 @@
 """Whether translations are of the domain that they were made for, and find their way back.
 
-A classifier names the style of each: the first head of the net that the protocol's `features` name,
-which was taught the classes of the protocol's `data`. Their distance from held-out images of the
+A classifier names the style of each: the first head of a feature net that was taught the classes of
+the data. Their distance from held-out images of the
 domain is Fréchet's, in that net's features. Beside each stands the figure of inputs left as they
 are: of those the classifier sees the target's style only by mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_adversarial.figures import brought, from_held_out, some, translator
+from zoo_adversarial.figures import OfDistance, brought, from_held_out, some
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import BATCH, Root, checked, each, load, over, seeded
-from zoo_core.metrics.samples import feature_net
-from zoo_core.protocols import Classifier
+from zoo_core.metrics.rows import BATCH, OfRows, Root, each, load, over, seeded
+from zoo_core.metrics.samples import feature_net, features_option
+from zoo_core.protocols import Classifier, Translator
 
 __all__ = [
+    "OfStyle",
     "cycle_error",
     "translation_fid",
     "translation_style",
@@ -32,27 +33,27 @@ __all__ = [
 ]
 
 
-def translation_style(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+@dataclass(frozen=True, kw_only=True)
+class OfStyle(OfRows):
+    """The protocol of a classifier of styles."""
+
+    features: str = features_option()
+
+
+def translation_style(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """Share of translations in which a classifier sees the style that was asked for, in %.
 
-    Raises InvalidInput for a model that does not translate, data without its domains, or a
-    classifier of other classes.
+    Raises InvalidInput for data without the model's domains, or a classifier of other classes.
     """
     return _style(model, protocol, data_root, translates=True)
 
 
-def untranslated_style(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def untranslated_style(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of inputs left as they are; raises as `translation_style`."""
     return _style(model, protocol, data_root, translates=False)
 
 
-def translation_fid(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def translation_fid(model: Translator, protocol: OfDistance, data_root: Root = None) -> Measured:
     """The distance of translations from their domain's held-out images, a mean over domains.
 
     Raises as `translation_style`.
@@ -60,39 +61,33 @@ def translation_fid(
     return _fid(model, protocol, data_root, translates=True)
 
 
-def untranslated_fid(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def untranslated_fid(model: Translator, protocol: OfDistance, data_root: Root = None) -> Measured:
     """The same of inputs left as they are; raises as `translation_style`."""
     return _fid(model, protocol, data_root, translates=False)
 
 
-def cycle_error(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def cycle_error(model: Translator, protocol: OfRows, data_root: Root = None) -> Measured:
     """Mean |x − there and back| of every image, through each other domain, in % of the range.
 
-    Raises InvalidInput for a model that does not translate, or data without its domains.
+    Raises InvalidInput for data without the model's domains.
     """
-    checked(protocol, (), "A cycle's error")
-    there_and_back, rows = translator(model), load(protocol, data_root)
+    rows = load(protocol, data_root)
     errors = []
-    for source, to in permutations(there_and_back.domains, 2):
+    for source, to in permutations(model.domains, 2):
         x = _of(rows, source)
 
         def error(z: Tensor, there: str = to, back: str = source) -> Tensor:
-            again = there_and_back.translate(there_and_back.translate(z, there), back)
+            again = model.translate(model.translate(z, there), back)
             return 100 * (again - z).abs().flatten(1).mean(1)
 
         errors.append(each(model, x, error))
     return Measured.of(torch.cat(errors).float())
 
 
-def _style(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, *, translates: bool
-) -> Measured:
-    checked(protocol, ("features",), "A style")
-    rows, net = load(protocol, data_root), feature_net(protocol)
-    classifier = cast("Classifier", net.model)
-    if not isinstance(net.model, Classifier) or classifier.classes != len(rows.classes):
+def _style(model: Translator, protocol: OfStyle, data_root: Root, *, translates: bool) -> Measured:
+    rows, net = load(protocol, data_root), feature_net(protocol.features)
+    classifier = net.model
+    if not isinstance(classifier, Classifier) or classifier.classes != len(rows.classes):
         raise InvalidInput(
             f"{net.name} tells {getattr(net.model, 'classes', 'no')} classes, but {rows.name} has "
             f"{', '.join(rows.classes) or 'none'}: expected data with the classes it was taught."
@@ -104,12 +99,9 @@ def _style(
     return Measured.of(torch.cat(seen))._replace(settled={"features": net.name})
 
 
-def _fid(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root, *, translates: bool
-) -> Measured:
-    checked(protocol, ("features", "seed", "train"), "A Fréchet distance")
-    net, random = feature_net(protocol), seeded(protocol)
-    rows, train = (load(protocol, data_root, key) for key in ("data", "train"))
+def _fid(model: Translator, protocol: OfDistance, data_root: Root, *, translates: bool) -> Measured:
+    net, random = feature_net(protocol.features), seeded(protocol.seed)
+    rows, train = load(protocol, data_root), load(protocol, data_root, protocol.train, "train")
     made: dict[str, list[Tensor]] = {}
     for to, y in _translated(model, rows, translates):
         made.setdefault(to, []).append(y)
@@ -128,11 +120,10 @@ def _fid(
     )
 
 
-def _translated(model: nn.Module, rows: Dataset, translates: bool) -> Iterator[tuple[str, Tensor]]:
+def _translated(model: Translator, rows: Dataset, translates: bool) -> Iterator[tuple[str, Tensor]]:
     """For every two domains, one's name and what becomes of the other's images, (n, C, H, W)."""
-    into = translator(model)
-    for source, to in permutations(into.domains, 2):
-        yield to, brought(into, _of(rows, source), to, translates)
+    for source, to in permutations(model.domains, 2):
+        yield to, brought(model, _of(rows, source), to, translates)
 
 
 def _of(rows: Dataset, domain: str) -> Dataset:

@@ -7,9 +7,11 @@ from zoo_autoregressive.nade import NADE
 from zoo_autoregressive.orders import one_order_nll
 
 from zoo_core.errors import InvalidInput
+from zoo_core.metrics import measure
 from zoo_core.metrics.likelihood import nll
+from zoo_core.metrics.rows import OfBinaryRows
 
-PROTOCOL = {"data": "bars-and-stripes:test", "seed": 0}
+PROTOCOL = OfBinaryRows(data="bars-and-stripes:test")
 
 
 def model(orders: int) -> EoNADE:
@@ -32,5 +34,5 @@ def test_a_mixture_is_never_above_the_mean_of_its_orders() -> None:
 
 
 def test_a_model_of_one_order_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="NADE does not mix orders: measure test_nll"):
-        one_order_nll(NADE(shape=(1, 3, 3), hidden=4), PROTOCOL)
+    with pytest.raises(InvalidInput, match=r"a EoNADE, which NADE is not. Of NADE: test_nll"):
+        measure("one_order_nll", NADE(shape=(1, 3, 3), hidden=4), {"data": PROTOCOL.data})

@@ -1,0 +1,179 @@
+"""`zoo_core.evaluate`: metrics of a model or an entry, computed again or for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from zoo_core import loading
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics import complete, find, measure
+from zoo_core.metrics.measured import Measured
+
+if TYPE_CHECKING:
+    import torch
+
+    from zoo_core.metrics.rows import Root
+    from zoo_core.registry import Entry, Metric
+
+__all__ = ["Figure", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric's figure, beside the one that a registry states by the same protocol."""
+
+    name: str
+    unit: str
+    protocol: Mapping[str, Any]
+    """All of it, what the measurement settled included."""
+    found: tuple[Measured, ...]
+    """By the protocol's seed, and by those after it."""
+    stated: Metric | None = None
+    """The registry's figure."""
+
+    @property
+    def value(self) -> float:
+        """The figure; of several seeds their mean."""
+        return mean(one.value for one in self.found)
+
+    @property
+    def error(self) -> float:
+        """Its standard error; of several seeds their standard deviation."""
+        values = [one.value for one in self.found]
+        return stdev(values) if len(values) > 1 else self.found[0].error
+
+    @property
+    def n(self) -> int:
+        """How many values it is the mean of."""
+        return self.found[0].n
+
+    @property
+    def real(self) -> float | None:
+        """The same of training rows in the place of samples, where these are measured."""
+        real = [one.real for one in self.found if one.real is not None]
+        return mean(real) if real else None
+
+    @property
+    def off(self) -> float:
+        """How far the figure of the protocol's seed is from the registry's; 0 where it has none."""
+        return abs(self.found[0].value - self.stated.value) if self.stated else 0.0
+
+    @property
+    def within(self) -> bool:
+        """Whether that is within the registry's tolerance."""
+        # not `off > tolerance`: a value that is no number is off
+        return self.stated is None or self.off <= self.stated.tolerance
+
+
+def evaluate(
+    model: nn.Module | str | Path,
+    metrics: Sequence[str] | None = None,
+    *,
+    data: str = "",
+    data_root: Root = None,
+    device: str | torch.device = "cpu",
+    seeds: int = 1,
+    **options: Any,
+) -> dict[str, Figure]:
+    """Measure a model, and return its figures by their metrics' names.
+
+    `zoo_core.evaluate("nade.mnist", metrics=["test_nll"])["test_nll"].value`
+
+    Args:
+        model: a model in memory, or the name of an entry, a run's folder or a weights file.
+        metrics: names of metrics, those of `zoo metrics`; by default those that the registry
+            states of the entry.
+        data: rows to measure on, as `mnist:test`; by default the registry's, or the test split of
+            the data set that the model was trained on.
+        data_root: folder of the data sets.
+        device: where a named model is loaded; one in memory stays where it is.
+        seeds: measure with so many seeds, from the protocol's on.
+        options: of the metrics' protocols, as `samples=1000`. A figure by another protocol than
+            the registry's is not compared with it.
+
+    Raises UnknownName for an unknown metric, InvalidInput for an option that a metric does not
+    have or a model that it does not measure.
+    """
+    if not isinstance(model, nn.Module):
+        model = loading.load(model, device=device)
+    info = loading.info(model)
+    entry = _entry(info, needed=not metrics)
+    stated = {metric.name: metric for metric in entry.metrics} if entry else {}
+    if not metrics and not stated:
+        raise InvalidInput(
+            f"the registry states no metrics of {info.name}: name one of those that "
+            "`zoo metrics` lists."
+        )
+    given = {**({"data": data} if data else {}), **options}
+    names = list(dict.fromkeys(metrics or stated))
+    protocols = {name: _protocol(model, info.data, stated.get(name), name, given) for name in names}
+    found: dict[str, list[Measured]] = {name: [] for name in names}
+    for i in range(seeds):  # metric after metric: those of one seed share their samples
+        for name, protocol in protocols.items():
+            if "seed" in protocol:
+                seeded = {**protocol, "seed": protocol["seed"] + i}
+                found[name].append(measure(name, model, seeded, data_root))
+            elif not i:
+                found[name].append(measure(name, model, protocol, data_root))
+    return {
+        name: _figure(name, protocols[name], tuple(found[name]), stated.get(name)) for name in names
+    }
+
+
+def _entry(info: loading.Info, *, needed: bool) -> Entry | None:
+    """The record of a model's figures: the registry's, or what its run ended with.
+
+    Raises InvalidInput where a weights file has none and it is needed.
+    """
+    if info.entry is not None or info.path is None:
+        return info.entry
+    try:
+        return loading.entry_of_run(loading.open_source(info.path))
+    except InvalidInput:
+        if needed:
+            raise
+        return None
+
+
+def _protocol(
+    model: nn.Module, data: str, stated: Metric | None, name: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The protocol to measure by: what is given, over the registry's or a model's defaults."""
+    if stated is not None and not given:
+        return dict(stated.protocol)
+    if stated is not None:
+        return complete(name, {**stated.protocol, **given})
+    return complete(name, given, _defaults(model, data))
+
+
+def _defaults(model: nn.Module, data: str) -> dict[str, Any]:
+    """What a protocol says by default about the rows of a model."""
+    shape: Any = getattr(model, "event_shape", ())
+    binary = getattr(model, "levels", None) == 2
+    images = len(shape) == 3
+    return {
+        "data": f"{data}:test" if data else None,
+        "binarize": "fixed" if binary else "none",
+        "seed": 0 if binary else None,
+        "size": shape[1] if images else None,
+        "gray": images and shape[0] == 1,
+    }
+
+
+def _figure(
+    name: str, protocol: dict[str, Any], found: tuple[Measured, ...], stated: Metric | None
+) -> Figure:
+    same = stated and complete(name, stated.protocol) == complete(name, protocol)
+    return Figure(
+        name=name,
+        unit=find(name).unit,
+        protocol={**protocol, **found[0].settled},
+        found=found,
+        stated=stated if same else None,
+    )
