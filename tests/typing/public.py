@@ -72,3 +72,16 @@ def train(folder: Path) -> None:
     assert_type(zoo.train(recipe, start="nade.mnist", output=folder).folder, Path)
     assert_type(run.metrics["test_nll"], float)
     assert_type(run.model, zoo.Model)
+
+
+def measure(model: nn.Module) -> None:
+    figures = zoo.evaluate("nade.mnist", metrics=["test_nll"])
+    assert_type(figures["test_nll"], zoo.Figure)
+    assert_type(zoo.evaluate(model, ["fid"], data="mnist:test", samples=100)["fid"].value, float)
+
+
+def data() -> None:
+    rows = zoo.dataset("mnist:train", size=14)
+    assert_type(rows[:10], zoo.Dataset)
+    assert_type(rows[torch.tensor([1, 2])], zoo.Dataset)
+    assert_type(rows[0], Tensor | tuple[Tensor, int | Tensor])
