@@ -138,7 +138,9 @@ def test_an_untranslated_image_is_as_far_from_its_counterpart_as_it_was(faces: D
         def translate(self, x: Tensor, to: str) -> Tensor:
             return x
 
-    protocol = {"data": "faces:test", "attributes": ["hair_colour"], "rows": 2, "features": "x"}
+    protocol = counterparts.OfCounterparts(
+        data="faces:test", attributes=("hair_colour",), rows=2, features="x"
+    )
     model = Identity()
     far = counterparts.counterpart_l1(model, protocol)
     assert far.value == counterparts.untranslated_counterpart_l1(model, protocol).value > 0
@@ -153,6 +155,6 @@ def test_an_untranslated_image_is_as_far_from_its_counterpart_as_it_was(faces: D
 
 def test_groups_must_be_of_the_attributes(faces: Dataset) -> None:
     model = stargan(domains=tuple("abcdefg"), groups=(2, 5))
-    protocol = {"data": "faces:test", "attributes": ["skin"], "rows": 2, "features": "x"}
+    protocol = counterparts.OfCounterparts(attributes=("skin",), rows=2, features="x")
     with pytest.raises(InvalidInput, match=r"attributes \['skin'\] of faces have \[5\] values"):
         counterparts.asked(model, protocol)

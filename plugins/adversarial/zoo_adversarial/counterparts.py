@@ -59,9 +59,10 @@ class OfCounterparts(OfRows):
     """The protocol of translations that are held against the truth."""
 
     attributes: tuple[str, ...] = option(
-        (), "The attribute that each group of the model's domains is of"
+        ("hair_colour", "skin", "beard", "eyebrows"),
+        "The attribute that each group of the model's domains is of",
     )
-    rows: int = option(200, "How many rows are translated into each domain", minimum=1)
+    rows: int = option(100, "How many rows are translated into each domain", minimum=1)
     features: str = features_option()
 
 

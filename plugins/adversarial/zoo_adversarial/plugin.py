@@ -177,16 +177,14 @@ def zoo_metrics() -> list[Metric]:
 
 def _of_faces() -> list[Metric]:
     """Of translations of drawn faces, in which a net names attributes."""
-    groups = ["hair_colour", "skin", "beard", "eyebrows"]
-    changed: dict[str, Any] = {"attributes": groups, "rows": 100}
     worst = "The same of the worst direction"
     return [
-        _share("counterparts:asked", "How often a net sees the change asked for", **changed),
-        _share("counterparts:worst_asked", worst, **changed),
-        _share("counterparts:kept", "How often it sees all else as it was", **changed),
-        _share("counterparts:worst_kept", worst, **changed),
-        _share("counterparts:counterpart_l1", "How far from the true counterparts", **changed),
-        _share("counterparts:untranslated_counterpart_l1", "How far inputs are", **changed),
+        _share("counterparts:asked", "How often a net sees the change asked for"),
+        _share("counterparts:worst_asked", worst),
+        _share("counterparts:kept", "How often it sees all else as it was"),
+        _share("counterparts:worst_kept", worst),
+        _share("counterparts:counterpart_l1", "How far from the true counterparts"),
+        _share("counterparts:untranslated_counterpart_l1", "How far inputs are"),
         _share("shared:style_asked", "How often a net sees the style asked for"),
         _share("shared:worst_style_asked", worst),
         _share("shared:shared_kept", "How often it sees what both styles show as it was"),

@@ -3,72 +3,62 @@
 There is no true answer: nobody is drawn in both styles. What can be asked is whether a translation
 has the style that it should have, and what both styles can show as it was: the net's first head is
 of the style, the others of what is shared.
-
-The protocol: `data`, rows labelled by all heads together; `features`, the net.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_core.errors import InvalidInput
+from zoo_adversarial.styles import OfStyle
 from zoo_core.features.attributes import named, with_heads
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import Root, checked, load
+from zoo_core.metrics.classification import labels_of
+from zoo_core.metrics.rows import Root, load
 from zoo_core.metrics.samples import feature_net
 from zoo_core.protocols import Translator
 
 __all__ = ["shared_kept", "style_asked", "worst_shared_kept", "worst_style_asked"]
 
 _BATCH = 50
-_KNOWN: WeakKeyDictionary[nn.Module, dict[str, list[Tensor]]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Translator, dict[str, list[Tensor]]] = WeakKeyDictionary()
 
 
-def style_asked(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """How often the net sees the style that was asked for, in percent."""
     return _share(torch.cat(_seen(model, protocol, data_root))[:, 0])
 
 
-def worst_style_asked(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def worst_style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of the direction in which it is less often so."""
     return min(_share(seen[:, 0]) for seen in _seen(model, protocol, data_root))
 
 
-def shared_kept(model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None) -> Measured:
+def shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """How often it sees all that both styles can show as it was, in percent."""
     return _share(torch.cat(_seen(model, protocol, data_root))[:, 1:].all(1))
 
 
-def worst_shared_kept(
-    model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
-) -> Measured:
+def worst_shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of the direction in which it is less often so."""
     return min(_share(seen[:, 1:].all(1)) for seen in _seen(model, protocol, data_root))
 
 
-def _seen(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) -> list[Tensor]:
+def _seen(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
     """For each direction, which heads see what they should, (n, heads), bool; kept for a model."""
     known = _KNOWN.setdefault(model, {})
-    key = repr((sorted(protocol.items()), str(data_root)))
+    key = repr((protocol, str(data_root)))
     if key not in known:
         known[key] = _translated(model, protocol, data_root)
     return known[key]
 
 
 @torch.inference_mode()
-def _translated(model: nn.Module, protocol: Mapping[str, Any], data_root: Root) -> list[Tensor]:
-    checked(protocol, ("features",), "A translation between styles")
-    rows, judge = load(protocol, data_root), with_heads(feature_net(protocol).model)
-    if rows.labels is None or not isinstance(model, Translator):
-        raise InvalidInput(f"{rows.name} and {type(model).__name__}: expected labels and domains.")
-    truth = torch.stack(torch.unravel_index(rows.labels, judge.heads), 1)
+def _translated(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
+    rows, judge = load(protocol, data_root), with_heads(feature_net(protocol.features).model)
+    truth = torch.stack(torch.unravel_index(labels_of(rows), judge.heads), 1)
     found = []
     for to, domain in enumerate(model.domains):
         others = (truth[:, 0] != to).nonzero().squeeze(1)
