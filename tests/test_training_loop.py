@@ -77,12 +77,10 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     assert [row["step"] for row in rows] == [row["step"] for row in whole]
 
 
-def trained(
-    folder: Path, publish: Callable[..., None], *, resume: bool = False, keep: str = "best"
-) -> list[float]:
+def trained(folder: Path, publish: Callable[..., None], *, resume: bool = False) -> list[float]:
     """Validation values of a small run in this process."""
     settings = {"architecture": "nade", "data": "bars-and-stripes", "epochs": 4, "batch_size": 64}
-    recipe = recipes.parse({**settings, "keep": keep}, "")
+    recipe = recipes.parse(settings, "")
     rows = load_dataset("bars-and-stripes")[:320]
     torch.manual_seed(0)
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -112,16 +110,6 @@ def test_a_run_killed_while_it_validates_validates_again(
     with pytest.raises(KeyboardInterrupt):
         trained(killed, die_at_the_second)
     assert trained(killed, lambda networks, values: None, resume=True) == expected
-
-
-@pytest.mark.parametrize("keep, expected", [("best", [2.0, 1.0]), ("last", [2.0, 3.0, 1.0, 1.5])])
-def test_the_best_weights_are_published_or_the_last(
-    keep: str, expected: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    values, published = iter([2.0, 3.0, 1.0, 1.5]), []
-    monkeypatch.setattr(loop.Loop, "measure", lambda self: {"nll": next(values)})
-    trained(tmp_path, lambda networks, values: published.append(values["nll"]), keep=keep)
-    assert published == expected
 
 
 class Listener:

@@ -1,4 +1,4 @@
-"""Random changes to images that leave alone what they show; each image has its own."""
+"""Data augmentation: random changes to images that keep what they show, each image its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["jittered", "mirrored"]
 def jittered(
     x: Tensor, shift: float, turn: float, zoom: float, generator: torch.Generator
 ) -> Tensor:
-    """Move, turn and scale each image by amounts of its own; what comes in is what is at the edge.
+    """Move, turn and scale each image by random amounts of its own, with edge padding.
 
     x: images, (B, C, H, W).
     shift: largest move, as a share of the side.
@@ -34,6 +34,6 @@ def jittered(
 
 
 def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image, (B, C, H, W), or with a probability of a half what a mirror shows of it."""
+    """Flip each image, (B, C, H, W), left to right with probability one half."""
     turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
     return torch.where(turned, x.flip(3), x)

@@ -5,20 +5,23 @@ step's number, and schedules are functions of the step.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from zoo_core import files
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Progress", "read", "write"]
+
+
+_ANEW = "Resume with the version that made it, or start a new run in another folder (-o)."
 
 
 @dataclass
@@ -47,15 +50,12 @@ def write(
     }
     for name, optimizer in optimizers.items():
         tensors.update(_flatten(name, optimizer))
-    partial = path.with_suffix(".partial")
-    save_file(
-        {key: value.detach().contiguous() for key, value in tensors.items()},
-        partial,
-        {"progress": json.dumps(asdict(progress))},
-    )
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with files.atomic(path) as partial:
+        save_file(
+            {key: value.detach().contiguous() for key, value in tensors.items()},
+            partial,
+            {"progress": json.dumps(asdict(progress))},
+        )
 
 
 def read(
@@ -67,21 +67,38 @@ def read(
 ) -> Progress:
     """Put a checkpoint's state into modules and optimisers, and return where training stood.
 
-    Raises InvalidInput when the checkpoint was made with another recipe.
+    Tensors of modules that are no longer there are ignored: trainers had counters of their steps.
+
+    Raises InvalidInput when the checkpoint was made with another recipe, does not fit the modules,
+    or is no checkpoint.
     """
+    try:
+        progress, tensors = _contents(path)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{path} is not a checkpoint: {error!r}. {_ANEW}") from None
+    if progress.recipe != recipe:
+        raise InvalidInput(
+            f"{path} was made with other settings than these. Resume with the recipe in its "
+            "run folder, or start a new run in another folder (-o)."
+        )
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(_below(tensors, f"modules/{name}/"))
+        for name, optimizer in optimizers.items():
+            _restore(optimizer, _below(tensors, f"optimizers/{name}/"))
+    except (RuntimeError, ValueError) as error:  # what torch raises for missing or other tensors
+        raise InvalidInput(
+            f"{path} was made by another version of this architecture or its trainer: "
+            f"{' '.join(str(error).split())} {_ANEW}"
+        ) from None
+    return progress
+
+
+def _contents(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         progress = Progress(**json.loads(file.metadata()["progress"]))
-        if progress.recipe != recipe:
-            raise InvalidInput(
-                f"{path} was made with other settings than these. Resume with the recipe in its "
-                "run folder, or start a new run in another folder (-o)."
-            )
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    for name, module in modules.items():
-        module.load_state_dict(_below(tensors, f"modules/{name}/"))
-    for name, optimizer in optimizers.items():
-        _restore(optimizer, _below(tensors, f"optimizers/{name}/"))
-    return progress
+    return progress, tensors
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,4 @@
-"""What most trainers have in common: one network, values of each input, and the mean of one.
-
-And what those of several networks have: one of them held while a loss passes through it.
-"""
+"""A base class for trainers of one network, and what trainers of several have in common."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -17,12 +14,13 @@ __all__ = ["Objective", "frozen"]
 
 
 class Objective(ABC):
-    """A Trainer of one network that minimises the mean of a value of each input; abstract.
+    """A Trainer of one network that minimises the mean of a per-input value; abstract.
 
-    A subclass says which value is its `monitor`, and gives it in `values`.
+    A subclass computes per-input values in `values` and names the one to minimise in `monitor`.
 
     Args:
-        model: what is trained; its `begin(mean)`, where it has one, sees the training data's mean.
+        model: what is trained; its `begin(mean)`, if it has one, is called with the mean of the
+            training data.
     """
 
     monitor: ClassVar[str]
@@ -32,25 +30,25 @@ class Objective(ABC):
 
     @property
     def model(self) -> Any:
-        """The network as it is now: the loop puts another in its place."""
+        """The network as it is now: the loop replaces it, by its average in a validation."""
         return self.networks["model"]
 
     @abstractmethod
     def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return by name what is measured of each input, (B,); the less, the better.
+        """Return values of each input by name, (B,) each; lower is better.
 
         x: inputs, (B, *event_shape), in [0, 1].
         labels: class of each input, (B,), int64, from 0; None where the data have none.
         """
 
     def loss(self, means: Mapping[str, Tensor]) -> Tensor:
-        """What is minimised, given the mean of each value: that of the monitored one."""
+        """The loss, given the mean of each value: by default that of the monitored one."""
         return means[self.monitor]
 
     def begin(self, mean: Tensor) -> None:
-        """Let the model start from the training data's mean, event_shape."""
+        """Initialise the model from the mean of the training data, event_shape, if it can."""
         if begin := getattr(self.model, "begin", None):
             begin(mean)
 
@@ -76,7 +74,7 @@ class Objective(ABC):
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Spare the gradients of a network's parameters, not those through it."""
+    """Compute gradients through a network, but none of its parameters."""
     network.requires_grad_(False)
     try:
         yield network

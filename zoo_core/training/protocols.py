@@ -1,4 +1,4 @@
-"""What a trainer may implement beside `Trainer`, and what the loop gives it."""
+"""Optional protocols of trainers, and what the training loop gives to a trainer."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ __all__ = ["CaptionReader", "Preview", "Restarting", "Update", "step_of"]
 
 
 Update = Callable[["Tensor"], None]
-"""Given the loss of one network: its backward pass, clipping and optimiser step."""
+"""Called with the loss of one network: backward pass, gradient clipping, optimiser step."""
 
 
 @runtime_checkable
 class Preview(Protocol):
-    """A trainer that shows at each validation what its networks make by then."""
+    """A trainer that makes pictures with its networks at each validation."""
 
     def preview(self, x: Tensor, generator: Random, labels: Tensor | None = None) -> Tensor:
-        """Pictures of the same latents, or the same inputs, each time: (n, C, H, W), in [0, 1].
+        """Pictures from the same latents or the same inputs each time, (n, C, H, W), in [0, 1].
 
         x, labels: the first inputs of the validation split, as in `training_step`.
         """
         ...
 
     def remark(self, values: Mapping[str, float]) -> str:
-        """What to say about the means of a validation; nothing where they are as they should be."""
+        """A warning about the means of a validation, in one line; empty where there is none."""
         ...
 
 
 @runtime_checkable
 class Restarting(Protocol):
-    """A trainer that goes through stages, at which what optimisers remember is of no use."""
+    """A trainer with stages, between which optimisers lose their state."""
 
     def restarts(self, n: int) -> bool:
-        """Whether a step on n inputs begins a stage: all optimisers then forget their moments."""
+        """Whether a step on n inputs begins a stage: the state of all optimisers is then reset."""
         ...
 
 
 @runtime_checkable
 class CaptionReader(Protocol):
-    """A trainer that learns from the captions of images; they take the place of labels."""
+    """A trainer that learns from captions; they take the place of labels."""
 
     def read_captions(self, texts: Sequence[str]) -> Tensor:
-        """What a step is given of captions as its `labels`, (n, …).
+        """Encode captions as the `labels` of a step, (n, …).
 
-        Raises InvalidInput for one that the model cannot read.
+        Raises InvalidInput for a caption that the model cannot encode.
         """
         ...
 
 
 def step_of(trainer: Trainer) -> Callable[..., dict[str, Tensor]]:
-    """A trainer's step; one that takes no number of the step is called without it.
+    """A trainer's `training_step`, which is called without the step's number if it takes none.
 
-    Trainers that were written before steps had a number go on working.
+    So trainers that were written before steps had a number go on working.
     """
     training_step: Callable[..., dict[str, Tensor]] = trainer.training_step
     try:
