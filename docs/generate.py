@@ -25,10 +25,10 @@ import click
 from zoo_core import plugins
 from zoo_core.cli.show import commands
 from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.hookspecs import Task
 from zoo_core.loading import open_source
 from zoo_core.output import grid, read_provenance, save_image
 from zoo_core.registry import Entry, Metric, Registry
-from zoo_core.tasks import TASKS
 
 __all__ = [
     "KINDS",
@@ -75,7 +75,8 @@ def kind(entry: Entry) -> str:
 
 def drawn(entry: Entry) -> bool:
     """Whether an entry has something to draw; a classifier has not."""
-    return any(name in TASKS and TASKS[name].for_images[0] == ".png" for name in entry.tasks)
+    ours = plugins.own(Task)
+    return any(name in ours and ours[name].for_images[0] == ".png" for name in entry.tasks)
 
 
 def pages(every: Sequence[Entry]) -> dict[Path, str]:

@@ -2,7 +2,8 @@
 
 Readmes of families and the reference of their modules become pages; these and the cards are put
 into the menu. A link to a readme or a module, which leads there in a checkout, leads to its page.
-The page of commands gets what `--help` says of each.
+The page of commands gets what `--help` says of each, and that of tasks a table of the options of
+each.
 """
 
 import posixpath
@@ -19,8 +20,11 @@ from mkdocs.structure.pages import Page
 
 from zoo_core import plugins
 from zoo_core.cli import COMMANDS, root
+from zoo_core.hookspecs import Task
+from zoo_core.options import Option
+from zoo_core.tasks import options_of
 
-__all__ = ["commands", "modules", "on_config", "on_files", "on_page_markdown"]
+__all__ = ["commands", "modules", "on_config", "on_files", "on_page_markdown", "tables"]
 
 DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
@@ -60,6 +64,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     here = page.file.src_uri
     if here == "cli.md":
         return markdown + commands()
+    if here == "reference/tasks.md":
+        return markdown + tables()
     folder, _, name = here.rpartition("/")
     is_readme = folder == "families"
     source = READMES[name.removesuffix(".md")] if is_readme else DOCS / here
@@ -78,6 +84,36 @@ def commands() -> str:
     """What `--help` says of each command, under a heading each."""
     context = click.Context(root, info_name="zoo", terminal_width=WIDTH, **root.context_settings)
     return "".join(_help(context, name, root, "##") for name in COMMANDS)
+
+
+def tables() -> str:
+    """The options of each task of the core and of the repository's families, a table each."""
+    families = [plugins.load(family).tasks for family in READMES]
+    records = [*plugins.own(Task).values(), *(task for own in families for task in own.values())]
+    return "".join(f"\n## Task `{record.name}`\n\n{_table(record)}" for record in records)
+
+
+def _table(record: Task) -> str:
+    needs = record.protocol.rpartition(":")[2]
+    latents = f" with {record.latents} latents" if record.latents else ""
+    rows = "".join(map(_row, options_of(record).values()))
+    head = "| flag | keyword | default | meaning |\n| --- | --- | --- | --- |\n"
+    return f"{record.summary}. Needs: {needs}{latents}.\n\n{head}{rows}"
+
+
+def _row(option: Option) -> str:
+    flags = "`, `".join(option.flags)
+    return f"| `{flags}` | `{option.name}` | {_default(option)} | {_meaning(option)} |\n"
+
+
+def _default(option: Option) -> str:
+    return "" if option.default in ("", None, ()) else f"`{option.default}`"
+
+
+def _meaning(option: Option) -> str:
+    several = "; several, as a tuple" if option.multiple else ""
+    unit = f", in {option.unit}" if option.unit else ""
+    return f"{option.help}{unit}. {option.expected[0].upper()}{option.expected[1:]}{several}."
 
 
 def _help(parent: click.Context, name: str, group: click.Group, level: str) -> str:

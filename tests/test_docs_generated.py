@@ -19,9 +19,11 @@ from zoo_core import errors, plugins, schema
 from zoo_core.cli import COMMANDS, INTERRUPTED, root
 from zoo_core.cli.env import VARIABLES
 from zoo_core.errors import InvalidInput
+from zoo_core.hookspecs import Task
 from zoo_core.output import read_provenance, save_image
 from zoo_core.registry import Entry, Registry
 from zoo_core.rules import Rule
+from zoo_core.tasks import options_of
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -260,8 +262,8 @@ def test_each_hook_has_a_docstring() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *(f"hookspecs.{name}" for name in CORE["hookspecs"].classes),
-        "tasks.request.Request",
+        *(f"hookspecs.{c.name}" for c in CORE["hookspecs"].classes.values() if not c.is_alias),
+        "tasks.context.Context",
         "tasks.result.Result",
         "training.recipe.Recipe",
     ],
@@ -278,6 +280,16 @@ def test_the_page_of_commands_is_their_help() -> None:
     for words in [*([name] for name in COMMANDS), ["plugin", "new"]]:
         result = CliRunner().invoke(root, [*words, "--help"], prog_name="zoo")
         assert f"\n```text\n{result.output}```\n" in shown
+
+
+def test_the_page_of_tasks_has_a_row_for_each_option() -> None:
+    page = hooks.tables()
+    for name, record in plugins.offers(Task).items():
+        section = page.partition(f"\n## Task `{name}`\n")[2].partition("\n## ")[0]
+        assert record.summary in section
+        rows = re.findall(r"^\| `(\S+?)`.*? \| `(\w+)` \|", section, re.M)
+        options = options_of(record).values()
+        assert rows == [(each.flags[0], each.name) for each in options]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -15,8 +15,9 @@ import shlex
 import struct
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from zoo_core import hookspecs
+from zoo_core import hookspecs, plugins
 from zoo_core.cli import COMMANDS, root
+from zoo_core.cli.arguments import option_flag
 from zoo_core.data import standard
+from zoo_core.hookspecs import Task
+from zoo_core.tasks import options_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -221,9 +225,18 @@ def test_commands_exist(line: str) -> None:
         name, *arguments = arguments
         command = command.commands[name]
     assert command is not None
-    known = {option for param in command.params for option in param.opts + param.secondary_opts}
+    params = [*command.params, *_task_flags(arguments)] if name == "run" else command.params
+    known = {option for param in params for option in param.opts + param.secondary_opts}
     given = {a.partition("=")[0] for a in arguments if re.match(r"--?[a-z]", a)}
     assert given <= known
+
+
+def _task_flags(arguments: Sequence[str]) -> list[click.Option]:
+    """The flags of the task that is named, or of all; `--k`, where it is a page's own task."""
+    named = [b for a, b in pairwise(arguments) if a in ("--task", "-t")]
+    records = [r for name, r in plugins.offers(Task).items() if not named or name in named]
+    flags = [option_flag(option) for record in records for option in options_of(record).values()]
+    return flags or [click.Option([flag]) for flag in ("--k", "--kk", "--invert")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

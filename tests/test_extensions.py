@@ -19,6 +19,9 @@ from zoo_core.plugins import architecture, import_class
 EXTENSION = """
 from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
 
+from dataclasses import dataclass
+from zoo_core.options import option
+
 HERE = "zoo_extension_plugin"
 
 @hookimpl
@@ -37,8 +40,11 @@ def zoo_tasks():
     needs = "zoo_core.protocols:Generator"
     return [
         Task("average", f"{HERE}:average", needs, "Average k samples", (".png",), (".csv",),
-             settings={"k": 4, "bright": 1.0, "invert": False}, random=True),
+             random=True),
         Task("walk", f"{HERE}:average", "zoo_core.protocols:Decoder", "Walk", (".png",), (".csv",)),
+        Task("old", f"{HERE}:old", needs, "Of the old form", (".png",), (".csv",)),
+        Task("bare", f"{HERE}:bare", needs, "Without a class of options", (".png",), (".csv",)),
+        Task("seeded", f"{HERE}:seeded", needs, "An option of all", (".png",), (".csv",)),
     ]
 
 def two_dots(split, root):
@@ -53,12 +59,28 @@ def mean_value(model, protocol, data_root):
     x = model.sample(protocol["n"], generator=torch.Generator().manual_seed(protocol["seed"]))
     return Measured(float(x.mean()), 0.0, len(x))
 
-def average(model, request):
+@dataclass(frozen=True)
+class Options:
+    k: int = option(4, "Samples", minimum=1)
+    bright: float = option(1.0, "Factor", unit="times the light")
+    invert: bool = option(False, "White is black")
+    how: str = option("mean", "What to take", choices=("mean", "median"))
+
+def average(model, options: Options, context):
     from zoo_core.tasks.result import Result
-    own = request.settings
-    x = model.sample(own["k"], generator=request.generator(model)).mean(0, keepdim=True)
-    x = own["bright"] * (1 - x if own["invert"] else x)
-    return Result(summary=f"the mean of {own['k']}", images=x, tensors={"mean": x})
+    x = model.sample(options.k, generator=context.generator(model)).mean(0, keepdim=True)
+    x = options.bright * (1 - x if options.invert else x)
+    return Result(summary=f"the mean of {options.k}", images=x, tensors={"mean": x})
+
+def old(model, request): ...
+
+def bare(model, options, context): ...
+
+@dataclass(frozen=True)
+class Seeded:
+    seed: int = option(0, "Clashes")
+
+def seeded(model, options: Seeded, context): ...
 """
 
 
@@ -134,13 +156,13 @@ def test_a_recipe_asks_for_a_metric_by_its_protocol(
 
 def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "mean.png"
-    options = ("--set", "k=64", "--set", "invert=true", "-o", str(out), "--json")
+    options = ("--k", "64", "--invert", "-o", str(out), "--json")
     result = run(weights, "-t", "average", *options)
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["summary"] == "the mean of 64"
     assert said["provenance"]["task"] == "average"
-    assert "--set k=64 --set invert=true" in said["provenance"]["command"]
+    assert "--task average --k 64 --invert --seed 0" in said["provenance"]["command"]
     assert out.is_file()
 
 
@@ -148,11 +170,16 @@ def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> N
     ("arguments", "code", "text"),
     [
         (("-t", "averag"), 3, "Did you mean average?"),
-        (("-t", "average", "--set", "kk=1"), 2, "It has k=4, bright=1.0, invert=False."),
-        (("-t", "average", "--set", "k=many"), 2, "expected a value like the default, 4"),
+        (("-t", "average", "--kk", "1"), 2, "no option --kk. Did you mean --k? It takes --k, --b"),
+        (("-t", "average", "--k", "many"), 2, "--k is 'many'; expected a whole number of at leas"),
+        (("-t", "average", "--how", "mode"), 2, "--how is 'mode'; expected mean or median."),
+        (("-t", "average", "--set", "k=2"), 2, "options of a task are flags. Write --k 2."),
+        (("-t", "old"), 4, "old takes (model, request); expected a function (model, options, cont"),
+        (("-t", "bare"), 4, "expected a second parameter that is annotated with a frozen datacl"),
+        (("-t", "seeded"), 4, "the option 'seed' is one of every task. Rename it."),
         (("-t", "average", "-i", "x.png"), 2, "does not use --input"),
         (("-t", "average", "-o", "mean.csv"), 2, "suffix '.csv' names no format"),
-        (("-t", "score", "--set", "k=1"), 2, "the task score has no 'k'. It has none."),
+        (("-t", "score", "--k", "1"), 2, "the task score does not use --k: name one that does"),
         (("-t", "walk"), 2, "cannot walk: the task needs a model that is a Decoder"),
     ],
 )

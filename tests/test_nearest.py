@@ -11,13 +11,13 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
+import zoo_core
 from zoo_core import loading, tasks
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
-from zoo_core.tasks.nearest import nearest
-from zoo_core.tasks.request import Request
+from zoo_core.tasks.nearest import neighbours
 from zoo_core.tasks.result import Result
 
 BARS = "bars-and-stripes-4"
@@ -48,10 +48,9 @@ class Table(nn.Module):
         return torch.tensor([[0.0, 1.0, 1.0]]).expand(n, -1)
 
 
-def run(task: str, model: nn.Module, **options: Any) -> Result:
-    job = tasks.TASKS[task]
-    settings = {**job.settings, **options.pop("settings", {})}
-    return job.load()(model, Request(name="m", settings=settings, **options))
+def run(task: str, model: nn.Module, data: str = "", **options: Any) -> Result:
+    loading.set_info(model, loading.Info(name="m", architecture="", data=data))
+    return zoo_core.run(model, task, **{"seed": 0, **options})
 
 
 def saved(path: Path) -> str:
@@ -72,14 +71,14 @@ def saved(path: Path) -> str:
 def test_the_nearest_rows_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo_core.tasks.nearest._BLOCK", 3)
     x, rows = (torch.randn(n, 5, generator=random(n)).double() for n in (4, 11))
-    distances, places = nearest(x, rows, 5)
+    distances, places = neighbours(x, rows, 5)
     expected = torch.cdist(x, rows).sort(1)
     assert torch.equal(places, expected.indices[:, :5])
     torch.testing.assert_close(distances, expected.values[:, :5])
 
 
 def test_a_copy_is_beside_its_original() -> None:
-    result = run("nearest", Copyist(), data=BARS, n=5, settings={"k": 2})
+    result = run("nearest", Copyist(), data=BARS, n=5, k=2)
     x, train = result.tensors["samples"], load_dataset(f"{BARS}:train").floats()
     first = result.tensors["places_pixels"][:, 0]
     torch.testing.assert_close(0.9 * train[first], x)
@@ -95,7 +94,7 @@ def test_a_copy_is_beside_its_original() -> None:
 
 def test_rows_are_found_in_the_features_of_a_net_too(tmp_path: Path) -> None:
     net = saved(tmp_path)
-    result = run("nearest", Copyist(), data=BARS, n=3, settings={"k": 2, "features": net})
+    result = run("nearest", Copyist(), data=BARS, n=3, k=2, features=net)
     model = loading.load(net)
     train = load_dataset(f"{BARS}:train").floats()
     with torch.no_grad():
@@ -121,7 +120,7 @@ def test_inputs_take_the_place_of_the_training_data() -> None:
 
 def test_samples_of_a_table_have_no_picture(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("1,0,0\n0,1,1\n0,1,0\n")
-    result = run("nearest", Table(), inputs=(str(tmp_path / "t.csv"),), n=2, settings={"k": 2})
+    result = run("nearest", Table(), inputs=(str(tmp_path / "t.csv"),), n=2, k=2)
     assert result.images is None
     assert [(row["space"], row["distance"]) for row in result.rows[:2]] == [
         ("variables", 0.0),
@@ -133,8 +132,8 @@ def test_samples_of_a_table_have_no_picture(tmp_path: Path) -> None:
     ("options", "text"),
     [
         ({}, "m does not say which data it was trained on: name them, as --input mnist:train"),
-        ({"data": BARS, "settings": {"k": 0}}, "--set k=0: expected 1 or more"),
-        ({"data": BARS, "settings": {"k": 9999}}, f"--set k=9999: {BARS}:train has 1024 rows"),
+        ({"data": BARS, "k": 0}, "k is 0; expected a whole number of at least 1"),
+        ({"data": BARS, "k": 9999}, f"--k 9999: {BARS}:train has 1024 rows"),
     ],
 )
 def test_what_cannot_be_held_beside_is_said(options: dict[str, Any], text: str) -> None:
@@ -144,20 +143,20 @@ def test_what_cannot_be_held_beside_is_said(options: dict[str, Any], text: str) 
 
 def test_a_net_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"takes \(1, 4, 4\), but m draws \(3,\)"):
-        run("nearest", Table(), data=BARS, settings={"features": saved(tmp_path)})
+        run("nearest", Table(), data=BARS, features=saved(tmp_path))
 
 
 def test_held_out_rows_that_there_are_not_are_said(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("1,0,0\n0,1,1\n")
-    result = run("nearest", Table(), data=str(tmp_path), n=2, settings={"k": 1})
+    result = run("nearest", Table(), data=str(tmp_path), n=2, k=1)
     assert "no held-out rows stand beside" in result.notes[0]
 
 
 def test_no_architecture_declares_the_copy_check() -> None:
-    assert tasks.available(Copyist()) == ["sample"]
-    assert tasks.choose("nearest", ["sample"], "m") == "nearest"
-    assert tasks.TASKS["nearest"].does(Copyist())
-    assert not tasks.TASKS["nearest"].does(nn.Linear(1, 1))
+    assert not tasks.find("nearest").declared
+    assert tasks.able(Copyist()) == ("sample", "nearest")
+    assert tasks.choose("nearest", Copyist(), "m").name == "nearest"
+    assert not tasks.implements(tasks.find("nearest"), nn.Linear(1, 1))
 
 
 # Features
@@ -187,7 +186,7 @@ def test_the_copy_check_writes_a_picture_and_a_table(
     record = {"family": "adversarial", "requires": "zoo-adversarial", "architecture": "gan"}
     more = {"name": "gan.small", "config": config, "data": BARS}
     loading.save(loading.build(GAN, config), tmp_path / "gan.safetensors", {**record, **more})
-    command = ["run", "./gan.safetensors", "--task", "nearest", "-n", "3", "--set", "k=2"]
+    command = ["run", "./gan.safetensors", "--task", "nearest", "-n", "3", "--k", "2"]
     result = CliRunner().invoke(root, command)
     assert result.exit_code == 0, result.output
     assert Path("gan.small-nearest.png").is_file()

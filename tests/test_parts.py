@@ -9,13 +9,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor, nn
 from zoo_adversarial.keypatch import KeyPatch
+from zoo_autoregressive.nade import NADE
 
+import zoo_core
 from zoo_core import loading, tasks
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
 from zoo_core.tasks.parts import boxes_of
-from zoo_core.tasks.request import Request
 from zoo_core.tasks.result import Result as Done
 
 
@@ -50,12 +51,13 @@ def picture(path: Path, *colour: int, size: int = 4) -> str:
 
 
 def complete(*inputs: str, **options: object) -> Done:
-    request = Request(name="tinter", inputs=inputs, batch_size=2, **options)  # type: ignore[arg-type]
-    return tasks.TASKS["complete"].load()(Tinter(), request)
+    model = Tinter()
+    loading.set_info(model, loading.Info(name="tinter", architecture=""))
+    return zoo_core.run(model, "complete", seed=0, batch_size=2, inputs=inputs, **options)
 
 
 def test_what_takes_parts_can_complete_and_no_more() -> None:
-    assert tasks.available(Tinter()) == ["complete"]
+    assert tasks.able(Tinter()) == ("complete",)
 
 
 def test_a_row_is_parts_mask_completions_and_input(tmp_path: Path) -> None:
@@ -164,6 +166,7 @@ def test_a_patch_that_cannot_be_is_refused(
 
 
 def test_a_mask_model_takes_no_patches() -> None:
-    request = Request(name="nade", patches=("0,0,1,1",))
+    model = NADE(shape=(1, 3, 3), hidden=2)
+    loading.set_info(model, loading.Info(name="nade", architecture="nade"))
     with pytest.raises(InvalidInput, match=r"--patch 0,0,1,1: nade completes from a mask, not fr"):
-        tasks.TASKS["complete"].load()(nn.Linear(1, 1), request)
+        zoo_core.run(model, "complete", patches=("0,0,1,1",))

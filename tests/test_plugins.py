@@ -341,7 +341,7 @@ def zoo_datasets():
 
 @hookimpl
 def zoo_tasks():
-    return [Task("mean", "m:run", "m:Proto", "Mean", (".png",), (".csv",), settings={"k": 3})]
+    return [Task("mean", "m:run", "m:Proto", "Mean", (".png",), (".csv",), random=True)]
 """
 
 
@@ -349,7 +349,7 @@ def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None
     install_family("extra", EXTRAS)
     assert plugins.offers(Metric)["mean_value"].path == "m:mean"
     assert plugins.offers(DataSet)["two-moons"].summary == "Two half circles"
-    assert plugins.offers(Task)["mean"].settings == {"k": 3}
+    assert plugins.offers(Task)["mean"].random
     assert "median" not in plugins.offers(Task)
 
 
@@ -370,6 +370,8 @@ def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None
         ),
         (("m:Proto", "Proto"), "task 'mean': protocol is 'Proto'; expected package.module:Class"),
         (('(".png",)', '".png"'), "task 'mean': for_images is '.png'; expected a tuple of names"),
+        (("random=True", "settings={}"), "task 'mean': options and settings are no longer fields"),
+        (("random=True", "options=('n',)"), "make m:run a function (model, options, context)"),
         (("[Metric", "[1, Metric"), "zoo_metrics() gave int 1; expected zoo_core.hookspecs.Metric"),
     ],
 )

@@ -5,16 +5,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 import torch
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from PIL import Image
+from zoo_adversarial.gan import GAN
 from zoo_autoregressive.attention import Attention
 from zoo_autoregressive.nade import NADE
 
-from zoo_core import loading, output
+from zoo_core import loading, output, plugins, tasks
 from zoo_core.cli import root, run
+from zoo_core.hookspecs import Task
 
 Zoo = Callable[..., Result]
 
@@ -32,6 +34,22 @@ def weights(path: Path, *shape: int, **metadata: str) -> Path:
     }
     loading.save(model, path, described | metadata)
     return path
+
+
+def implicit() -> str:
+    """The path of a GAN's weights, untrained."""
+    config = {"shape": [1, 4, 4], "z": 3, "hidden": [4]}
+    record = {"family": "adversarial", "requires": "zoo-adversarial", "architecture": "gan"}
+    more = {"name": "gan.bars", "config": config, "data": "bars-and-stripes-4"}
+    loading.save(GAN(**config), Path("gan.bars.safetensors"), record | more)  # type: ignore[arg-type]
+    return "gan.bars.safetensors"
+
+
+def completed(*words: str) -> list[str]:
+    """What a shell offers for the last of some words."""
+    *before, last = words
+    shell = ShellComplete(root, {}, "zoo", "_ZOO_COMPLETE")
+    return [item.value for item in shell.get_completions(list(before), last)]
 
 
 @pytest.fixture
@@ -134,10 +152,56 @@ def test_a_file_that_is_named_twice_is_written_once(zoo: Zoo) -> None:
     assert zoo(IMAGES, "-o", "a.png", "-o", "a.npz", "-o", "a.png").stdout == "a.png\na.npz\n"
 
 
-def test_tasks_are_completed() -> None:
-    task = next(option for option in run.command.params if option.name == "task")
-    items = task.shell_complete(click.Context(run.command), "s")
-    assert [item.value for item in items] == ["sample", "score"]
+def test_tasks_flags_and_choices_are_completed(zoo: Zoo) -> None:
+    assert completed("run", "--task", "s") == ["sample", "score"]
+    assert completed("run", "--task", "g") == ["growth"]
+    assert completed("run", IMAGES, "--task", "") == [
+        *("sample", "score", "detect", "complete", "nearest")
+    ]
+    assert completed("run", implicit(), "-t", "interpolate", "--st") == ["--steps"]
+    assert completed("run", "gan.bars.safetensors", "-t", "interpolate", "--path", "") == [
+        *("auto", "line", "arc")
+    ]
+    assert completed("run", IMAGES, "--te") == ["--temperature"]
+    assert completed("run", "no-such.entry", "--see") == ["--seed"]
+
+
+# Help
+
+
+def test_the_help_lists_each_task_with_its_flags(zoo: Zoo) -> None:
+    text = " ".join(zoo("--help").output.split())
+    for name, record in plugins.offers(Task).items():
+        flags = " ".join(option.flags[0] for option in tasks.options_of(record).values())
+        assert f"{name} {record.summary}: {flags}" in text
+    assert "--set" not in text
+
+
+@pytest.mark.parametrize("name", plugins.offers(Task))
+def test_the_help_of_a_task_has_each_option_with_its_default(zoo: Zoo, name: str) -> None:
+    record = tasks.find(name)
+    text = " ".join(zoo("--task", name, "--help").output.split())
+    assert f"{record.summary}. Options of {name}: " in text
+    for option in tasks.options_of(record).values():
+        assert option.flags[0] in text and option.help in text
+        if option.default and not option.multiple:
+            assert f"[default: {option.default}]" in text
+    assert "Tasks" not in text
+
+
+def test_the_help_of_a_model_lists_what_it_can(zoo: Zoo) -> None:
+    text = " ".join(zoo(IMAGES, "--help").output.split())
+    assert "Options of sample: -n INTEGER" in text
+    listed = text.partition("Tasks of nade.bars: ")[2]
+    assert "complete Fill in" in listed and "nearest Show" in listed
+    assert "encode" not in listed
+
+
+def test_flags_stand_anywhere(zoo: Zoo) -> None:
+    for arguments in (["-n", "2", IMAGES], ["--seed", "1", "-n", "2", "--task", "sample", IMAGES]):
+        result = zoo(*arguments)
+        assert result.exit_code == 0, result.output
+        assert "2 samples from nade.bars" in result.stderr
 
 
 def test_a_label_is_drawn_and_remembered(zoo: Zoo) -> None:
@@ -204,9 +268,9 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
-        (["-n", "0"], 2, "0 is not in the range x>=1"),
-        (["--temperature", "0"], 2, "--temperature 0: expected a number above 0"),
-        (["--temperature", "nan"], 2, "--temperature nan: expected a number above 0"),
+        (["-n", "0"], 2, "-n is 0; expected a whole number of at least 1."),
+        (["--temperature", "0"], 2, "--temperature is 0.0; expected a number above 0"),
+        (["--temperature", "nan"], 2, "--temperature is nan; expected a number above 0"),
         (["--seed", "-1"], 2, "-1 is not in the range"),
         (["-o", "a.jpeg"], 2, "suffix '.jpeg' names no format that can be written here."),
         (["-o", "a"], 2, "a name without a suffix names no format"),
@@ -214,7 +278,7 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["-o", "a.csv"], 2, "Known are .png, .gif, .npz, .safetensors."),
         (["-o", "none/a.png"], 2, "the folder none does not exist"),
         (["--task", "transmute"], 3, "there is no task 'transmute'."),
-        (["--task", "transmute"], 3, "nade.bars can sample, score, detect, complete."),
+        (["--task", "transmute"], 3, "nade.bars can sample, score, detect, complete, nearest."),
         (["--to", "noto"], 2, "sample does not use --to: name one that does, as --task translate."),
         (["-i", BARS], 2, "sample does not use --input: name one that does, as --task score or"),
         (
@@ -226,7 +290,7 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (
             ["--task", "score", "-i", BARS, "-n", "16"],
             2,
-            "score does not use -n: name one that does, as --task sample or nearest.",
+            "score does not use -n: name one that does, as --task sample or nearest or growth.",
         ),
         (
             ["--task", "score", "-i", BARS, "--against", BARS],
@@ -238,8 +302,13 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
             2,
             "score does not use --label: name one",
         ),
+        (["--set", "n=3"], 2, "zoo run has no --set: options of a task are flags. Write -n 3."),
+        (["--set=a_b=3"], 2, "options of a task are flags. Write --a-b 3."),
+        (["--sede", "3"], 2, "the task sample has no option --sede. Did you mean --seed"),
+        (["--temperatur", "3"], 2, "Did you mean --temperature? It takes -n, --temperature, "),
+        (["--task", "manifold"], 2, "nade.bars cannot manifold: the task needs a model that is"),
         (["--label", "7"], 2, "--label 7: nade.bars was trained without labels"),
-        (["--label", "x"], 2, "'x' is not a valid integer"),
+        (["--label", "x"], 2, "--label is 'x'; expected a whole number."),
         (["--device", "quantum"], 2, "device 'quantum' cannot be used here"),
         (["--dtype", "int8"], 2, "dtype 'int8' is unknown: expected float32, bfloat16"),
         (["--task", "score"], 2, "this task needs inputs: give --input"),
@@ -281,14 +350,14 @@ def test_a_family_that_is_not_installed(zoo: Zoo) -> None:
     assert "pip install 'zoo-flows>=0.1,<0.2'" in result.stderr
 
 
-def test_a_task_that_the_model_cannot_do(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "zoo_core.plugins.architecture",
-        lambda *_: type("Record", (), {"tasks": ("sample",), "path": ""}),
-    )
-    result = zoo(IMAGES, "--task", "score")
+def test_a_task_that_the_model_cannot_do(zoo: Zoo) -> None:
+    result = zoo(implicit(), "--task", "score")
     assert result.exit_code == 2
-    assert "nade.bars cannot score: nade.bars can sample." in result.stderr
+    can = "sample, interpolate, traverse, nearest"
+    assert (
+        f"gan.bars cannot score: the task needs a model that is a Scored. gan.bars can {can}."
+        in result.stderr
+    )
     assert "It draws, but has no likelihood: it gives no probability of an input" in result.stderr
 
 
@@ -297,19 +366,16 @@ def test_models_that_can_score_are_named_those_of_the_same_data_first(
     published: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    gan = implicit()
     registry = published("nade.a", "nade.b", "gan.c")
     text = registry.read_text().replace('data = "mnist"', 'data = "bars-and-stripes-4"', 2)
     text = text.replace('data = "bars-and-stripes-4"', 'data = "mnist"', 1)
     names, scoring = text.rsplit('tasks = ["sample", "score"]', 1)
     registry.write_text(f'{names}tasks = ["sample"]{scoring}')
     monkeypatch.setenv("ZOO_REGISTRY", str(registry))
-    monkeypatch.setattr(
-        "zoo_core.plugins.architecture",
-        lambda *_: type("Record", (), {"tasks": ("sample",), "path": ""}),
-    )
-    result = zoo(IMAGES, "--task", "score")
+    result = zoo(gan, "--task", "score")
     assert "Models that score: nade.b, nade.a.\n" in result.stderr
-    assert "Models that" not in zoo(IMAGES, "--task", "complete").stderr
+    assert "Models that" not in zoo(gan, "--task", "complete").stderr
 
 
 def test_an_unknown_name(zoo: Zoo) -> None:

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,11 +9,11 @@ from PIL import Image
 from torch import nn
 from zoo_autoregressive.nade import NADE
 
-from zoo_core import tasks
+import zoo_core
+from zoo_core import loading, tasks
 from zoo_core.errors import InvalidInput, UnknownName
 from zoo_core.tasks.complete import known_places
 from zoo_core.tasks.detect import auroc
-from zoo_core.tasks.request import Request
 from zoo_core.tasks.result import Result
 
 BARS = "bars-and-stripes-4:test"
@@ -37,31 +38,36 @@ def nade(*shape: int, order: str = "raster") -> NADE:
     return model.eval().requires_grad_(False)
 
 
-def run(task: str, model: nn.Module, **options: object) -> Result:
-    return tasks.TASKS[task].load()(model, Request(name="nade.bars", **options))  # type: ignore[arg-type]
+def run(task: str, model: nn.Module, data: str = "", **options: Any) -> Result:
+    loading.set_info(model, loading.Info(name="nade.bars", architecture="", data=data))
+    return zoo_core.run(model, task, **{"seed": 0, **options})
 
 
 # Which tasks there are
 
 
 def test_a_task_is_available_when_its_protocol_is() -> None:
-    assert tasks.available(nade()) == ["sample", "score", "detect", "complete"]
-    assert tasks.available(Sampler()) == ["sample"]
-    assert tasks.available(nn.Linear(1, 1)) == []
+    assert tasks.able(nade()) == ("sample", "score", "detect", "complete", "nearest")
+    assert tasks.able(Sampler()) == ("sample", "nearest")
+    assert tasks.able(nn.Linear(1, 1)) == ()
 
 
 def test_sampling_is_the_default_where_it_is_possible() -> None:
-    assert tasks.choose(None, ["score", "sample"], "m") == "sample"
-    assert tasks.choose(None, ["detect", "score"], "m") == "score"
-    with pytest.raises(InvalidInput, match="can do none of the tasks"):
-        tasks.default([])
+    assert tasks.choose(None, nade(), "m").name == "sample"
+    assert tasks.first(["detect", "growth", "score"]) == "score"
+    assert tasks.first(["growth"]) == "growth"
+    assert tasks.first(["of a family that is not here"]) is None
+    with pytest.raises(InvalidInput, match="m can do none of the tasks"):
+        tasks.choose(None, nn.Linear(1, 1), "m")
 
 
 def test_a_task_that_the_model_cannot_do_is_refused_with_what_it_can() -> None:
-    with pytest.raises(InvalidInput, match=r"^gan\.x cannot score: gan\.x can sample\.$"):
-        tasks.choose("score", ["sample"], "gan.x")
+    with pytest.raises(
+        InvalidInput, match=r"^gan\.x cannot score: .* a Scored\. gan\.x can sample, nearest\.$"
+    ):
+        tasks.choose("score", Sampler(), "gan.x")
     with pytest.raises(UnknownName, match=r"no task 'smaple'\. Did you mean sample\? gan\.x can"):
-        tasks.choose("smaple", ["sample"], "gan.x")
+        tasks.choose("smaple", Sampler(), "gan.x")
 
 
 class Labelled(Sampler):
@@ -100,7 +106,9 @@ def test_a_label_out_of_range_is_refused_with_those_there_are(label: int) -> Non
 def test_a_label_of_a_model_without_any_is_refused_with_what_it_can() -> None:
     with pytest.raises(InvalidInput, match=r"^--label 0: nade\.bars was trained wi") as no:
         run("sample", nade(), label=0)
-    assert str(no.value).endswith("Leave --label out; it can sample, score, detect, complete.")
+    assert str(no.value).endswith(
+        "Leave --label out; it can sample, score, detect, complete, nearest."
+    )
 
 
 class Truncated(Sampler):
@@ -119,14 +127,16 @@ class Truncated(Sampler):
 
 def test_a_truncation_is_handed_to_a_model_that_takes_one() -> None:
     bounds = [
-        run("sample", Truncated(), n=2, settings={"truncation": bound}).tensors["samples"].unique()
-        for bound in (0.0, 0.5)
+        run("sample", Truncated(), n=2, truncation=bound).tensors["samples"].unique()
+        for bound in (None, 0.5)
     ]
     assert [bound.tolist() for bound in bounds] == [[9.0], [0.5]]
-    with pytest.raises(InvalidInput, match=r"truncation=0\.5: nade\.bars cannot draw .* Use --te"):
-        run("sample", Sampler(), settings={"truncation": 0.5})
-    with pytest.raises(InvalidInput, match="truncation=-1: expected a number above 0"):
-        run("sample", Truncated(), settings={"truncation": -1.0})
+    with pytest.raises(
+        InvalidInput, match=r"--truncation 0\.5: nade\.bars cannot draw .* Use --te"
+    ):
+        run("sample", Sampler(), truncation=0.5)
+    with pytest.raises(InvalidInput, match=r"truncation is -1\.0; expected a number above 0"):
+        run("sample", Truncated(), truncation=-1.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (6,)])

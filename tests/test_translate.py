@@ -10,11 +10,11 @@ from PIL import Image
 from torch import Tensor, nn
 from zoo_adversarial.stargan import StarGAN
 
+import zoo_core
 from zoo_core import loading, tasks
 from zoo_core.cli import root
 from zoo_core.data import image_files, load_images
 from zoo_core.errors import InvalidInput, UnknownName
-from zoo_core.tasks.request import Request
 from zoo_core.tasks.result import Result as Done
 
 STYLES = ("noto", "openmoji", "fluent")
@@ -36,12 +36,13 @@ def picture(path: Path, *colour: int, size: int = 4) -> str:
 
 
 def translate(*inputs: str, to: str) -> Done:
-    request = Request(name="dimmer", inputs=inputs, to=to, batch_size=2)
-    return tasks.TASKS["translate"].load()(Dimmer(), request)
+    model = Dimmer()
+    loading.set_info(model, loading.Info(name="dimmer", architecture=""))
+    return zoo_core.run(model, "translate", inputs=inputs, to=to, batch_size=2)
 
 
 def test_a_translator_can_translate_and_no_more() -> None:
-    assert tasks.available(Dimmer()) == ["translate"]
+    assert tasks.able(Dimmer()) == ("translate",)
 
 
 def test_one_domain_gives_the_translations_alone(tmp_path: Path) -> None:

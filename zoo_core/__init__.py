@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zoo_core.metrics.evaluation import Figure, evaluate
     from zoo_core.model import Model
     from zoo_core.registry import Registry, list_entries, pull
+    from zoo_core.tasks.running import run
     from zoo_core.training.recipe import Recipe
     from zoo_core.training.run import Run
     from zoo_core.training.train import train
@@ -33,6 +34,7 @@ __all__ = [
     "list_entries",
     "load",
     "pull",
+    "run",
     "save",
     "train",
 ]
@@ -55,6 +57,7 @@ _HOMES = {
     "list_entries": "registry",
     "load": "loading",
     "pull": "registry",
+    "run": "tasks.running",
     "save": "loading",
     "train": "training.train",
 }

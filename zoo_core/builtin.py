@@ -2,11 +2,125 @@
 
 from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
 
+_TENSORS = (".npz", ".safetensors")
+_PICTURES = (".png", ".gif", *_TENSORS)
+_TABLE = (".csv", ".json", *_TENSORS)
+_ROWS = (".csv", ".npz", ".json", ".safetensors")
+_SCORES = (".csv", ".png", ".json", *_TENSORS)
+
 
 @hookimpl
 def zoo_tasks() -> list[Task]:
     """Describe the core's tasks; the first that a model can do is what `zoo run` does."""
-    return []
+    return [
+        Task(
+            "sample",
+            "zoo_core.tasks.sample:sample",
+            "zoo_core.protocols:Generator",
+            "Sample from the model",
+            _PICTURES,
+            _TABLE,
+            random=True,
+        ),
+        Task(
+            "score",
+            "zoo_core.tasks.score:score",
+            "zoo_core.protocols:Scored",
+            "Give nats and bits per dimension of each input",
+            _SCORES,
+            _SCORES,
+            defaults=2,
+        ),
+        Task(
+            "detect",
+            "zoo_core.tasks.detect:detect",
+            "zoo_core.protocols:Scored",
+            "Say how odd each input is beside the training distribution",
+            _SCORES,
+            _SCORES,
+            defaults=2,
+        ),
+        Task(
+            "complete",
+            "zoo_core.tasks.complete:complete",
+            "zoo_core.protocols:AnyCompleter",
+            "Fill in what is missing",
+            _PICTURES,
+            _TABLE,
+            random=True,
+        ),
+        Task(
+            "encode",
+            "zoo_core.tasks.encode:encode",
+            "zoo_core.protocols:Encoder",
+            "Give the latents of each input",
+            _TABLE,
+            _TABLE,
+        ),
+        Task(
+            "reconstruct",
+            "zoo_core.tasks.reconstruct:reconstruct",
+            "zoo_core.protocols:LatentVariable",
+            "Encode inputs and decode them again",
+            (*_PICTURES, ".csv", ".json"),
+            _TABLE,
+        ),
+        Task(
+            "interpolate",
+            "zoo_core.tasks.interpolate:interpolate",
+            "zoo_core.protocols:Decoder",
+            "Go through the latents from one input, or one sample, to the next",
+            _PICTURES,
+            _ROWS,
+            random=True,
+            defaults=2,
+        ),
+        Task(
+            "traverse",
+            "zoo_core.tasks.traverse:traverse",
+            "zoo_core.protocols:Decoder",
+            "Walk along each latent while the others stay",
+            _PICTURES,
+            _TABLE,
+            random=True,
+        ),
+        Task(
+            "manifold",
+            "zoo_core.tasks.manifold:manifold",
+            "zoo_core.protocols:Decoder",
+            "Show the plane of two latents: decoded, or inputs as dots by label",
+            (".png", *_TABLE),
+            _TABLE,
+            latents=2,
+        ),
+        Task(
+            "translate",
+            "zoo_core.tasks.translate:translate",
+            "zoo_core.protocols:Translator",
+            "Draw each input again, as another domain would have it",
+            _PICTURES,
+            _TENSORS,
+        ),
+        Task(
+            "features",
+            "zoo_core.tasks.features:features",
+            "zoo_core.protocols:Featurizer",
+            "Give what the model sees in each input, to teach a classifier from",
+            _TENSORS,
+            _TENSORS,
+        ),
+        Task(
+            "nearest",
+            "zoo_core.tasks.nearest:nearest",
+            "zoo_core.protocols:Generator",
+            "Show samples beside the nearest rows of the training data, or of inputs",
+            (".png", *_TABLE),
+            _ROWS,
+            random=True,
+            defaults=2,
+            declared=False,
+        ),
+    ]
 
 
 @hookimpl

@@ -11,11 +11,12 @@ entry points of the group `zoo.commands.v1`, each a `click.Command`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import pluggy
 
+from zoo_core.errors import PluginError
 from zoo_core.rules import Rule, check_record, matching
 
 __all__ = [
@@ -138,10 +139,13 @@ class Task:
     name: str
     """Lower case, digits and hyphens: `mean`."""
     path: str
-    """`package.module:function`, called with the model and a `zoo_core.tasks.request.Request`;
-    returns a `zoo_core.tasks.result.Result`."""
+    """`package.module:function`, called with the model, its options and a
+    `zoo_core.tasks.context.Context`; returns a `zoo_core.tasks.result.Result`. Its second parameter
+    is annotated with the class of its options: a frozen dataclass whose fields are made by
+    `zoo_core.options.option`."""
     protocol: str
-    """What a model must implement: `zoo_core.protocols:Generator`, or a protocol of your own."""
+    """What a model must implement: `zoo_core.protocols:Generator`, or a protocol of your own. The
+    function's first parameter is annotated with it."""
     summary: str
     """One line, no full stop."""
     for_images: tuple[str, ...]
@@ -149,17 +153,30 @@ class Task:
     `.gif`, `.csv`, `.json`, `.npz`, `.safetensors`."""
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
-    options: tuple[str, ...] = ()
-    """Which of `--input`, `--against`, `--label`, `--prompt`, `--to` and `--patch` it takes:
-    `inputs`, `against`, `label`, `prompts`, `to`, `patches`."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Options of its own with their defaults: `--set steps=5` is in the request's `settings`."""
+    options: InitVar[object] = None
+    """No longer a field: the dataclass of the function's second parameter says them."""
+    settings: InitVar[object] = None
+    """No longer a field, as `options`."""
     random: bool = False
     """Whether its results depend on the seed."""
+    defaults: int = 1
+    """How many files it writes when none is named: those of the first suffixes."""
+    latents: int = 0
+    """How many latent variables a model must have for it; 0 where any number will do."""
+    declared: bool = True
+    """Whether architectures and entries list it among their tasks; otherwise it is offered for any
+    model that implements the protocol, without being listed."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, options: object, settings: object) -> None:
+        if options is not None or settings is not None:
+            raise PluginError(
+                f"task '{self.name}': options and settings are no longer fields of Task. Write "
+                "each as a field of a frozen dataclass, `k: int = option(100, 'What it is')`, and "
+                f"make {self.path} a function (model, options, context) whose second parameter is "
+                "annotated with that class; docs/plugins/tasks.md shows one"
+            )
         check_record(self, name=_NAME, path=_FUNCTION, protocol=_CLASS)
-        check_record(self, for_images=_NAMES, for_tables=_NAMES, options=_NAMES)
+        check_record(self, for_images=_NAMES, for_tables=_NAMES)
 
 
 @hookspec

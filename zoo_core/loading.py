@@ -35,6 +35,7 @@ __all__ = [
     "WEIGHTS",
     "Info",
     "Source",
+    "blank",
     "build",
     "create",
     "entry_of_run",
@@ -278,18 +279,27 @@ def load(
     is unknown here, or for a protocol that the model does not implement.
     """
     source = name if isinstance(name, Source) else open_source(name)
-    plugins.require(source.family, source.requires)
-    architecture = plugins.architecture(source.architecture, source.family)
-    import torch
-
+    plugins.require(source.family, source.requires)  # before torch is imported
     place, kind = _device(device), _dtype(dtype)
-    with torch.device("meta"), _without_draws():
-        model = build(plugins.import_class(architecture.path), source.config)
+    model = blank(source)
     if as_ is not None:
         narrow(model, as_, source.name)
     fill(model, source.path, place, kind)
     set_info(model, Info.of(source))
     return model.train() if trainable else model.eval().requires_grad_(False)
+
+
+def blank(origin: Entry | Source) -> nn.Module:
+    """Return a model without weights, on the meta device: enough to know what it can do.
+
+    Raises PluginError where its family is not installed in a version that fits.
+    """
+    plugins.require(origin.family, origin.requires)
+    architecture = plugins.architecture(origin.architecture, origin.family)
+    import torch
+
+    with torch.device("meta"), _without_draws():
+        return build(plugins.import_class(architecture.path), origin.config)
 
 
 def create(

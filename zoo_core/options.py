@@ -105,6 +105,14 @@ class Option:
         except ValueError:
             raise InvalidInput(f"{where} is {text!r}; expected {self.expected}.") from None
 
+    def words(self, value: Any) -> list[str]:
+        """A value as it is typed: `--steps 9`, `--prompt a --prompt b`, `--invert`."""
+        flag = self.flags[0]
+        if self.kind is bool:
+            return [flag if value else f"--no-{flag.removeprefix('--')}"]
+        given = value if self.multiple else (value,)
+        return [word for one in given for word in (flag, str(one))]
+
     def _one(self, value: Any, where: str) -> Any:
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -193,6 +193,8 @@ class Autoregressive(DensityModel, Protocol):
 class Completer(Protocol):
     """A model that draws the unknown variables of an input given its known ones."""
 
+    event_shape: tuple[int, ...]
+
     def complete(
         self,
         x: Tensor,

@@ -10,6 +10,7 @@ import zoo_core as zoo
 from zoo_core.loading import Source, open_source
 from zoo_core.protocols import ELBO, Bound, Conditional, DensityModel, Generator, Prompted
 from zoo_core.registry import Entry, Licence
+from zoo_core.tasks.result import Result
 
 version: str = zoo.__version__
 
@@ -48,6 +49,14 @@ def create_and_save(folder: Path) -> None:
     optimizer.zero_grad()
     zoo.save(model, folder / "new.safetensors", {"data": "mnist"}, dtype="float16")
     assert_type(loss, Tensor)
+
+
+def run(model: nn.Module, folder: Path) -> None:
+    result = zoo.run(model, "interpolate", steps=9, seed=0, batch_size=16, data_root=folder)
+    assert_type(result, Result)
+    assert_type(zoo.run("nade.mnist").images, Tensor | None)
+    result.save(folder / "a.png")
+    result.save("a.gif", force=True)
 
 
 def inform(model: nn.Module) -> None:

@@ -7,6 +7,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core.errors import ZooError
+from zoo_core.options import Option
 
 __all__ = [
     "complete_entry",
@@ -15,6 +16,7 @@ __all__ = [
     "entries_argument",
     "entry_argument",
     "json_option",
+    "option_flag",
 ]
 
 _Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
@@ -82,6 +84,44 @@ def entries_argument(*, required: bool = False) -> _Decorator:
 def json_option() -> _Decorator:
     """Return the option --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def option_flag(option: Option) -> click.Option:
+    """The flag of a command for an option of a task or metric, with its checks and completion."""
+    names = list(option.flags)
+    if option.kind is bool:
+        names[0] += f"/--no-{names[0].removeprefix('--')}"
+    unit = f", in {option.unit}" if option.unit else ""
+    return click.Option(
+        [*names, option.name],
+        type=bool if option.kind is bool else _Value(option),
+        default=option.default,
+        show_default=option.kind is not bool and option.default not in ("", None, ()),
+        multiple=option.multiple,
+        metavar=option.metavar or "|".join(option.choices) or None,
+        help=f"{option.help}{unit}.{' Repeatable.' if option.multiple else ''}",
+    )
+
+
+class _Value(click.ParamType):  # type: ignore[type-arg]
+    """What an option takes, checked by the option itself."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        words = {int: "integer", float: "float", str: "text"}
+        self.name = words.get(option.kind, "path")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse what was typed; a default is a value already."""
+        return self.option.parse(value, self.option.flags[0]) if isinstance(value, str) else value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete a choice, or else a path."""
+        if not self.option.choices:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(each) for each in self.option.choices if each.startswith(incomplete)]
 
 
 def _entries() -> list[Any]:

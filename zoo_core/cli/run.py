@@ -1,107 +1,224 @@
-"""`zoo run`: a model draws, scores, reconstructs: whatever task it can do."""
+"""`zoo run`: flags become the options of a task, and its result becomes files and a picture.
+
+The command knows no task: its flags, their help and their completion are made from the options of
+the one that its arguments name, and `zoo_core.run` does the rest.
+"""
 
 from __future__ import annotations
 
-import math
-import shlex
 import sys
 import time
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.cli.arguments import complete_entry, json_option, option_flag
 from zoo_core.cli.pull import fetched
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.errors import InvalidInput, PluginError, ZooError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
+    from zoo_core.hookspecs import Task
     from zoo_core.loading import Source
-    from zoo_core.plugins import Family
     from zoo_core.registry import Entry
-    from zoo_core.tasks import Task
     from zoo_core.tasks.result import Result
 
 __all__ = ["command"]
 
-SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
-
-_NAMED = 4
-"""Models that are named where one cannot do what it is asked."""
 _PREVIEW = 16
 """Rows of a table that a terminal is shown."""
+
+
+class _Asked(NamedTuple):
+    """What the arguments ask for, as far as they say it."""
+
+    origin: Entry | Source | None = None
+    task: Task | None = None
+    named: bool = False
+    """Whether they name the task; otherwise it is the model's first."""
+
+
+def _asked(context: click.Context) -> _Asked:
+    asked: _Asked = context.meta.get(__name__, _Asked())
+    return asked
+
+
+class _Run(click.Command):
+    """A command whose options are those of the task that its arguments name, and the general ones.
+
+    The arguments are read twice: for the model and the task, and then with the task's options.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the task, then parse; an option that it does not have is explained."""
+        ctx.meta[__name__] = _found(ctx, self.params, args)
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            task = _asked(ctx).task
+            if task is None:
+                raise
+            if error.option_name == "--set":
+                raise _no_set(task, args) from None
+            from zoo_core.tasks import unknown_option
+
+            others = [flag for param in self.params for flag in param.opts]
+            raise unknown_option(task, error.option_name, others) from None
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the task's options and the general ones."""
+        return [*_task_flags(_asked(ctx).task), *super().get_params(ctx)]
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does, or the task that is named."""
+        asked = _asked(ctx)
+        if not (asked.task and asked.named):
+            super().format_help_text(ctx, formatter)
+            return
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"{asked.task.summary}.")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the task's options, those of every task, and the tasks that there are."""
+        asked = _asked(ctx)
+        _write_flags(
+            f"Options of {asked.task.name}" if asked.task else "",
+            _task_flags(asked.task),
+            ctx,
+            formatter,
+        )
+        own = [param for param in super().get_params(ctx) if isinstance(param, click.Option)]
+        _write_flags("Options of every task" if asked.task else "Options", own, ctx, formatter)
+        if not asked.named:
+            title = f"Tasks of {asked.origin.name}" if asked.origin else "Tasks"
+            with formatter.section(title):
+                formatter.write_dl([(task.name, _in_short(task)) for task in _tasks(asked)])
+
+
+def _found(context: click.Context, general: list[click.Parameter], args: list[str]) -> _Asked:
+    """The model and the task among arguments; while a shell completes, as far as they can be."""
+    from zoo_core import loading, tasks
+    from zoo_core.tasks.running import task_for
+
+    try:
+        name, task = _scouted(general, args)
+        if name is None:
+            return _Asked(None, tasks.find(task) if task else None, bool(task))
+        origin = loading.resolve(name)
+        return _Asked(origin, task_for(origin, task), bool(task))
+    except ZooError:
+        if context.resilient_parsing:
+            return _Asked()
+        raise
+
+
+def _scouted(general: Iterable[click.Parameter], args: list[str]) -> tuple[str | None, str | None]:
+    """The names of the model and the task, before it is known which flags the task has.
+
+    The flags of all the core's tasks are looked at only where one stands before the model's name.
+    """
+    from zoo_core import plugins
+    from zoo_core.hookspecs import Task
+
+    known = [param for param in general if isinstance(param, click.Option)]
+    known.append(click.Option(["--help", "-h"], is_flag=True))
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    task = None
+    for records in ((), tuple(plugins.own(Task).values())):
+        flags = {flag.opts[0]: flag for record in records for flag in _task_flags(record)}
+        scout = click.Command(
+            "run",
+            params=[*known, *flags.values()],
+            add_help_option=False,
+            context_settings=settings,
+        )
+        found = scout.make_context("run", list(args), resilient_parsing=True)
+        task = found.params.get("task")
+        if found.args and not found.args[0].startswith("-"):
+            return found.args[0], task
+    return None, task
+
+
+def _task_flags(task: Task | None) -> list[click.Option]:
+    from zoo_core.tasks import options_of
+
+    return [option_flag(option) for option in options_of(task).values()] if task else []
+
+
+def _no_set(task: Task, args: list[str]) -> InvalidInput:
+    """What to write instead of the `--set KEY=VALUE` that there once was."""
+    given = next((word for word in args if word.startswith("--set=")), "").removeprefix("--set=")
+    given = given or "".join(args[args.index("--set") + 1 :][:1])
+    key, _, value = given.partition("=")
+    flags = {flag.name: flag.opts[0] for flag in _task_flags(task)}
+    flag = f"{flags.get(key, '--' + key.replace('_', '-'))} {value}".rstrip()
+    return InvalidInput(f"zoo run has no --set: options of a task are flags. Write {flag}.")
+
+
+def _write_flags(
+    title: str,
+    params: Iterable[click.Parameter],
+    context: click.Context,
+    formatter: click.HelpFormatter,
+) -> None:
+    helps = [record for param in params if (record := param.get_help_record(context))]
+    if helps:
+        with formatter.section(title):
+            formatter.write_dl(helps)
+
+
+def _in_short(task: Task) -> str:
+    try:
+        flags = " ".join(flag.opts[0] for flag in _task_flags(task))
+    except PluginError:  # of a family; it is explained when the task is run
+        return f"{task.summary} (does not load)"
+    return f"{task.summary}: {flags}" if flags else task.summary
+
+
+def _tasks(asked: _Asked) -> list[Task]:
+    """The tasks that the model can do, or all where none is named."""
+    from zoo_core import loading, plugins, tasks
+    from zoo_core.hookspecs import Task
+
+    offers = plugins.offers(Task)
+    if asked.origin is None:
+        return list(offers.values())
+    if isinstance(asked.origin, loading.Source):
+        names = tasks.able(loading.blank(asked.origin))
+    else:
+        names = tasks.of_entry(asked.origin)
+    return [offers[name] for name in names if name in offers]
 
 
 def _complete_task(
     context: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from zoo_core.tasks import TASKS
-
     return [
-        CompletionItem(name, help=task.summary)
-        for name, task in TASKS.items()
-        if name.startswith(incomplete)
+        CompletionItem(task.name, help=task.summary)
+        for task in _tasks(_asked(context))
+        if task.name.startswith(incomplete)
     ]
 
 
-class _Command(click.Command):
-    """A command whose help ends with the tasks: they are read only for it."""
-
-    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each task, with the options of its own."""
-        from zoo_core.tasks import TASKS
-
-        with formatter.section("Tasks"):
-            formatter.write_dl([(name, _described(task)) for name, task in TASKS.items()])
-
-
-def _described(task: Task) -> str:
-    own = ", ".join(f"{key}={value}" for key, value in task.settings.items())
-    return f"{task.summary}. --set {own}" if own else task.summary
-
-
-@click.command("run", cls=_Command)
+@click.command("run", cls=_Run)
 @click.argument("name", metavar="ENTRY|FOLDER|FILE", shell_complete=complete_entry)
 @click.option(
     "--task",
     "-t",
     shell_complete=_complete_task,
-    help="What to do. [default: sample, where the model can]",
+    help="What to do: `--task NAME --help` shows its options. [default: sample, where the model "
+    "can]",
 )
 @click.option(
-    "-n",
-    "n",
-    type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    help="sample, nearest: samples to draw.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: drawn, and said]")
-@click.option(
-    "--temperature",
-    type=float,
-    default=1.0,
-    show_default=True,
-    help="Above 0; less than 1 draws what is more probable.",
-)
-@click.option("--label", type=int, help="sample: the class to draw, where the model has classes.")
-@click.option(
-    "--prompt",
-    "prompts",
-    metavar="TEXT",
-    multiple=True,
-    help="sample, interpolate: the text to draw, where the model reads. Repeatable.",
-)
-@click.option(
-    "--to", default="", metavar="DOMAIN", help="translate: the domain, as openmoji, or all."
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="[default: one at random, which is shown]"
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.option("--dtype", help="Type of the weights, as bfloat16. [default: the model's own]")
@@ -112,45 +229,9 @@ def _described(task: Task) -> str:
     multiple=True,
     type=click.Path(path_type=Path),
     help="File to write, by its suffix: .png, .gif pictures; .csv, .json rows; .npz, .safetensors "
-    "tensors. Can be repeated. [default: ENTRY-TASK.png or .csv, here]",
+    "tensors. Repeatable. [default: ENTRY-TASK.png or .csv, here]",
 )
 @click.option("--force", "-f", is_flag=True, help="Overwrite.")
-@click.option(
-    "--input",
-    "-i",
-    "inputs",
-    multiple=True,
-    help="Image file, folder, table or data set such as mnist:test[0:16]. Can be repeated.",
-)
-@click.option("--against", multiple=True, help="detect: odd inputs; gives the AUROC. Repeatable.")
-@click.option(
-    "--keep",
-    default="top",
-    show_default=True,
-    help="complete: the part that is given: top, left, or a picture that is white there.",
-)
-@click.option(
-    "--patch",
-    "patches",
-    metavar="X,Y,W,H",
-    multiple=True,
-    help="complete: a part that is given, in pixels, where the model takes parts; by default it "
-    "finds some. Repeatable.",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    help="complete: completions of each input.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="An option of the task's own: below, each with its default. Repeatable.",
-)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -167,14 +248,15 @@ def command(
     /,
     name: str,
     task: str | None,
+    seed: int | None,
     device: str,
     dtype: str | None,
     outputs: tuple[Path, ...],
     force: bool,
+    batch_size: int,
+    data_root: Path | None,
     as_json: bool,
     quiet: bool,
-    seed: int | None,
-    assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Run a model: draw, score, reconstruct and whatever else it can.
@@ -183,50 +265,37 @@ def command(
     safetensors FILE can be named. The picture goes to the terminal and into a file, whose path is
     printed where the output is no terminal.
     """
-    from zoo_core import loading, plugins
-    from zoo_core.tasks import choose, find, settings
+    from zoo_core import loading
+    from zoo_core.tasks.running import run
 
-    _check(options["temperature"], outputs, force)
-    origin = loading.resolve(name)
-    family = plugins.require(origin.family, origin.requires)
-    possible = plugins.architecture(origin.architecture, origin.family).tasks
-    try:
-        task = choose(task, possible, origin.name)
-    except InvalidInput as error:
-        raise InvalidInput(f"{error}{_about_likelihood(task, origin)}") from None
-    job = find(task)
-    _check_used(task, job, context)
-    own = settings(job, f"the task {task}", assignments)
-    source = fetched(origin, quiet=quiet)
+    asked = _asked(context)
+    assert asked.origin is not None and asked.task is not None  # or parsing would have failed
+    _check_outputs(outputs, force)
+    source = fetched(asked.origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
-    if not job.does(model):
-        raise InvalidInput(
-            f"{origin.name} cannot {task}: the task needs a model that is a "
-            f"{job.protocol.rpartition(':')[2]}."
-        )
-    paths = _paths(task, job, source, model, outputs, as_json)
-
-    from zoo_core.tasks.request import Request
-
-    seed = _random_seed() if seed is None else seed
-    data = source.entry.data if source.entry else source.metadata.get("data", "")
-    request = Request(name=source.name, data=data, seed=seed, settings=own, **options)
+    paths = _paths(asked.task, source.name, model, outputs, as_json)
     start = time.perf_counter()
-    result = job.load()(model, request)
+    result = run(
+        model,
+        asked.task.name,
+        seed=seed,
+        batch_size=batch_size,
+        data_root=data_root,
+        progress=None if quiet else _progress,
+        **options,
+    )
     seconds = time.perf_counter() - start
-
-    provenance = _provenance(context, task, source, family, model, seed)
     for path in paths:
-        result.save(path, provenance, force=force)
+        result.save(path, force=force)
     if as_json:
-        text.echo_json(_as_json(result, provenance, paths))
+        text.echo_json(_as_json(result, paths))
     elif sys.stdout.isatty() and not quiet:
         _show(result)
     elif not sys.stdout.isatty():
         click.echo("\n".join(map(str, paths)))
     if not quiet:
-        said = (f"seed {seed}",) if job.random else ()
-        _tell(result, (*said, f"{seconds:.2f} s"), paths)
+        seeded = (f"seed {result.provenance['seed']}",) if asked.task.random else ()
+        _summarize(result, (*seeded, f"{seconds:.2f} s"), paths)
     if result.failed:
         raise InvalidInput(
             f"{len(result.failed)} of the inputs could not be read as images: "
@@ -234,139 +303,45 @@ def command(
         )
 
 
-def _check(temperature: float, outputs: Sequence[Path], force: bool) -> None:
-    """Refuse what cannot work, before anything is fetched or loaded."""
+def _check_outputs(outputs: Sequence[Path], force: bool) -> None:
+    """Refuse what cannot be written, before anything is fetched or loaded."""
     from zoo_core import output
+    from zoo_core.tasks.result import SUFFIXES, check_suffix
 
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise InvalidInput(
-            f"--temperature {temperature:g}: expected a number above 0; 1 samples the model itself."
-        )
     for path in outputs:
-        if path.suffix.lower() not in SUFFIXES:
-            raise InvalidInput(_unknown_suffix(path, SUFFIXES))
+        check_suffix(path, SUFFIXES)
         output.check_free(path, force=force)
 
 
-def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
-    """Why a model that only draws cannot score, and which ones can; nothing of other tasks."""
-    from zoo_core.loading import Source
-    from zoo_core.registry import list_entries
-    from zoo_core.tasks import TASKS
-
-    if task not in TASKS or TASKS[task].protocol != "Scored":
-        return ""
-    data = origin.metadata.get("data") if isinstance(origin, Source) else origin.data
-    able = sorted(
-        (entry for entry in list_entries() if task in entry.tasks),
-        key=lambda entry: entry.data != data,
-    )
-    names = ", ".join(entry.name for entry in able[:_NAMED])
-    return (
-        " It draws, but has no likelihood: it gives no probability of an input, nor a bound of one."
-        + (f" Models that {task}: {names}." if names else "")
-    )
-
-
-def _check_used(task: str, job: Task, context: click.Context) -> None:
-    """Refuse options that were given and that the task would ignore.
-
-    Those that no task names are for all of them.
-    """
-    from zoo_core.tasks import TASKS
-
-    for option in context.command.params:
-        takers = [name for name, other in TASKS.items() if option.name in other.options]
-        ignored = takers and option.name not in job.options
-        if ignored and context.get_parameter_source(option.name) is not ParameterSource.DEFAULT:
-            raise InvalidInput(
-                f"the task {task} does not use {option.opts[0]}: "
-                f"name one that does, as --task {' or '.join(takers)}."
-            )
-
-
-def _unknown_suffix(path: Path, known: Sequence[str]) -> str:
-    given = f"suffix '{path.suffix}'" if path.suffix else "a name without a suffix"
-    near = did_you_mean(path.suffix, known)
-    return (
-        f"--output {path}: {given} names no format that can be written here.{near} "
-        f"Known are {', '.join(known)}."
-    )
-
-
 def _paths(
-    task: str, job: Task, source: Source, model: nn.Module, outputs: Sequence[Path], as_json: bool
+    task: Task, name: str, model: nn.Module, outputs: Sequence[Path], as_json: bool
 ) -> list[Path]:
     """The files to write: those that were named, else free ones in the current folder."""
     from zoo_core.output import check_free, free_names
+    from zoo_core.tasks import suffixes
+    from zoo_core.tasks.result import check_suffix
 
-    suffixes = job.suffixes(cast("tuple[int, ...]", model.event_shape))
+    known = suffixes(task, model)
     for path in outputs:
-        if path.suffix.lower() not in suffixes:
-            raise InvalidInput(_unknown_suffix(path, suffixes))
+        check_suffix(path, known)
     if outputs:
         return list(dict.fromkeys(outputs))
-    if as_json and ".json" in suffixes:
+    if as_json and ".json" in known:
         return []  # the rows go to the standard output
-    free = free_names(f"{Path(source.name).name}-{task}", suffixes[: job.defaults])
+    free = free_names(f"{Path(name).name}-{task.name}", known[: task.defaults])
     for path in free:
         check_free(path)
     return free
 
 
-def _random_seed() -> int:
-    import secrets
-
-    return secrets.randbelow(10**6)
-
-
-def _provenance(
-    context: click.Context, task: str, source: Source, family: Family, model: nn.Module, seed: int
-) -> dict[str, Any]:
-    """Everything that it takes to make a result again."""
-    import platform
-    from datetime import UTC, datetime
-
-    import torch
-
-    from zoo_core import __version__
-
-    tensor = next(model.parameters(), torch.empty(0))
-    return {
-        "entry": source.name,
-        "architecture": source.architecture,
-        "task": task,
-        "sha256": source.sha256,
-        "seed": seed,
-        "device": str(tensor.device),
-        "dtype": str(tensor.dtype).removeprefix("torch."),
-        "versions": {
-            "zoo-core": __version__,
-            family.distribution: family.version,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "command": _command_line(context, seed),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def _progress(done: int, n: int) -> None:
+    """Show on a terminal how many samples or inputs are done, where they take several batches."""
+    if not sys.stderr.isatty() or (done < n and not done):
+        return
+    click.echo("\r\033[K" if done == n else f"\r{done:,} of {n:,}", err=True, nl=False)
 
 
-def _command_line(context: click.Context, seed: int) -> str:
-    """The command that repeats this one, with the seed that was drawn."""
-    words = ["zoo", "run", context.params["name"]]
-    for option in context.command.params:
-        given = context.get_parameter_source(option.name or "")
-        if option.name in ("name", "seed") or given is not click.core.ParameterSource.COMMANDLINE:
-            continue
-        value = context.params[option.name or ""]
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
-    return shlex.join([*words, "--seed", str(seed)])
-
-
-def _as_json(
-    result: Result, provenance: Mapping[str, Any], paths: Sequence[Path]
-) -> dict[str, Any]:
+def _as_json(result: Result, paths: Sequence[Path]) -> dict[str, Any]:
     from zoo_core.output import finite
 
     return {
@@ -375,7 +350,7 @@ def _as_json(
         "notes": list(result.notes),
         "outputs": [str(path) for path in paths],
         "rows": finite(result.rows),
-        "provenance": dict(provenance),
+        "provenance": dict(result.provenance),
     }
 
 
@@ -415,7 +390,7 @@ def _text(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _tell(result: Result, more: Sequence[str], paths: Sequence[Path]) -> None:
+def _summarize(result: Result, more: Sequence[str], paths: Sequence[Path]) -> None:
     for note in result.notes:
         click.echo(note, err=True)
     said = ", ".join([*result.figures, *more])

@@ -63,6 +63,8 @@ def _found(name: str) -> "tuple[Entry, str | None]":
 def _card(
     entry: "Entry", path: str | None, family: "Family | None"
 ) -> Iterator[tuple[str, list[str]]]:
+    from zoo_core.tasks import of_entry
+
     weights = entry.weights
     if entry.paper:
         paper = entry.paper
@@ -88,7 +90,7 @@ def _card(
     if entry.metrics:
         yield "Metrics", [line for metric in entry.metrics for line in _metric(metric)]
     yield "Licence", [f"code {entry.licence.code}, weights {entry.licence.weights}"]
-    yield "Tasks", [", ".join(entry.tasks)]
+    yield "Tasks", [", ".join(of_entry(entry))]
     if entry.tags:
         yield "Tags", [", ".join(entry.tags)]
     yield "Registry", [hidden(entry.origin)]

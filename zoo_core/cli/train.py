@@ -110,8 +110,9 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 def _inputs(entry: Mapping[str, Any]) -> str:
     """The inputs that the entry's first task cannot do without, as an option."""
-    from zoo_core.tasks import TASKS, default
+    from zoo_core.tasks import find, first, options_of
 
-    if "inputs" not in TASKS[default(entry["tasks"])].options:
+    task = first(entry["tasks"])
+    if task is None or "inputs" not in options_of(find(task)):
         return ""
     return f" --input '{entry['data']}:test[0:16]'"

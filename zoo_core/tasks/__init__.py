@@ -1,283 +1,214 @@
-"""What a model can be asked to do: one file per task, each with a function `run(model, request)`.
+"""What a model can be asked to do: one file per task, each a function `(model, options, context)`.
 
-The table below is read without importing torch; a task's module is imported when it is run.
+A task is described by its record, a `zoo_core.hookspecs.Task`: the core's in `zoo_core.builtin`,
+those of families in their plugins. Everything here works from that record. A task's module is
+imported for its options too, so the core's import torch in functions only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from zoo_core import hookspecs, plugins
-from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core import options, plugins
+from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
+from zoo_core.hookspecs import Task
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from zoo_core.tasks.request import Request
+    from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
-__all__ = ["TASKS", "Task", "available", "choose", "default", "find", "settings"]
+__all__ = [
+    "able",
+    "choose",
+    "find",
+    "first",
+    "function_of",
+    "implements",
+    "of_entry",
+    "options_class",
+    "options_of",
+    "suffixes",
+    "unknown_option",
+]
 
-_TENSORS = (".npz", ".safetensors")
-_PICTURES = (".png", ".gif", *_TENSORS)
-_TABLE = (".csv", ".json", *_TENSORS)
-_SCORES = (".csv", ".png", ".json", *_TENSORS)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One task: where it is, which protocol it needs, what it can write."""
-
-    module: str
-    """Its name in this package; of a family's task, `package.module:function`."""
-    protocol: str
-    """Its name in `zoo_core.protocols`; of a family's task, `package.module:Protocol`."""
-    summary: str
-    """One line, no full stop."""
-    for_images: tuple[str, ...]
-    """Suffixes of the files that it writes for a model of images."""
-    for_tables: tuple[str, ...]
-    """The same for a model of tables."""
-    options: tuple[str, ...] = ()
-    """Options that it takes, beside those that every task has."""
-    random: bool = False
-    """Whether its results depend on the seed."""
-    defaults: int = 1
-    """How many files it writes when none is named: those of the first suffixes."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Options of its own with their defaults, which `--set` gives."""
-    latents: int = 0
-    """How many latents a model has to have for it; 0 where any number will do."""
-    declared: bool = True
-    """Whether architectures and entries say that they can; else the protocol alone decides, as for
-    the tasks of families."""
-
-    def does(self, model: nn.Module) -> bool:
-        """Whether a model implements what the task needs."""
-        if ":" in self.protocol:
-            return isinstance(model, plugins.import_class(self.protocol))
-        from zoo_core import protocols
-
-        return isinstance(model, getattr(protocols, self.protocol))
-
-    def suits(self, model: nn.Module) -> bool:
-        """Whether a model does it, and has the latents for it."""
-        return self.does(model) and self.latents in (0, getattr(model, "latent_dim", 0))
-
-    def suffixes(self, event_shape: Collection[int]) -> tuple[str, ...]:
-        """The suffixes for a model's event shape."""
-        return self.for_images if len(event_shape) == 3 else self.for_tables
-
-    def load(self) -> Callable[[nn.Module, Request], Result]:
-        """Import what runs the task."""
-        if ":" in self.module:
-            found = plugins.import_object(self.module)
-        else:
-            found = import_module(f"zoo_core.tasks.{self.module}").run
-        return cast("Callable[[nn.Module, Request], Result]", found)
-
-
-TASKS = {
-    "sample": Task(
-        "sample",
-        "Generator",
-        "Draw samples",
-        _PICTURES,
-        _TABLE,
-        options=("n", "label", "prompts"),
-        settings={"between": 0, "truncation": 0.0},
-        random=True,
-    ),
-    "score": Task(
-        "score",
-        "Scored",
-        "Give nats and bits per dimension of each input",
-        _SCORES,
-        _SCORES,
-        options=("inputs",),
-        defaults=2,
-    ),
-    "detect": Task(
-        "detect",
-        "Scored",
-        "Say how odd each input is beside the training distribution",
-        _SCORES,
-        _SCORES,
-        options=("inputs", "against"),
-        defaults=2,
-    ),
-    "complete": Task(
-        "complete",
-        "AnyCompleter",
-        "Fill in what is missing",
-        _PICTURES,
-        _TABLE,
-        options=("inputs", "keep", "patches", "samples"),
-        random=True,
-    ),
-    "encode": Task(
-        "encode",
-        "Encoder",
-        "Give the latents of each input",
-        _TABLE,
-        _TABLE,
-        options=("inputs",),
-    ),
-    "reconstruct": Task(
-        "reconstruct",
-        "LatentVariable",
-        "Encode inputs and decode them again",
-        (*_PICTURES, ".csv", ".json"),
-        _TABLE,
-        options=("inputs",),
-    ),
-    "interpolate": Task(
-        "interpolate",
-        "Decoder",
-        "Go through the latents from one input, or one draw, to the next",
-        _PICTURES,
-        (".csv", ".npz", ".json", ".safetensors"),
-        options=("inputs", "prompts"),
-        random=True,
-        defaults=2,
-        settings={"steps": 9, "path": "auto", "pairs": 4},
-    ),
-    "traverse": Task(
-        "traverse",
-        "Decoder",
-        "Walk along each latent while the others stay",
-        _PICTURES,
-        _TABLE,
-        options=("inputs",),
-        random=True,
-        settings={"rows": 10, "starts": 1},
-    ),
-    "manifold": Task(
-        "manifold",
-        "Decoder",
-        "Show the plane of two latents: decoded, or inputs as dots by label",
-        (".png", *_TABLE),
-        _TABLE,
-        options=("inputs",),
-        settings={"side": 20},
-        latents=2,
-    ),
-    "translate": Task(
-        "translate",
-        "Translator",
-        "Draw each input again, as another domain would have it",
-        _PICTURES,
-        _TENSORS,
-        options=("inputs", "to"),
-    ),
-    "features": Task(
-        "features",
-        "Featurizer",
-        "Give what the model sees in each input, to teach a classifier from",
-        _TENSORS,
-        _TENSORS,
-        options=("inputs",),
-    ),
-    "nearest": Task(
-        "nearest",
-        "Generator",
-        "Show samples beside the nearest rows of the training data, or of inputs",
-        (".png", *_TABLE),
-        (".csv", ".npz", ".json", ".safetensors"),
-        options=("n", "inputs", "label"),
-        random=True,
-        defaults=2,
-        settings={"k": 4, "features": ""},
-        declared=False,
-    ),
-}
-"""Tasks by name; the first declared one that a model can do is its default."""
+_GENERAL = (
+    *("model", "name", "task", "seed", "device", "dtype", "output", "outputs", "force", "set"),
+    *("batch_size", "data_root", "json", "as_json", "quiet", "help", "-t", "-o", "-f", "-q", "-h"),
+)
+"""Names and flags that mean the same for every task."""
 
 
 def find(name: str) -> Task:
-    """A task of this table, or one that a family offers.
+    """The record of a task: the core's, or one that a family offers.
 
     Raises UnknownName when there is none of this name.
     """
-    if name in TASKS:
-        return TASKS[name]
-    offers = plugins.offers(hookspecs.Task)  # only now: it loads every family
-    if name not in offers:
-        raise UnknownName(f"there is no task '{name}'.{did_you_mean(name, [*TASKS, *offers])}")
-    record = offers[name]
-    return Task(
-        module=record.path,
-        protocol=record.protocol,
-        summary=record.summary,
-        for_images=record.for_images,
-        for_tables=record.for_tables,
-        options=record.options,
-        random=record.random,
-        settings=record.settings,
-    )
+    record = plugins.offer(Task, name)
+    if record is None:
+        near = did_you_mean(name, plugins.offers(Task))
+        raise UnknownName(f"there is no task '{name}'.{near}")
+    return record
 
 
-def settings(task: Task, name: str, given: Iterable[str]) -> dict[str, Any]:
-    """The task's own options: its defaults, with what was given as `key=value` in their place.
+def function_of(record: Task) -> Callable[..., Result]:
+    """Import the function of a task, and check it against its record.
 
-    Raises InvalidInput for one that the task does not have, or whose value is of another type.
+    Raises PluginError for a function of another form.
     """
-    values = dict(task.settings)
-    for assignment in given:
-        key, _, text = assignment.partition("=")
-        if key not in values:
-            takes = ", ".join(f"{k}={v}" for k, v in task.settings.items()) or "none"
-            near = did_you_mean(key, values)
-            raise InvalidInput(f"--set {assignment}: {name} has no {key!r}.{near} It has {takes}.")
-        values[key] = _parsed(text, values[key], assignment)
-    return values
+    function = plugins.import_object(record.path)
+    parameters = list(inspect.signature(function).parameters) if callable(function) else []
+    if len(parameters) != 3:
+        raise PluginError(
+            f"the task {record.name}: {record.path} takes ({', '.join(parameters)}); expected a "
+            "function (model, options, context), its second parameter annotated with the frozen "
+            "dataclass of its options."
+        )
+    found: Callable[..., Result] = function
+    return found
 
 
-def _parsed(text: str, default: Any, assignment: str) -> Any:
-    kind = type(default)
+@cache
+def options_class(record: Task) -> type:
+    """The dataclass of a task's options: the annotation of its function's second parameter.
+
+    Raises PluginError where that is none, or holds an option that means the same for every task.
+    """
+    where = f"the task {record.name}: {record.path}"
     try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return kind(text)
-    except (ValueError, KeyError):
-        raise InvalidInput(
-            f"--set {assignment}: expected a value like the default, {default!r}."
-        ) from None
+        cls = options.options_class(function_of(record))
+    except TypeError as error:
+        raise PluginError(f"{where}: {error}.") from error
+    if cls is None or not _is_frozen(cls):
+        raise PluginError(
+            f"{where}: expected a second parameter that is annotated with a frozen dataclass, "
+            "whose fields are the task's options."
+        )
+    taken = [name for each in options.read(cls).values() for name in (each.name, *each.flags)]
+    if clash := next((name for name in taken if name.removeprefix("--") in _GENERAL), None):
+        raise PluginError(f"{where}: the option '{clash}' is one of every task. Rename it.")
+    return cls
 
 
-def available(model: nn.Module) -> list[str]:
-    """The tasks of this table whose protocol a model implements, and that are to be declared."""
-    return [name for name, task in TASKS.items() if task.declared and task.does(model)]
+def options_of(record: Task) -> dict[str, options.Option]:
+    """The options of a task by name."""
+    return options.read(options_class(record))
 
 
-def default(possible: Iterable[str]) -> str:
-    """The task that is run when none is named: sampling, where that is possible."""
-    possible = set(possible)
-    for name in TASKS:
-        if name in possible:
-            return name
-    raise InvalidInput(f"this model can do none of the tasks there are: {', '.join(TASKS)}.")
+def suffixes(record: Task, model: object) -> tuple[str, ...]:
+    """The suffixes of the files that a task writes for a model, the default first."""
+    images = len(getattr(model, "event_shape", ())) == 3
+    return record.for_images if images else record.for_tables
 
 
-def choose(wanted: str | None, possible: Collection[str], model: str) -> str:
-    """The task that was asked for, or the default one.
+def implements(record: Task, model: object) -> bool:
+    """Whether a model implements the protocol of a task; its config may still rule the task out."""
+    return isinstance(model, plugins.import_object(record.protocol))
+
+
+def able(model: object) -> tuple[str, ...]:
+    """The tasks that a model can do, from its class and its config, the default first.
+
+    This is the one answer: a registry remembers it, and a test compares.
+    """
+    return tuple(name for name, record in plugins.offers(Task).items() if not _lacks(record, model))
+
+
+def of_entry(entry: Entry) -> tuple[str, ...]:
+    """What `able` says of an entry's model, known from the registry alone: no model is imported."""
+    offers = plugins.offers(Task)
+    held = {offers[name].protocol for name in entry.tasks if name in offers}
+    also = {name for name, record in offers.items() if record.protocol in held - {""}}
+    also -= {name for name in also if offers[name].latents or offers[name].declared}
+    return (*(n for n in offers if n in entry.tasks or n in also), *_absent(entry, offers))
+
+
+def first(names: Collection[str]) -> str | None:
+    """The one of some tasks that is run where none is named; None where none of them is known."""
+    return next((record.name for record in _offered() if record.name in names), None)
+
+
+def choose(wanted: str | None, model: object, name: str) -> Task:
+    """The record of the task that is asked for, or of the first that the model can do.
+
+    name: the model's, for messages.
 
     Raises UnknownName for a task that there is not, and InvalidInput for one that the model cannot
     do; both list what it can.
     """
     if wanted is None:
-        return default(possible)
-    can = f"{model} can {', '.join(name for name in TASKS if name in possible)}."
-    if wanted not in TASKS:
-        if wanted not in (offers := plugins.offers(hookspecs.Task)):
-            near = did_you_mean(wanted, [*TASKS, *offers])
-            raise UnknownName(f"there is no task '{wanted}'.{near} {can}")
-        return wanted  # whether the model can, its class tells: the record names tasks of ours
-    if not TASKS[wanted].declared:
-        return wanted
-    if wanted not in possible:
-        raise InvalidInput(f"{model} cannot {wanted}: {can}")
-    return wanted
+        for record in _offered():
+            if not _lacks(record, model):
+                return record
+        raise InvalidInput(f"{name} can do none of the tasks that are installed.")
+    try:
+        record = find(wanted)
+    except UnknownName as error:
+        raise UnknownName(f"{error}{_can(name, model)}") from None
+    if lacks := _lacks(record, model):
+        raise InvalidInput(f"{name} cannot {wanted}: {lacks}.{_can(name, model)}")
+    return record
+
+
+def unknown_option(record: Task, word: str, others: Collection[str] = ()) -> InvalidInput:
+    """The error for an option that a task does not have; it names tasks that take it.
+
+    word: as a keyword, or as the flag that was typed.
+    others: what else could have been meant.
+    """
+    takers = {other.name: each for other in _offered() if (each := _matching(other, word))}
+    typed = word.startswith("-")
+    if takers:
+        word = next(iter(takers.values())).flags[0] if typed else word
+        form = f"--task {' or '.join(takers)}" if typed else " or ".join(takers)
+        return InvalidInput(
+            f"the task {record.name} does not use {word}: name one that does, as {form}."
+        )
+    known = [each.flags[0] if typed else each.name for each in options_of(record).values()]
+    near = did_you_mean(word, known) or did_you_mean(word, others)
+    takes = ", ".join(known) or "no options of its own"
+    return InvalidInput(f"the task {record.name} has no option {word}.{near} It takes {takes}.")
+
+
+def _matching(record: Task, word: str) -> options.Option | None:
+    """The option of a task that has this name or flag."""
+    try:
+        known = options_of(record).values()
+    except PluginError:  # of a family; it is explained when the task is run
+        return None
+    return next((each for each in known if word in (each.name, *each.flags)), None)
+
+
+def _offered() -> Iterator[Task]:
+    """The core's tasks, and then those of families, which are loaded only when it comes to them."""
+    yield from (own := plugins.own(Task)).values()
+    yield from (record for name, record in plugins.offers(Task).items() if name not in own)
+
+
+def _lacks(record: Task, model: object) -> str:
+    """What keeps a model from a task; nothing where it can."""
+    try:
+        if not implements(record, model):
+            return f"the task needs a model that is a {record.protocol.rpartition(':')[2]}"
+    except (PluginError, TypeError) as error:  # of a family, whose protocol does not work
+        return f"its protocol {record.protocol} cannot be used: {error}"
+    latents = getattr(model, "latent_dim", 0)
+    if record.latents not in (0, latents):
+        return f"the task is for models of {record.latents} latents, and it has {latents}"
+    return ""
+
+
+def _can(name: str, model: object) -> str:
+    return f" {name} can {', '.join(able(model)) or 'do none of the tasks there are'}."
+
+
+def _absent(entry: Entry, offers: dict[str, Task]) -> tuple[str, ...]:
+    """Tasks of an entry that nothing here offers: those of a family that is not installed."""
+    return tuple(name for name in entry.tasks if name not in offers)
+
+
+def _is_frozen(cls: Any) -> bool:
+    frozen: bool = cls.__dataclass_params__.frozen
+    return frozen

@@ -2,73 +2,87 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import torch
+from typing import TYPE_CHECKING
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import PartCompleter
-from zoo_core.tasks.inputs import load_inputs, table_rows, unread
-from zoo_core.tasks.parts import from_parts
-from zoo_core.tasks.request import device
+from zoo_core.options import option
+from zoo_core.protocols import AnyCompleter, Completer, PartCompleter
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.protocols import Completer
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["known_places", "run"]
+__all__ = ["Options", "complete", "known_places"]
 
 _UNKNOWN = 0.4
 """Grey level of what is not given, in pictures."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `complete`."""
+
+    keep: str = option(
+        "top", "The part that is given: top, left, or a picture that is white there", metavar="PART"
+    )
+    patches: tuple[str, ...] = option(
+        (),
+        "A part that is given, in pixels, where the model takes parts; by default it finds some",
+        flags=("--patch",),
+        metavar="X,Y,W,H",
+    )
+    samples: int = option(4, "Completions of each input", minimum=1)
+    temperature: float = option(1.0, "Less than 1 samples what is more probable", above=0)
+
+
+def complete(model: AnyCompleter, options: Options, context: Context) -> Result:
     """Complete each input several times, from what is kept of it or from parts."""
     if isinstance(model, PartCompleter):
-        return from_parts(model, request)
-    if request.patches:
+        from zoo_core.tasks.parts import from_parts
+
+        return from_parts(model, options, context)
+    if options.patches:
         raise InvalidInput(
-            f"--patch {request.patches[0]}: {request.name} completes from a mask, not from parts. "
+            f"--patch {options.patches[0]}: {context.name} completes from a mask, not from parts. "
             "Say what it is given by --keep."
         )
-    return _of_kept(model, request)
+    return _of_kept(model, options, context)
 
 
-def _of_kept(model: nn.Module, request: Request) -> Result:
-    shape = cast("tuple[int, ...]", model.event_shape)
-    known = known_places(request.keep, shape)
-    batch = load_inputs(model, request.inputs, request)
-    drawn = _complete(model, batch.x, known.to(device(model)), request)
+def _of_kept(model: Completer, options: Options, context: Context) -> Result:
+    import torch
+
+    from zoo_core.tasks.inputs import load_inputs, table_rows, unread
+
+    known = known_places(options.keep, model.event_shape)
+    batch = load_inputs(model, options.inputs, context)
+    drawn = _completions(model, batch.x, known.to(batch.x.device), options, context)
     x = batch.x.cpu()
-    figures = (f"{int(known.sum())} of {known.numel()} variables given",)
-    summary = f"{request.samples} × {len(x)} completions by {request.name}"
-    tensors = {"inputs": x, "known": known, "completions": drawn}
-    if len(shape) != 3:
-        return Result(
-            summary=summary,
-            figures=figures,
-            notes=batch.notes,
-            rows=[
-                {"input": name, **row}
-                for part in drawn
-                for name, row in zip(batch.names, table_rows(model, part), strict=True)
-            ],
-            tensors=tensors,
-        )
-    given = torch.where(known, x, torch.full_like(x, _UNKNOWN))
-    return Result(
-        summary=summary,
-        figures=figures,
+    result = Result(
+        summary=f"{options.samples} × {len(x)} completions by {context.name}",
+        figures=(f"{int(known.sum())} of {known.numel()} variables given",),
         notes=batch.notes,
+        tensors={"inputs": x, "known": known, "completions": drawn},
+    )
+    if len(model.event_shape) != 3:
+        rows = [
+            {"input": name, **row}
+            for part in drawn
+            for name, row in zip(batch.names, table_rows(model, part), strict=True)
+        ]
+        return replace(result, rows=rows)
+    given = torch.where(known, x, torch.full_like(x, _UNKNOWN))
+    return replace(
+        result,
         images=torch.cat([x, given, *drawn]),
         columns=len(x),
         frames=[given, *drawn, x],
-        tensors=tensors,
-        failed=unread(batch, request),
+        failed=unread(batch, options.inputs, context),
     )
 
 
@@ -78,6 +92,8 @@ def known_places(keep: str, shape: tuple[int, ...]) -> Tensor:
     keep: `top` (the upper half; of a table the first half), `left`, or the path of a picture that
         is white where the input is given.
     """
+    import torch
+
     known = torch.zeros(shape, dtype=torch.bool)
     if keep == "top":
         rows = known.unbind(-2) if len(shape) == 3 else known.unbind()
@@ -109,17 +125,19 @@ def _mask(path: Path, size: tuple[int, ...]) -> Tensor:
     return mask
 
 
-def _complete(model: nn.Module, x: Tensor, known: Tensor, request: Request) -> Tensor:
+def _completions(
+    model: Completer, x: Tensor, known: Tensor, options: Options, context: Context
+) -> Tensor:
     """Completions, (samples, B, *event_shape), on the CPU."""
-    generator, completer = request.generator(model), cast("Completer", model)
+    import torch
+
+    generator, temperature = context.generator(model), options.temperature
     with torch.inference_mode():
         rounds = [
             [
-                completer.complete(
-                    part, known, generator=generator, temperature=request.temperature
-                ).cpu()
-                for part in x.split(request.batch_size)
+                model.complete(part, known, generator=generator, temperature=temperature).cpu()
+                for part in context.batches(x)
             ]
-            for _ in range(request.samples)
+            for _ in range(options.samples)
         ]
     return torch.stack([torch.cat(parts) for parts in rounds])

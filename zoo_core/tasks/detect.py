@@ -6,21 +6,21 @@ digits), so the percentile is given as it is: near 0 is as odd as near 100.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.tasks.inputs import as_floats, caveat, load_inputs, nats
+from zoo_core.options import option
+from zoo_core.protocols import Scored
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["auroc", "run"]
+__all__ = ["Options", "auroc", "detect"]
 
 _REFERENCE = "validation[0:1000]"
 """What the inputs are held against; the test split is left to be an input."""
@@ -29,13 +29,22 @@ _NORMAL = "test[0:1000]"
 """The inputs, when only the odd ones are given."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `detect`."""
+
+    against: tuple[str, ...] = option((), "Odd inputs; gives the AUROC", metavar="INPUT")
+
+
+def detect(model: Scored, options: Options, context: Context) -> Result:
     """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
-    batches = {"inputs": load_inputs(model, _inputs(request), request)}
-    if request.against:
-        batches["against"] = load_inputs(model, request.against, request, "--against")
-    scores = {name: nats(model, batch.x, request) for name, batch in batches.items()}
-    reference, source = _reference(model, request)
+    from zoo_core.tasks.inputs import caveat, load_inputs, nats
+
+    batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
+    if options.against:
+        batches["against"] = load_inputs(model, options.against, context, "--against")
+    scores = {name: nats(model, batch.x, context) for name, batch in batches.items()}
+    reference, source = _reference(model, context)
     rows: list[dict[str, Any]] = [
         {"group": group, "input": name, **figures}
         for group, batch in batches.items()
@@ -49,7 +58,7 @@ def run(model: nn.Module, request: Request) -> Result:
     else:
         scores = {source: reference, **scores}
     return Result(
-        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} judged by {request.name}",
+        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} judged by {context.name}",
         figures=_summary(scores, reference),
         notes=tuple(notes),
         rows=rows,
@@ -63,27 +72,31 @@ def auroc(normal: Tensor, odd: Tensor) -> float:
 
     normal, odd: values, (n,) and (m,).
     """
+    import torch
+
     ranked = normal.sort().values
     below = torch.searchsorted(ranked, odd)
     not_above = torch.searchsorted(ranked, odd, right=True)
     return float((below + not_above).double().mean() / (2 * len(normal)))
 
 
-def _inputs(request: Request) -> tuple[str, ...]:
-    if not request.inputs and request.against and request.data:
-        return (f"{request.data}:{_NORMAL}",)
-    return request.inputs
+def _inputs(options: Options, context: Context) -> tuple[str, ...]:
+    if not options.inputs and options.against and context.data:
+        return (f"{context.data}:{_NORMAL}",)
+    return options.inputs
 
 
-def _reference(model: nn.Module, request: Request) -> tuple[Tensor | None, str]:
+def _reference(model: Scored, context: Context) -> tuple[Tensor | None, str]:
     """−log p of held-out data with its name, or None and the reason why there is none."""
-    if not request.data:
+    from zoo_core.data import load_dataset
+    from zoo_core.tasks.inputs import as_floats, nats
+
+    if not context.data:
         return None, "only ranked: the weights do not say which data they were trained on"
-    spec = f"{request.data}:{_REFERENCE}"
-    shape = cast("tuple[int, ...]", model.event_shape)
+    spec, shape = f"{context.data}:{_REFERENCE}", tuple(model.event_shape)
     fitting: dict[str, Any] = {"size": shape[1], "gray": shape[0] == 1} if len(shape) == 3 else {}
     try:
-        data = load_dataset(spec, root=request.data_root, **fitting)
+        data = load_dataset(spec, root=context.data_root, **fitting)
         if data.event_shape != shape:
             raise InvalidInput(f"its rows have shape {data.event_shape}, the model takes {shape}")
         if len(data) < 2:
@@ -91,7 +104,7 @@ def _reference(model: nn.Module, request: Request) -> tuple[Tensor | None, str]:
         x, _ = as_floats(model, data)
     except ZooError as error:
         return None, f"only ranked, most surprising first: {spec} cannot be used ({error})"
-    return nats(model, x, request), f"{request.data}:validation"
+    return nats(model, x, context), f"{context.data}:validation"
 
 
 def _summary(scores: dict[str, Tensor], reference: Tensor | None) -> tuple[str, ...]:
@@ -106,6 +119,8 @@ def _summary(scores: dict[str, Tensor], reference: Tensor | None) -> tuple[str, 
 def _figures(values: Tensor, reference: Tensor | None) -> list[dict[str, float]]:
     if reference is None:
         return [{"nats": value} for value in values.tolist()]
+    import torch
+
     share = torch.searchsorted(reference.sort().values, values) / len(reference)
     z = (values - reference.mean()) / reference.std()
     return [

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.tasks.inputs import Batch, load_inputs
-from zoo_core.tasks.latents import encoded, latent_columns
+from zoo_core.protocols import Encoder
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import nn
+    from zoo_core.tasks.context import Context
+    from zoo_core.tasks.inputs import Batch
 
-    from zoo_core.tasks.request import Request
-
-__all__ = ["run"]
+__all__ = ["Options", "encode"]
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `encode`."""
+
+
+def encode(model: Encoder, options: Options, context: Context) -> Result:
     """Encode each input: the mean of its posterior, where there is one."""
-    batch = load_inputs(model, request.inputs, request)
-    z = encoded(model, batch.x, request).cpu()
+    from zoo_core.tasks.inputs import load_inputs
+    from zoo_core.tasks.latents import encoded, latent_columns
+
+    batch = load_inputs(model, options.inputs, context)
+    z = encoded(model, batch.x, context).cpu()
     labels = {"label": _label_names(batch)} if batch.labels is not None else {}
     rows: list[dict[str, Any]] = [
         {"input": name, **{key: names[i] for key, names in labels.items()}, **latents}
         for i, (name, latents) in enumerate(zip(batch.names, latent_columns(z), strict=True))
     ]
     return Result(
-        summary=f"{len(z):,} input{'s' if len(z) > 1 else ''} encoded by {request.name}",
+        summary=f"{len(z):,} input{'s' if len(z) > 1 else ''} encoded by {context.name}",
         figures=(f"{z.shape[1]} latents each",),
         notes=batch.notes,
         rows=rows,

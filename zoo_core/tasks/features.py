@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from zoo_core.metrics.rows import over
-from zoo_core.tasks.inputs import load_inputs
+from zoo_core.protocols import Featurizer
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import nn
+    from zoo_core.tasks.context import Context
 
-    from zoo_core.protocols import Featurizer
-    from zoo_core.tasks.request import Request
-
-__all__ = ["run"]
+__all__ = ["Options", "features"]
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `features`."""
+
+
+def features(model: Featurizer, options: Options, context: Context) -> Result:
     """Give the features of each input, with its label where it has one."""
-    batch = load_inputs(model, request.inputs, request)
-    features = over(batch.x.split(request.batch_size), cast("Featurizer", model).features)
+    from zoo_core.metrics.rows import over
+    from zoo_core.tasks.inputs import load_inputs
+
+    batch = load_inputs(model, options.inputs, context)
+    found = over(context.batches(batch.x), model.features)
     return Result(
-        summary=f"{len(features):,} input{'s' if len(features) > 1 else ''} seen by {request.name}",
-        figures=(f"{features.shape[1]:,} features each",),
+        summary=f"{len(found):,} input{'s' if len(found) > 1 else ''} seen by {context.name}",
+        figures=(f"{found.shape[1]:,} features each",),
         notes=batch.notes,
-        tensors={"features": features} | ({} if batch.labels is None else {"labels": batch.labels}),
+        tensors={"features": found} | ({} if batch.labels is None else {"labels": batch.labels}),
         texts={"names": batch.names} | ({"classes": batch.classes} if batch.classes else {}),
     )

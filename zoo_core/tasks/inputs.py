@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
-
-import torch
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from zoo_core.data import Dataset, binarized, image_files, load_images
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
 from zoo_core.metrics.rows import over
 from zoo_core.protocols import DensityModel
-from zoo_core.tasks.request import device
+from zoo_core.tasks.context import weight_of
 from zoo_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from zoo_core.protocols import Scored
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
 __all__ = [
     "BINARIZE_SEED",
@@ -38,6 +36,12 @@ BINARIZE_SEED = 0
 """Seed of the one draw by which grey inputs become binary; so do the registry's protocols."""
 
 
+class _Shaped(Protocol):
+    """A model of inputs of one shape."""
+
+    event_shape: tuple[int, ...]
+
+
 class Batch(NamedTuple):
     """Inputs ready for a model."""
 
@@ -51,7 +55,7 @@ class Batch(NamedTuple):
 
 
 def load_inputs(
-    model: nn.Module, sources: Sequence[str], request: Request, option: str = "--input"
+    model: _Shaped, sources: Sequence[str], context: Context, option: str = "--input"
 ) -> Batch:
     """Load inputs and fit them to the model.
 
@@ -62,26 +66,25 @@ def load_inputs(
             f"this task needs inputs: give {option} an image file, a folder, a table, or a data "
             "set such as mnist:test[0:16]."
         )
-    shape = cast("tuple[int, ...]", model.event_shape)
-    data, names = load_images(sources, shape=shape, root=request.data_root)
+    data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
     x, notes = as_floats(model, data)
     return Batch(x, names, notes, data.labels, data.classes)
 
 
-def unread(batch: Batch, request: Request) -> tuple[str, ...]:
-    """The files of a request's inputs that are not in the batch: they could not be read."""
-    files = (printable(file, None) for file in image_files(request.inputs, request.data_root))
+def unread(batch: Batch, sources: Sequence[str], context: Context) -> tuple[str, ...]:
+    """The files among sources that are not in the batch: they could not be read."""
+    files = (printable(file, None) for file in image_files(sources, context.data_root))
     return tuple(file for file in files if file not in batch.names)
 
 
-def as_floats(model: nn.Module, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
+def as_floats(model: object, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
     """A data set as the model takes it, and what was done to it."""
     data, notes = fitted(model, data)
-    dtype = next(model.parameters(), torch.empty(0)).dtype
-    return data.floats().to(device(model), dtype), notes
+    weight = weight_of(model)
+    return data.floats().to(weight.device, weight.dtype), notes
 
 
-def fitted(model: nn.Module, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+def fitted(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     """A data set of the model's levels, and what was done to it.
 
     Raises InvalidInput for categories where the model is binary.
@@ -103,16 +106,16 @@ def fitted(model: nn.Module, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     return data, notes
 
 
-def nats(model: nn.Module, x: Tensor, request: Request) -> Tensor:
+def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
     """−log p of each input, or a bound that is no less in expectation: (B,), on the CPU.
 
     x: inputs, (B, *event_shape), in [0, 1].
     """
-    log_prob = log_prob_of(cast("Scored", model), request.generator(model))
-    return -over(x.split(request.batch_size), log_prob).double()
+    log_prob = log_prob_of(model, context.generator(model))
+    return -over(context.batches(x), log_prob).double()
 
 
-def caveat(model: nn.Module) -> tuple[str, ...]:
+def caveat(model: Scored) -> tuple[str, ...]:
     """What to say of `nats` where they are no exact ones."""
     if isinstance(model, DensityModel):
         return ()
@@ -122,7 +125,7 @@ def caveat(model: nn.Module) -> tuple[str, ...]:
     )
 
 
-def table_rows(model: nn.Module, x: Tensor) -> list[dict[str, float]]:
+def table_rows(model: object, x: Tensor) -> list[dict[str, float]]:
     """Rows of a table: whole numbers where the variables are categories.
 
     x: (B, D), in [0, 1].

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, cast
-
-import torch
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Pathfinder
-from zoo_core.tasks.inputs import table_rows
-from zoo_core.tasks.latents import count, decoded, drawn, encoded, given
+from zoo_core.options import option
+from zoo_core.protocols import Decoder, Pathfinder
+from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
-from zoo_core.tasks.sample import draw, reader
+from zoo_core.tasks.sample import draw, prompted
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["arc", "line", "run"]
+__all__ = ["Options", "arc", "interpolate", "line"]
 
-_PATHS = ("auto", "line", "arc")
 _LEAST_SINE = 1e-3
 """Of the angle between two latents: below that, no one circle goes through both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OptionalInputs):
+    """Of the task `interpolate`."""
+
+    prompts: tuple[str, ...] = option(
+        (),
+        "Text that is an end of a way, where the model is conditional on text",
+        flags=("--prompt",),
+        metavar="TEXT",
+    )
+    steps: int = option(9, "Steps of each way, with both ends", minimum=2)
+    path: str = option(
+        "auto",
+        "How to go: auto is the model's own path, or else a line between inputs and an arc between "
+        "samples",
+        choices=("auto", "line", "arc"),
+    )
+    pairs: int = option(4, "Pairs of samples; of prompts, samples of each pair", minimum=1)
+    temperature: float = option(
+        1.0, "Of prompts: less than 1 samples what is more probable", above=0
+    )
 
 
 class _Ends(NamedTuple):
@@ -36,20 +56,24 @@ class _Ends(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def run(model: nn.Module, request: Request) -> Result:
+def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     """Decode what lies between the latents of neighbouring inputs, or of pairs of draws.
 
     Of prompts, draw what lies between neighbouring ones.
     """
-    steps = count(request, "steps", 2)
-    if request.prompts:
-        return _of_prompts(model, request, steps)
-    ends = _of_inputs(model, request) if request.inputs else _of_draws(model, request)
-    z, kind = _ways(model, ends.z, steps, request)
-    x = decoded(model, z.flatten(0, 1), request)
-    n = len(z)
+    from zoo_core.tasks.inputs import table_rows
+    from zoo_core.tasks.latents import decoded
+
+    if options.prompts:
+        return _of_prompts(model, options, context)
+    if options.temperature != 1:
+        raise InvalidInput("--temperature is for ways between prompts: give --prompt twice.")
+    ends = (_of_inputs if options.inputs else _of_draws)(model, options, context)
+    z, kind = _ways(model, ends.z, options)
+    x = decoded(model, z.flatten(0, 1), context)
+    n, steps = len(z), options.steps
     result = Result(
-        summary=f"{n} way{'s' if n > 1 else ''} through the latents of {request.name}",
+        summary=f"{n} way{'s' if n > 1 else ''} through the latents of {context.name}",
         figures=(f"{steps} steps", kind),
         notes=ends.notes,
         tensors={"z": z.cpu(), "decoded": x.unflatten(0, (n, steps))},
@@ -63,33 +87,43 @@ def run(model: nn.Module, request: Request) -> Result:
     return replace(result, images=x, columns=steps, frames=[*there, *there[-2:0:-1]])
 
 
-def _of_prompts(model: nn.Module, request: Request, steps: int) -> Result:
+def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
     """From each prompt to the next along a line of codes; a row for each of some draws of noise.
 
-    Raises InvalidInput for one prompt alone, prompts beside inputs, or a model that does not read.
+    Raises InvalidInput for one prompt alone, prompts beside inputs, or a model without text.
     """
-    if request.inputs:
+    import torch
+
+    prompts, steps = options.prompts, options.steps
+    if options.inputs:
         raise InvalidInput("a way is between inputs or between prompts: leave one of them out.")
-    if len(request.prompts) < 2:
+    if len(prompts) < 2:
         raise InvalidInput(
-            f"--prompt {request.prompts[0]!r} is one text, and a way has two ends. Give --prompt "
-            "twice."
+            f"--prompt {prompts[0]!r} is one text, and a way has two ends. Give --prompt twice."
         )
     with torch.inference_mode():
-        codes = reader(model, request).read(request.prompts)
+        codes = prompted(model, prompts, context.name).read(prompts)
         ways = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
-    rows = replace(request, n=count(request, "pairs"))
     # the same seed each time, so the same noise: along a row the text alone changes
-    drawn = [draw(model, rows, prompt=code.unsqueeze(0)) for code in ways.flatten(0, 1)]
+    drawn = [
+        draw(
+            model,
+            options.pairs,
+            context,
+            temperature=options.temperature,
+            prompt=code.unsqueeze(0),
+        )
+        for code in ways.flatten(0, 1)
+    ]
     x = torch.stack(drawn).unflatten(0, (len(ways), steps)).transpose(1, 2).flatten(0, 1)
-    names = [f"{a} to {b}" for a, b in pairwise(request.prompts)]
+    names = [f"{a} to {b}" for a, b in pairwise(prompts)]
     there = x.unbind(1)
     return Result(
-        summary=f"{len(x)} ways between prompts by {request.name}",
+        summary=f"{len(x)} ways between prompts by {context.name}",
         figures=(f"{steps} steps", "along lines of codes"),
         images=x.flatten(0, 1),
         columns=steps,
-        names=[name if i == 0 else "" for name in names for i in range(rows.n)],
+        names=[name if i == 0 else "" for name in names for i in range(options.pairs)],
         frames=[*there, *there[-2:0:-1]],
         tensors={"codes": ways.cpu(), "decoded": x},
         texts={"prompts": names},
@@ -98,6 +132,8 @@ def _of_prompts(model: nn.Module, request: Request, steps: int) -> Result:
 
 def line(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
     """Points of the straight line between latents, each (latent_dim,): (steps, latent_dim)."""
+    import torch
+
     return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
 
 
@@ -108,6 +144,8 @@ def arc(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
     Generative Networks): draws of a Gaussian in many dimensions are all about as long, and the
     middle of a line between two is shorter than any of them.
     """
+    import torch
+
     lengths = torch.stack([z0, z1]).norm(dim=1)
     unit0, unit1 = z0 / lengths[0], z1 / lengths[1]
     angle = (unit0 @ unit1).clamp(-1, 1).acos()
@@ -120,39 +158,42 @@ def arc(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
     return points
 
 
-def _of_inputs(model: nn.Module, request: Request) -> _Ends:
+def _of_inputs(model: Decoder, options: Options, context: Context) -> _Ends:
     """From each input to the next."""
-    batch = given(model, request, "interpolate")
-    if len(batch.x) < 2:
+    import torch
+
+    from zoo_core.tasks.latents import given
+
+    z, batch = given(model, options.inputs, context, "interpolate")
+    if len(z) < 2:
         raise InvalidInput(
-            f"--input {request.inputs[0]} is one input, and a way has two ends. Give a second "
+            f"--input {options.inputs[0]} is one input, and a way has two ends. Give a second "
             "--input, several rows such as mnist:test[0:2], or none to go between draws."
         )
-    z = encoded(model, batch.x, request)
     names = [f"{a} to {b}" for a, b in pairwise(batch.names)]
     return _Ends(torch.stack([z[:-1], z[1:]], 1), names, batch.notes)
 
 
-def _of_draws(model: nn.Module, request: Request) -> _Ends:
+def _of_draws(model: Decoder, options: Options, context: Context) -> _Ends:
     """From the first to the second draw of each pair."""
-    pairs = count(request, "pairs")
+    from zoo_core.tasks.latents import drawn
+
+    pairs = options.pairs
     names = [f"draw {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
-    return _Ends(drawn(model, 2 * pairs, request).unflatten(0, (pairs, 2)), names)
+    return _Ends(drawn(model, 2 * pairs, context).unflatten(0, (pairs, 2)), names)
 
 
-def _ways(model: nn.Module, ends: Tensor, steps: int, request: Request) -> tuple[Tensor, str]:
+def _ways(model: Decoder, ends: Tensor, options: Options) -> tuple[Tensor, str]:
     """Latents from end to end, (ways, steps, latent_dim), and how they were found.
 
     ends: (ways, 2, latent_dim).
     """
-    path = request.settings["path"]
-    if path not in _PATHS:
-        raise InvalidInput(f"--set path={path}: expected {', '.join(_PATHS)}.")
-    if own := path == "auto" and isinstance(model, Pathfinder):
-        way = cast("Pathfinder", model).path
+    import torch
+
+    if options.path == "auto" and isinstance(model, Pathfinder):
+        way, kind = model.path, "the model's own path"
     else:
-        path = path if path != "auto" else "line" if request.inputs else "arc"
-        way = {"line": line, "arc": arc}[path]
+        straight = options.path == "line" or (options.path == "auto" and options.inputs)
+        way, kind = (line, "along lines") if straight else (arc, "along arcs")
     with torch.inference_mode():
-        found = torch.stack([way(z0, z1, steps) for z0, z1 in ends])
-    return found, "the model's own path" if own else f"along {path}s"
+        return torch.stack([way(z0, z1, options.steps) for z0, z1 in ends]), kind

@@ -2,61 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-
-from zoo_core.errors import InvalidInput
-from zoo_core.tasks.encode import run as encode
-from zoo_core.tasks.inputs import table_rows
-from zoo_core.tasks.latents import check_encodes, count, decoded, drawn, latent_columns, latent_dim
+from zoo_core.options import option
+from zoo_core.protocols import Decoder
+from zoo_core.tasks import encode
+from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["plane", "run"]
+__all__ = ["Options", "manifold", "plane"]
 
 _DRAWS = 100_000
 """Draws whose quantiles stand for the prior's."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(OptionalInputs):
+    """Of the task `manifold`."""
+
+    side: int = option(20, "Places along each side of the plane that is decoded", minimum=1)
+
+
+def manifold(model: Decoder, options: Options, context: Context) -> Result:
     """Decode a plane of latents; where there are inputs, show their latents as dots by label."""
-    if latent_dim(model) != 2:
-        raise InvalidInput(
-            f"{request.name} has {latent_dim(model)} latents, and a plane is of two: the task "
-            "manifold is for models with two. Use --task traverse, which walks along each latent, "
-            "or train a model of two, as zoo train vae does with --set config.z=2."
-        )
-    return _scatter(model, request) if request.inputs else _tiles(model, request)
+    return (_scatter if options.inputs else _tiles)(model, options, context)
 
 
-def plane(model: nn.Module, side: int, request: Request) -> Tensor:
+def plane(model: Decoder, side: int, context: Context) -> Tensor:
     """Latents at which the prior's inverse distribution function is evenly spaced.
 
     Each variable by itself, and by many draws: a prior need not have a function for it.
 
     Return (side², 2), row by row as they are shown: z0 grows to the right, z1 upwards.
     """
-    z = drawn(model, _DRAWS, replace(request, seed=0)).float()
+    import torch
+
+    from zoo_core.tasks.latents import drawn
+
+    z = drawn(model, _DRAWS, replace(context, seed=0)).float()
     u = (torch.arange(side, device=z.device) + 0.5) / side
     right, up = z.quantile(u, 0).unbind(1)
     z1, z0 = torch.meshgrid(up.flip(0), right, indexing="ij")
     return torch.stack([z0, z1], 2).flatten(0, 1)
 
 
-def _tiles(model: nn.Module, request: Request) -> Result:
-    side = count(request, "side")
-    z = plane(model, side, request)
-    x = decoded(model, z.to(next(model.parameters(), z).dtype), request)
+def _tiles(model: Decoder, options: Options, context: Context) -> Result:
+    from zoo_core.tasks.context import weight_of
+    from zoo_core.tasks.inputs import table_rows
+    from zoo_core.tasks.latents import decoded, latent_columns
+
+    side = options.side
+    z = plane(model, side, context)
+    x = decoded(model, z.to(weight_of(model).dtype), context)
     rows = latent_columns(z)
     (left, bottom), (right, top) = z.amin(0).tolist(), z.amax(0).tolist()
     result = Result(
-        summary=f"{side} × {side} places of the plane of latents of {request.name}",
+        summary=f"{side} × {side} places of the plane of latents of {context.name}",
         figures=(f"z0 from {left:.2f} to {right:.2f}, z1 from {bottom:.2f} to {top:.2f}",),
         tensors={"z": z.cpu(), "decoded": x},
     )
@@ -66,9 +73,11 @@ def _tiles(model: nn.Module, request: Request) -> Result:
     return replace(result, rows=[{**row, **variables} for row, variables in tables])
 
 
-def _scatter(model: nn.Module, request: Request) -> Result:
-    check_encodes(model, request, "manifold")
-    result = encode(model, request)
+def _scatter(model: Decoder, options: Options, context: Context) -> Result:
+    from zoo_core.tasks.latents import as_encoder
+
+    encoder = as_encoder(model, options.inputs, context, "manifold")
+    result = encode.encode(encoder, encode.Options(inputs=options.inputs), context)
     order = list(result.texts.get("classes", ()))
     groups: dict[str, list[tuple[float, float]]] = {name: [] for name in order}
     for row in result.rows:

@@ -8,32 +8,43 @@ is near in the features of a net only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor
-
-from zoo_core.data import Dataset, load_images
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.metrics.samples import Net, feature_net
-from zoo_core.tasks.inputs import fitted
-from zoo_core.tasks.latents import count
+from zoo_core.options import option
+from zoo_core.protocols import Generator
+from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
-from zoo_core.tasks.sample import draw
+from zoo_core.tasks.sample import draw, of_label
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.data import Dataset
+    from zoo_core.metrics.samples import Net
+    from zoo_core.tasks.context import Context
 
-__all__ = ["nearest", "run"]
+__all__ = ["Options", "nearest", "neighbours"]
 
 _BLOCK = 4096
 """Rows whose distances to all samples are held at once."""
 
-_Vectors = Callable[[Dataset], Tensor]
+_Vectors = Callable[["Dataset"], "Tensor"]
 """Rows as vectors in which distances are measured, (N, d), float64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Samples):
+    """Of the task `nearest`."""
+
+    inputs: tuple[str, ...] = option(
+        (), "In the place of the training data", flags=("--input", "-i"), metavar="INPUT"
+    )
+    k: int = option(4, "Nearest rows of each sample", minimum=1)
+    features: str = option(
+        "", "A net in whose features rows are compared as well, as features.mnist", metavar="ENTRY"
+    )
 
 
 class _Rows(NamedTuple):
@@ -56,14 +67,18 @@ class _Found(NamedTuple):
     """Median distance of held-out rows to theirs."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+def nearest(model: Generator, options: Options, context: Context) -> Result:
     """Draw n samples, and show the k rows of the training data that are nearest to each."""
-    k = count(request, "k")
-    net = _net(model, request)
-    train, held_out = _train(model, request), _held_out(model, request)
+    import torch
+
+    from zoo_core.data import Dataset
+
+    k, net = options.k, _net(model, options, context)
+    train, held_out = _train(model, options, context), _held_out(model, options, context)
     if k > len(train.data):
-        raise InvalidInput(f"--set k={k}: {train.data.name} has {len(train.data)} rows.")
-    x = draw(model, request).float()
+        raise InvalidInput(f"--k {k}: {train.data.name} has {len(train.data)} rows.")
+    label = of_label(model, options.label, context.name)
+    x = draw(model, options.n, context, temperature=options.temperature, **label).float()
     samples = Dataset("samples", "", x, None)
     spaces: dict[str, _Vectors] = {"pixels" if x.ndim == 4 else "variables": _flat}
     if net:
@@ -74,8 +89,8 @@ def run(model: nn.Module, request: Request) -> Result:
     ]
     notes = train.notes + ((held_out,) if isinstance(held_out, str) else ())
     result = Result(
-        summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {request.name}, each beside "
-        f"the nearest of {len(train.data):,} rows of {_named(request)}",
+        summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {context.name}, each beside "
+        f"the nearest of {len(train.data):,} rows of {_named(options, context)}",
         figures=tuple(map(_said, found)),
         notes=notes,
         rows=[row for one in found for row in _table(one, train.names)],
@@ -94,11 +109,13 @@ def run(model: nn.Module, request: Request) -> Result:
     )
 
 
-def nearest(x: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def neighbours(x: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Distances to the k nearest of some rows, and their places, (n, k) each.
 
     x: (n, d). rows: (N, d), N no less than k.
     """
+    import torch
+
     distances, places = x.new_empty(len(x), 0), torch.empty(len(x), 0, dtype=torch.int64)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
@@ -109,50 +126,51 @@ def nearest(x: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return distances, places
 
 
-def _net(model: nn.Module, request: Request) -> Net | None:
+def _net(model: Generator, options: Options, context: Context) -> Net | None:
     """The feature net that is asked for.
 
     Raises InvalidInput for one of another shape, and what `feature_net` raises.
     """
-    if not request.settings["features"]:
+    if not options.features:
         return None
-    net, shape = (
-        feature_net(request.settings["features"]),
-        tuple(cast("tuple[int, ...]", model.event_shape)),
-    )
+    from zoo_core.metrics.samples import feature_net
+
+    net, shape = feature_net(options.features), tuple(model.event_shape)
     takes = tuple(net.model.event_shape)
     if takes != shape:
-        raise InvalidInput(f"{net.name} takes {takes}, but {request.name} draws {shape}.")
+        raise InvalidInput(f"{net.name} takes {takes}, but {context.name} draws {shape}.")
     return net
 
 
-def _train(model: nn.Module, request: Request) -> _Rows:
+def _train(model: Generator, options: Options, context: Context) -> _Rows:
     """The inputs, or the training split of the model's own data.
 
     Raises InvalidInput where neither is known.
     """
-    if not (request.inputs or request.data):
+    if not (options.inputs or context.data):
         raise InvalidInput(
-            f"{request.name} does not say which data it was trained on: name them, as --input "
+            f"{context.name} does not say which data it was trained on: name them, as --input "
             "mnist:train."
         )
-    return _rows(model, request, request.inputs or (f"{request.data}:train",))
+    return _rows(model, options.inputs or (f"{context.data}:train",), context)
 
 
-def _held_out(model: nn.Module, request: Request) -> Dataset | str:
+def _held_out(model: Generator, options: Options, context: Context) -> Dataset | str:
     """As many held-out rows of the model's own data as samples, or why there are none."""
-    if request.inputs or not request.data:
+    if options.inputs or not context.data:
         return "no held-out rows stand beside: inputs were given in the training data's place"
-    spec = f"{request.data}:test[0:{request.n}]"
+    spec = f"{context.data}:test[0:{options.n}]"
     try:
-        return _rows(model, request, (spec,)).data
+        return _rows(model, (spec,), context).data
     except ZooError as error:
         return f"no held-out rows stand beside: {spec} cannot be used ({error})"
 
 
-def _rows(model: nn.Module, request: Request, sources: tuple[str, ...]) -> _Rows:
-    shape = cast("tuple[int, ...]", model.event_shape)
-    data, names = load_images(sources, shape=shape, root=request.data_root)
+def _rows(model: Generator, sources: tuple[str, ...], context: Context) -> _Rows:
+    from zoo_core.data import load_images
+    from zoo_core.tasks.inputs import fitted
+
+    data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
     data, notes = fitted(model, data)
     return _Rows(data, names, notes)
 
@@ -170,8 +188,8 @@ def _found(
     k: int,
 ) -> _Found:
     rows = vectors(train)
-    distances, places = nearest(vectors(samples), rows, k)
-    beside = None if isinstance(held_out, str) else nearest(vectors(held_out), rows, 1)[0]
+    distances, places = neighbours(vectors(samples), rows, k)
+    beside = None if isinstance(held_out, str) else neighbours(vectors(held_out), rows, 1)[0]
     return _Found(space, places, distances, None if beside is None else float(beside.median()))
 
 
@@ -200,5 +218,5 @@ def _tensors(found: list[_Found]) -> dict[str, Tensor]:
     }
 
 
-def _named(request: Request) -> str:
-    return ", ".join(request.inputs) or f"{request.data}:train"
+def _named(options: Options, context: Context) -> str:
+    return ", ".join(options.inputs) or f"{context.data}:train"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,30 +14,31 @@ from zoo_core.tasks.result import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from zoo_core.protocols import PartCompleter
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.complete import Options
+    from zoo_core.tasks.context import Context
 
 __all__ = ["boxes_of", "from_parts"]
 
 
-def from_parts(model: nn.Module, request: Request) -> Result:
+def from_parts(model: PartCompleter, options: Options, context: Context) -> Result:
     """Draw images about parts of each input; a row holds these, their mask, images and input."""
-    if request.keep != "top":
+    if options.keep != "top":
         raise InvalidInput(
-            f"--keep {request.keep}: {request.name} completes from parts, not from a mask. Give "
+            f"--keep {options.keep}: {context.name} completes from parts, not from a mask. Give "
             "--patch x,y,w,h, or nothing to let it find some."
         )
-    batch = load_inputs(model, request.inputs, request)
-    x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, request)
-    drawn = _drawn(model, batch.x, boxes, request)
+    batch = load_inputs(model, options.inputs, context)
+    x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, options, context)
+    drawn = _drawn(model, batch.x, boxes, options, context)
     parts, mask = drawn[0].parts, drawn[0].mask.expand_as(x)
     completions = torch.stack([one.images for one in drawn])
     columns = [*parts.unbind(1), mask, *completions, x]
     n, many = len(x), f"{len(drawn)} completions" if len(drawn) > 1 else "completion"
     return Result(
-        summary=f"{len(drawn)} × {n} completions by {request.name} from {parts.shape[1]} "
+        summary=f"{len(drawn)} × {n} completions by {context.name} from {parts.shape[1]} "
         f"part{'s' if parts.shape[1] > 1 else ''} each",
         figures=(f"columns: parts, their mask, {many}, input",),
         notes=batch.notes,
@@ -52,7 +53,7 @@ def from_parts(model: nn.Module, request: Request) -> Result:
             "completions": completions,
         },
         texts={"names": batch.names},
-        failed=unread(batch, request),
+        failed=unread(batch, options.inputs, context),
     )
 
 
@@ -73,27 +74,25 @@ def boxes_of(patches: Sequence[str]) -> Tensor:
     return torch.tensor(rows)
 
 
-def _boxes(model: nn.Module, x: Tensor, request: Request) -> Tensor:
+def _boxes(model: PartCompleter, x: Tensor, options: Options, context: Context) -> Tensor:
     """The parts of each input, (B, n, 4): the same of all where they are given by hand."""
-    if request.patches:
-        return boxes_of(request.patches).to(x.device).expand(len(x), -1, -1)
-    completer = cast("PartCompleter", model)
-    return torch.cat([completer.find_parts(part) for part in x.split(request.batch_size)])
+    if options.patches:
+        return boxes_of(options.patches).to(x.device).expand(len(x), -1, -1)
+    return torch.cat([model.find_parts(part) for part in context.batches(x)])
 
 
-def _drawn(model: nn.Module, x: Tensor, boxes: Tensor, request: Request) -> list[FromParts]:
+def _drawn(
+    model: PartCompleter, x: Tensor, boxes: Tensor, options: Options, context: Context
+) -> list[FromParts]:
     """What the model draws, on the CPU, as often as is asked for."""
-    completer, generator = cast("PartCompleter", model), request.generator(model)
-    size = request.batch_size
+    generator, temperature = context.generator(model), options.temperature
     with torch.inference_mode():
         rounds = [
             [
-                completer.complete_from(
-                    part, of, generator=generator, temperature=request.temperature
-                )
-                for part, of in zip(x.split(size), boxes.split(size), strict=True)
+                model.complete_from(part, of, generator=generator, temperature=temperature)
+                for part, of in zip(context.batches(x), context.batches(boxes), strict=True)
             ]
-            for _ in range(request.samples)
+            for _ in range(options.samples)
         ]
     return [_together(parts) for parts in rounds]
 

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-
-from zoo_core import output
-from zoo_core.tasks.inputs import load_inputs, table_rows
-from zoo_core.tasks.latents import decoded, encoded
+from zoo_core.protocols import LatentVariable
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["run"]
+__all__ = ["Options", "reconstruct"]
 
 _COLUMNS = 16
 """Pairs side by side."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `reconstruct`."""
+
+
+def reconstruct(model: LatentVariable, options: Options, context: Context) -> Result:
     """Show what is left of each input when only its latents are kept."""
-    batch = load_inputs(model, request.inputs, request)
-    z = encoded(model, batch.x, request)
-    x, mean = batch.x.float().cpu(), decoded(model, z, request).float()
+    from zoo_core.tasks.inputs import load_inputs, table_rows
+    from zoo_core.tasks.latents import decoded, encoded
+
+    batch = load_inputs(model, options.inputs, context)
+    z = encoded(model, batch.x, context)
+    x, mean = batch.x.float().cpu(), decoded(model, z, context).float()
     errors = (mean - x).square().flatten(1).mean(1)
     rows = [
         {"input": name, "squared_error": error}
         for name, error in zip(batch.names, errors.tolist(), strict=True)
     ]
     result = Result(
-        summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} reconstructed by {request.name}",
+        summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} reconstructed by {context.name}",
         figures=(f"{z.shape[1]} latents", f"mean squared error {errors.mean():.4f} a variable"),
         notes=batch.notes,
         tensors={"inputs": x, "z": z.cpu(), "reconstructions": mean, "squared_error": errors},
@@ -50,6 +55,10 @@ def run(model: nn.Module, request: Request) -> Result:
 
 def _pairs(x: Tensor, mean: Tensor, columns: int) -> tuple[Tensor, list[str]]:
     """Rows of inputs, each above the row of their reconstructions, and the rows' names."""
+    import torch
+
+    from zoo_core import output
+
     over = output.blank(x, -len(x) % columns)
     rows = [torch.cat([part, over]).split(columns) for part in (x, mean)]
     images = torch.cat([image for pair in zip(*rows, strict=True) for image in pair])

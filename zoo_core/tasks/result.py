@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core import output
+from zoo_core.errors import InvalidInput, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Result"]
+__all__ = ["SUFFIXES", "Result", "check_suffix"]
+
+
+SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
+"""Of all files that a result can be saved as."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,22 @@ class Result:
     points: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     """Latents in the plane to draw as dots, by name."""
 
-    def save(self, path: Path, provenance: Mapping[str, Any], *, force: bool = False) -> None:
-        """Write what the path's suffix stands for; the task's table says which ones there are."""
+    suffixes: tuple[str, ...] = ()
+    """Those of the files that it can be saved as; empty where that is not known."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What it takes to make it again, which its files hold: seed, entry, digest, versions and the
+    command."""
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write what the path's suffix stands for, with the provenance.
+
+        Raises OutputExists for a file that is there, unless force is given, and InvalidInput for
+        a suffix of nothing that it holds.
+        """
+        from zoo_core import output
+
+        path, provenance = Path(path), self.provenance
+        check_suffix(path, self.suffixes or SUFFIXES)
         match path.suffix.lower():
             case ".png" if self.images is not None:
                 picture = output.grid(self.images, self.columns, names=self.names)
@@ -79,3 +97,18 @@ class Result:
                 output.save_table(path, self.rows, provenance, force=force)
             case _:
                 output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)
+
+
+def check_suffix(path: Path, known: Sequence[str]) -> None:
+    """Refuse the path of a file of another format than those that are known.
+
+    Raises InvalidInput that lists them.
+    """
+    if path.suffix.lower() in known:
+        return
+    given = f"suffix '{path.suffix}'" if path.suffix else "a name without a suffix"
+    near = did_you_mean(path.suffix, known)
+    raise InvalidInput(
+        f"{path}: {given} names no format that can be written here.{near} "
+        f"Known are {', '.join(known)}."
+    )

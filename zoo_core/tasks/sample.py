@@ -1,36 +1,57 @@
-"""Draw samples."""
+"""Sample from a model."""
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Conditional, Prompted
+from zoo_core.options import option
+from zoo_core.protocols import Conditional, Generator, Prompted
+from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["draw", "reader", "run"]
+__all__ = ["Options", "draw", "of_label", "prompted", "sample"]
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Samples):
+    """Of the task `sample`."""
+
+    prompts: tuple[str, ...] = option(
+        (),
+        "Text to sample, where the model is conditional on text",
+        flags=("--prompt",),
+        metavar="TEXT",
+    )
+    between: int = option(0, "Rows between each two prompts, from one to the other", minimum=0)
+    truncation: float | None = option(
+        None, "Latents further from 0 are sampled again, where the model can do that", above=0
+    )
+
+
+def sample(model: Generator, options: Options, context: Context) -> Result:
     """Draw n samples, or as many of each prompt; pictures of images, rows of tables."""
-    if request.prompts:
-        return _of_prompts(model, request)
-    if request.settings.get("between"):
-        raise InvalidInput("between is for samples of two prompts or more: give --prompt twice.")
-    x = draw(model, request)
-    of = "" if request.label is None else f" of label {request.label}"
-    summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {request.name}"
+    condition = {
+        **of_label(model, options.label, context.name),
+        **_truncated(model, options.truncation, context.name),
+    }
+    if options.prompts:
+        return _of_prompts(model, options, context, condition)
+    if options.between:
+        raise InvalidInput("--between is for samples of two prompts or more: give --prompt twice.")
+    x = draw(model, options.n, context, temperature=options.temperature, **condition)
+    of = "" if options.label is None else f" of label {options.label}"
+    summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {context.name}"
     if x.ndim == 4:
         return Result(summary=summary, images=x, frames=x.split(1), tensors={"samples": x})
     from zoo_core.tasks.inputs import table_rows
@@ -38,59 +59,86 @@ def run(model: nn.Module, request: Request) -> Result:
     return Result(summary=summary, rows=table_rows(model, x), tensors={"samples": x})
 
 
-def draw(model: nn.Module, request: Request, **condition: Any) -> Tensor:
+def draw(
+    model: Generator, n: int, context: Context, *, temperature: float = 1.0, **condition: Any
+) -> Tensor:
     """Draw n samples in batches, (n, *event_shape), on the CPU.
 
-    condition: what else the model's `sample` is given.
-
-    Raises InvalidInput when a label is asked for that the model does not have, or a truncation of
-    one that takes none.
+    condition: what else the model's `sample` takes.
     """
-    condition = {**_label(model, request), **_truncation(model, request), **condition}
-    generator = request.generator(model)
-    sample = cast("Callable[..., Tensor]", model.sample)
+    import torch
+
+    generator = context.generator(model)
+    sample: Callable[..., Tensor] = model.sample
     with torch.inference_mode():
         parts = [
-            sample(size, generator=generator, temperature=request.temperature, **condition).cpu()
-            for size in request.sizes()
+            sample(size, generator=generator, temperature=temperature, **condition).cpu()
+            for size in context.sizes(n)
         ]
     return torch.cat(parts)
 
 
-def _of_prompts(model: nn.Module, request: Request) -> Result:
+def of_label(model: Generator, label: int | None, name: str) -> dict[str, int]:
+    """The label as an argument of the model's `sample`; nothing where none is asked for.
+
+    Raises InvalidInput for one that the model does not have.
+    """
+    if label is None:
+        return {}
+    classes = model.classes if isinstance(model, Conditional) else 0
+    if not classes:
+        from zoo_core.tasks import able
+
+        raise InvalidInput(
+            f"--label {label}: {name} was trained without labels, so it cannot draw one class "
+            f"alone. Leave --label out; it can {', '.join(able(model))}."
+        )
+    if not 0 <= label < classes:
+        raise InvalidInput(f"--label {label}: {name} has the labels 0 to {classes - 1}.")
+    return {"label": label}
+
+
+def prompted(model: Generator, prompts: Sequence[str], name: str) -> Prompted:
+    """The model, as one that is conditional on text.
+
+    Raises InvalidInput for one that is not.
+    """
+    if not isinstance(model, Prompted):
+        from zoo_core.tasks import able
+
+        raise InvalidInput(
+            f"--prompt {prompts[0]!r}: {name} is not conditional on text. Leave --prompt out; "
+            f"it can {', '.join(able(model))}."
+        )
+    return model
+
+
+def _of_prompts(
+    model: Generator, options: Options, context: Context, condition: dict[str, Any]
+) -> Result:
     """n samples of each prompt, a row each. The noise is the same in every row.
 
-    Raises InvalidInput when the model does not read, or not one of the prompts.
+    Raises InvalidInput when the model is not conditional on text, or cannot read a prompt.
     """
+    import torch
+
     with torch.inference_mode():
-        codes = reader(model, request).read(request.prompts)
-    names, rows = _between(request.prompts, codes, int(request.settings.get("between", 0)))
-    x = torch.cat([draw(model, request, prompt=code.unsqueeze(0)) for code in rows])
-    summary = f"{len(x):,} samples of {', '.join(map(repr, request.prompts))} from {request.name}"
+        codes = prompted(model, options.prompts, context.name).read(options.prompts)
+    names, rows = _between(options.prompts, codes, options.between)
+    condition["temperature"] = options.temperature
+    x = torch.cat(
+        [draw(model, options.n, context, prompt=code.unsqueeze(0), **condition) for code in rows]
+    )
+    texts = ", ".join(map(repr, options.prompts))
     return Result(
-        summary=summary,
+        summary=f"{len(x):,} samples of {texts} from {context.name}",
         images=x,
-        columns=request.n,
+        columns=options.n,
         names=names,
-        frames=x.split(request.n),
+        frames=x.split(options.n),
         tensors={"samples": x},
         texts={"prompts": names},
     )
-
-
-def reader(model: nn.Module, request: Request) -> Prompted:
-    """The model, as one that reads.
-
-    Raises InvalidInput for one that does not.
-    """
-    if not isinstance(model, Prompted):
-        from zoo_core.tasks import available
-
-        raise InvalidInput(
-            f"--prompt {request.prompts[0]!r}: {request.name} does not read. Leave --prompt out; "
-            f"it can {', '.join(available(model))}."
-        )
-    return model
 
 
 def _between(
@@ -100,12 +148,13 @@ def _between(
 
     codes: (len(prompts), code).
     """
+    import torch
+
     if not between:
         return list(prompts), codes.unbind()
-    if len(prompts) < 2 or between < 0:
+    if len(prompts) < 2:
         raise InvalidInput(
-            f"between is {between} for {len(prompts)} prompts; expected 0 or more steps, and two "
-            "prompts between which they lie."
+            f"--between {between}: the steps lie between two prompts, and {prompts[0]!r} is one."
         )
     names, rows = [], []
     for (name, start), (_, end) in pairwise(zip(prompts, codes, strict=True)):
@@ -114,34 +163,13 @@ def _between(
     return [*names, prompts[-1]], [*rows, codes[-1]]
 
 
-def _truncation(model: nn.Module, request: Request) -> dict[str, float]:
+def _truncated(model: Generator, bound: float | None, name: str) -> dict[str, float]:
     """How far latents may be from 0, as an argument of the model's `sample`; nothing by default."""
-    if not (bound := request.settings.get("truncation", 0.0)):
+    if bound is None:
         return {}
-    if not bound > 0:
-        raise InvalidInput(f"--set truncation={bound:g}: expected a number above 0.")
-    if "truncation" not in inspect.signature(cast("Any", model.sample)).parameters:
+    if "truncation" not in inspect.signature(model.sample).parameters:
         raise InvalidInput(
-            f"--set truncation={bound:g}: {request.name} cannot draw its latents again. Use "
-            "--temperature, which every model that samples has."
+            f"--truncation {bound:g}: {name} cannot draw its latents again. Use --temperature, "
+            "which every model that samples has."
         )
     return {"truncation": bound}
-
-
-def _label(model: nn.Module, request: Request) -> dict[str, int]:
-    """The label as an argument of the model's `sample`; nothing where none is asked for."""
-    if request.label is None:
-        return {}
-    classes = model.classes if isinstance(model, Conditional) else 0
-    if not classes:
-        from zoo_core.tasks import available
-
-        raise InvalidInput(
-            f"--label {request.label}: {request.name} was trained without labels, so it cannot "
-            f"draw one class alone. Leave --label out; it can {', '.join(available(model))}."
-        )
-    if not 0 <= request.label < classes:
-        raise InvalidInput(
-            f"--label {request.label}: {request.name} has the labels 0 to {classes - 1}."
-        )
-    return {"label": request.label}

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo_core.tasks.inputs import caveat, load_inputs, nats
+from zoo_core.protocols import Scored
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import nn
+    from zoo_core.tasks.context import Context
 
-    from zoo_core.tasks.request import Request
-
-__all__ = ["run"]
+__all__ = ["Options", "score"]
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `score`."""
+
+
+def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
-    batch = load_inputs(model, request.inputs, request)
-    nll = nats(model, batch.x, request)
+    from zoo_core.tasks.inputs import caveat, load_inputs, nats
+
+    batch = load_inputs(model, options.inputs, context)
+    nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))
     notes = caveat(model)
     kind, sign = ({"likelihood": "bound"}, "≤ ") if notes else ({}, "")
@@ -28,7 +35,7 @@ def run(model: nn.Module, request: Request) -> Result:
         for name, a, b in zip(batch.names, nll.tolist(), bits.tolist(), strict=True)
     ]
     return Result(
-        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {request.name}",
+        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
         figures=(
             f"mean {sign}{nll.mean():.2f} nats",
             f"{sign}{bits.mean():.4f} bits per dimension",

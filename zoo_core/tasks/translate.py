@@ -2,65 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo_core.errors import InvalidInput
-from zoo_core.tasks.inputs import load_inputs, unread
+from zoo_core.options import option
+from zoo_core.protocols import Translator
+from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.protocols import Translator
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["ALL", "run"]
+__all__ = ["ALL", "Options", "translate"]
 
 ALL = "all"
 """What `--to` is for every domain that the model has."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options(Inputs):
+    """Of the task `translate`."""
+
+    to: str = option("", f"Domain to translate to, as openmoji, or {ALL}", metavar="DOMAIN")
+
+
+def translate(model: Translator, options: Options, context: Context) -> Result:
     """Translate inputs into one domain; or into all, each a column beside the inputs."""
-    domains = _domains(cast("Translator", model), request)
-    batch = load_inputs(model, request.inputs, request)
+    import torch
+
+    from zoo_core.tasks.inputs import load_inputs, unread
+
+    domains, every = _domains(model, options.to), options.to == ALL
+    batch = load_inputs(model, options.inputs, context)
     x = batch.x.float().cpu()
-    drawn = {to: _translate(model, batch.x, to, request) for to in domains}
-    columns = [x, *drawn.values()] if request.to == ALL else list(drawn.values())
-    beside = (f"columns: input, {', '.join(domains)}",) if request.to == ALL else ()
+    drawn = {to: _translated(model, batch.x, to, context) for to in domains}
+    columns = [x, *drawn.values()] if every else list(drawn.values())
     return Result(
         summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} translated to {', '.join(domains)} "
-        f"by {request.name}",
-        figures=beside,
+        f"by {context.name}",
+        figures=(f"columns: input, {', '.join(domains)}",) if every else (),
         notes=batch.notes,
         images=torch.stack(columns, 1).flatten(0, 1),
-        columns=len(columns) if request.to == ALL else None,
+        columns=len(columns) if every else None,
         frames=[x, *drawn.values()],
         tensors={"inputs": x, **drawn},
         texts={"names": batch.names},
-        failed=unread(batch, request),
+        failed=unread(batch, options.inputs, context),
     )
 
 
-def _domains(model: Translator, request: Request) -> tuple[str, ...]:
+def _domains(model: Translator, to: str) -> tuple[str, ...]:
     """The domains that are asked for.
 
     Raises InvalidInput when none is; one that there is not, the model refuses.
     """
-    if not request.to:
+    if not to:
         raise InvalidInput(
             f"this task needs a domain: give --to {' or '.join(model.domains)}, or --to {ALL}."
         )
-    return tuple(model.domains) if request.to == ALL else (request.to,)
+    return tuple(model.domains) if to == ALL else (to,)
 
 
-def _translate(model: nn.Module, x: Tensor, to: str, request: Request) -> Tensor:
+def _translated(model: Translator, x: Tensor, to: str, context: Context) -> Tensor:
     """Translations, (B, *event_shape), on the CPU."""
-    translator = cast("Translator", model)
+    import torch
+
     with torch.inference_mode():
-        parts = [
-            translator.translate(part, to).float().cpu() for part in x.split(request.batch_size)
-        ]
-    return torch.cat(parts)
+        return torch.cat([model.translate(x, to).float().cpu() for x in context.batches(x)])

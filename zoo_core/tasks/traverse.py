@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from zoo_core import output
-from zoo_core.protocols import Encoder, Traversable, Traversal
-from zoo_core.tasks.inputs import table_rows
-from zoo_core.tasks.latents import count, decoded, drawn, encoded, given, latent_dim
+from zoo_core.options import option
+from zoo_core.protocols import Decoder, Encoder, Traversable, Traversal
+from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["run", "walks"]
+__all__ = ["Options", "traverse", "walks"]
 
 _STEPS, _REACH = 9, 3.0
 """Steps of a walk, and how far it goes to either side, in standard deviations of the prior."""
@@ -32,6 +29,14 @@ _COLUMNS = 10
 """Steps side by side: a walk through more of them, as through 30 clusters, takes several rows."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(OptionalInputs):
+    """Of the task `traverse`."""
+
+    rows: int = option(10, "Latents that are walked, the most telling first", minimum=1)
+    starts: int = option(1, "Inputs, or samples, from which each walk starts", minimum=1)
+
+
 class _Row(NamedTuple):
     """One walk from one start."""
 
@@ -40,24 +45,29 @@ class _Row(NamedTuple):
     """(steps, latent_dim)."""
 
 
-def run(model: nn.Module, request: Request) -> Result:
+def traverse(model: Decoder, options: Options, context: Context) -> Result:
     """Decode walks from the first inputs, or from draws of the prior."""
-    limit, starts = count(request, "rows"), count(request, "starts")
+    import torch
+
+    from zoo_core.tasks.inputs import load_inputs
+    from zoo_core.tasks.latents import as_encoder, decoded, drawn, encoded
+
     notes: tuple[str, ...] = ()
-    if request.inputs:
-        batch = given(model, request, "traverse")
-        base = encoded(model, batch.x[:starts], request)
-        found = walks(model, request, batch.x[:_JUDGED])
-        source, notes = ", ".join(batch.names[:starts]), batch.notes
+    if options.inputs:
+        encoder = as_encoder(model, options.inputs, context, "traverse")
+        batch = load_inputs(model, options.inputs, context)
+        base = encoded(encoder, batch.x[: options.starts], context)
+        found = walks(model, context, batch.x[:_JUDGED])
+        source, notes = ", ".join(batch.names[: options.starts]), batch.notes
     else:
-        base, found = drawn(model, starts, request), walks(model, request)
-        source = "draws" if starts > 1 else "a draw"
-    shown = found[:limit]
+        base, found = drawn(model, options.starts, context), walks(model, context)
+        source = "draws" if options.starts > 1 else "a draw"
+    shown = found[: options.rows]
     rows = _rows(shown, base)
     z = torch.cat([row.z for row in rows])
-    x = decoded(model, z, request)
+    x = decoded(model, z, context)
     result = Result(
-        summary=f"{len(shown)} of {len(found)} walks through the latents of {request.name}",
+        summary=f"{len(shown)} of {len(found)} walks through the latents of {context.name}",
         figures=(f"from {source}",),
         notes=(*notes, f"from the top: {_listed(shown)}"),
         tensors={"start": base.cpu(), "z": z.cpu(), "decoded": x},
@@ -70,28 +80,34 @@ def run(model: nn.Module, request: Request) -> Result:
     return replace(result, images=images, columns=columns, names=names, frames=_frames(parts))
 
 
-def walks(model: nn.Module, request: Request, x: Tensor | None = None) -> Sequence[Traversal]:
+def walks(model: Decoder, context: Context, x: Tensor | None = None) -> Sequence[Traversal]:
     """The model's own walks, or one along each latent.
 
     x: inputs that tell which are worth a look, (B, *event_shape), in [0, 1].
     """
+    import torch
+
+    from zoo_core.tasks.latents import drawn
+
     if isinstance(model, Traversable):
         if x is None or not isinstance(model, Encoder):
             return model.traversals()
         with torch.inference_mode():
             return model.traversals(x)
-    z = drawn(model, _DRAWS, replace(request, seed=0)).float()
+    z = drawn(model, _DRAWS, replace(context, seed=0)).float()
     # a uniform prior ends before three deviations
     low = torch.maximum(z.mean(0) - _REACH * z.std(0), z.amin(0))
     high = torch.minimum(z.mean(0) + _REACH * z.std(0), z.amax(0))
     values = torch.lerp(low, high, torch.linspace(0, 1, _STEPS).to(z).unsqueeze(1))
     return [
-        Traversal(f"z{i}", (i,), values[:, i : i + 1].tolist()) for i in range(latent_dim(model))
+        Traversal(f"z{i}", (i,), values[:, i : i + 1].tolist()) for i in range(model.latent_dim)
     ]
 
 
 def _rows(found: Sequence[Traversal], base: Tensor) -> list[_Row]:
     """Each walk from each start, base (starts, latent_dim)."""
+    import torch
+
     rows = []
     for walk in found:
         values = torch.tensor(walk.values).to(base)
@@ -105,6 +121,10 @@ def _rows(found: Sequence[Traversal], base: Tensor) -> list[_Row]:
 
 def _laid_out(rows: Sequence[_Row], parts: Sequence[Tensor]) -> tuple[Tensor, int, list[str]]:
     """The pictures in rows of equal length, that length, and the rows' names."""
+    import torch
+
+    from zoo_core import output
+
     columns = min(_COLUMNS, max(len(part) for part in parts))
     images, names = [], []
     for row, part in zip(rows, parts, strict=True):
@@ -116,13 +136,17 @@ def _laid_out(rows: Sequence[_Row], parts: Sequence[Tensor]) -> tuple[Tensor, in
 
 def _frames(parts: Sequence[Tensor]) -> list[Tensor]:
     """All walks at their first step, their second one, …; those that are over stand still."""
+    import torch
+
     steps = range(max(len(part) for part in parts))
     return [torch.stack([part[min(i, len(part) - 1)] for part in parts]) for i in steps]
 
 
 def _table(
-    model: nn.Module, rows: Sequence[_Row], parts: Sequence[Tensor]
+    model: Decoder, rows: Sequence[_Row], parts: Sequence[Tensor]
 ) -> list[dict[str, float | str]]:
+    from zoo_core.tasks.inputs import table_rows
+
     return [
         {"varies": row.name, "step": step, **variables}
         for row, part in zip(rows, parts, strict=True)

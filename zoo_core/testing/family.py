@@ -18,7 +18,7 @@ from typing import Any
 
 import pluggy
 
-from zoo_core import hookspecs, loading, plugins
+from zoo_core import hookspecs, loading, options, plugins, tasks
 from zoo_core.errors import did_you_mean
 from zoo_core.plugins import Family
 from zoo_core.protocols import Generator
@@ -142,7 +142,21 @@ def paths_can_be_imported(family: Family) -> None:
             found = plugins.import_object(record.path)
             expect(callable(found), f"{name}: {record.path} is {found!r}", "a function")
     for task in loaded.tasks.values():
-        plugins.import_class(task.protocol)
+        _check_task(task)
+
+
+def _check_task(task: hookspecs.Task) -> None:
+    """A task's function is of the form that its record says."""
+    function, protocol = tasks.function_of(task), plugins.import_object(task.protocol)
+    tasks.options_class(task)
+    try:
+        isinstance(None, protocol)
+    except TypeError:
+        given = f"{task.name}: isinstance() does not take {task.protocol}"
+        expect(False, given, "a protocol that is runtime_checkable")
+    if (model := options.annotation(function, 0)) is not None:
+        wanted = f"that of its record, {task.protocol}"
+        expect(model == protocol, f"{task.name}: the model is annotated with {model}", wanted)
 
 
 @_law

@@ -18,7 +18,7 @@ from zoo_core.errors import ZooError
 from zoo_core.header import read_header
 from zoo_core.metrics import complete, find, measure
 from zoo_core.protocols import Bound, DensityModel
-from zoo_core.tasks import find as find_task
+from zoo_core.tasks import able
 from zoo_core.training.run import toml
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Publisher:
             "family": self.family.name,
             "requires": loading.requirement(self.family),
             "architecture": self.recipe.architecture,
-            "tasks": [task for task in self.architecture.tasks if find_task(task).suits(model)],
+            "tasks": [task for task in able(model) if task in self.architecture.tasks],
             "data": self.recipe.data,
             "recipe": "recipe.toml",
             "licence": {"code": "unknown", "weights": "unknown"},

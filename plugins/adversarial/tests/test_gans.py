@@ -205,7 +205,7 @@ def test_a_dcgan_holds_the_discriminator_that_a_validation_saw() -> None:
 def test_a_dcgan_without_a_trunk_has_no_features_and_says_so() -> None:
     model = made(DCGAN, shape=(1, 8, 8), channels=4)
     model.keep(model.opponent())
-    assert model.feature_dim == 0
+    assert not isinstance(model, Featurizer)
     with pytest.raises(InvalidInput, match=r"no features.* --set config\.trunk=true"):
         model.features(torch.rand(1, 1, 8, 8))
 

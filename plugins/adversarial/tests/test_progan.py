@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import nn
 from zoo_adversarial.growth import Growing, enlarged, frames
-from zoo_adversarial.growth import run as grow
 from zoo_adversarial.progan import (
     Conv,
     Critic,
@@ -29,12 +28,12 @@ from zoo_adversarial.progan import (
     with_deviation,
 )
 
+import zoo_core
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Decoder
-from zoo_core.tasks.request import Request
 from zoo_core.tasks.result import Result
 from zoo_core.training.protocols import Restarting
 
@@ -181,9 +180,9 @@ def test_growth_ends_with_the_samples() -> None:
 # The task
 
 
-def grown(G: ProGAN, **options: object) -> Result:
-    settings = {"hold": 2, "fade": 3, **options.pop("settings", {})}  # type: ignore[dict-item]
-    return grow(G, Request(name="progan.x", settings=settings, **options))  # type: ignore[arg-type]
+def grown(G: ProGAN, **options: Any) -> Result:
+    loading.set_info(G, loading.Info(name="progan.x", architecture="progan"))
+    return zoo_core.run(G, "growth", **{"fade": 3, "seed": 0, **options})
 
 
 def test_growth_shows_each_resolution_and_the_way_from_one_to_the_next() -> None:
@@ -218,8 +217,8 @@ def test_frames_of_one_resolution_stand_still() -> None:
 
 @pytest.mark.parametrize(("key", "n", "least"), [("hold", 0, 1), ("fade", -1, 0)])
 def test_a_film_without_frames_is_refused(key: str, n: int, least: int) -> None:
-    with pytest.raises(InvalidInput, match=f"--set {key}={n}: expected {least} or more"):
-        grown(generator(), settings={key: n})
+    with pytest.raises(InvalidInput, match=f"^{key} is {n}; expected .* of at least {least}"):
+        grown(generator(), **{key: n})
 
 
 def test_growth_is_a_film_by_default_and_a_picture_when_asked(

@@ -50,7 +50,7 @@ _POOLED = 4
 
 
 class DCGAN(LatentGenerator):
-    """The generator.
+    """The generator; with `trunk` it has features, too.
 
     Args:
         shape: of an image, (C, H, W), with H = W: 28, 32, 64 or another side of 5 and more.
@@ -80,6 +80,9 @@ class DCGAN(LatentGenerator):
             self.network = compact_generator(z, shape, channels)
         self.network.apply(initialise)
         self.trunk = _trunk(self.opponent()).requires_grad_(False) if trunk else None
+        if self.trunk is not None:  # without it, the model is no Featurizer
+            maps = (layer.out_channels for layer in self.trunk if isinstance(layer, nn.Conv2d))
+            self.feature_dim = sum(maps) * _POOLED**2
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [−1, 1]."""
@@ -116,12 +119,6 @@ class DCGAN(LatentGenerator):
                 "config.trunk keeps a discriminator as wide as the generator. Leave "
                 "trainer.discriminator.channels out, or config.trunk."
             ) from None
-
-    @property
-    def feature_dim(self) -> int:
-        """Number of features: 16 for each of the discriminator's maps; 0 where none are kept."""
-        layers = self.trunk or ()
-        return sum(m.out_channels for m in layers if isinstance(m, nn.Conv2d)) * _POOLED**2
 
     def features(self, x: Tensor) -> Tensor:
         """What each layer of the discriminator gives, max-pooled to 4x4: (B, feature_dim).

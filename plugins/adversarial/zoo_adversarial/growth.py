@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from zoo_core import output
-from zoo_core.tasks.latents import count
+from zoo_core.options import option
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
     from torch import Generator as Random
-    from torch import nn
+    from torch import Tensor
 
-    from zoo_core.tasks.request import Request
+    from zoo_core.tasks.context import Context
 
-__all__ = ["Growing", "run"]
+__all__ = ["Growing", "Options", "growth"]
 
 _COLUMNS = 8
 """Images side by side, at most."""
@@ -40,29 +36,43 @@ class Growing(Protocol):
         ...
 
 
-def run(model: nn.Module, request: Request) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Of the task `growth`."""
+
+    n: int = option(16, "Number of samples", minimum=1, flags=("-n",))
+    hold: int = option(2, "How long each resolution stands still", unit="frames", minimum=1)
+    fade: int = option(4, "How long one fades into the next", unit="frames", minimum=0)
+
+
+def growth(model: Growing, options: Options, context: Context) -> Result:
     """Draw latents and decode them at each resolution; the film fades from one into the next."""
-    hold, fade = count(request, "hold"), count(request, "fade", 0)
-    resolutions, n = _drawn(model, request), request.n
-    side = cast("tuple[int, ...]", model.event_shape)[-1]
+    import torch
+
+    from zoo_core import output
+
+    resolutions, n = _drawn(model, options.n, context), options.n
+    side = model.event_shape[-1]
     grown = [enlarged(x, side // x.shape[-1]) for x in resolutions]
     columns = min(_COLUMNS, n)
     over = -n % columns
     names = [f"{x.shape[-2]}x{x.shape[-1]}" for x in resolutions]
     rows = (n + over) // columns
     return Result(
-        summary=f"{n:,} sample{'s' if n > 1 else ''} from {request.name} as it grew",
+        summary=f"{n:,} sample{'s' if n > 1 else ''} from {context.name} as it grew",
         figures=(", ".join(names),),
         images=torch.cat([part for x in grown for part in (x, output.blank(x, over))]),
         columns=columns,
         names=[label for name in names for label in (name, *[""] * (rows - 1))],
-        frames=frames(grown, hold, fade),
+        frames=frames(grown, options.hold, options.fade),
         tensors={f"samples_{name}": x for name, x in zip(names, resolutions, strict=True)},
     )
 
 
 def enlarged(x: Tensor, factor: int) -> Tensor:
     """Each pixel of (n, C, H, W) becomes factor x factor pixels."""
+    from torch.nn import functional
+
     return functional.interpolate(x, scale_factor=factor, mode="nearest") if factor > 1 else x
 
 
@@ -71,6 +81,8 @@ def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:
 
     hold: frames of each. fade: frames between two, as a stage fades in.
     """
+    import torch
+
     shown = [grown[0]] * hold
     for before, after in pairwise(grown):
         shown += [torch.lerp(before, after, i / (fade + 1)) for i in range(1, fade + 1)]
@@ -78,9 +90,11 @@ def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:
     return shown
 
 
-def _drawn(model: nn.Module, request: Request) -> list[Tensor]:
+def _drawn(model: Growing, n: int, context: Context) -> list[Tensor]:
     """n images at each resolution, drawn in batches, on the CPU."""
-    growing, random = cast("Growing", model), request.generator(model)
+    import torch
+
+    random = context.generator(model)
     with torch.inference_mode():
-        parts = [growing.growth(size, generator=random) for size in request.sizes()]
+        parts = [model.growth(size, generator=random) for size in context.sizes(n)]
     return [torch.cat(same).float().cpu() for same in zip(*parts, strict=True)]

@@ -124,13 +124,11 @@ def zoo_tasks() -> list[Task]:
     return [
         Task(
             "growth",
-            "zoo_adversarial.growth:run",
+            "zoo_adversarial.growth:growth",
             "zoo_adversarial.growth:Growing",
             "Draw the same samples at each resolution that the model has grown through",
             for_images=(".gif", ".png", ".npz", ".safetensors"),
             for_tables=(),
-            options=("n",),
-            settings={"hold": 2, "fade": 4},
             random=True,
         )
     ]

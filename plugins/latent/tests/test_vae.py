@@ -11,11 +11,10 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from zoo_latent.vae import VAE
 from zoo_latent.variational import ImportanceWeighted, Variational
 
+import zoo_core
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import measure
 from zoo_core.protocols import Bound, DensityModel, LatentVariable
-from zoo_core.tasks.request import Request
-from zoo_core.tasks.score import run as score
 
 BARS = {"data": "bars-and-stripes:test"}
 
@@ -231,7 +230,7 @@ def test_the_metrics_of_a_bound() -> None:
 def test_scores_are_labelled_as_bounds() -> None:
     torch.manual_seed(0)
     model = VAE((1, 3, 3), z=2, hidden=[8]).eval()
-    result = score(model, Request(inputs=("bars-and-stripes:test",)))
+    result = zoo_core.run(model, "score", inputs=("bars-and-stripes:test",))
     assert all(row["likelihood"] == "bound" for row in result.rows)
     assert result.figures[0].startswith("mean ≤ ")
     assert "nats are bounds (k = 100" in result.notes[-1]

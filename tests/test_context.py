@@ -1,0 +1,27 @@
+import torch
+from torch import nn
+
+from zoo_core.tasks.context import Context, weight_of
+
+
+def test_the_same_seed_gives_the_same_stream_each_time() -> None:
+    one, other = Context(seed=1), Context(seed=2)
+    model = nn.Linear(1, 1)
+    first, again = (torch.rand(3, generator=one.generator(model)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, torch.rand(3, generator=other.generator(model)))
+
+
+def test_batches_hold_every_row_once_and_progress_is_told_of_each() -> None:
+    told: list[tuple[int, int]] = []
+    context = Context(batch_size=3, progress=lambda done, n: told.append((done, n)))
+    x = torch.arange(8)
+    assert [part.tolist() for part in context.batches(x)] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert told == [(3, 8), (6, 8), (8, 8)]
+    assert list(context.sizes(3)) == [3]
+    assert list(context.sizes(0)) == []
+
+
+def test_a_model_without_parameters_has_a_weight_of_the_default_kind() -> None:
+    assert weight_of(object()).device.type == "cpu"
+    assert weight_of(nn.Linear(1, 1, dtype=torch.float64)).dtype == torch.float64

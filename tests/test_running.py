@@ -1,0 +1,120 @@
+"""Tasks from Python: `zoo_core.run` has the options, defaults and checks of the command."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+from zoo_autoregressive.nade import NADE
+
+import zoo_core as zoo
+from zoo_core import loading, output, tasks
+from zoo_core.cli import root
+from zoo_core.errors import InvalidInput, OutputExists, UnknownName
+
+CONFIG = {"shape": (1, 4, 4), "hidden": 5}
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> str:
+    """The path of a NADE's weights, untrained."""
+    path = tmp_path / "nade.bars.safetensors"
+    zoo.save(zoo.create("nade", seed=0, **CONFIG), path, {"data": "bars-and-stripes-4"})
+    return str(path)
+
+
+def test_a_path_is_loaded_and_a_model_is_run_as_it_is(weights: str) -> None:
+    by_path, by_model = (zoo.run(m, n=3, seed=1) for m in (weights, zoo.load(weights)))
+    assert torch.equal(by_path.tensors["samples"], by_model.tensors["samples"])
+    assert by_path.summary == "3 samples from nade.bars"
+    assert len(zoo.run(weights).tensors["samples"]) == 16
+
+
+def test_the_provenance_holds_what_it_takes_to_make_it_again(weights: str, tmp_path: Path) -> None:
+    result = zoo.run(weights, "complete", inputs="bars-and-stripes-4:test[0:2]", samples=1)
+    made = result.provenance
+    assert (made["entry"], made["task"], made["architecture"]) == ("nade.bars", "complete", "nade")
+    assert made["sha256"] == zoo.info(zoo.load(weights)).sha256
+    assert {"zoo-core", "zoo-autoregressive", "torch", "python"} == set(made["versions"])
+    command = shlex.split(made["command"])
+    assert command[:5] == ["zoo", "run", weights, "--task", "complete"]
+    again = CliRunner().invoke(root, [*command[1:], "-o", str(tmp_path / "again.npz")])
+    assert again.exit_code == 0, again.output
+    held = np.load(tmp_path / "again.npz")["completions"]
+    assert np.array_equal(held, result.tensors["completions"].numpy())
+
+
+def test_the_command_names_what_differs_from_the_defaults(weights: str) -> None:
+    model = zoo.load(weights, dtype="float64")
+    result = zoo.run(model, seed=3, batch_size=5, temperature=0.5)
+    said = f"zoo run {weights} --temperature 0.5 --dtype float64 --batch-size 5 --seed 3"
+    assert result.provenance["command"] == said
+    assert zoo.run(model, "sample", seed=3).provenance["command"].endswith("float64 --seed 3")
+
+
+def test_an_untrained_model_runs_and_has_no_command() -> None:
+    result = zoo.run(zoo.create("nade", seed=0, **CONFIG), seed=0)
+    assert "command" not in result.provenance and "sha256" not in result.provenance
+    assert result.provenance["entry"] == "nade"
+
+
+def test_a_result_is_saved_as_what_the_task_writes(weights: str, tmp_path: Path) -> None:
+    result = zoo.run(weights, n=2, seed=0)
+    for suffix in result.suffixes:
+        result.save(str(tmp_path / f"a{suffix}"))
+        assert output.read_provenance(tmp_path / f"a{suffix}") == result.provenance
+    with pytest.raises(InvalidInput, match=r"suffix '\.csv' .* Known are \.png, \.gif, \.npz, \.s"):
+        result.save(tmp_path / "a.csv")
+    with pytest.raises(OutputExists):
+        result.save(tmp_path / "a.png")
+    result.save(tmp_path / "a.png", force=True)
+
+
+def test_a_model_in_training_is_evaluated_and_goes_on_training() -> None:
+    class Dropping(nn.Module):
+        event_shape = (1, 2, 2)
+
+        def sample(
+            self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+        ) -> torch.Tensor:
+            return torch.full((n, 1, 2, 2), float(self.training))
+
+    model = Dropping().train()
+    assert not zoo.run(model, seed=0).tensors["samples"].any()
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "error", "text"),
+    [
+        ("sampel", {}, UnknownName, "Did you mean sample? nade can sample, score, detect, comp"),
+        ("traverse", {}, InvalidInput, "nade cannot traverse: the task needs a model that is a D"),
+        ("sample", {"stesp": 1}, InvalidInput, "has no option stesp. It takes n, temperature, l"),
+        ("sample", {"temperatur": 1}, InvalidInput, "Did you mean temperature?"),
+        ("score", {"n": 1}, InvalidInput, "does not use n: name one that does, as sample or nea"),
+        ("sample", {"n": 0}, InvalidInput, "n is 0; expected a whole number of at least 1."),
+        ("sample", {"n": "3"}, InvalidInput, "n is '3'; expected a whole number of at least 1."),
+        ("sample", {"seed": -1}, InvalidInput, "seed is -1; expected a whole number of at least"),
+        ("sample", {"batch_size": 0}, InvalidInput, "batch_size is 0; expected a whole number"),
+        ("score", {"inputs": 3}, InvalidInput, "inputs is 3; expected text."),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    task: str, options: dict[str, object], error: type[Exception], text: str
+) -> None:
+    model = zoo.create("nade", seed=0, **CONFIG)
+    with pytest.raises(error) as refused:
+        zoo.run(model, task, **options)  # type: ignore[arg-type]
+    assert text in str(refused.value)
+
+
+def test_the_registry_is_believed_only_as_far_as_the_model_goes(weights: str) -> None:
+    source = loading.open_source(weights)
+    assert tasks.running.task_for(source, None).name == "sample"
+    assert tasks.running.task_for(source, "nearest").name == "nearest"
+    assert isinstance(loading.blank(source), NADE)
+    with pytest.raises(InvalidInput, match=r"nade\.bars cannot encode: .* nade\.bars can sample"):
+        tasks.running.task_for(source, "encode")

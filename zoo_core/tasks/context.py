@@ -1,0 +1,65 @@
+"""What a task is given beside the model and its own options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator as Random
+    from torch import Tensor
+
+__all__ = ["Context", "weight_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Which model it is, where randomness comes from, and how much is done at a time."""
+
+    name: str = "model"
+    """The model's name, for what is said about the results."""
+    data: str = ""
+    """The data set that the model was trained on, where that is known."""
+    seed: int = 0
+    """Of everything that is random."""
+    batch_size: int = 256
+    """Samples or inputs at a time."""
+    data_root: Path | None = None
+    """Folder of data sets; None for the default one."""
+    progress: Callable[[int, int], None] | None = None
+    """Called after each batch with the number of samples or inputs that are done, and of all."""
+
+    def generator(self, model: object) -> Random:
+        """A new stream of random numbers by the seed, on the model's device."""
+        import torch
+
+        return torch.Generator(weight_of(model).device).manual_seed(self.seed)
+
+    def sizes(self, n: int) -> Iterator[int]:
+        """Sizes of the batches in which n samples are made."""
+        for start in range(0, n, self.batch_size):
+            size = min(self.batch_size, n - start)
+            yield size
+            if self.progress is not None:
+                self.progress(start + size, n)
+
+    def batches(self, x: Tensor) -> Iterator[Tensor]:
+        """Parts of x, (B, ...), of up to `batch_size` rows each."""
+        start = 0
+        for size in self.sizes(len(x)):
+            yield x[start : start + size]
+            start += size
+
+
+def weight_of(model: object) -> Tensor:
+    """The first parameter of a model, for its device and type; an empty tensor where it has none.
+
+    Models are typed by their protocols, none of which says that they are modules.
+    """
+    import torch
+    from torch import nn
+
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next(parameters, torch.empty(0))

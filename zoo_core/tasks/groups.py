@@ -1,0 +1,42 @@
+"""Options that several tasks share, each group once; a task's own class of options extends them."""
+
+from dataclasses import dataclass
+
+from zoo_core.options import option
+
+__all__ = ["Inputs", "OptionalInputs", "Samples"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Of a task that needs inputs."""
+
+    inputs: tuple[str, ...] = option(
+        (),
+        "Image file, folder, table or data set such as mnist:test[0:16]",
+        flags=("--input", "-i"),
+        metavar="INPUT",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalInputs:
+    """Of a task that can do without inputs."""
+
+    inputs: tuple[str, ...] = option(
+        (),
+        "Image file, folder, table or data set; without any, latents are sampled from the prior",
+        flags=("--input", "-i"),
+        metavar="INPUT",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Of a task that samples from the model."""
+
+    n: int = option(
+        16, "Number of samples; of each prompt, where there are some", minimum=1, flags=("-n",)
+    )
+    temperature: float = option(1.0, "Less than 1 samples what is more probable", above=0)
+    label: int | None = option(None, "Class to sample, where the model is conditional on classes")

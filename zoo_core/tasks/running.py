@@ -1,0 +1,202 @@
+"""Run a task: a model, a task's name and its options become a result that knows its provenance.
+
+`zoo_core.run` is this; the command `zoo run` parses flags, calls it and prints.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core import loading, options, plugins, tasks
+from zoo_core.errors import InvalidInput
+from zoo_core.loading import Source
+from zoo_core.registry import list_entries
+from zoo_core.rules import MAX_INT
+from zoo_core.tasks.context import Context, weight_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo_core.hookspecs import Task
+    from zoo_core.registry import Entry
+    from zoo_core.tasks.result import Result
+
+__all__ = ["run", "task_for"]
+
+_NAMED = 4
+"""Models that are named where one cannot do what it is asked."""
+
+
+def run(
+    model: nn.Module | str | Path,
+    task: str | None = None,
+    *,
+    seed: int | None = None,
+    batch_size: int = 256,
+    data_root: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> Result:
+    """Ask a model to do a task; return images, rows and tensors, which `result.save(path)` writes.
+
+    model: one that was loaded; or an entry, a run folder or a weights file, which is loaded.
+    task: `sample`, `interpolate`, …; None is the first that the model can do.
+    seed: of everything that is random; None takes one at random, and the provenance names it.
+    batch_size: samples or inputs at a time.
+    data_root: folder of data sets; None for the default one.
+    progress: called after each batch with the number of samples or inputs that are done, of how
+        many.
+    settings: the task's own options, as `steps=9`: those of `zoo run --task interpolate --help`.
+
+    Raises UnknownName for a task that there is not, and InvalidInput for one that the model cannot
+    do, for an option that the task does not have or for a value that does not fit.
+    """
+    loaded = loading.load(model) if isinstance(model, str | Path) else model
+    known = loading.info(loaded)
+    record = tasks.choose(task, loaded, known.name)
+    for name in settings:
+        if name not in tasks.options_of(record):
+            raise tasks.unknown_option(record, name)
+    chosen: Any = options.build(tasks.options_class(record), settings, f"the task {record.name}")
+    context = Context(
+        name=known.name,
+        data=known.data,
+        seed=_random_seed() if seed is None else _whole("seed", seed, 0),
+        batch_size=_whole("batch_size", batch_size, 1),
+        data_root=None if data_root is None else Path(data_root),
+        progress=progress,
+    )
+    with _evaluating(loaded):
+        result = tasks.function_of(record)(loaded, chosen, context)
+    return replace(
+        result,
+        suffixes=tasks.suffixes(record, loaded),
+        provenance=_provenance(record, loaded, known, chosen, context),
+    )
+
+
+def task_for(origin: Entry | Source, wanted: str | None) -> Task:
+    """The record of a task, for a model whose weights need not be here yet.
+
+    What the registry lists is believed, and `run` asks the model itself; for anything else the
+    model is built without weights.
+
+    Raises PluginError for a family that is missing, and as `tasks.choose`.
+    """
+    plugins.require(origin.family, origin.requires)
+    listed = (
+        plugins.architecture(origin.architecture, origin.family).tasks
+        if isinstance(origin, Source)
+        else origin.tasks
+    )
+    if wanted in listed or (wanted is None and (wanted := tasks.first(listed))):
+        return tasks.find(wanted)
+    try:
+        return tasks.choose(wanted, loading.blank(origin), origin.name)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error}{_about_likelihood(wanted, origin)}") from None
+
+
+def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
+    """Why a model that only samples cannot score, and which can; nothing of other tasks."""
+    if task is None or tasks.find(task).protocol != "zoo_core.protocols:Scored":
+        return ""
+    data = origin.metadata.get("data") if isinstance(origin, Source) else origin.data
+    able = sorted(
+        (entry for entry in list_entries() if task in entry.tasks),
+        key=lambda entry: entry.data != data,
+    )
+    names = ", ".join(entry.name for entry in able[:_NAMED])
+    return (
+        " It draws, but has no likelihood: it gives no probability of an input, nor a bound of one."
+        + (f" Models that {task}: {names}." if names else "")
+    )
+
+
+def _random_seed() -> int:
+    """A seed, where none is given."""
+    import secrets
+
+    return secrets.randbelow(10**6)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    fits = isinstance(value, int) and not isinstance(value, bool) and least <= value < MAX_INT
+    if not fits:
+        raise InvalidInput(f"{name} is {value!r}; expected a whole number of at least {least}.")
+    number: int = value
+    return number
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, also one that is being trained."""
+    training = model.training
+    try:
+        model.eval()
+        yield
+    finally:
+        model.train(training)
+
+
+def _provenance(
+    record: Task, model: nn.Module, known: loading.Info, chosen: Any, context: Context
+) -> dict[str, Any]:
+    """Everything that it takes to make a result again; what is not known is left out."""
+    import platform
+    from datetime import UTC, datetime
+
+    import torch
+
+    from zoo_core import __version__
+
+    weight = weight_of(model)
+    device, dtype = str(weight.device), str(weight.dtype).removeprefix("torch.")
+    family = plugins.installed().get(known.family)
+    made = {
+        "entry": known.name,
+        "architecture": known.architecture,
+        "task": record.name,
+        "sha256": known.sha256,
+        "seed": context.seed,
+        "device": device,
+        "dtype": dtype,
+        "versions": {
+            "zoo-core": __version__,
+            **({family.distribution: family.version} if family else {}),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "command": _command(record, model, known, chosen, context),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return {key: value for key, value in made.items() if value != ""}
+
+
+def _command(
+    record: Task, model: nn.Module, known: loading.Info, chosen: Any, context: Context
+) -> str:
+    """The `zoo run` that gives the same result; nothing for a model that no file holds."""
+    if known.path is None:
+        return ""
+    words = ["zoo", "run", known.entry.name if known.entry else str(known.path)]
+    if record.name != tasks.choose(None, model, known.name).name:
+        words += ["--task", record.name]
+    for each in tasks.options_of(record).values():
+        if (value := getattr(chosen, each.name)) != each.default:
+            words += each.words(value)
+    weight = weight_of(model)
+    general = {
+        "--device": (str(weight.device), "cpu"),
+        "--dtype": (str(weight.dtype).removeprefix("torch."), "float32"),
+        "--batch-size": (context.batch_size, 256),
+        "--data-root": (context.data_root, None),
+    }
+    for flag, (value, default) in general.items():
+        words += [] if value == default else [flag, str(value)]
+    return shlex.join([*words, "--seed", str(context.seed)])
