@@ -12,6 +12,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+HEAD = (
+    # an example shows a value by naming it
+    "# pyright: strict, reportUnusedExpression=false\n"
+    # torch leaves arguments without types; that ours have them, public.py shows
+    "# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false\n"
+    "# pyright: reportUnknownArgumentType=false\n"
+)
 PAGES = [
     ROOT / "README.md",
     *(page for page in ROOT.glob("docs/**/*.md") if page.parent.name != "plugins"),
@@ -24,9 +31,7 @@ def write_examples(folder: Path) -> None:
     for page in PAGES:
         if blocks := BLOCK.findall(page.read_text("utf-8")):
             name = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")))
-            # an example shows a value by naming it, and its imports stand where they are needed
-            head = "# pyright: strict, reportUnusedExpression=false\n"
-            (folder / f"{name}.py").write_text(head + "\n".join(blocks), "utf-8")
+            (folder / f"{name}.py").write_text(HEAD + "\n".join(blocks), "utf-8")
 
 
 def main() -> int:
