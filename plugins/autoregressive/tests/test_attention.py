@@ -147,9 +147,9 @@ def test_a_label_conditions_samples_and_likelihood() -> None:
 @pytest.mark.parametrize(
     ("classes", "label", "text"),
     [
-        (4, 5, "label 5 cannot be asked for: expected 0 to 3."),
-        (4, -1, "label -1 cannot be asked for: expected 0 to 3."),
-        (0, 0, "label 0 cannot be asked for: this model was trained without any."),
+        (4, 5, "unknown label 5: expected 0 to 3."),
+        (4, -1, "unknown label -1: expected 0 to 3."),
+        (0, 0, "unknown label 0: this model was trained without labels."),
     ],
 )
 def test_a_label_that_there_is_not(classes: int, label: int, text: str) -> None:
@@ -180,7 +180,7 @@ def test_training_learns_both_with_and_without_labels() -> None:
 @pytest.mark.parametrize(
     ("config", "text"),
     [
-        ({"d": 10, "h": 3}, "d is 10 and h is 3: expected a width that h heads share evenly."),
+        ({"d": 10, "h": 3}, "d is 10 and h is 3: expected a d that is divisible by h."),
         ({"window": 0}, "window is 0: expected 1, the variable before, or more."),
         ({"positions": "none"}, "positions 'none': expected learned or sinusoidal."),
         ({"activation": "tanh"}, "activation 'tanh' is unknown: expected relu or gelu."),

@@ -7,9 +7,9 @@ With `tied`, all places share one W, b and σ: the AR(p) of time series, p coeff
 and a variance. Without it each place has its own; the binary model with k = n - 1 is the FVSBN.
 Variables before the first one count as zero.
 
-Real-valued data are images as floats in [0, 1], grey levels taken as real numbers (a recipe says
-`binarize = "none"`), and what `log_prob` gives is then a density. Tables with fractions are not
-read by the data layer, which holds categories; from Python any float tensor will do.
+Real-valued data are grey levels as floats in [0, 1] (`binarize = "none"` in a recipe); `log_prob`
+is then a log-density. The data layer reads tables of categories only; from Python any float tensor
+works.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import bernoulli_logits, permutation, placed, prefix_length
+from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length, unpermute
 from zoo_core.errors import InvalidInput
 
 __all__ = ["AR"]
@@ -35,8 +35,8 @@ class AR(nn.Module):
         k: number of variables that each one depends on.
         values: `binary` for logistic regression, `real` for Gaussian noise.
         tied: whether all places share their weights.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order.
     """
 
@@ -74,7 +74,7 @@ class AR(nn.Module):
 
     @property
     def free_parameters(self) -> int:
-        """The numbers that are used: the first variables have fewer than k before them."""
+        """Number of parameters in use: the first variables have fewer than k predecessors."""
         D, k = len(self.order), self.k
         weights = k if self.tied else k * D - k * (k + 1) // 2
         return weights + len(self.b) * (1 if self.log_σ is None else 2)
@@ -107,7 +107,7 @@ class AR(nn.Module):
         """
         x = x.flatten(1)[:, self.order]
         log_p = self._log_p(x, self.location(x))
-        return placed(log_p, self.order)
+        return unpermute(log_p, self.order)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, or log-density where values are real, (B,), nats.
@@ -119,7 +119,7 @@ class AR(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}, or real and without bounds."""
+        """Return n samples, (n, *event_shape), in {0, 1}, or real and without bounds."""
         x = self.b.new_zeros(n, len(self.order))
         return self._ancestral(x, 0, generator, temperature)
 
@@ -131,10 +131,10 @@ class AR(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones.
+        """Sample the unknown variables of each input given the known ones.
 
         x: inputs, (B, *event_shape).
-        known: which variables are given, event_shape, bool; they must come first in the order.
+        known: mask of the known variables, event_shape, bool; they must come first in the order.
 
         Raises InvalidInput when an unknown variable comes before a known one.
         """
@@ -151,7 +151,7 @@ class AR(nn.Module):
     def _ancestral(
         self, x: Tensor, d: int, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw the variables from the d-th on; only the window of k before one is looked at."""
+        """Sample the variables from the d-th on; each looks at the k before it."""
         (n, D), k = x.shape, self.k
         x = functional.pad(x, (k, 0))
         noise = self._noise(D - d, n, generator, temperature)
@@ -160,12 +160,12 @@ class AR(nn.Module):
             drawn = torch.addmv(b[i], x[:, i : i + k], W[i]) + noise_i
             x[:, k + i] = drawn if self.log_σ is not None else (drawn > 0).to(x.dtype)
         x = x[:, k:]
-        return placed(x, self.order).reshape(n, *self.event_shape)
+        return unpermute(x, self.order).reshape(n, *self.event_shape)
 
     def _noise(
         self, steps: int, n: int, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """What is added to the location of the last `steps` variables, (steps, n)."""
+        """Noise added to the location of the last `steps` variables, (steps, n)."""
         size, device = (steps, n), self.b.device
         if self.log_σ is None:
             # u < sigm(l / T) is l - T logit(u) > 0

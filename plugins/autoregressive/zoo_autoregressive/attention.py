@@ -8,17 +8,16 @@ Place t of the sequence holds the value of the variable before it (the first one
 the position of the variable to come; attention is causal, so that the last layer's place t gives
 p(x_t | x_<t), a softmax over the variable's levels.
 
-We differ from the paper in these places. There is a decoder only: nothing is translated.
+Differences from the paper. There is a decoder only.
 Normalization comes before each sublayer (pre-norm: s + MultiHead(norm(s))) and once at the end: the
 residual path from the loss to each layer is then an identity, and training at a high rate does not
-diverge for want of a long warm-up. A variable of an image has a position on each axis, each with
+diverge without a long warm-up. A variable of an image has a position on each axis, each with
 sinusoids of its own; learned positions start at the sinusoids, where a shift is one rotation
 for all places (from a random start, "the pixel above" must be found for each pixel anew). The
 rectifier in FFN may be replaced (`activation = "gelu"`, as in GPT-2). A place may embed the last
-`window` values rather than one alone, each by a table of its own (a causal convolution): what lies
-near is then seen before the first layer of attention, which has no need to learn where "near" is
-and trains in a fraction of the steps. The start token carries the class label, where there are
-labels.
+`window` values rather than one alone, each by a table of its own (a causal convolution): neighbours
+are then visible before the first layer of attention, which need not learn where they are and trains
+in a fraction of the steps. The start token embeds the class label, where there are labels.
 """
 
 from collections.abc import Generator, Sequence
@@ -27,14 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import permutation, placed, prefix_length
+from zoo_autoregressive.layers import permutation, prefix_length, unpermute
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Attention"]
 
 
 class Attention(nn.Module):
-    """A transformer over the variables of an input, of two levels or many.
+    """A causal transformer over the variables of an input, of two or more levels.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
@@ -43,13 +42,13 @@ class Attention(nn.Module):
         d: width of the sequence (the paper's d_model).
         h: number of heads, each of width d_k = d / h.
         d_ff: width inside FFN; 4 d when it is 0.
-        window: number of values that a place embeds, the last ones before it; 1 is the paper's.
-        positions: `learned`, or `sinusoidal` for ones that stay as the paper's formula has them.
+        window: number of preceding values that a place embeds; 1 is the paper's.
+        positions: `learned`, or `sinusoidal` for the paper's fixed ones.
         activation: the non-linearity of FFN, `relu` (the paper's) or `gelu`.
-        dropout: share of each sublayer's output, and of its first input, that training drops.
-        classes: number of class labels that samples can be asked for; 0 for none.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        dropout: dropout probability of each sublayer's output and of the first input.
+        classes: number of class labels to condition on; 0 for an unconditional model.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order.
     """
 
@@ -81,7 +80,7 @@ class Attention(nn.Module):
         else:
             self.register_buffer("P", P)
         self.start = nn.Embedding(classes + 1, d)
-        """One token for each label, and the last one for no label."""
+        """A start token for each label; the last one is for no label."""
         self.value = nn.Conv1d(levels, d, window, bias=False)
         """Embeddings of the levels, one table for each place of the window."""
         self.dropout = nn.Dropout(dropout)
@@ -104,7 +103,7 @@ class Attention(nn.Module):
     def logits(self, v: Tensor, label: Tensor | int | None = None) -> Tensor:
         """The logits of p(x_i = · | x_<i, label) of each variable, in the order: (B, D, levels).
 
-        v: levels of the variables in the order, (B, D), int64; the last one is not looked at.
+        v: levels of the variables in the order, (B, D), int64; the last one is ignored.
         label: as in `log_prob`.
         """
         s = self.dropout(self._sequence(v[:, :-1], label))
@@ -114,12 +113,11 @@ class Attention(nn.Module):
         return logits
 
     def walk(self, v: Tensor, label: Tensor | int | None = None) -> Generator[Tensor, Tensor, None]:
-        """Yield the logits (n, levels) of one variable after another; each is sent the level drawn.
+        """Yield the logits, (n, levels), of each variable in turn; receive its sampled level, (n,).
 
-        The keys and values of the variables before are kept: a step computes one place. What is
-        sent has the shape (n,).
+        Keys and values are cached: a step computes one place.
 
-        v: levels of the variables before the first one of the walk, in the order, (n, d), int64.
+        v: levels of the variables before the first step, in the order, (n, d), int64.
         """
         (n, first), D = v.shape, len(self.order)
         blocks = [block for block in self.blocks if isinstance(block, Block)]
@@ -145,15 +143,15 @@ class Attention(nn.Module):
         v = self.categories(x)
         logits = self.logits(v, label).movedim(2, 1)
         log_p = -functional.cross_entropy(logits, v, reduction="none")
-        return placed(log_p, self.order)
+        return unpermute(log_p, self.order)
 
     def log_prob(self, x: Tensor, label: Tensor | int | None = None) -> Tensor:
         """Exact log-probability of each input, (B,), nats.
 
         x: inputs, (B, *event_shape), in [0, 1].
-        label: what to condition on, one class or (B,), int64; `classes`, or None, stands for none.
+        label: class to condition on, one for all or (B,), int64; None, or `classes`, for none.
 
-        Raises InvalidInput for a label that there is not.
+        Raises InvalidInput for an unknown label.
         """
         return self.conditionals(x, label).sum(1)
 
@@ -165,11 +163,11 @@ class Attention(nn.Module):
         temperature: float = 1.0,
         label: Tensor | int | None = None,
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
-        label: the class of all of them, or of each, (n,), int64; None leaves it open.
+        label: class to condition on, one for all or (n,), int64; None for none.
 
-        Raises InvalidInput for a label that there is not.
+        Raises InvalidInput for an unknown label.
         """
         v = self.order.new_empty(n, 0)
         return self._ancestral(v, generator, temperature, label)
@@ -183,14 +181,14 @@ class Attention(nn.Module):
         temperature: float = 1.0,
         label: Tensor | int | None = None,
     ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones.
+        """Sample the unknown variables of each input given the known ones.
 
         x: inputs, (B, *event_shape), in [0, 1].
-        known: which variables are given, event_shape, bool; they must come first in the order.
+        known: mask of the known variables, event_shape, bool; they must come first in the order.
         label: as in `sample`.
 
-        Raises InvalidInput when an unknown variable comes before a known one, or for a label that
-        there is not.
+        Raises InvalidInput when an unknown variable comes before a known one, or for an
+        unknown label.
         """
         d = prefix_length(known, self.order)
         drawn = self._ancestral(self.categories(x)[:, :d], generator, temperature, label)
@@ -204,7 +202,7 @@ class Attention(nn.Module):
         temperature: float,
         label: Tensor | int | None,
     ) -> Tensor:
-        """Draw the variables after v, (n, d), in the order."""
+        """Sample the variables after v, (n, d), in the order."""
         (n, d), D = v.shape, len(self.order)
         dtype = self.head.weight.dtype
         u = torch.rand(D - d, n, generator=generator, device=v.device, dtype=dtype)
@@ -212,19 +210,19 @@ class Attention(nn.Module):
         for i, u_i in enumerate(u.unsqueeze(2).unbind()):
             logits = walk.send(drawn[-1]) if i else next(walk)
             below = (logits / temperature).softmax(1).cumsum(1)[:, :-1]
-            drawn.append((u_i > below).sum(1))  # the level in whose part of [0, 1] u lies
+            drawn.append((u_i > below).sum(1))  # inverts the CDF at u
         x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
-        return placed(x, self.order).reshape(n, *self.event_shape)
+        return unpermute(x, self.order).reshape(n, *self.event_shape)
 
     def _sequence(self, v: Tensor, label: Tensor | int | None) -> Tensor:
         """The start token and v, (B, d - 1), each with its position: (B, d, width)."""
         s: Tensor = self.start(self._labels(len(v), label)).unsqueeze(1)
         if v.shape[1]:
-            s = torch.cat([s, self.value(self._padded(v)).transpose(1, 2)], 1)
+            s = torch.cat([s, self.value(self._pad(v)).transpose(1, 2)], 1)
         return s + self.P[: s.shape[1]]
 
-    def _padded(self, v: Tensor) -> Tensor:
-        """v, (B, d), one-hot behind as many zeros as its first window lacks."""
+    def _pad(self, v: Tensor) -> Tensor:
+        """v, (B, d), one-hot, padded on the left to a full first window."""
         return functional.pad(self._one_hot(v), (self.value.kernel_size[0] - 1, 0))
 
     def _one_hot(self, v: Tensor) -> Tensor:
@@ -238,8 +236,12 @@ class Attention(nn.Module):
         labels = torch.as_tensor(none if label is None else label, device=self.order.device)
         if ((labels < 0) | (labels > none)).any() or (label is not None and not none):
             raise InvalidInput(
-                f"label {label} cannot be asked for: "
-                + (f"expected 0 to {none - 1}." if none else "this model was trained without any.")
+                f"unknown label {label}: "
+                + (
+                    f"expected 0 to {none - 1}."
+                    if none
+                    else "this model was trained without labels."
+                )
             )
         return labels.expand(n)
 
@@ -258,8 +260,8 @@ class Block(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         """Map a whole sequence s, (B, D, d), to one of its shape."""
-        s = s + self._dropped(self.attention(self.norm_1(s)))
-        return s + self._dropped(self._ffn(self.norm_2(s)))
+        s = s + self._drop(self.attention(self.norm_1(s)))
+        return s + self._drop(self._ffn(self.norm_2(s)))
 
     def extend(self, s: Tensor, cache: "Cache") -> Tensor:
         """Map places s, (n, new, d), after those whose keys and values are in the cache."""
@@ -270,7 +272,7 @@ class Block(nn.Module):
         out: Tensor = self.W_2(self.activation(self.W_1(s)))
         return out
 
-    def _dropped(self, s: Tensor) -> Tensor:
+    def _drop(self, s: Tensor) -> Tensor:
         return functional.dropout(s, self.dropout, self.training)
 
 
@@ -288,20 +290,20 @@ class MultiHead(nn.Module):
     def forward(self, s: Tensor) -> Tensor:
         """Let each place of s, (B, D, d), attend to itself and those before it."""
         Q, K, V = (self._heads(W(s)) for W in (self.W_Q, self.W_K, self.W_V))
-        return self._joined(functional.scaled_dot_product_attention(Q, K, V, is_causal=True))
+        return self._join_heads(functional.scaled_dot_product_attention(Q, K, V, is_causal=True))
 
     def extend(self, s: Tensor, cache: "Cache") -> Tensor:
         """The same for places s, (n, new, d), after those in the cache, to which they are added.
 
-        More than one place at once only where the cache is empty.
+        Several places at once are possible only while the cache is empty.
         """
         Q, K, V = (self._heads(W(s)) for W in (self.W_Q, self.W_K, self.W_V))
         K, V = cache.add(K, V)
         causal = s.shape[1] > 1
-        return self._joined(functional.scaled_dot_product_attention(Q, K, V, is_causal=causal))
+        return self._join_heads(functional.scaled_dot_product_attention(Q, K, V, is_causal=causal))
 
     def cache(self, n: int, D: int) -> "Cache":
-        """Room for the keys and values of D places of n sequences."""
+        """An empty cache for the keys and values of D places of n sequences."""
         return Cache(self.W_K.weight.new_empty(2, n, self.h, D, self.d_k))
 
     def _heads(self, s: Tensor) -> Tensor:
@@ -309,14 +311,14 @@ class MultiHead(nn.Module):
         B, D, _ = s.shape
         return s.view(B, D, self.h, self.d_k).transpose(1, 2)
 
-    def _joined(self, heads: Tensor) -> Tensor:
+    def _join_heads(self, heads: Tensor) -> Tensor:
         """(B, h, D, d_k) -> (B, D, d), by W_O."""
         out: Tensor = self.W_O(heads.transpose(1, 2).flatten(2))
         return out
 
 
 class Cache:
-    """Keys and values of the places that a walk has passed.
+    """Keys and values of the places so far.
 
     Args:
         room: for the keys and the values, (2, n, h, D, d_k).
@@ -327,7 +329,7 @@ class Cache:
         self.filled = 0
 
     def add(self, K: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
-        """Put those of new places, (n, h, new, d_k), behind the others, and return them all."""
+        """Append those of new places, (n, h, new, d_k), and return all."""
         end = self.filled + K.shape[2]
         self.K[:, :, self.filled : end] = K
         self.V[:, :, self.filled : end] = V
@@ -355,7 +357,7 @@ def sinusoids(places: Tensor, shape: tuple[int, ...], d: int) -> Tensor:
 
 def _check(d: int, h: int, window: int, positions: str, activation: str) -> None:
     if d < 1 or h < 1 or d % h:
-        raise InvalidInput(f"d is {d} and h is {h}: expected a width that h heads share evenly.")
+        raise InvalidInput(f"d is {d} and h is {h}: expected a d that is divisible by h.")
     if window < 1:
         raise InvalidInput(f"window is {window}: expected 1, the variable before, or more.")
     if positions not in ("learned", "sinusoidal"):

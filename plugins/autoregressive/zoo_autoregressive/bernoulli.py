@@ -1,8 +1,8 @@
-"""Independent Bernoulli variables: n numbers, and the foot of the ladder.
+"""Independent Bernoulli variables: n parameters, the simplest model of the ladder.
 
     p(x) = ∏ p(x_i),   p(x_i = 1) = (count of x_i = 1, + α) / (count of inputs, + 2α)
 
-α is additive smoothing (Laplace's rule at 1): a variable that training never saw on may still be.
+α is additive (Laplace) smoothing: a value that the training data never show keeps a probability.
 """
 
 import torch
@@ -61,7 +61,7 @@ class Bernoulli(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        """Return n samples, (n, *event_shape), in {0, 1}."""
         p = torch.sigmoid(self.logits / temperature).expand(n, -1)
         return torch.bernoulli(p, generator=generator).reshape(n, *self.event_shape)
 
@@ -73,10 +73,10 @@ class Bernoulli(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input, which do not depend on the known ones.
+        """Sample the unknown variables, which are independent of the known ones.
 
         x: inputs, (B, *event_shape), in {0, 1}.
-        known: which variables are given, event_shape, bool; any.
+        known: mask of the known variables, event_shape, bool; any.
         """
         drawn = self.sample(len(x), generator=generator, temperature=temperature)
         return torch.where(known.to(x.device), x, drawn)

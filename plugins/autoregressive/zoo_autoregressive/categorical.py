@@ -1,8 +1,8 @@
-"""Independent categorical variables: k - 1 numbers for each, as grey levels in 256 categories.
+"""Independent categorical variables, k - 1 parameters each, such as 256 grey levels.
 
     p(x) = ∏ p(x_i),   p(x_i = v) = (count of x_i = v, + α) / (count of inputs, + kα)
 
-The weights hold the log-odds of each category against the first one, which is k - 1 numbers.
+The weights hold the log-odds of each category against the first one, k - 1 parameters.
 """
 
 import torch
@@ -72,7 +72,7 @@ class Categorical(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1]."""
+        """Return n samples, (n, *event_shape), in [0, 1]."""
         p = self.log_p(temperature).exp()
         drawn = torch.multinomial(p, n, replacement=True, generator=generator).t()
         return (drawn.to(p.dtype) / (self.levels - 1)).reshape(n, *self.event_shape)
@@ -85,10 +85,10 @@ class Categorical(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input, which do not depend on the known ones.
+        """Sample the unknown variables, which are independent of the known ones.
 
         x: inputs, (B, *event_shape), in [0, 1].
-        known: which variables are given, event_shape, bool; any.
+        known: mask of the known variables, event_shape, bool; any.
         """
         drawn = self.sample(len(x), generator=generator, temperature=temperature)
         return torch.where(known.to(x.device), x, drawn)

@@ -1,8 +1,8 @@
-"""The best tree: Chow & Liu 1968 (IEEE Transactions on Information Theory 14).
+"""The maximum-likelihood tree: Chow & Liu 1968 (IEEE Transactions on Information Theory 14).
 
 Of all trees, the one with the greatest sum of mutual information over its edges has the greatest
-likelihood: a maximum spanning tree. It has as many numbers as a chain; what is gained over one is
-knowing which variable depends on which.
+likelihood: a maximum spanning tree. It has as many parameters as a
+chain, and learns which variable depends on which.
 
 The root is the first variable (any would do), and the order that of Prim's algorithm, in which
 parents come before their children. Mutual information is that of the counts, without smoothing.

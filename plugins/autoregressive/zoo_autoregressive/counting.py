@@ -1,8 +1,8 @@
-"""Training without gradients: models whose likelihood is greatest where counts say so.
+"""Closed-form maximum likelihood: models that are fitted by counting, without gradients.
 
-A model of this kind turns a batch into sufficient statistics and solves for its parameters in
-closed form. The statistics are a network of their own beside the model: they are in checkpoints, so
-that a run resumes, and not in the published weights.
+A model turns a batch into sufficient statistics and solves for its parameters. The statistics are a
+module of their own beside the model: saved in checkpoints, so that a run can be resumed, and left
+out of the published weights.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Counted(DensityModel, Protocol):
     """A density model with sufficient statistics."""
 
     def statistics(self, x: Tensor) -> Tensor:
-        """Counts, int64, that are added over batches; their shape does not depend on the batch.
+        """Counts to be summed over batches, int64; their shape does not depend on the batch.
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
@@ -35,7 +35,7 @@ class Counted(DensityModel, Protocol):
 
 
 class Counting(MaximumLikelihood):
-    """Adds up a model's statistics and solves for its parameters after each batch.
+    """Accumulates a model's statistics and fits its parameters after each batch.
 
     Args:
         model: a Counted model.
@@ -55,7 +55,7 @@ class Counting(MaximumLikelihood):
         labels: Tensor | None = None,
         step: int = 1,
     ) -> dict[str, Tensor]:
-        """Count a batch x, (B, *event_shape), and solve."""
+        """Count a batch x, (B, *event_shape), and fit the model."""
         counts = self.model.statistics(x)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(counts)
@@ -72,13 +72,13 @@ class _Sum(nn.Module):
 
 
 def check_alpha(alpha: float) -> float:
-    """Return the count that is added to each cell.
+    """Return the smoothing count that is added to each cell.
 
-    Raises InvalidInput unless it is above 0: what was never seen must stay possible.
+    Raises InvalidInput unless it is above 0: unseen values must stay possible.
     """
     if not 0 < alpha < float("inf"):
         raise InvalidInput(
-            f"alpha is {alpha}; expected a number above 0: it is added to each count, so that what "
-            "the training data never show keeps a probability."
+            f"alpha is {alpha}; expected a number above 0: it is added to each count, so that "
+            "values which the training data never show keep a probability."
         )
     return alpha

@@ -9,12 +9,12 @@ the second LSTM):
     c = f c_left + i g,   h = o tanh(c)
     x + K_up (h→ + h← of the row above)  1 x 1, h to 2h features
 
-The second map is shifted down by a row, so that nothing to the right in a pixel's own row is seen.
+The second map is shifted down by a row, so that no pixel sees one to its right in its own row.
 First convolution, masks, head and likelihood: `pixels.py`; the recurrence: `recurrence.py`.
 
 The paper skews the image so that diagonals are columns, half of which are padding; here the pixels
-are ordered by diagonals, which has none. What is outside the image is a learned state. Training
-uses whatever optimiser the recipe names; the paper has RMSProp.
+are ordered by diagonals, without padding. States outside the image are learned. The
+optimiser is the recipe's; the paper has RMSProp.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ __all__ = ["DiagonalBiLSTM"]
 class DiagonalBiLSTM(PixelNetwork):
     """Residual layers of two LSTMs that run along the diagonals of an image.
 
-    It takes what every PixelNetwork takes; `hidden` is the number of features of a state.
+    Arguments are those of PixelNetwork; `hidden` is the number of features of a state.
     """
 
     def layer(self, h: int, channels: int) -> PixelLayer:
@@ -69,13 +69,13 @@ class DiagonalLayer(PixelLayer):
         x = x.permute(2, 3, 0, 1).contiguous()
         there, back = self.states(x)
         y = there + functional.pad(back[:-1], (0, 0, 0, 0, 0, 0, 1, 0))
-        weight = self.up.masked().flatten(1)
+        weight = self.up.masked_weight().flatten(1)
         return (x + functional.linear(y, weight, self.up.bias)).permute(2, 3, 0, 1)
 
     def gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (2, 2h, 4h) and biases (2, 1, 4h) of what the input owes to the gates."""
+        """Weights (2, 2h, 4h) and biases (2, 1, 4h) of the map from the input to the gates."""
         convs = [conv for conv in self.input if isinstance(conv, MaskedConv)]
-        weight = torch.stack([conv.masked().flatten(1).t() for conv in convs])
+        weight = torch.stack([conv.masked_weight().flatten(1).t() for conv in convs])
         return weight, torch.stack([conv.bias for conv in convs]).unsqueeze(1)
 
     def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,12 +94,12 @@ class DiagonalLayer(PixelLayer):
         return there, back
 
     def steps(self, x: Tensor) -> Steps:
-        """Go on after the rows x, (n, 2h, i, W)."""
+        """Continue after the rows x, (n, 2h, i, W)."""
         return _DiagonalSteps(self, x)
 
 
 class _DiagonalSteps(Steps):
-    """Carries, of the row above, the states from the left, and from the right once it is whole."""
+    """Keeps the states of the row above, from the left, and from the right once it is complete."""
 
     def __init__(self, layer: DiagonalLayer, x: Tensor) -> None:
         n, _, i, W = x.shape
@@ -130,13 +130,13 @@ class _DiagonalSteps(Steps):
             self.from_right = [torch.zeros_like(self.h0[0])] * self.W
 
     def _above(self, direction: int, h: Sequence[Tensor]) -> Tensor:
-        """What a row's gates owe to the states above and the bias, (W, n, 4h)."""
+        """The contribution of the states above, and the bias, to the gates of a row, (W, n, 4h)."""
         return functional.linear(
             torch.stack(list(h)), self.U[0][direction].t(), self.bias[direction, 0]
         )
 
     def _run_back(self) -> None:
-        """Run the second direction along the row above, of which all pixels are known now."""
+        """Run the second direction along the row above, whose pixels are all known by now."""
         from_x = functional.linear(torch.stack(self.x), self.weight[1].t())
         parts = (from_x + self._above(1, self.back)).unbind()
         h, c = self.h0[1], self.c0[1]

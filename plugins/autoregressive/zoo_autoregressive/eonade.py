@@ -6,22 +6,22 @@ o in {0, 1}^D:
     h^1 = relu(c + W (x ⊙ o) + W_o o),   h^l = relu(c^l + U^l h^{l-1}),
     logit p(x_i = 1 | x_o) = b_i + V_i·h^L
 
-Training draws which variables are known, every number d of them as probable as another; the others
-are predicted at once, weighted so that the loss is an unbiased estimate of -log p(x) under a random
-order:
+Training samples a mask of known variables, their number d uniform; the others are predicted at
+once, weighted so that the loss is an unbiased estimate of -log p(x) under a random order:
 
     (D + 1) / (D - d) · Σ_{i not in o} -log p(x_i | x_o),   0 where d = D
 
 The density is the equal mixture of the networks of K fixed orders: the log-mean-exp of their
 log-probabilities (a mean of logits would be no likelihood).
 
-A variable that is passed adds a row of W and W_o to the first layer, which is carried along; the
-layers after it are computed at each step. With one layer an order costs as little as in NADE.
+Each visited variable adds a row of W and W_o to the first layer, whose activations are carried
+along; later layers are recomputed at each step. With one layer, one order costs as little as in
+NADE.
 
-We differ from the paper in three places. It draws d from 0 … D - 1 and weights by D / (D - d); here
-each variable is known with a probability that is drawn uniformly, which makes d uniform on 0 … D
-without sorting. b starts at the logit of the training data's mean. Training uses whatever optimiser
-the recipe names, and all layers learn at once.
+Differences from the paper. It samples d from 0 … D - 1 and weights by D / (D - d); here each
+variable is known with a probability that is itself uniform, which makes d uniform on 0 … D without
+sorting. b starts at the logit of the training data's mean. The optimiser is the
+recipe's, and all layers learn at once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["EoNADE", "OrderAgnostic"]
 
 
 class EoNADE(nn.Module):
-    """An ensemble over orders that can complete any mask.
+    """A mixture over orders that can complete any mask.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
@@ -65,7 +65,7 @@ class EoNADE(nn.Module):
         super().__init__()
         if orders < 1 or not hidden:
             raise InvalidInput(
-                f"eonade has at least one order and one hidden layer; given orders = {orders}, "
+                f"eonade needs at least one order and one hidden layer; given orders = {orders}, "
                 f"hidden = {list(hidden)}."
             )
         self.event_shape = tuple(shape)
@@ -138,7 +138,7 @@ class EoNADE(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}; each one in an order of the mixture."""
+        """Return n samples, (n, *event_shape), in {0, 1}; each in a random order of the mixture."""
         of = torch.randint(len(self.orders), (n,), generator=generator, device=self.orders.device)
         x = self.b.new_zeros(n, len(self.b))
         return self._ancestral(x, self.orders[of], 0, generator, temperature)
@@ -151,10 +151,10 @@ class EoNADE(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input given any others, each in a random order.
+        """Sample the unknown variables given any known ones, each input in a random order.
 
         x: inputs, (B, *event_shape), in {0, 1}.
-        known: which variables are given, event_shape, bool.
+        known: mask of the known variables, event_shape, bool.
         """
         o, x = known.flatten().to(x.device), x.flatten(1)
         u = torch.rand(x.shape, generator=generator, device=x.device)
@@ -170,7 +170,7 @@ class EoNADE(nn.Module):
         generator: torch.Generator | None,
         temperature: float,
     ) -> Tensor:
-        """Draw the variables after the first d of each row's own order, (n, D); a is carried."""
+        """Sample the variables after the first d of each row's own order, (n, D); a is carried."""
         (n, D), rows = x.shape, torch.arange(len(x), device=x.device)
         o = torch.zeros_like(x).scatter_(1, order[:, :d], 1.0)
         a = self._first_layer(x, o)
@@ -196,10 +196,10 @@ class OrderAgnostic(Objective):
     def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return the weighted cross-entropy of what a random o leaves out, of each input, (B,)."""
+        """Return the weighted cross-entropy of the masked variables of each input, (B,)."""
         x = x.flatten(1)
         B, D = x.shape
-        # how probable it is to be known is spread evenly over the batch: the mean varies less
+        # the probability of being known is stratified over the batch: less variance
         p = torch.arange(B, device=x.device) / B + torch.rand(
             1, generator=generator, device=x.device
         )

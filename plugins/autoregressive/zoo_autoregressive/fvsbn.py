@@ -2,8 +2,8 @@
 
     p(x_i = 1 | x_<i) = sigm(b_i + Σ_{j<i} W_ij x_j)
 
-A logistic regression of each variable on all before it: n(n + 1)/2 parameters. b starts at the
-logit of the training data's mean; training uses whatever optimiser the recipe names.
+Logistic regression of each variable on all before it: n(n + 1)/2 parameters. b starts at the
+logit of the training data's mean; the optimiser is the recipe's.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import BinaryAutoregressive, placed
+from zoo_autoregressive.layers import BinaryAutoregressive, unpermute
 
 __all__ = ["FVSBN"]
 
 _BLOCK = 56
-"""Variables drawn together: more need more rounds, fewer more blocks."""
+"""Variables sampled together: larger blocks need more rounds, smaller ones more blocks."""
 
 
 class FVSBN(BinaryAutoregressive):
@@ -25,8 +25,8 @@ class FVSBN(BinaryAutoregressive):
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order.
     """
 
@@ -39,7 +39,7 @@ class FVSBN(BinaryAutoregressive):
         super().__init__(shape, order, order_seed)
         D = len(self.order)
         self.W = nn.Parameter(torch.zeros(D, D))
-        """Only what is below the diagonal is used."""
+        """Only the part below the diagonal is used."""
 
     @property
     def free_parameters(self) -> int:
@@ -55,12 +55,13 @@ class FVSBN(BinaryAutoregressive):
     def _ancestral(
         self, x: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw the variables after x, (n, d), in the order, a block of them at a time.
+        """Sample the variables after x, (n, d), in the order, block by block.
 
-        With the numbers u drawn, x_i = [l_i(x_<i) > T logit(u_i)] is a system of equations, and one
-        after another is only one way to solve it. Another is to guess a block and to put the guess
-        in until nothing changes: x_i is right once all before it are, so that comes after as many
-        rounds as the block has variables at the latest; six are common (Song, Meng, Liao & Ermon
+        Given uniform numbers u, x_i = [l_i(x_<i) > T logit(u_i)] is a system of equations, which
+        need not be solved one variable at a time. A block is guessed and substituted until it no
+        longer
+        changes: x_i is right once all before it are, so this takes at most as many rounds as the
+        block has variables; six are common (Song, Meng, Liao & Ermon
         2021, Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving).
         """
         (n, d), D = x.shape, len(self.order)
@@ -75,4 +76,4 @@ class FVSBN(BinaryAutoregressive):
             while not torch.equal(block, guess):
                 block.copy_(guess)
                 guess = torch.addmm(given, inside, block) > 0
-        return placed(drawn.t(), self.order).reshape(n, *self.event_shape)
+        return unpermute(drawn.t(), self.order).reshape(n, *self.event_shape)

@@ -1,10 +1,10 @@
-"""The full joint table of n binary variables: 2^n - 1 numbers, the top of the ladder.
+"""The full joint table of n binary variables: 2^n - 1 parameters, the top of the ladder.
 
     p(x) = (count of x, + α) / (count of inputs, + 2^n α)
 
-Nothing is assumed, and so nothing is learned of a state that training did not show: what it gets,
-α / (N + 2^n α), is the same for all of them. α decides how good the table is; choose it on
-validation data. The weights hold the log-odds of each state against the first one, all zeros.
+No structure is assumed, so states that are not in the training data all get the same probability,
+α / (N + 2^n α). Choose α on validation data. The weights hold the log-odds of each state against
+the first one, all zeros.
 """
 
 import torch
@@ -21,7 +21,7 @@ _MOST = 24
 
 
 class Joint(nn.Module):
-    """One probability for each state.
+    """A probability table over all states.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables; at most 24 variables.
@@ -60,7 +60,7 @@ class Joint(nn.Module):
         return (states.unsqueeze(1) >> places & 1).to(self.log_odds.dtype)
 
     def statistics(self, x: Tensor) -> Tensor:
-        """How often each state is there: (2^D,), int64."""
+        """Count of each state: (2^D,), int64."""
         return torch.bincount(self.states(x.flatten(1)), minlength=2 ** len(self.order))
 
     def fit(self, counts: Tensor) -> None:
@@ -91,7 +91,7 @@ class Joint(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        """Return n samples, (n, *event_shape), in {0, 1}."""
         p = self.log_p(temperature).exp()
         states = torch.multinomial(p, n, replacement=True, generator=generator)
         return self.bits(states, len(self.order)).reshape(n, *self.event_shape)
@@ -104,10 +104,10 @@ class Joint(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones, from the table's part.
+        """Sample the unknown variables of each input from their conditional distribution.
 
         x: inputs, (B, *event_shape), in {0, 1}.
-        known: which variables are given, event_shape, bool; any.
+        known: mask of the known variables, event_shape, bool; any.
         """
         D, x = len(self.order), x.flatten(1).clone()
         given, free = (mask.nonzero().flatten() for mask in (known.flatten(), ~known.flatten()))
@@ -124,5 +124,5 @@ class Joint(nn.Module):
 
 
 def _number(D: int) -> str:
-    """2^D - 1, written out where that can be read."""
+    """2^D - 1 in digits, or as a power of ten where it is long."""
     return f"{2**D - 1:,}" if D <= 64 else f"about 10^{D * 0.30103:.0f}"

@@ -1,4 +1,4 @@
-"""What several models of this family share."""
+"""Shared by several models: the chain rule, orders and ancestral sampling."""
 
 import reprlib
 from collections.abc import Generator, Sequence
@@ -15,15 +15,15 @@ __all__ = [
     "bernoulli_logits",
     "choose",
     "permutation",
-    "placed",
     "prefix_length",
+    "unpermute",
 ]
 
 
 class ChainRule(nn.Module):
-    """A density model by the chain rule that draws one variable after another; abstract.
+    """Base class of density models by the chain rule, sampled one variable at a time.
 
-    Models write `conditionals`, and `walk` or another way to draw.
+    Subclasses implement `conditionals`, and `walk` or a sampler of their own.
     """
 
     event_shape: tuple[int, ...]
@@ -38,13 +38,13 @@ class ChainRule(nn.Module):
         raise NotImplementedError
 
     def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
-        """Yield the logits of one variable after another; each is sent the value drawn, (n,).
+        """Yield the logits of each variable in turn, and receive its sampled value, (n,).
 
-        They are (n,) for binary variables, what is before the sigmoid; else (n, levels), what is
-        before the softmax. What a step leaves for the next is carried along: a walk costs about as
-        much as a pass over all variables.
+        Logits are (n,) for binary variables, before the sigmoid, and (n, levels) otherwise, before
+        the softmax. State is kept between steps, so a walk costs about as much as one pass over
+        all variables.
 
-        x: the variables before the first one of the walk, in the order, (n, d), in [0, 1].
+        x: the variables before the first step, in the order, (n, d), in [0, 1].
         """
         raise NotImplementedError
 
@@ -58,7 +58,7 @@ class ChainRule(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1]."""
+        """Return n samples, (n, *event_shape), in [0, 1]."""
         nothing = next(self.parameters()).new_empty(n, 0)
         return self._ancestral(nothing, generator, temperature)
 
@@ -70,10 +70,10 @@ class ChainRule(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones.
+        """Sample the unknown variables of each input given the known ones.
 
         x: inputs, (B, *event_shape), in [0, 1].
-        known: which variables are given, event_shape, bool; they must come first in the order.
+        known: mask of the known variables, event_shape, bool; they must come first in the order.
 
         Raises InvalidInput when an unknown variable comes before a known one.
         """
@@ -83,7 +83,7 @@ class ChainRule(nn.Module):
     def _ancestral(
         self, x: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw the variables after x, (n, d), in the order."""
+        """Sample the variables after x, (n, d), in the order."""
         return self._along(self.walk(x), x, generator, temperature)
 
     @torch.no_grad()
@@ -94,7 +94,7 @@ class ChainRule(nn.Module):
         generator: torch.Generator | None,
         temperature: float,
     ) -> Tensor:
-        """Draw the variables after x, (n, d), in the order, as a walk that begins there says."""
+        """Sample the variables after x, (n, d), in the order, from the logits of a walk."""
         (n, d), D, binary = x.shape, len(self.order), self.levels == 2
         u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
@@ -107,22 +107,22 @@ class ChainRule(nn.Module):
             else:
                 x_i = slot.copy_(choose(logits / temperature, number))
         x = torch.cat([x, drawn.t()], 1)
-        return placed(x, self.order).reshape(n, *self.event_shape)
+        return unpermute(x, self.order).reshape(n, *self.event_shape)
 
 
 class BinaryAutoregressive(ChainRule):
-    """A binary density model by the chain rule; abstract: models write `logits`, and how to draw.
+    """Base class of binary density models by the chain rule; subclasses implement `logits`.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order.
     """
 
     levels = 2
     b: nn.Parameter
-    """Biases of the logits, (D,), in the order; every model of this kind has them."""
+    """Biases of the logits, (D,), in the order."""
 
     def __init__(self, shape: tuple[int, ...], order: str | Sequence[int], order_seed: int) -> None:
         super().__init__()
@@ -150,11 +150,11 @@ class BinaryAutoregressive(ChainRule):
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats."""
         x = x.flatten(1)[:, self.order]
         log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
-        return placed(log_p, self.order)
+        return unpermute(log_p, self.order)
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:
-    """The values in [0, 1] that uniform numbers choose from a softmax, (n,).
+    """Invert the CDF of a softmax at uniform numbers: values in [0, 1], (n,).
 
     logits: one for each level, (n, levels).
     u: (n,), in [0, 1).
@@ -166,8 +166,8 @@ def choose(logits: Tensor, u: Tensor) -> Tensor:
 def permutation(D: int, order: str | Sequence[int], seed: int) -> Tensor:
     """The order in which the chain rule visits D variables, (D,), int64.
 
-    order: `raster` for 0 … D-1, `random` for a permutation drawn from `seed`, or the variables one
-        after another.
+    order: `raster` for 0 … D-1, `random` for a permutation seeded by `seed`, or a list of all
+        variables.
     """
     if order == "raster":
         return torch.arange(D)
@@ -184,15 +184,15 @@ def permutation(D: int, order: str | Sequence[int], seed: int) -> Tensor:
 
 
 def bernoulli_logits(mean: Tensor) -> Tensor:
-    """Logits of Bernoulli means; means of 0 and 1 are held off at 1e-3.
+    """Logits of Bernoulli means; means are clamped to [1e-3, 1 - 1e-3].
 
     mean: in [0, 1].
     """
     return torch.logit(mean, eps=1e-3)
 
 
-def placed(x: Tensor, order: Tensor) -> Tensor:
-    """What is in the order, (n, D), each at its own place: (n, D).
+def unpermute(x: Tensor, order: Tensor) -> Tensor:
+    """Move variables from the order back to their own places, (n, D).
 
     order: the permutation, (D,), int64.
     """
@@ -200,9 +200,9 @@ def placed(x: Tensor, order: Tensor) -> Tensor:
 
 
 def prefix_length(known: Tensor, order: Tensor) -> int:
-    """The number of known variables, when they are the first ones of the order.
+    """The number of known variables, which must come first in the order.
 
-    known: which variables are given, event_shape, bool.
+    known: mask of the known variables, event_shape, bool.
     order: the permutation, (D,), int64.
 
     Raises InvalidInput when an unknown variable comes before a known one.

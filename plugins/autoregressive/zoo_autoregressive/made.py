@@ -14,7 +14,7 @@ density is then the equal mixture of the K networks, which share their weights: 
 their log-probabilities (a mean of logits would be no likelihood). All have one order, so that the
 mixture is a chain too, of conditionals p(x_≤i) / p(x_<i).
 
-We differ from the paper in these places. Where there is one draw the units of a layer are sorted by
+Differences from the paper. Where there is one draw the units of a layer are sorted by
 their degree, which changes no probability and makes those that a step of the sampler adds a slice.
 The paper cycles through its masks, and can draw the order anew with each; here masks come by
 chance, and there is one order: a mixture over orders could complete no given variables, and
@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import BinaryAutoregressive, placed
+from zoo_autoregressive.layers import BinaryAutoregressive, unpermute
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MADE"]
@@ -44,8 +44,8 @@ class MADE(BinaryAutoregressive):
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         hidden: number of units of each hidden layer.
         direct: whether the input is also connected straight to the output.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order and of the degrees.
         dropout: share of the hidden units that training drops.
         masks: number of draws of the hidden units' degrees, K, which are mixed.
@@ -80,8 +80,8 @@ class MADE(BinaryAutoregressive):
             )
         generator = torch.Generator().manual_seed(order_seed)
         inputs, outputs = torch.arange(1, D + 1, device="cpu"), torch.arange(D, device="cpu")
-        draws = [_drawn(low, high, hidden, generator) for _ in range(masks)]
-        m = [inputs, *(_together(layer) for layer in zip(*draws, strict=True))]
+        draws = [_sample_degrees(low, high, hidden, generator) for _ in range(masks)]
+        m = [inputs, *(_stack_degrees(layer) for layer in zip(*draws, strict=True))]
         self.layers = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise(m))
         self.V = MaskedLinear(m[-1], outputs, bias=False)
         self.A = MaskedLinear(inputs, outputs, bias=False) if direct else None
@@ -90,7 +90,7 @@ class MADE(BinaryAutoregressive):
 
     @property
     def free_parameters(self) -> int:
-        """The connections that a mask keeps, and the biases."""
+        """Number of unmasked connections and biases."""
         masked = [module for module in self.modules() if isinstance(module, MaskedLinear)]
         return len(self.b) + sum(module.free_parameters for module in masked)
 
@@ -105,7 +105,8 @@ class MADE(BinaryAutoregressive):
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
 
-        In training by one mask, drawn from torch's default stream as dropout is; else by all.
+        In training mode by one random mask, from torch's default generator as for dropout; else by
+        all.
         """
         x = x.flatten(1)[:, self.order]
         if self.training or self.masks == 1:
@@ -114,7 +115,7 @@ class MADE(BinaryAutoregressive):
             each = torch.stack([self._log_p(x, k) for k in range(self.masks)])
             prefixes = each.cumsum(2).logsumexp(0) - math.log(self.masks)
             log_p = prefixes.diff(dim=1, prepend=prefixes.new_zeros(len(x), 1))
-        return placed(log_p, self.order)
+        return unpermute(log_p, self.order)
 
     def _log_p(self, x: Tensor, k: int) -> Tensor:
         """log p_k(x_i | x_<i) of x in the order, (B, D)."""
@@ -123,8 +124,8 @@ class MADE(BinaryAutoregressive):
     def _ancestral(
         self, x: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw the variables after x, (n, d), in the order; each row by one mask."""
-        of = self._chosen(x, generator)
+        """Sample the variables after x, (n, d), in the order; each row by one mask."""
+        of = self._choose_masks(x, generator)
         drawn = x.new_empty(len(x), *self.event_shape)
         for k in of.unique().tolist():
             rows = (of == k).nonzero().squeeze(1)
@@ -132,8 +133,8 @@ class MADE(BinaryAutoregressive):
         return drawn
 
     @torch.no_grad()
-    def _chosen(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """A mask for each row, (n,): as probable as it is once x, (n, d) in the order, is known."""
+    def _choose_masks(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """A mask for each row, (n,), sampled from its posterior given x, (n, d), in the order."""
         (n, d), D = x.shape, len(self.order)
         if self.masks == 1:
             return torch.zeros(n, dtype=torch.int64, device=x.device)
@@ -143,7 +144,7 @@ class MADE(BinaryAutoregressive):
         return torch.multinomial(posterior, 1, generator=generator).squeeze(1)
 
     def walk(self, x: Tensor, k: int = 0) -> Generator[Tensor, Tensor, None]:
-        """Carry the hidden units: each variable drawn completes those of its degree."""
+        """Keep the hidden units: each sampled variable completes those of its degree."""
         (n, d), D = x.shape, len(self.order)
         h = torch.cat([x, x.new_zeros(n, D - d)], 1)
         units, layers = [h], list[SortedLinear]()
@@ -152,10 +153,10 @@ class MADE(BinaryAutoregressive):
             assert isinstance(layer, MaskedLinear)
             # right where a unit sees x alone; the others come in their turn
             h = torch.relu(layer(h, k))
-            part, places = layer.sorted(k, places, D)
+            part, places = layer.sort(k, places, D)
             layers.append(part)
             units.append(h[:, places])
-        V, _ = self.V.sorted(k, places, D)
+        V, _ = self.V.sort(k, places, D)
         ends = [list(range(D + 1)), *(part.ends for part in layers)]
         for i in range(d, D):
             logit = self.b[i] + V.part(units[-1], i, ends[-1][i])
@@ -170,7 +171,7 @@ class MADE(BinaryAutoregressive):
 
 
 class SortedLinear(NamedTuple):
-    """A masked map whose units are sorted by their degrees: what a step adds is a slice."""
+    """A masked linear map with units sorted by degree: each step computes a slice."""
 
     weight: Tensor
     """(H, K)."""
@@ -179,17 +180,17 @@ class SortedLinear(NamedTuple):
     """For each degree t from 0 to D, the number of outputs whose degree is at most t."""
 
     def part(self, x: Tensor, rows: int | slice, seen: int) -> Tensor:
-        """The outputs `rows`, which all see just the first `seen` of the inputs x (B, K)."""
+        """The outputs `rows`, which see the first `seen` inputs of x, (B, K)."""
         bias = None if self.bias is None else self.bias[rows]
         return functional.linear(x[:, :seen], self.weight[rows, :seen], bias)
 
 
 class MaskedLinear(nn.Module):
-    """An affine map that keeps the connections along which the degree does not fall.
+    """A linear map that keeps connections from lower to higher or equal degrees.
 
     Args:
-        below: degrees of the inputs, (K,), int64, or (masks, K) for several draws.
-        m: degrees of the outputs, (H,), int64, or (masks, H); one draw is ascending.
+        below: degrees of the inputs, (K,), int64, or (masks, K) for several masks.
+        m: degrees of the outputs, (H,), int64, or (masks, H); those of one mask are sorted.
         bias: whether there is a bias.
     """
 
@@ -206,7 +207,7 @@ class MaskedLinear(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def mask(self, k: int = 0) -> Tensor:
-        """Which connections the k-th draw keeps, (H, K), bool."""
+        """Which connections the k-th mask keeps, (H, K), bool."""
         below, m = (degrees if degrees.dim() == 1 else degrees[k] for degrees in self._degrees)
         return m[:, None] >= below
 
@@ -216,7 +217,7 @@ class MaskedLinear(nn.Module):
 
     @property
     def free_parameters(self) -> int:
-        """The connections that a draw keeps, and the biases."""
+        """Number of connections that any mask keeps, and of biases."""
         draws = max(len(degrees) if degrees.dim() == 2 else 1 for degrees in self._degrees)
         kept = torch.stack([self.mask(k) for k in range(draws)]).any(0)
         return int(kept.sum()) + (0 if self.bias is None else len(self.bias))
@@ -225,10 +226,10 @@ class MaskedLinear(nn.Module):
         """Map x (B, K) to (B, H)."""
         return functional.linear(x, self.weight * self.mask(k), self.bias)
 
-    def sorted(self, k: int, inputs: slice | Tensor, D: int) -> tuple[SortedLinear, slice | Tensor]:
-        """The map of the k-th draw, and which outputs it has one after another.
+    def sort(self, k: int, inputs: slice | Tensor, D: int) -> tuple[SortedLinear, slice | Tensor]:
+        """The map of the k-th mask with sorted units, and the permutation of its outputs.
 
-        inputs: which inputs it takes one after another.
+        inputs: permutation of its inputs.
         D: the highest degree.
         """
         m = self.m if self.m.dim() == 1 else self.m[k]
@@ -238,8 +239,10 @@ class MaskedLinear(nn.Module):
         return SortedLinear(self.weight[outputs][:, inputs], bias, ends), outputs
 
 
-def _drawn(low: int, high: int, hidden: Sequence[int], generator: torch.Generator) -> list[Tensor]:
-    """Degrees of the units of each layer, uniform between the lowest below and the highest."""
+def _sample_degrees(
+    low: int, high: int, hidden: Sequence[int], generator: torch.Generator
+) -> list[Tensor]:
+    """Sample the degrees of each layer's units, from the lowest of the layer below to `high`."""
     degrees = list[Tensor]()
     for H in hidden:
         degrees.append(torch.randint(low, high + 1, (H,), generator=generator, device="cpu"))
@@ -247,6 +250,6 @@ def _drawn(low: int, high: int, hidden: Sequence[int], generator: torch.Generato
     return degrees
 
 
-def _together(draws: Sequence[Tensor]) -> Tensor:
-    """The degrees of one layer's units in several draws, (masks, H); one alone is sorted, (H,)."""
+def _stack_degrees(draws: Sequence[Tensor]) -> Tensor:
+    """Stack one layer's degrees over the masks, (masks, H); those of one mask are sorted, (H,)."""
     return draws[0].sort().values if len(draws) == 1 else torch.stack(list(draws))

@@ -1,9 +1,9 @@
-"""The first-order Markov chain: each variable depends on the one before it, 2n - 1 numbers.
+"""The first-order Markov chain: each variable depends on the one before it, 2n - 1 parameters.
 
     p(x) = p(x_1) ∏ p(x_i | x_{i-1})
 
-Every place has probabilities of its own (the chain is not homogeneous). The order is given, not
-learned; compare `chow-liu`, which learns what hangs on what with as many numbers.
+Transition probabilities differ from place to place (an inhomogeneous chain). The order is fixed;
+`chow-liu` learns which variable depends on which, with as many parameters.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Markov(Tree):
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         alpha: added to the count of each value of a variable and the one before.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order.
     """
 

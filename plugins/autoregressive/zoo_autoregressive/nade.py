@@ -4,9 +4,9 @@
 
 W (D, H) is tied over the order, V (D, H) is not; one pass costs O(DH).
 
-We differ from the paper in three places. σ may be a rectifier (`activation = "relu"`), which
+Differences from the paper. σ may be a rectifier (`activation = "relu"`), which
 trains faster and was used for the best figures that have been published since. b starts at the
-logit of the training data's mean. Training uses whatever optimiser the recipe names.
+logit of the training data's mean. The optimiser is the recipe's.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -20,18 +20,18 @@ from zoo_core.errors import InvalidInput
 __all__ = ["NADE"]
 
 _CHUNK = 16
-"""Variables computed together: their activations (16, B, H) stay in the processor's cache."""
+"""Variables computed together: their activations, (16, B, H), fit in the cache."""
 
 
 class NADE(BinaryAutoregressive):
-    """A binary density model with exact likelihood and a sampler of the same cost.
+    """NADE: exact likelihood, and a sampler of the same cost.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         hidden: number of hidden units, H.
         activation: the hidden units' σ, `sigmoid` (the paper's) or `relu`.
-        order: `raster`, `random` for one permutation drawn from `order_seed`, or the variables
-            one after another, from 0.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            variables, numbered from 0.
         order_seed: seed of the random order.
     """
 

@@ -1,4 +1,4 @@
-"""What a mixture over orders is worth: the likelihood that its first order has alone."""
+"""The metric `one_order_nll`: the likelihood of the first order of a mixture alone."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ A residual layer of 2h features x, of which the 3 x 3 convolution has mask B:
     x + (ReLU, 1 x 1 to 2h)(ReLU, 3 x 3 to h)(ReLU, 1 x 1 to h)(x)
 
 First convolution, masks, head and likelihood: `pixels.py`. As in the paper's figure 5 the ReLU
-stands before each convolution, and nothing follows the addition. Training uses whatever optimiser
-the recipe names; the paper has RMSProp.
+stands before each convolution, and nothing follows the addition. The optimiser is the
+recipe's; the paper has RMSProp.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ class PixelCNN(PixelNetwork):
 
     Args:
         shape: shape of one image, (C, H, W).
-        levels: number of values of a variable: 2 for a sigmoid, else a softmax over so many.
+        levels: number of values of a variable: 2 for a sigmoid output, more for a softmax.
         hidden: number of features inside a layer, h; between layers there are 2h.
         layers: number of residual layers.
-        head: number of features between the two last convolutions.
+        head: number of features between the last two convolutions.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Residual(PixelLayer):
         return x.add(self.up(y.relu_()))
 
     def steps(self, x: Tensor) -> Steps:
-        """Go on after the rows x, (n, 2h, i, W)."""
+        """Continue after the rows x, (n, 2h, i, W)."""
         return _ResidualSteps(self, x)
 
 
@@ -84,7 +84,7 @@ class _ResidualSteps(Steps):
         self.down = PointSteps(layer.down)
         self.conv = ConvSteps(layer.conv, torch.relu(rows(layer.down, torch.relu(x))))
         # the bias as the weights of a feature that is always 1: one operation less a column
-        self.up = torch.cat([layer.up.masked().flatten(1).t(), layer.up.bias.unsqueeze(0)])
+        self.up = torch.cat([layer.up.masked_weight().flatten(1).t(), layer.up.bias.unsqueeze(0)])
         self.y = x.new_ones(len(x), len(self.up))
         self.inside = self.y[:, :-1]
 

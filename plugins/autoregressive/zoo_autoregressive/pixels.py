@@ -1,4 +1,4 @@
-"""Images pixel by pixel: what PixelCNN and the two PixelRNNs share.
+"""Image models pixel by pixel: base classes of PixelCNN and both PixelRNNs.
 
 Van den Oord, Kalchbrenner & Kavukcuoglu 2016, Pixel Recurrent Neural Networks (ICML).
 
@@ -11,8 +11,9 @@ Features belong to channels, in contiguous groups. At a pixel itself a feature o
 channels before c (mask A), or up to c (mask B); elsewhere it sees all of what is above or to the
 left. Taps that no mask keeps, those below the centre, have no weights.
 
-The sampler keeps, of each layer, the rows above that it looks at and the row that it is in. What a
-row owes to the rows above is computed once a row; a pixel then takes one column of each layer.
+The sampler caches, for each layer, the rows above that it looks at and the current row. The
+contribution of the rows above is computed once per row; a pixel then takes one column of each
+layer.
 """
 
 from __future__ import annotations
@@ -39,23 +40,23 @@ __all__ = [
 
 
 class Steps:
-    """A layer computed a column at a time, in raster order; abstract."""
+    """Base class of layers that are computed column by column, in raster order."""
 
     def row(self) -> None:
-        """Begin the next row: all columns of the one above are written."""
+        """Start the next row, once all columns of the row above are written."""
         raise NotImplementedError
 
     def column(self, j: int, x: Tensor) -> Tensor:
         """Write the input's column j, (n, F), and return the output's, (n, F').
 
-        With several channels a column is written once for each: what belongs to channels that are
-        not drawn yet is arbitrary, in and out, and corrected by the last time.
+        With several channels a column is written once for each channel; values of channels that are
+        not sampled yet are arbitrary, and are overwritten by the last write.
         """
         raise NotImplementedError
 
 
 class PixelLayer(nn.Module):
-    """A layer that sees nothing below, or to the right in its own row; abstract."""
+    """Base class of layers that see no pixel below, or to the right in the same row."""
 
     features: int
     """Number of output features, F'."""
@@ -65,12 +66,12 @@ class PixelLayer(nn.Module):
         raise NotImplementedError
 
     def steps(self, x: Tensor) -> Steps:
-        """Go on after the rows x, (n, F, i, W), of which there may be none."""
+        """Continue after the rows x, (n, F, i, W); i may be 0."""
         raise NotImplementedError
 
 
 class MaskedConv(nn.Module):
-    """A convolution over a pixel's own row up to itself, and over the rows above.
+    """A masked convolution over the rows above, and a pixel's own row up to itself.
 
     Args:
         inputs: number of input features, F.
@@ -79,7 +80,7 @@ class MaskedConv(nn.Module):
         mask: `A` or `B`.
         channels: number of channels that the features belong to.
         above: number of rows above that are seen; (k - 1) / 2 makes it a masked k x k convolution.
-        copies: how often the output features run through all channels.
+        copies: number of groups of output features, each of which covers all channels.
     """
 
     def __init__(
@@ -101,8 +102,8 @@ class MaskedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(features))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
-    def masked(self) -> Tensor:
-        """The weights, zero where the mask leaves a connection out: (F', F, rows, width)."""
+    def masked_weight(self) -> Tensor:
+        """The weights with masked connections set to zero, (F', F, rows, width)."""
         if self.mask_type == "B" and self.channels == 1 and not self.above:
             return self.weight
         sees = self._sees()
@@ -113,7 +114,7 @@ class MaskedConv(nn.Module):
 
     def _sees(self) -> Tensor:
         """Which inputs the outputs see at the pixel itself, (F', F), or (1, 1) for all, bool."""
-        if self.channels == 1:  # most often, and at each step of training
+        if self.channels == 1:  # the common case, at each training step
             return torch.tensor([[self.mask_type == "B"]], device=self.weight.device)
         features, inputs, _, _ = self.weight.shape
         reader = channel_of(features // self.copies, self.channels).repeat(self.copies)[:, None]
@@ -123,18 +124,18 @@ class MaskedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, F, H, W) to (B, F', H, W)."""
         if self.above:  # taps of zero weight cost less than a padded copy of x
-            weight = functional.pad(self.masked(), (0, 0, 0, self.above))
+            weight = functional.pad(self.masked_weight(), (0, 0, 0, self.above))
             return functional.conv2d(x, weight, self.bias, padding=(self.above, self.left))
         if self.left:
             x = functional.pad(x, (self.left, 0, 0, 0))
-        return functional.conv2d(x, self.masked(), self.bias)
+        return functional.conv2d(x, self.masked_weight(), self.bias)
 
 
 class PointSteps(Steps):
-    """The columns of a 1 x 1 convolution, which carries nothing along."""
+    """Column-wise computation of a 1 x 1 convolution, which has no state."""
 
     def __init__(self, conv: MaskedConv) -> None:
-        self.weight, self.bias = conv.masked().flatten(1).t(), conv.bias
+        self.weight, self.bias = conv.masked_weight().flatten(1).t(), conv.bias
 
     def row(self) -> None:
         """Do nothing."""
@@ -145,7 +146,7 @@ class PointSteps(Steps):
 
 
 class ConvSteps(Steps):
-    """The columns of a convolution that is wider than a pixel.
+    """Column-wise computation of a convolution wider than one pixel.
 
     Args:
         conv: the convolution.
@@ -154,7 +155,7 @@ class ConvSteps(Steps):
 
     def __init__(self, conv: MaskedConv, x: Tensor) -> None:
         (self.n, self.F, _, self.W), self.left, self.above = x.shape, conv.left, conv.above
-        weight = conv.masked()
+        weight = conv.masked_weight()
         self.from_above, self.bias = weight[:, :, :-1], conv.bias
         own = weight[:, :, -1, : self.left + 1]
         self.from_row = own.permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps · F, F')
@@ -168,7 +169,7 @@ class ConvSteps(Steps):
         self.begun = False
 
     def row(self) -> None:
-        """Add up what the new row owes to the rows above."""
+        """Compute the contribution of the rows above to the new row."""
         if not self.above:
             return
         if self.begun:
@@ -180,7 +181,7 @@ class ConvSteps(Steps):
         self.parts = parts.squeeze(2).permute(2, 0, 1).contiguous().unbind()
 
     def read(self, j: int) -> Tensor:
-        """The output's column j, (n, F'), once the input's is in its slot."""
+        """The output's column j, (n, F'), once the input's column is written."""
         return torch.addmm(self.parts[j], self.seen[j], self.from_row)
 
     def column(self, j: int, x: Tensor) -> Tensor:
@@ -190,14 +191,14 @@ class ConvSteps(Steps):
 
 
 class PixelNetwork(ChainRule):
-    """A density model of images by a masked network; abstract: models write `layer`.
+    """Base class of masked image density models; subclasses implement `layer`.
 
     Args:
         shape: shape of one image, (C, H, W).
-        levels: number of values of a variable: 2 for a sigmoid, else a softmax over so many.
-        hidden: number of features of a layer's inside, h.
+        levels: number of values of a variable: 2 for a sigmoid output, more for a softmax.
+        hidden: number of features inside a layer, h.
         layers: number of residual layers.
-        head: number of features between the two last convolutions.
+        head: number of features between the last two convolutions.
     """
 
     def __init__(
@@ -211,10 +212,10 @@ class PixelNetwork(ChainRule):
         super().__init__()
         self.event_shape = tuple(shape)
         self.levels = levels
-        C = _checked(self.event_shape, levels, hidden, layers, head)
+        C = _channels(self.event_shape, levels, hidden, layers, head)
         self.register_buffer("order", _raster(*self.event_shape))
         self.outputs = 1 if levels == 2 else levels
-        """Numbers that say how a variable is distributed, K."""
+        """Number of outputs per variable, K."""
         self.input = MaskedConv(C, 2 * hidden, 7, "A", C, above=3)
         self.layers = nn.ModuleList(self.layer(hidden, C) for _ in range(layers))
         self.head = nn.ModuleList(
@@ -229,7 +230,7 @@ class PixelNetwork(ChainRule):
         raise NotImplementedError
 
     def logits(self, x: Tensor) -> Tensor:
-        """What is before the sigmoid or the softmax of each variable: (B, C, K, H, W).
+        """Logits of each variable, before the sigmoid or softmax: (B, C, K, H, W).
 
         x: images, (B, C, H, W), in [0, 1].
         """
@@ -244,7 +245,7 @@ class PixelNetwork(ChainRule):
         return x.reshape(B, C, self.outputs, H, W)
 
     def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
-        """Take one column of each layer for a pixel; what rows owe to those above, once a row."""
+        """Compute one column of each layer per pixel, and the rows above once per row."""
         d, (C, H, W), K = x.shape[1], self.event_shape, self.outputs
         first = d // (C * W)  # the row that the walk begins in; it is walked from its first column
         given = x[:, : first * C * W].reshape(len(x), first, W, C).permute(0, 3, 1, 2)
@@ -316,10 +317,10 @@ def _raster(C: int, H: int, W: int) -> Tensor:
     return torch.arange(C * H * W).reshape(C, H * W).t().flatten()
 
 
-def _checked(shape: tuple[int, ...], levels: int, hidden: int, layers: int, head: int) -> int:
-    """Return the number of channels of a network that can be.
+def _channels(shape: tuple[int, ...], levels: int, hidden: int, layers: int, head: int) -> int:
+    """Return the number of channels.
 
-    Raises InvalidInput that says what cannot be.
+    Raises InvalidInput for sizes that no network can have.
     """
     if len(shape) != 3 or min(shape) < 1:
         raise InvalidInput(

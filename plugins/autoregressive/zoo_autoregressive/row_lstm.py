@@ -11,7 +11,7 @@ A state sees a triangle of what is above. First convolution, masks, head and lik
 `pixels.py`; the recurrence: `recurrence.py`.
 
 The paper leaves open what is above the first row and beside the image; here it is a learned state.
-Training uses whatever optimiser the recipe names; the paper has RMSProp.
+The optimiser is the recipe's; the paper has RMSProp.
 """
 
 import torch
@@ -35,7 +35,7 @@ __all__ = ["RowLSTM"]
 class RowLSTM(PixelNetwork):
     """Residual LSTM layers that run down the rows of an image.
 
-    It takes what every PixelNetwork takes; `hidden` is the number of features of a state.
+    Arguments are those of PixelNetwork; `hidden` is the number of features of a state.
     """
 
     def layer(self, h: int, channels: int) -> PixelLayer:
@@ -66,12 +66,12 @@ class RowLayer(PixelLayer):
         return x.add(self.up(y.contiguous(memory_format=torch.channels_last)))
 
     def steps(self, x: Tensor) -> Steps:
-        """Go on after the rows x, (n, 2h, i, W)."""
+        """Continue after the rows x, (n, 2h, i, W)."""
         return _RowSteps(self, x)
 
 
 class _RowSteps(Steps):
-    """Carries the state of the row above, and the state of the row's columns so far."""
+    """Keeps the states of the row above and of the columns so far."""
 
     def __init__(self, layer: RowLayer, x: Tensor) -> None:
         n, _, _, W = x.shape
@@ -86,7 +86,7 @@ class _RowSteps(Steps):
             self.h, self.c = list(h.unbind()), list(c.unbind())
 
     def _above(self) -> None:
-        """What the new row's gates owe to the states above, (W, n, 4h)."""
+        """The contribution of the states above to the gates of the new row, (W, n, 4h)."""
         line = torch.stack([self.outside, *self.h, self.outside])
         around = torch.cat([line[:-2], line[1:-1], line[2:]], 2)
         self.from_above = functional.linear(around, self.U.t())

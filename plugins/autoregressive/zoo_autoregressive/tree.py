@@ -1,6 +1,6 @@
-"""What the chain and the Chow-Liu tree share: each variable depends on one that comes before it.
+"""Tree-structured models, shared by the chain and Chow-Liu: each variable has one parent.
 
-    p(x) = p(x_root) ∏ p(x_i | x_parent(i)),   2n - 1 numbers
+    p(x) = p(x_root) ∏ p(x_i | x_parent(i)),   2n - 1 parameters
 
 Exact conditioning on any known variables costs one pass up the tree and one down (Pearl 1988).
 """
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import placed
+from zoo_autoregressive.layers import unpermute
 
 __all__ = ["Tree"]
 
 
 class Tree(nn.Module):
-    """Binary variables in a tree; abstract: models choose the order and the parents.
+    """Binary variables in a tree; base class: subclasses choose the order and the parents.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
         alpha: added to the count of each value of a variable and its parent.
-        order: the order to begin with, (D,), the root first; each variable hangs on the one before.
+        order: initial order, (D,), the root first; the parent of each variable is the one before.
     """
 
     levels = 2
@@ -41,7 +41,7 @@ class Tree(nn.Module):
         self.root = nn.Parameter(torch.zeros(1), requires_grad=False)
         """The root's logit."""
         self.logits = nn.Parameter(torch.zeros(D - 1, 2), requires_grad=False)
-        """Of the others, in the order, where the parent is 0 and where it is 1."""
+        """Logits of the others, in the order, given a parent of 0 and of 1."""
 
     def statistics(self, x: Tensor) -> Tensor:
         """How often two variables are 1 together: (1 + D, 1 + D), int64; variable 0 is always 1."""
@@ -66,10 +66,10 @@ class Tree(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         """
         x = x.flatten(1)[:, self.order]
-        others = _given(self.logits, x[:, self.parent])
+        others = _conditional_logits(self.logits, x[:, self.parent])
         logits = torch.cat([self.root.expand(len(x), 1), others], 1)
         log_p = -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return placed(log_p, self.order)
+        return unpermute(log_p, self.order)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, (B,), nats.
@@ -81,7 +81,7 @@ class Tree(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        """Return n samples, (n, *event_shape), in {0, 1}."""
         return self._down(self.root.new_zeros(len(self.order), n), generator, temperature)
 
     def complete(
@@ -92,10 +92,10 @@ class Tree(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input given the known ones, exactly.
+        """Sample the unknown variables of each input given the known ones, exactly.
 
         x: inputs, (B, *event_shape), in {0, 1}.
-        known: which variables are given, event_shape, bool; any.
+        known: mask of the known variables, event_shape, bool; any.
         """
         order = self.order
         log_odds = self._up(x.flatten(1)[:, order], known.flatten().to(order.device)[order])
@@ -103,15 +103,15 @@ class Tree(nn.Module):
         return torch.where(known.to(x.device), x, drawn)
 
     def _up(self, x: Tensor, known: Tensor) -> Tensor:
-        """What the known variables at and below each one say for its being 1: log-odds, (D, B).
+        """Evidence from the known variables at and below each one: log-odds of 1, (D, B).
 
         x: variables in the order, (B, D). known: (D,), in the order.
         """
         never = x.new_tensor(float("inf"))
-        told = torch.where(known, (2 * x - 1) * never, torch.zeros_like(x)).t().unbind()
-        evidence, parents = list(told), self.parent.tolist()
+        own = torch.where(known, (2 * x - 1) * never, torch.zeros_like(x)).t().unbind()
+        evidence, parents = list(own), self.parent.tolist()
         for logits, child, parent in reversed(
-            list(zip(self.logits.unbind(), range(1, len(told)), parents, strict=True))
+            list(zip(self.logits.unbind(), range(1, len(own)), parents, strict=True))
         ):
             off, on = (_log_odds_message(logit, evidence[child]) for logit in logits)
             evidence[parent] = evidence[parent] + on - off
@@ -121,19 +121,21 @@ class Tree(nn.Module):
     def _down(
         self, log_odds: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw each variable given its parent and the evidence from below, (D, n)."""
+        """Sample each variable given its parent and the evidence from below, (D, n)."""
         u = torch.rand(log_odds.shape, generator=generator, device=log_odds.device)
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
         threshold = (torch.logit(u).to(log_odds.dtype) * temperature - log_odds).unbind()
         drawn = [(self.root > threshold[0]).to(log_odds.dtype)]
         parents = zip(self.logits.unbind(), self.parent.tolist(), threshold[1:], strict=True)
         for logits, parent, threshold_i in parents:
-            drawn.append((_given(logits, drawn[parent]) > threshold_i).to(log_odds.dtype))
+            drawn.append(
+                (_conditional_logits(logits, drawn[parent]) > threshold_i).to(log_odds.dtype)
+            )
         x = torch.stack(drawn, 1)
-        return placed(x, self.order).reshape(len(x), *self.event_shape)
+        return unpermute(x, self.order).reshape(len(x), *self.event_shape)
 
 
-def _given(logits: Tensor, parent: Tensor) -> Tensor:
+def _conditional_logits(logits: Tensor, parent: Tensor) -> Tensor:
     """The logits of variables whose parents have these values.
 
     logits: (…, 2). parent: (B, …), in {0, 1}.
@@ -142,7 +144,7 @@ def _given(logits: Tensor, parent: Tensor) -> Tensor:
 
 
 def _log_odds_message(logit: Tensor, evidence: Tensor) -> Tensor:
-    """log Σ_b p(b) exp(b · evidence), for b of this logit: what a child tells its parent.
+    """log Σ_b p(b) exp(b · evidence), for b of this logit: the message from a child to its parent.
 
     Where the evidence is certain, in favour of 1, the part that all parents share is left out.
     """

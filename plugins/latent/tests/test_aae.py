@@ -172,7 +172,7 @@ def test_a_decoder_with_labels_classifies_by_what_it_reproduces() -> None:
     with torch.no_grad():
         z = torch.randn(40, 2, generator=seeded())
         label = torch.randint(3, (40,), generator=seeded())
-        x = aae.decode(aae.joined(z, label))
+        x = aae.decode(aae.join_code(z, label))
         aae.code = lambda x, *_, **__: type(aae).code(aae, x, None)._replace(z=z)  # type: ignore[method-assign]
         assert torch.equal(aae.classify(x), label)
 
@@ -180,9 +180,9 @@ def test_a_decoder_with_labels_classifies_by_what_it_reproduces() -> None:
 @pytest.mark.parametrize(
     ("config", "label", "text"),
     [
-        ({"classes": 4}, 5, "label 5 cannot be asked for: expected 0 to 3."),
-        ({"classes": 4}, -1, "label -1 cannot be asked for: expected 0 to 3."),
-        ({}, 0, "label 0 cannot be asked for: this model was trained without any."),
+        ({"classes": 4}, 5, "unknown label 5: expected 0 to 3."),
+        ({"classes": 4}, -1, "unknown label -1: expected 0 to 3."),
+        ({}, 0, "unknown label 0: this model was trained without labels."),
     ],
 )
 def test_a_label_that_there_is_not(config: dict[str, Any], label: int, text: str) -> None:
@@ -197,9 +197,9 @@ def test_a_label_that_there_is_not(config: dict[str, Any], label: int, text: str
         ({"encoder": "none"}, "encoder 'none' is unknown: expected deterministic, gaussian, univ"),
         ({"labels": "both"}, "labels 'both' is unknown: expected prior, decoder, encoder"),
         ({"classes": 3, "clusters": 3}, "classes is 3 and clusters 3"),
-        ({"classes": 3, "labels": "prior"}, "a normal one has a single part"),
+        ({"classes": 3, "labels": "prior"}, "a normal prior has one part"),
         ({"prior": "cube"}, "prior 'cube' is unknown: expected normal, mixture, swiss-roll"),
-        ({"prior": "mixture", "z": 3}, "prior 'mixture' lies in the plane: expected z = 2"),
+        ({"prior": "mixture", "z": 3}, "prior 'mixture' is two-dimensional: expected z = 2"),
     ],
 )
 def test_a_config_that_does_not_work(config: dict[str, Any], text: str) -> None:

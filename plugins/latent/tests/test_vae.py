@@ -244,7 +244,7 @@ def test_scores_are_labelled_as_bounds() -> None:
         ({"activation": "sine"}, "'sine' is unknown"),
         ({"z": [2, 2]}, "a list of hidden units for each"),
         ({"encoder": "conv", "shape": [4]}, "convolutions need images"),
-        ({"encoder": "resnet-of-mine"}, "timm has no such backbone"),
+        ({"encoder": "resnet-of-mine"}, "nor a timm backbone for 1 channels"),
     ],
 )
 def test_a_config_that_does_not_work_is_explained(config: dict[str, Any], text: str) -> None:
@@ -256,7 +256,7 @@ def test_objectives_that_do_not_work_are_explained() -> None:
     model = VAE((4,), z=2, hidden=[4])
     with pytest.raises(InvalidInput, match=r"trainer\.k is 0"):
         Variational(model, k=0)
-    with pytest.raises(InvalidInput, match="at least one draw"):
+    with pytest.raises(InvalidInput, match="at least one sample"):
         model.log_prob_bound(torch.zeros(1, 4), 0)
 
 

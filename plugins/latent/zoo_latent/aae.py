@@ -1,25 +1,25 @@
 """AAE: Makhzani et al. 2015, Adversarial Autoencoders.
 
-An encoder and a decoder learn to reproduce x, while the encoder deceives discriminators which hold
-its latents against draws from a prior. So the aggregated posterior
+An encoder and a decoder learn to reconstruct x, while discriminators compare the latents with
+samples of a prior. So the aggregated posterior
 
     q(z) = ∫ q(z|x) p(x) dx
 
-comes to the prior, and the decoder turns draws from the prior into samples. The prior need not have
-a density: all that is asked of it is draws. Labels come in at one of three places:
+is matched to the prior, and the decoder turns samples of the prior into samples of x. The prior
+need not have a density, it only has to be sampled. Labels enter at one of three places:
 
-    prior     each class fills a part of the prior; the discriminator is told the class
-    decoder   the decoder is told the class, and z keeps what is left: the style
-    encoder   the encoder gives the class, q(y|x), beside z: a few labels teach it which is which.
-              With `clusters` instead of `classes` there are no labels at all
+    prior     each class fills a part of the prior; the discriminator is conditional on the class
+    decoder   the decoder is conditional on the class, and z encodes what is left: the style
+    encoder   the encoder predicts the class, q(y|x), beside z: semi-supervised, from few labels.
+              With `clusters` instead of `classes` it is unsupervised
 
 With the last two the latents are (z_1 … z_Z, y_1 … y_K), y a point of the simplex.
 
-We differ from the paper in this. Classes of inputs whose latents are asked for without a label,
-where the decoder takes labels, are those that reproduce the input best; the paper always has them.
-The logits of classes are normalized over the batch: without that, all inputs soon fell into one
-cluster. Weights start as Glorot & Bengio's and the decoder from the training data's mean. How the
-objective differs is said where it is, in `adversarial.py`.
+Differences from the paper. Where the decoder is conditional on a label and none is given, inputs
+are encoded with the label that reconstructs them best; the paper always has labels. Class logits
+are batch-normalized: without that, all inputs soon fell into one cluster. Weights are initialized
+by Glorot & Bengio's rule, the decoder's output by the training data's mean. `adversarial.py` has
+the objective and its differences.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ __all__ = ["AAE", "Code"]
 _ENCODERS = ("deterministic", "gaussian", "universal")
 _LABELS = ("prior", "decoder", "encoder")
 _SHARPNESS = 3.0
-"""Deviation of the classes' logits at the start: sharp enough to pass for draws of a class."""
+"""Initial standard deviation of the class logits: sharp enough to pass for one-hot samples."""
 
 
 class Code(NamedTuple):
-    """What the encoder says of inputs."""
+    """The encoder's output."""
 
     z: Tensor
     """Latents, (B, Z)."""
@@ -55,7 +55,7 @@ class Code(NamedTuple):
 
 
 class AAE(nn.Module):
-    """An autoencoder of which the prior is whatever can be drawn from.
+    """An autoencoder whose prior is any distribution that can be sampled.
 
     Args:
         shape: shape of an input: (C, H, W) or (D,).
@@ -63,14 +63,14 @@ class AAE(nn.Module):
         hidden: units of each hidden layer of the encoder; the decoder mirrors them.
         activation: tanh, relu, leaky_relu, gelu, silu or softplus.
         encoder: q(z|x): `deterministic`; `gaussian`, with a mean and a variance for each latent; or
-            `universal`, a function of x and of as many normal variables as there are latents.
+            `universal`, a function of x and Gaussian noise of the latents' dimension.
         prior: p(z): `normal`; in the plane also `mixture` and `swiss-roll`.
-        scale: factor of the prior: the standard deviation of a normal one.
-        components: of a mixture without labels.
-        classes: number of labels; 0 trains without.
-        labels: where they come in: `prior`, `decoder` or `encoder`.
+        scale: scale factor of the prior; the standard deviation of a normal one.
+        components: number of mixture components without labels.
+        classes: number of labels; 0 trains without labels.
+        labels: where labels enter: `prior`, `decoder` or `encoder`.
         clusters: number of classes that the encoder finds without labels.
-        dropout: share of the hidden units that are left out in training.
+        dropout: dropout probability of hidden units.
     """
 
     prior: str
@@ -108,13 +108,13 @@ class AAE(nn.Module):
         self.decoder = MLPDecoder(sizes, self.event_shape, activation, dropout)
 
     def begin(self, mean: Tensor) -> None:
-        """Let the decoder start from the training data's mean, event_shape."""
+        """Initialize the decoder's output with the training data's mean, event_shape."""
         self.decoder.begin(finite_logit(mean))
 
     # From inputs to latents
 
     def code(self, x: Tensor, generator: torch.Generator | None, draw: bool = True) -> Code:
-        """Encode inputs (B, *event_shape); without a draw the noise of q(z|x) is left out."""
+        """Encode inputs (B, *event_shape); `draw=False` leaves out the noise of q(z|x)."""
         x = x.flatten(1)
         eps = x.new_zeros(len(x), self.z)
         if draw and self.kind != "deterministic":
@@ -129,19 +129,19 @@ class AAE(nn.Module):
     def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Map inputs (B, *event_shape) to latents, (B, latent_dim): z, and y where there is one.
 
-        generator: draws from q(z|x); None leaves its noise out.
+        generator: samples from q(z|x); None leaves out its noise.
         """
         z, logits = self.code(x, generator, draw=generator is not None)
         if logits is not None:
             return torch.cat([z, logits.softmax(1)], 1)
         if self.labels == "decoder":
-            return self.joined(z, self._fitting(x, z))
+            return self.join_code(z, self._fitting(x, z))
         return z
 
     def classify(self, x: Tensor) -> Tensor:
         """The class, or cluster, of each input (B, *event_shape): (B,), int64.
 
-        Raises InvalidInput for a model that knows no classes.
+        Raises InvalidInput for a model without classes.
         """
         if self.labels == "none":
             raise InvalidInput(
@@ -154,9 +154,9 @@ class AAE(nn.Module):
         return self.p.part(z) if self.labels == "prior" else self._fitting(x, z)
 
     def _fitting(self, x: Tensor, z: Tensor) -> Tensor:
-        """The label with which the decoder makes of z, (B, Z), what is nearest to x: (B,)."""
+        """The label with which the decoder reconstructs x best from z, (B, Z): (B,), int64."""
         errors = [
-            (self.decode(self.joined(z, torch.full((len(z),), k, device=z.device))) - x)
+            (self.decode(self.join_code(z, torch.full((len(z),), k, device=z.device))) - x)
             .square()
             .flatten(1)
             .sum(1)
@@ -174,19 +174,19 @@ class AAE(nn.Module):
         label: Tensor | int | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw n latents from the prior, (n, latent_dim): z, and a class where it has a place.
+        """Sample n latents from the prior, (n, latent_dim): z, and a one-hot class if any.
 
-        label: the class of all, or of each, (n,), int64; None, or `classes`, leaves it open.
-        temperature: factor of the deviation of z from the middle of its prior.
+        label: class to condition on, one for all or (n,), int64; None, or `classes`, for none.
+        temperature: scales the deviation of z from the centre of its prior.
         """
         weight = self.head_z.weight
-        y = self._checked(n, label).to(weight.device)
+        y = self._labels(n, label).to(weight.device)
         part = y if self.labels == "prior" else torch.full_like(y, -1)
         z = self.p.draw(part, generator, temperature).to(weight.dtype)
         if self.latent_dim == self.z:
             return z
         u = torch.rand(n, generator=generator, device=weight.device)
-        return self.joined(z, torch.where(y < 0, (u * self.classes).long(), y))
+        return self.join_code(z, torch.where(y < 0, (u * self.classes).long(), y))
 
     def decode(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to mean inputs, (n, *event_shape), in [0, 1]."""
@@ -201,26 +201,26 @@ class AAE(nn.Module):
         temperature: float = 1.0,
         label: Tensor | int | None = None,
     ) -> Tensor:
-        """Draw n inputs, (n, *event_shape), in [0, 1]: z from its prior, x its image.
+        """Return n samples, (n, *event_shape), in [0, 1]: z from its prior, then x = decode(z).
 
-        temperature, label: as `latent` takes them.
+        temperature, label: as for `latent`.
 
-        Raises InvalidInput for a label that there is not.
+        Raises InvalidInput for an unknown label.
         """
         z = self.latent(n, generator=generator, label=label, temperature=temperature)
         return self.decode(z)
 
     def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
-        """Go from one latent to another, each (latent_dim,), in a straight line.
+        """Interpolate linearly between two latents, (latent_dim,) each: (steps, latent_dim).
 
-        Return (steps, latent_dim). The line is right for any prior's z, and for the simplex of y.
+        A line suits the z of any prior, and the simplex of y.
         """
         return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
 
     def traversals(self, x: Tensor | None = None) -> list[Traversal]:
-        """The classes where they have a place, then each z from end to end of its prior.
+        """Traversals of the classes, where they are latents, then of each z over its prior.
 
-        x: not looked at: no latent is told to be worth more than another.
+        x: ignored: the latents have no ranking.
         """
         Z, name = self.z, "cluster" if self.clusters else "class"
         ways = []
@@ -230,36 +230,32 @@ class AAE(nn.Module):
         values = [(reach * (i / 4 - 1),) for i in range(9)]
         return ways + [Traversal(f"z{i}", (i,), values) for i in range(Z)]
 
-    def joined(self, z: Tensor, y: Tensor) -> Tensor:
-        """z, (n, Z), and the classes y, (n,), as latents; a negative class is none of them."""
-        told = functional.one_hot(y + 1, self.classes + 1)[:, 1:]
-        return torch.cat([z, told.to(z.dtype)], 1)
+    def join_code(self, z: Tensor, y: Tensor) -> Tensor:
+        """Concatenate z, (n, Z), and one-hot classes y, (n,); a negative class gives zeros."""
+        one_hot = functional.one_hot(y + 1, self.classes + 1)[:, 1:]
+        return torch.cat([z, one_hot.to(z.dtype)], 1)
 
-    def _checked(self, n: int, label: Tensor | int | None) -> Tensor:
-        """A label for each of n draws, (n,), int64; -1 where it is left open."""
+    def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
+        """A label for each of n samples, (n,), int64; -1 for none."""
         if label is None:
             return torch.full((n,), -1)
         y = torch.as_tensor(label)
         if not self.classes:
-            raise InvalidInput(
-                f"label {label} cannot be asked for: this model was trained without any."
-            )
+            raise InvalidInput(f"unknown label {label}: this model was trained without labels.")
         if int(y.min()) < 0 or int(y.max()) > self.classes:
-            raise InvalidInput(
-                f"label {label} cannot be asked for: expected 0 to {self.classes - 1}."
-            )
+            raise InvalidInput(f"unknown label {label}: expected 0 to {self.classes - 1}.")
         return torch.where(y == self.classes, -1, y).expand(n)
 
 
 def _class_head(features: int, K: int) -> nn.Module:
-    """Logits of K classes, normalized over the batch in training."""
+    """Batch-normalized logits of K classes."""
     norm = nn.BatchNorm1d(K)
     nn.init.constant_(norm.weight, _SHARPNESS)
     return nn.Sequential(affine(features, K), norm)
 
 
 def _check(encoder: str, classes: int, labels: str, clusters: int, prior: str) -> None:
-    """Say which settings do not go together."""
+    """Refuse settings that do not go together."""
     if encoder not in _ENCODERS:
         raise InvalidInput(f"encoder {encoder!r} is unknown: expected {', '.join(_ENCODERS)}.")
     if labels not in _LABELS:
@@ -271,6 +267,6 @@ def _check(encoder: str, classes: int, labels: str, clusters: int, prior: str) -
         )
     if classes and labels == "prior" and prior == "normal":
         raise InvalidInput(
-            "labels = 'prior' gives each class a part of the prior, but a normal one has a single "
+            "labels = 'prior' gives each class a part of the prior, but a normal prior has one "
             "part. Set prior = 'mixture' or 'swiss-roll', or labels = 'decoder' or 'encoder'."
         )

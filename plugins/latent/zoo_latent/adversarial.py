@@ -1,13 +1,13 @@
-"""The objective of adversarial autoencoders: reproduce inputs, deceive discriminators, obey labels.
+"""The objective of adversarial autoencoders: reconstruction, adversarial and label losses.
 
-In each step every discriminator learns to tell draws from its prior (1) from the encoder's codes
-(0); then the autoencoder takes one step down
+In each step every discriminator learns to classify samples of its prior (1) and the encoder's codes
+(0); then the autoencoder takes one step on
 
     w_x ‖x − decoder(code)‖² + w_a ∑ −log D(code) + w_y · cross-entropy of the labelled inputs
 
 where there is one D for z and, where the encoder gives classes, one for y, whose prior is the
-uniform categorical distribution. The paper takes turns with these terms, each with an optimiser of
-its own with momentum; one step down their sum needs the encoder but once, and Adam serves.
+uniform categorical distribution. The paper alternates between these terms, each with an optimiser
+of its own with momentum; one step on their sum encodes once, and uses Adam.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 __all__ = ["Adversarial", "energy_distance"]
 
 _MISMATCH = 10.0
-"""Weight of the codes' distance from their priors in what the best weights are chosen by: squares
-of the reproduction are about ten times as large."""
+"""Weight of the codes' distance from their priors in `criterion`; squared
+errors are about ten times as large."""
 
 
 class Adversarial:
-    """Trains an AAE in whichever way its config asks for.
+    """Trains an AAE, as its config says: unsupervised, semi-supervised or conditional.
 
-    The best weights are those of the lowest `criterion` on the validation split: the classification
-    error in percent where the encoder is taught classes; else squared error plus the distance of
-    the codes from their priors, which looks at no label.
+    The best weights have the lowest `criterion` on the validation split: the classification error
+    in percent where the encoder predicts labelled classes; otherwise squared error plus the
+    distance of the codes from their priors, which uses no labels.
 
     Args:
         model: an AAE.
         hidden: units of each hidden layer of a discriminator.
         w_x: weight of the squared error, summed over the variables.
-        w_a: weight of deceiving each discriminator.
+        w_a: weight of each adversarial loss.
         w_y: weight of the labels' cross-entropy.
-        noise: standard deviation of Gaussian noise on the inputs of the encoder.
+        noise: standard deviation of Gaussian noise on the encoder's inputs.
     """
 
     monitor: ClassVar[str] = "criterion"
@@ -75,7 +75,7 @@ class Adversarial:
         return cast("AAE", self.networks["model"])
 
     def begin(self, mean: Tensor) -> None:
-        """Let the decoder start from the training data's mean, event_shape."""
+        """Initialize the decoder's output with the training data's mean, event_shape."""
         self._model.begin(mean)
 
     def training_step(
@@ -91,12 +91,12 @@ class Adversarial:
         x: inputs, (B, *event_shape), in [0, 1].
         labels: (B,), int64; −1 where a label is withheld.
         """
-        y = self._known(x, labels)
+        y = self._visible_labels(x, labels)
         noise = torch.randn(x.shape, generator=generator, device=x.device) if self.noise else 0.0
         code = self._model.code(x + self.noise * noise, generator)
         pairs = self._pairs(code, y, generator)
         values = {f"loss_{name}": self._discriminate(name, *pairs[name], update) for name in pairs}
-        errors = (self._reproduced(code, y) - x).square().flatten(1).sum(1).mean()
+        errors = (self._reproduce(code, y) - x).square().flatten(1).sum(1).mean()
         deceit = torch.stack([self._deceive(name, codes) for name, (codes, _) in pairs.items()])
         loss = self.w_x * errors + self.w_a * deceit.sum()
         if code.logits is not None and not self._model.clusters:
@@ -110,11 +110,11 @@ class Adversarial:
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the values of each input, (B,): squares, mismatch, error, and the criterion."""
-        model, y = self._model, self._known(x, labels)
+        model, y = self._model, self._visible_labels(x, labels)
         code = model.code(x, generator)
         pairs = self._pairs(code, y, generator)
         values = {
-            "squares": (self._reproduced(code, y) - x).square().flatten(1).sum(1),
+            "squares": (self._reproduce(code, y) - x).square().flatten(1).sum(1),
             "mismatch": torch.stack([energy_distance(*pair) for pair in pairs.values()]).sum(0),
         }
         criterion = values["squares"] + _MISMATCH * values["mismatch"]
@@ -122,8 +122,8 @@ class Adversarial:
             criterion = values["error"] = 100.0 * (code.logits.argmax(1) != y)
         return {**values, "criterion": criterion}
 
-    def _known(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """The labels that the model may look at, (B,), −1 for none."""
+    def _visible_labels(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """The labels that the model may use, (B,), −1 for none."""
         if not self._model.classes or self._model.clusters:
             return torch.full((len(x),), -1, device=x.device)
         if labels is None:
@@ -133,21 +133,21 @@ class Adversarial:
             )
         return labels
 
-    def _reproduced(self, code: Code, y: Tensor) -> Tensor:
-        """Decode what was encoded; the class is the encoder's, or the label."""
+    def _reproduce(self, code: Code, y: Tensor) -> Tensor:
+        """Reconstruct inputs; the class is the encoder's, or the label."""
         model = self._model
         if code.logits is not None:
             return model.decode(torch.cat([code.z, code.logits.softmax(1)], 1))
-        return model.decode(model.joined(code.z, y) if model.labels == "decoder" else code.z)
+        return model.decode(model.join_code(code.z, y) if model.labels == "decoder" else code.z)
 
     def _pairs(
         self, code: Code, y: Tensor, generator: torch.Generator
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """For each discriminator the codes and as many draws from their prior."""
+        """For each discriminator, codes and as many samples of their prior."""
         model = self._model
-        told = model.labels == "prior"
-        z, z_p = code.z, model.p.draw(y if told else torch.full_like(y, -1), generator)
-        if told:  # which class, or that it is not known
+        by_class = model.labels == "prior"
+        z, z_p = code.z, model.p.draw(y if by_class else torch.full_like(y, -1), generator)
+        if by_class:  # conditional on the class, or on its being unknown
             seen = functional.one_hot(y.remainder(model.classes + 1), model.classes + 1)
             z, z_p = torch.cat([z, seen], 1), torch.cat([z_p, seen], 1)
         pairs = {"discriminator_z": (z, z_p)}
@@ -167,13 +167,13 @@ class Adversarial:
         return loss.detach()
 
     def _deceive(self, name: str, codes: Tensor) -> Tensor:
-        """−log D of codes, which only the encoder is to make smaller."""
+        """−log D of codes, minimised by the encoder alone."""
         with frozen(self.networks[name]) as discriminator:
             return functional.softplus(-discriminator(codes)).mean()
 
 
 def energy_distance(codes: Tensor, drawn: Tensor) -> Tensor:
-    """2 E|c − p| − E|p − p'| − E|c − c'|, by row: its mean is 0 if the distributions are equal.
+    """2 E|c − p| − E|p − p'| − E|c − c'| by row; its mean is 0 if the distributions are equal.
 
     Székely & Rizzo 2013, Energy Statistics.
 
@@ -189,6 +189,6 @@ def _discriminator(inputs: int, hidden: Sequence[int]) -> nn.Module:
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Mean over the labelled inputs; 0 where there is none."""
+    """Mean over labelled inputs; 0 where there are none."""
     total = functional.cross_entropy(logits, y, ignore_index=-1, reduction="sum")
     return total / (y >= 0).sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""Networks between inputs and features: perceptrons, convolutions, timm's backbones."""
+"""Encoder and decoder networks: MLPs, convolutions, timm backbones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = [
     "activation_of",
     "affine",
     "finite_logit",
-    "halved",
+    "halve",
     "mlp",
 ]
 
 _LEAST = 1e-3
-"""How near to 0 and 1 the mean may be from which a decoder starts."""
+"""Means are clamped to [1e-3, 1 - 1e-3] before the logit."""
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -38,21 +38,21 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def activation_of(name: str) -> nn.Module:
-    """Make an activation by its name."""
+    """Make an activation by name."""
     if name not in _ACTIVATIONS:
         raise InvalidInput(f"activation {name!r} is unknown: expected {', '.join(_ACTIVATIONS)}.")
     return _ACTIVATIONS[name]()
 
 
 def finite_logit(mean: Tensor) -> Tensor:
-    """The logit of a mean of the training data, in [0, 1], that a decoder starts from."""
+    """The logit of means in [0, 1], clamped to be finite."""
     return mean.clamp(_LEAST, 1 - _LEAST).logit()
 
 
 def mlp(sizes: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
-    """Affine maps from sizes[0] to sizes[-1], each followed by the activation, and by dropout.
+    """Linear layers from sizes[0] to sizes[-1], each followed by the activation and dropout.
 
-    Weights start as Glorot & Bengio's, biases at zero.
+    Glorot initialization, zero biases.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
@@ -62,7 +62,7 @@ def mlp(sizes: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Seque
 
 
 def affine(inputs: int, outputs: int) -> nn.Linear:
-    """An affine map with Glorot & Bengio's weights and no bias at first."""
+    """A linear layer with Glorot initialization and zero bias."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -70,13 +70,13 @@ def affine(inputs: int, outputs: int) -> nn.Linear:
 
 
 class MLPDecoder(nn.Module):
-    """From features to the output: hidden layers and an affine map.
+    """Hidden layers, then a linear output layer.
 
     Args:
-        sizes: number of latents, then of the units of each hidden layer.
+        sizes: number of latents, then the units of each hidden layer.
         shape: shape of the output.
         activation: by name.
-        dropout: share of the hidden units that are left out in training.
+        dropout: dropout probability of hidden units.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class MLPDecoder(nn.Module):
         self.output = affine(sizes[-1], prod(shape))
 
     def begin(self, bias: Tensor) -> None:
-        """Start from an output, of the output's shape, that is given for every latent."""
+        """Set the output bias: the initial output for every latent, of the output's shape."""
         with torch.no_grad():
             self.output.bias.copy_(bias.flatten())
 
@@ -103,13 +103,13 @@ class ConvEncoder(nn.Module):
 
     Args:
         shape: shape of the input, (C, H, W).
-        channels: of each convolution.
+        channels: output channels of each convolution.
         activation: by name.
     """
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int], activation: str) -> None:
         super().__init__()
-        sides = halved(shape, len(channels))
+        sides = halve(shape, len(channels))
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([shape[0], *channels]):
             layers += [nn.Conv2d(inputs, outputs, 3, 2, 1), activation_of(activation)]
@@ -123,23 +123,23 @@ class ConvEncoder(nn.Module):
 
 
 class TimmEncoder(nn.Module):
-    """A backbone of timm's, with random weights.
+    """A timm backbone with random weights.
 
     Args:
-        name: as `resnet10t`.
-        channels: of the input.
+        name: such as `resnet10t`.
+        channels: input channels.
     """
 
     def __init__(self, name: str, channels: int) -> None:
         super().__init__()
-        import timm  # seconds, which only those pay who ask for a backbone
+        import timm  # takes seconds: only where a backbone is used
 
         try:
             self.backbone = timm.create_model(name, in_chans=channels, num_classes=0)
         except (RuntimeError, TypeError) as error:
             raise InvalidInput(
-                f"encoder {name!r} is neither mlp nor conv, and timm has no such backbone for "
-                f"{channels} channels ({error}). `timm.list_models()` names those there are."
+                f"encoder {name!r} is neither mlp nor conv, nor a timm backbone for {channels} "
+                f"channels ({error}). `timm.list_models()` lists the backbones."
             ) from None
         features: Any = self.backbone.num_features
         self.features = int(features)
@@ -151,15 +151,15 @@ class TimmEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """An affine map, then transposed convolutions, each to twice the side.
+    """A linear layer, then transposed convolutions that double the side.
 
-    Their kernel of 4 is a multiple of their stride, so that no output has more terms than the next
+    A kernel of 4 is a multiple of the stride, which avoids checkerboard artifacts
     (Odena et al. 2016, Deconvolution and Checkerboard Artifacts).
 
     Args:
         z: number of latents.
         shape: shape of the output, (P, C, H, W).
-        channels: of the encoder's convolutions, which these mirror.
+        channels: channels of the encoder's convolutions, in reverse order here.
         activation: by name.
     """
 
@@ -169,7 +169,7 @@ class ConvDecoder(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
         P, C, *side = shape
-        self.sides = halved((C, *side), len(channels))[::-1]
+        self.sides = halve((C, *side), len(channels))[::-1]
         self.first = (channels[-1], *self.sides[0])
         self.start = affine(z, prod(self.first))
         self.activation = activation_of(activation)
@@ -177,12 +177,12 @@ class ConvDecoder(nn.Module):
         self.layers = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in pairwise(widths[:-1])
         )
-        # each variable of the output has a bias of its own
+        # a bias for each output variable
         self.layers.append(nn.ConvTranspose2d(widths[-2], widths[-1], 4, 2, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(self.shape))
 
     def begin(self, bias: Tensor) -> None:
-        """Start from an output, of the output's shape, that is given for every latent."""
+        """Set the output bias: the initial output for every latent, of the output's shape."""
         with torch.no_grad():
             self.bias.copy_(bias)
 
@@ -190,12 +190,12 @@ class ConvDecoder(nn.Module):
         """Map z (*batch, z) to (*batch, *shape)."""
         h: Tensor = self.start(z.flatten(0, -2)).unflatten(1, self.first)
         for layer, (H, W) in zip(self.layers, self.sides[1:], strict=True):
-            h = layer(self.activation(h))[..., :H, :W]  # an odd side is one less than twice
+            h = layer(self.activation(h))[..., :H, :W]  # crops odd sides
         return h.reshape(*z.shape[:-1], *self.shape) + self.bias
 
 
-def halved(shape: Sequence[int], times: int) -> list[tuple[int, int]]:
-    """The sides of an image (C, H, W) and of what is left after each convolution of stride 2."""
+def halve(shape: Sequence[int], times: int) -> list[tuple[int, int]]:
+    """The sides of an image (C, H, W), and after each convolution of stride 2."""
     if len(shape) != 3 or not times:
         raise InvalidInput(
             f"convolutions need images and at least one layer; given shape {tuple(shape)} and "

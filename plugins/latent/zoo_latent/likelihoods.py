@@ -1,7 +1,7 @@
-"""What a decoder's output says of x: p(x|z), the variables independent given the latents.
+"""Likelihoods p(x|z) of decoder outputs; variables are independent given the latents.
 
-An output has shape (*batch, P, *event_shape): P numbers for each variable. x broadcasts against it,
-so that one input can be held against several draws of the latents.
+An output has shape (*batch, P, *event_shape): P parameters for each variable. x broadcasts against
+it, so that one input can be scored against several samples of the latents.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from zoo_latent.layers import finite_logit
 __all__ = ["Bernoulli", "Categorical", "Gaussian", "Likelihood", "make_likelihood"]
 
 _LOG_SIGMA = (-6.0, 2.0)
-"""Range of log σ: a variable that never varies would make the density infinite."""
+"""Range of log σ: a constant variable would make the density infinite."""
 
 
 class Likelihood(nn.Module):
-    """A distribution of the variables given the decoder's output; abstract.
+    """Base class: a distribution of the variables given the decoder's output.
 
     Args:
         shape: event_shape.
@@ -36,10 +36,10 @@ class Likelihood(nn.Module):
         super().__init__()
         self.event_dims = tuple(range(-len(shape), 0))
         self.axis = -len(shape) - 1
-        """Where the P numbers of each variable are."""
+        """The axis of the P parameters."""
 
     def bias(self, mean: Tensor) -> Tensor:
-        """The output, (P, *event_shape), that tells of the mean alone, event_shape."""
+        """The output, (P, *event_shape), that best encodes a mean, event_shape."""
         raise NotImplementedError
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
@@ -57,25 +57,25 @@ class Likelihood(nn.Module):
     def sample(
         self, output: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw x given z, (*batch, *event_shape), in [0, 1]."""
+        """Sample x given z, (*batch, *event_shape), in [0, 1]."""
         raise NotImplementedError
 
 
 class Bernoulli(Likelihood):
-    """Binary variables: the output is their logit."""
+    """Binary variables; the output is their logit."""
 
     P = 1
     levels = 2
 
     def bias(self, mean: Tensor) -> Tensor:
-        """logit(mean), kept finite."""
+        """logit(mean), clamped to be finite."""
         return finite_logit(mean).unsqueeze(0)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """∑ x·l − log(1 + exp l)."""
         logit = output.squeeze(self.axis).flatten(self.axis + 1)
-        told: Tensor = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
-        return told - functional.softplus(logit).sum(-1)
+        agreement: Tensor = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
+        return agreement - functional.softplus(logit).sum(-1)
 
     def mean(self, output: Tensor) -> Tensor:
         """The probability of a one."""
@@ -84,20 +84,20 @@ class Bernoulli(Likelihood):
     def sample(
         self, output: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw zeros and ones."""
+        """Sample zeros and ones."""
         p = (output.squeeze(self.axis) / temperature).sigmoid()
         return p.bernoulli(generator=generator)
 
 
 class Gaussian(Likelihood):
-    """Real variables: a mean, and a variance that is learned.
+    """Real variables: a mean and a learned variance.
 
     Args:
         shape: event_shape.
-        each: whether the decoder gives each variable a variance of its own, as in the paper; else
-            one is shared by all (Rybkin et al. 2021, Simple and Effective VAE Training with
-            Calibrated Decoders).
-        squashed: whether a sigmoid keeps the mean in (0, 1), as in the paper.
+        each: whether the decoder predicts a variance for each variable, as in the paper; otherwise
+            one variance is shared by all (Rybkin et al. 2021, Simple and Effective VAE Training
+            with Calibrated Decoders).
+        squashed: whether the mean passes through a sigmoid, as in the paper.
     """
 
     levels = None
@@ -120,13 +120,13 @@ class Gaussian(Likelihood):
         return terms.sum(self.event_dims)
 
     def mean(self, output: Tensor) -> Tensor:
-        """μ, cut off at 0 and 1."""
+        """μ, clamped to [0, 1]."""
         return self._moments(output)[0].clamp(0, 1)
 
     def sample(
         self, output: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """μ + σ ε, cut off at 0 and 1; σ² is multiplied by the temperature."""
+        """μ + σ ε, clamped to [0, 1]; σ² is multiplied by the temperature."""
         mu, log_sigma = self._moments(output)
         noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
         drawn: Tensor = mu + temperature**0.5 * log_sigma.exp() * noise
@@ -140,7 +140,7 @@ class Gaussian(Likelihood):
 
 
 class Categorical(Likelihood):
-    """Variables of several values, as 256 grey levels: a softmax over the values.
+    """Categorical variables, such as 256 grey levels: a softmax over the values.
 
     Args:
         shape: event_shape.
@@ -152,15 +152,15 @@ class Categorical(Likelihood):
         self.P = self.levels = levels
 
     def bias(self, mean: Tensor) -> Tensor:
-        """No value is preferred: a mean tells little of a distribution over many."""
+        """Zeros: a mean says little about a distribution over many values."""
         return mean.new_zeros(self.P, *mean.shape)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """∑ log softmax at the value of x."""
         category = (x * (self.P - 1)).round().long().unsqueeze(self.axis)
         shape = (*output.shape[: self.axis], 1, *output.shape[self.axis + 1 :])
-        told = output.gather(self.axis, category.expand(shape)).squeeze(self.axis)
-        return (told - output.logsumexp(self.axis)).sum(self.event_dims)
+        chosen = output.gather(self.axis, category.expand(shape)).squeeze(self.axis)
+        return (chosen - output.logsumexp(self.axis)).sum(self.event_dims)
 
     def mean(self, output: Tensor) -> Tensor:
         """The mean value."""
@@ -170,14 +170,14 @@ class Categorical(Likelihood):
     def sample(
         self, output: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Draw values."""
+        """Sample values."""
         p = (output / temperature).softmax(self.axis).movedim(self.axis, -1)
         drawn = p.flatten(0, -2).multinomial(1, generator=generator).view(p.shape[:-1])
         return drawn.to(output.dtype) / (self.P - 1)
 
 
 def make_likelihood(name: str, shape: Sequence[int], levels: int) -> Likelihood:
-    """Make a likelihood by its name; `auto` follows the number of levels."""
+    """Make a likelihood by name; `auto` follows the number of levels."""
     if name == "auto":
         name = "bernoulli" if levels == 2 else "categorical"
     if name == "bernoulli" and levels != 2:

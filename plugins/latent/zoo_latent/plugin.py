@@ -21,7 +21,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="iwae",
             path=_VAE,
-            summary="The same, trained by the tighter importance-weighted bound",
+            summary="Importance-weighted autoencoder: the same networks, a tighter bound",
             tasks=("sample", "score", "detect", *_WAYS),
             paper="Burda, Grosse & Salakhutdinov 2015, Importance Weighted Autoencoders",
             trainer="zoo_latent.variational:ImportanceWeighted",
@@ -29,7 +29,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="aae",
             path="zoo_latent.aae:AAE",
-            summary="Adversarial autoencoder: any prior that can be drawn from, few labels, none",
+            summary="Adversarial autoencoder with any prior; labels, few labels or none",
             tasks=("sample", *_WAYS),
             paper="Makhzani et al. 2015, Adversarial Autoencoders",
             trainer="zoo_latent.adversarial:Adversarial",

@@ -1,6 +1,6 @@
-"""Distributions of latents that can be drawn from, which is all that an adversarial prior needs.
+"""Priors of adversarial autoencoders: distributions that can be sampled.
 
-A prior of several parts can draw from one of them: labels then say which part a class is to fill.
+A prior of several parts can be sampled by part; with labels, each class fills one part.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Prior:
     def draw(
         self, label: Tensor, generator: torch.Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw a latent for each label, (B, z).
+        """Sample a latent for each label, (B, z).
 
-        label: the part of each draw, (B,), int64; a negative one leaves it open.
-        temperature: factor of the deviation from the prior's middle, or its parts' middle lines.
+        label: the part to sample from, (B,), int64; a negative one for any.
+        temperature: scales the deviation from the centre of the prior, or of its part.
         """
         u = torch.rand(label.shape, generator=generator, device=label.device)
         part = torch.where(label < 0, (u * self.parts).long(), label)
@@ -44,14 +44,14 @@ class Prior:
     def part(self, z: Tensor) -> Tensor:
         """The most probable part of each latent (B, z), (B,), int64.
 
-        Raises InvalidInput where this is not known.
+        Raises InvalidInput where it is not defined.
         """
         raise InvalidInput(
             f"{type(self).__name__} does not say which part a latent comes from; a Mixture does."
         )
 
     def _place(self, part: Tensor, eps: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Make latents of parts, (B,), from standard normal noise, (B, z)."""
+        """Map parts, (B,), and standard normal noise, (B, z), to latents."""
         raise NotImplementedError
 
 
@@ -66,14 +66,14 @@ class Normal(Prior):
 
 
 class Mixture(Prior):
-    """Gaussians in the plane like the petals of a flower, each long in its radial direction.
+    """Gaussians in the plane, arranged like petals, each elongated in its radial direction.
 
-    The paper shows them and gives no numbers: radius and deviations are ours.
+    The paper shows them without numbers: radius and deviations are ours.
     """
 
     _RADIUS = 3.0
     _DEVIATIONS = (0.75, 0.25)
-    """Along the radius and across it."""
+    """Standard deviations along the radius and across it."""
 
     def _place(self, part: Tensor, eps: Tensor, generator: torch.Generator | None) -> Tensor:
         along, across = (eps * eps.new_tensor(self._DEVIATIONS)).unbind(1)
@@ -83,7 +83,7 @@ class Mixture(Prior):
         return torch.stack([cos * along - sin * across, sin * along + cos * across], 1)
 
     def part(self, z: Tensor) -> Tensor:
-        """The Gaussian of the highest density, (B,); all have one weight and one determinant."""
+        """The Gaussian of highest density, (B,); all have the same weight and determinant."""
         angle = torch.arange(self.parts, device=z.device) * (2 * math.pi / self.parts)
         x, y = (z.unsqueeze(1) / self.scale).unbind(2)
         along = angle.cos() * x + angle.sin() * y - self._RADIUS
@@ -93,7 +93,7 @@ class Mixture(Prior):
 
 
 class SwissRoll(Prior):
-    """A spiral of two turns, evenly filled; its parts are pieces of equal weight along it."""
+    """A spiral of two turns, uniformly filled; its parts are segments of equal weight."""
 
     _TURNS = 2.0
     _RADIUS = 3.0
@@ -108,12 +108,12 @@ class SwissRoll(Prior):
 
 
 def make_prior(name: str, z: int, parts: int, scale: float) -> Prior:
-    """Make a prior by its name."""
+    """Make a prior by name."""
     if name == "normal":
         return Normal(z, scale)
     kinds: dict[str, type[Prior]] = {"mixture": Mixture, "swiss-roll": SwissRoll}
     if name not in kinds:
         raise InvalidInput(f"prior {name!r} is unknown: expected normal, {', '.join(kinds)}.")
     if z != 2:
-        raise InvalidInput(f"prior {name!r} lies in the plane: expected z = 2, given z = {z}.")
+        raise InvalidInput(f"prior {name!r} is two-dimensional: expected z = 2, given z = {z}.")
     return kinds[name](z, parts, scale)

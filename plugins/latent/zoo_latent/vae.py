@@ -10,10 +10,9 @@ variance are affine in the last hidden layer of a network. One layer is the pape
     log p(x) >= E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))
     log p(x) >= E[log 1/k ∑_i w_i],   w_i = p(x, z_i) / q(z_i | x)
 
-We differ from the papers in three places. Binary data meet tanh units as in Burda et al., but
-weights have Glorot's start without their factor. With L > 1 the KL of the topmost layer is in
-closed form and that of the others is estimated by the draw; they draw all. The convolutional form
-is ours.
+Differences from the papers. tanh units are those of Burda et al., but weights are initialized by
+Glorot's rule without their factor. With L > 1 the KL of the top layer is in closed form and that of
+the others is a Monte Carlo estimate; they estimate all. The convolutional form is ours.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ from zoo_latent.likelihoods import make_likelihood
 __all__ = ["VAE", "Normal"]
 
 _ROWS = 2000
-"""Rows that are decoded at once: few enough for the processor's cache."""
+"""Rows that are decoded at once; more do not fit in the cache."""
 _MOMENTUM = 0.01
-"""Share of a batch in the running mean of the KL of each latent."""
+"""Weight of a batch in the running mean of each latent's KL."""
 
 
 class Normal(NamedTuple):
@@ -49,7 +48,7 @@ class Normal(NamedTuple):
     """(*batch, Z)."""
 
     def draw(self, generator: torch.Generator | None, k: int | None = None) -> Tensor:
-        """Draw once, (*batch, Z), or k times, (k, *batch, Z)."""
+        """Sample once, (*batch, Z), or k times, (k, *batch, Z)."""
         shape = self.mu.shape if k is None else (k, *self.mu.shape)
         eps = torch.randn(shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype)
         return torch.addcmul(self.mu, (0.5 * self.log_var).exp(), eps)
@@ -65,11 +64,11 @@ class Normal(NamedTuple):
 
 
 class Layer(nn.Module):
-    """A Gaussian given what is beside it in the chain.
+    """A conditional Gaussian: q(z_l | z_{l-1}) or p(z_{l-1} | z_l).
 
     Args:
-        network: from inputs to features.
-        features: their number.
+        network: maps inputs to features.
+        features: number of features.
         z: number of the Gaussian's variables.
     """
 
@@ -80,27 +79,27 @@ class Layer(nn.Module):
     def forward(self, x: Tensor) -> Normal:
         """The Gaussian of each row."""
         mu, log_var = self.moments(self.network(x)).chunk(2, -1)
-        # its range keeps exp finite; what is learned stays far inside
+        # keeps exp finite; learned values stay far inside
         return Normal(mu, log_var.clamp(-14, 14))
 
 
 class VAE(nn.Module):
     """A variational autoencoder.
 
-    Its likelihood is an integral over the latents, which is not computed: it is a Bound, and no
+    Its likelihood is an intractable integral over the latents: it implements Bound, and not
     DensityModel.
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        levels: number of values of a variable: 2 for Bernoulli variables, else a softmax over them.
-        z: number of latents; of each stochastic layer, from x upwards, where there are several.
-        hidden: units of each hidden layer of the encoder (for `conv` the channels), which the
-            decoder mirrors; a list for each stochastic layer, where there are several.
+        levels: number of values of a variable: 2 for Bernoulli variables, more for a softmax.
+        z: number of latents; a list, from x upwards, for several stochastic layers.
+        hidden: units of each hidden layer of the encoder (for `conv` the channels), mirrored by the
+            decoder; a list of lists for several stochastic layers.
         activation: tanh, relu, leaky_relu, gelu, silu or softplus.
         encoder: `mlp`, `conv`, or the name of one of timm's backbones; the decoder is convolutional
             unless it is `mlp`.
         likelihood: `auto` by the levels, `bernoulli`, `categorical`, `gaussian`, `gaussian-each` or
-            `gaussian-linear`; the latter three take variables as real numbers.
+            `gaussian-linear`; the last three model real variables.
     """
 
     kl: Tensor
@@ -126,8 +125,8 @@ class VAE(nn.Module):
         self.q = nn.ModuleList([Layer(first, features, Z[0])])
         self.p = nn.ModuleList()
         for (below, z_above), units in zip(pairwise(Z), H[1:], strict=True):
-            self.q.append(_between(below, units, z_above, activation))
-            self.p.append(_between(z_above, units[::-1], below, activation))
+            self.q.append(_layer(below, units, z_above, activation))
+            self.p.append(_layer(z_above, units[::-1], below, activation))
         self.decoder: MLPDecoder | ConvDecoder
         if encoder == "mlp":
             self.decoder = MLPDecoder([Z[0], *H[0][::-1]], output, activation)
@@ -136,16 +135,16 @@ class VAE(nn.Module):
         self.register_buffer("kl", torch.zeros(self.latent_dim))
 
     def __getattr__(self, name: str) -> Any:
-        """Say why there is no exact likelihood."""
+        """Explain why there is no exact likelihood."""
         if name == "log_prob":
             raise AttributeError(
-                "a VAE is no DensityModel: log p(x) = log ∫ p(x|z) p(z) dz is not computed, only "
-                "bounded. Use log_prob_bound(x, k), which rises towards it with k, or elbo(x)."
+                "a VAE is no DensityModel: log p(x) = log ∫ p(x|z) p(z) dz is intractable. Use its "
+                "lower bounds: log_prob_bound(x, k), which is tighter for larger k, or elbo(x)."
             )
         return super().__getattr__(name)
 
     def begin(self, mean: Tensor) -> None:
-        """Let the decoder start from the training data's mean, event_shape."""
+        """Initialize the decoder's output with the training data's mean, event_shape."""
         self.decoder.begin(self.likelihood.bias(mean))
 
     # Latents and inputs
@@ -161,7 +160,7 @@ class VAE(nn.Module):
         return top.mu if generator is None else top.draw(generator)
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n latents from N(0, I), (n, latent_dim)."""
+        """Sample n latents from N(0, I), (n, latent_dim)."""
         weight = next(self.decoder.parameters())
         return torch.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
@@ -176,9 +175,9 @@ class VAE(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n inputs, (n, *event_shape), in [0, 1]: z from its prior, x given z.
+        """Return n samples, (n, *event_shape), in [0, 1]: z from its prior, x given z.
 
-        temperature: of x given z; towards 0 the most probable x of each z.
+        temperature: of x given z; towards 0, the most probable x for each z.
         """
         z = self.latent(n, generator=generator)
         for layer in reversed(self.p):
@@ -186,10 +185,10 @@ class VAE(nn.Module):
         return self.likelihood.sample(self.decoder(z), generator, temperature)
 
     def traversals(self, x: Tensor | None = None) -> list[Traversal]:
-        """Each latent from −3 to 3, by its KL, the greatest first.
+        """Traversals of each latent from −3 to 3, sorted by KL, largest first.
 
-        x: inputs over which the KL is taken, (B, *event_shape), in [0, 1]; without any it is that
-            of the last batches of training.
+        x: inputs over which the KL is averaged, (B, *event_shape), in [0, 1]; None takes the
+            running mean of training.
         """
         kl = self.kl if x is None else self.kl_per_dimension(x)
         values = [(-3 + 0.75 * i,) for i in range(9)]
@@ -199,7 +198,7 @@ class VAE(nn.Module):
     # Bounds
 
     def elbo(self, x: Tensor, *, generator: torch.Generator | None = None, k: int = 1) -> ELBO:
-        """The evidence lower bound, split; the mean of k draws.
+        """The evidence lower bound and its two terms, averaged over k samples of the latents.
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
@@ -211,7 +210,7 @@ class VAE(nn.Module):
         return ELBO(reconstruction.mean(0), prior_fitting.mean(0))
 
     def log_weights(self, x: Tensor, k: int, *, generator: torch.Generator | None = None) -> ELBO:
-        """The two terms of log w = log p(x|z) − log q(z|x)/p(z) of k draws, each (k, B), nats.
+        """The two terms of log w = log p(x|z) − log q(z|x)/p(z) of k samples, each (k, B), nats.
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
@@ -222,13 +221,13 @@ class VAE(nn.Module):
     ) -> Tensor:
         """Importance-weighted lower bound of log p(x), (B,), nats: log 1/k ∑ w_i.
 
-        In expectation it rises with k, towards log p(x). Inputs are encoded once, and decoded in
-        parts: memory does not grow with k.
+        In expectation it increases with k, towards log p(x). Inputs are encoded once and decoded in
+        chunks: memory does not grow with k.
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
         if k < 1:
-            raise InvalidInput(f"k is {k}; a bound takes at least one draw.")
+            raise InvalidInput(f"k is {k}; a bound takes at least one sample.")
         q, at_once = self.posterior(x), max(1, _ROWS // max(1, len(x)))
         total = x.new_full((len(x),), -math.inf)
         for start in range(0, k, at_once):
@@ -241,7 +240,7 @@ class VAE(nn.Module):
         return self._top(x, None).kl().mean(0)
 
     def _top(self, x: Tensor, generator: torch.Generator | None) -> Normal:
-        """q of the top layer, given the means, or draws, of those below it."""
+        """q of the top layer, given means or samples of the layers below."""
         normal = self.posterior(x)
         for layer in self.q[1:]:
             normal = layer(normal.mu if generator is None else normal.draw(generator))
@@ -255,7 +254,7 @@ class VAE(nn.Module):
         return ELBO(self.likelihood.log_prob(self.decoder(path.z), x), ratio)
 
     def _climb(self, q: Normal, k: int, generator: torch.Generator | None) -> _Path:
-        """Draw the latents from x upwards, k times."""
+        """Sample the latents from x upwards, k times."""
         z = first = q.draw(generator, k)
         ratio = z.new_zeros(())
         for up, down in zip(self.q[1:], self.p, strict=True):
@@ -267,13 +266,13 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def _note(self, kl: Tensor) -> None:
-        """Keep a running mean of the KL of each latent, (*batch, latent_dim), while training."""
+        """Update the running mean of each latent's KL, (*batch, latent_dim), in training mode."""
         if self.training:
             self.kl.lerp_(kl.flatten(0, -2).mean(0), _MOMENTUM)
 
 
 class _Path(NamedTuple):
-    """Latents drawn from x upwards."""
+    """Latents sampled from x upwards."""
 
     z: Tensor
     """Of the first layer, (k, B, Z)."""
@@ -288,7 +287,7 @@ class _Path(NamedTuple):
 def _stochastic_layers(
     z: int | Sequence[int], hidden: Sequence[int] | Sequence[Sequence[int]]
 ) -> tuple[list[int], list[list[int]]]:
-    """The latents and the hidden units of each stochastic layer."""
+    """The number of latents and the hidden units of each stochastic layer."""
     Z = [z] if isinstance(z, int) else list(z)
     nested = [list(units) for units in hidden if not isinstance(units, int)]
     H = nested or [[units for units in hidden if isinstance(units, int)]]
@@ -303,7 +302,7 @@ def _stochastic_layers(
 def _encoder(
     name: str, shape: Sequence[int], hidden: Sequence[int], activation: str
 ) -> tuple[nn.Module, int]:
-    """The network from x to features, and their number."""
+    """The network from x to features, and the number of features."""
     if name == "mlp":
         sizes = [prod(shape), *hidden]
         return nn.Sequential(nn.Flatten(), *mlp(sizes, activation)), sizes[-1]
@@ -314,7 +313,7 @@ def _encoder(
     return backbone, backbone.features
 
 
-def _between(inputs: int, hidden: Sequence[int], z: int, activation: str) -> Layer:
+def _layer(inputs: int, hidden: Sequence[int], z: int, activation: str) -> Layer:
     """A Gaussian of z latents given those of another layer."""
     sizes = [inputs, *hidden]
     return Layer(mlp(sizes, activation), sizes[-1], z)

@@ -1,8 +1,8 @@
 """The objectives of variational autoencoders: the ELBO, and the importance-weighted bound.
 
-Both are shown beside the ELBO's two terms, in nats: `reconstruction`, −E_q[log p(x|z)], and
-`prior_fitting`, the KL of q(z|x) to the prior; their sum is the negative ELBO. `bound` is the
-negative bound, which is upward of −log p(x).
+Both report the ELBO's two terms, in nats: `reconstruction`, −E_q[log p(x|z)], and `prior_fitting`,
+the KL of q(z|x) to the prior; their sum is the negative ELBO. `bound` is the negative bound, an
+upper bound of −log p(x).
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ __all__ = ["ImportanceWeighted", "Variational"]
 
 
 class Variational(Objective):
-    """Maximises the ELBO (Kingma & Welling 2013), or one whose second term is weighted.
+    """Maximises the ELBO (Kingma & Welling 2013), optionally with a weighted KL (beta-VAE).
 
     Args:
         model: a VAE.
-        k: draws of the latents for each input, whose mean is taken.
-        beta: weight of the prior-fitting term (Higgins et al. 2017, beta-VAE).
+        k: samples of the latents for each input, averaged.
+        beta: weight of the KL term (Higgins et al. 2017, beta-VAE).
     """
 
     monitor: ClassVar[str] = "bound"
 
     def __init__(self, model: nn.Module, k: int = 1, beta: float = 1.0) -> None:
         if k < 1:
-            raise InvalidInput(f"trainer.k is {k}; a bound takes at least one draw.")
+            raise InvalidInput(f"trainer.k is {k}; a bound takes at least one sample.")
         super().__init__(model)
         self.k, self.beta = k, beta
 
     def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return the bound and its terms of each input, (B,), nats, each the less the better."""
+        """Return the bound and its terms of each input, (B,), nats, each lower is better."""
         elbo = self.model.elbo(x, generator=generator, k=self.k)
         return {
             "bound": -elbo.bound,
@@ -49,7 +49,7 @@ class Variational(Objective):
         }
 
     def loss(self, means: Mapping[str, Tensor]) -> Tensor:
-        """The bound, with its second term weighted; beta = 1 is the bound itself."""
+        """The negative bound with a weighted KL; beta = 1 is the bound itself."""
         return means["bound"] + (self.beta - 1) * means["prior_fitting"]
 
 
@@ -58,7 +58,7 @@ class ImportanceWeighted(Variational):
 
     Args:
         model: a VAE.
-        k: draws of the latents for each input.
+        k: samples of the latents for each input.
     """
 
     def __init__(self, model: nn.Module, k: int = 5) -> None:
