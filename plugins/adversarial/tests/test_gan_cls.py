@@ -433,7 +433,7 @@ def test_texts_come_to_mean_something(start: Callable[..., Any], tmp_path: Path)
     run = loop(start, tmp_path / "run", epochs=6)
     run.run()
     # neighbours of one text are equal in this, not preferred
-    tokens = run.validation.labels
+    tokens = run.batches.validation.labels
     assert tokens is not None
     differ = float((tokens != tokens.roll(1, 0)).any(1).float().mean())
     assert run.measure()["prefers_own"] > 0.95 * differ

@@ -22,7 +22,7 @@ from zoo_adversarial.progan import (
     ProGAN,
     Progressive,
     down,
-    faded,
+    fade,
     normalise,
     up,
     with_deviation,
@@ -96,7 +96,7 @@ def test_each_stage_doubles_the_side(stage: int) -> None:
     x = G(z, stage, 0.5)
     assert x.shape == (2, 3, side, side)
     assert D(x, 0.5).shape == (2,)
-    assert faded(torch.rand(2, *SHAPE), stage, 0.5).shape == x.shape
+    assert fade(torch.rand(2, *SHAPE), stage, 0.5).shape == x.shape
 
 
 def test_a_stage_fades_in_from_the_one_before() -> None:
@@ -114,9 +114,9 @@ def test_a_stage_fades_in_from_the_one_before() -> None:
 
 def test_real_images_fade_in_alike() -> None:
     x = torch.rand(2, *SHAPE, generator=random())
-    assert torch.equal(faded(x, 2, 1.0), x)
-    assert torch.equal(faded(x, 2, 0.0), up(down(x)))
-    assert torch.allclose(faded(x, 0, 1.0), x.unfold(2, 4, 4).unfold(3, 4, 4).mean((-1, -2)))
+    assert torch.equal(fade(x, 2, 1.0), x)
+    assert torch.equal(fade(x, 2, 0.0), up(down(x)))
+    assert torch.allclose(fade(x, 0, 1.0), x.unfold(2, 4, 4).unfold(3, 4, 4).mean((-1, -2)))
 
 
 def test_the_number_of_images_decides_the_stage() -> None:
@@ -308,7 +308,7 @@ def test_moments_are_those_since_the_stage_was_all_there(
 ) -> None:
     loop = growing(start, 16, tmp_path)  # it is all there from the fourth of eight steps on
     loop.run()
-    for optimizer in loop.optimizers.values():
+    for optimizer in loop.optimizers.of.values():
         steps = {int(state["step"]) for state in optimizer.state.values()}
         assert steps == {5}
 

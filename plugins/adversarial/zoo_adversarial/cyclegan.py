@@ -1,21 +1,22 @@
-"""CycleGAN: two generators that undo each other translate between domains, without any pairs.
+"""CycleGAN: unpaired image-to-image translation by two mutually inverse generators.
 
 Zhu, Park, Isola & Efros 2017, Unpaired Image-to-Image Translation using Cycle-Consistent
 Adversarial Networks (arXiv 1703.10593). As in the paper: residual generators with instance norm and
 reflection padding, patch discriminators, least squares, cycle loss (weight 10), identity loss (half
 of that), a pool of 50 generated images, weights ~ N(0, 0.02), Adam with β1 = 0.5.
 
-How we differ:
+Differences from the paper:
 - Widths fit a processor: 16, 32, 64 maps, where the paper has 64, 128, 256; the recipe has 4
   residual blocks, where the paper has 6 at 128 pixels.
 - The paper's patches are 70x70 of 256x256 pixels. With one convolution of stride 2, not three, ours
   are 16x16 of 64x64 (`layers=1`); `layers=2` sees 34x34, `layers=3` the paper's 70x70.
-- A batch holds a few images of either domain, in whatever numbers they come; the paper takes one
-  of each. Norms are of each image alone, so that batches change nothing but the gradient's noise.
-- The identity loss, which the paper adds for paintings only, is always there, as in its code; half
-  of the images are seen in a mirror, as there.
-- The recipe moves, turns and scales what the discriminators see (Zhao et al. 2020, Differentiable
-  Augmentation): there are 670 emoji of either domain, which they know by heart else.
+- A batch holds a few images of either domain, in random numbers; the paper takes one of each. Norms
+  are per image, so that batches change only the noise of the gradient.
+- The identity loss, which the paper adds for paintings only, is always there, as in its code;
+horizontal
+  flips are random, as there.
+- The recipe shifts, rotates and scales the discriminators' inputs (Zhao et al. 2020, Differentiable
+  Augmentation): otherwise they memorize the 670 emoji of each domain.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from zoo_adversarial.translation import (
     Residual,
     checked_domains,
     checked_labels,
+    conv_norm,
     domain_of,
     image_shape,
     instance_norm,
-    normed,
     round_trip,
 )
 from zoo_core.errors import InvalidInput
@@ -90,21 +91,22 @@ class CycleGAN(nn.Module):
 
         x: (B, *event_shape), in [−1, 1]. Returns the same shape and range.
         """
-        return cast("Tensor", self.into[to](x))
+        y: Tensor = self.into[to](x)
+        return y
 
     def translate(self, x: Tensor, to: str) -> Tensor:
         """Translate images into a domain, (B, *event_shape), in [0, 1].
 
         x: images of the other domain, (B, *event_shape), in [0, 1].
 
-        Raises UnknownName for a domain that there is not.
+        Raises UnknownName for an unknown domain.
         """
         y: Tensor = self(x * 2 - 1, domain_of(to, self.domains))
         return (y + 1) / 2
 
 
 class PatchGAN(nn.Module):
-    """A discriminator for each domain, which judges overlapping patches.
+    """A patch discriminator for each domain.
 
     Args:
         inputs: channels of an image.
@@ -117,11 +119,12 @@ class PatchGAN(nn.Module):
         self.of = nn.ModuleList(_patches(inputs, channels, layers) for _ in range(2))
 
     def forward(self, x: Tensor, domain: int) -> Tensor:
-        """How real each patch looks in a domain, (B, 1, h, w).
+        """Score of each patch in a domain, (B, 1, h, w).
 
         x: (B, C, H, W), in [−1, 1].
         """
-        return cast("Tensor", self.of[domain](x))
+        y: Tensor = self.of[domain](x)
+        return y
 
 
 class Cycle:
@@ -139,7 +142,7 @@ class Cycle:
             side.
         turn: how far it is turned at most, in degrees.
         zoom: how far it is scaled at most, as a share.
-        flip: whether half of the training images are seen in a mirror.
+        flip: whether to flip half of the training images horizontally.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -169,7 +172,7 @@ class Cycle:
         self.jitter, self.flip = (shift, turn, zoom), flip
 
     def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+        """Do nothing: the model does not use the data's mean."""
 
     def training_step(
         self,
@@ -243,12 +246,14 @@ def _generator(C: int, maps: int, blocks: int, up: str) -> nn.Sequential:
     """c7s1-k, d2k, d4k, R4k…, u2k, uk, c7s1-C, in the paper's notation."""
     enlarge = _UP[up]
     network = nn.Sequential(
-        *normed(nn.Conv2d(C, maps, 7, padding=3, padding_mode="reflect", bias=False), affine=False),
-        *normed(nn.Conv2d(maps, 2 * maps, 3, 2, 1, bias=False), affine=False),
-        *normed(nn.Conv2d(2 * maps, 4 * maps, 3, 2, 1, bias=False), affine=False),
+        *conv_norm(
+            nn.Conv2d(C, maps, 7, padding=3, padding_mode="reflect", bias=False), affine=False
+        ),
+        *conv_norm(nn.Conv2d(maps, 2 * maps, 3, 2, 1, bias=False), affine=False),
+        *conv_norm(nn.Conv2d(2 * maps, 4 * maps, 3, 2, 1, bias=False), affine=False),
         *(Residual(4 * maps, "reflect", affine=False) for _ in range(blocks)),
-        *normed(enlarge(4 * maps, 2 * maps), affine=False),
-        *normed(enlarge(2 * maps, maps), affine=False),
+        *conv_norm(enlarge(4 * maps, 2 * maps), affine=False),
+        *conv_norm(enlarge(2 * maps, maps), affine=False),
         nn.Conv2d(maps, C, 7, padding=3, padding_mode="reflect"),
         nn.Tanh(),
     )

@@ -1,4 +1,4 @@
-"""DCGAN: generator and discriminator are convolutions alone.
+"""DCGAN: a fully convolutional generator and discriminator.
 
 Radford, Metz & Chintala 2015, Unsupervised Representation Learning with Deep Convolutional
 Generative Adversarial Networks (arXiv 1511.06434). As in the paper: strided convolutions in place
@@ -6,7 +6,7 @@ of pooling, no hidden layer that is dense, batch norm but for the generator's ou
 discriminator's input, ReLU and tanh in the generator, leaky ReLU of slope 0.2 in the discriminator,
 z ~ U(−1, 1)^100, weights ~ N(0, 0.02²), Adam with β1 = 0.5 (in the recipe).
 
-How we differ:
+Differences from the paper:
 - Kernels have a side of 4, twice their stride, where the authors' first code has 5: so no pixel has
   more terms than the next. Only maps of an odd side, the 7x7 of digits, come of kernels of 5.
 - Generators begin at 4x4 as the paper's, or at 3x3: 28 pixels are halved to 14, 7 and 4. Two layers
@@ -74,8 +74,8 @@ class DCGAN(LatentGenerator):
         super().__init__(shape, z, "uniform" if preset == "paper" else "normal")
         self.preset, self.channels = preset, channels
         if preset == "paper":
-            sides = _halved(shape)
-            self.network = _transposed(z, shape[0], sides, _doubled(channels, sides))
+            sides = _sides(shape)
+            self.network = _generator(z, shape[0], sides, _widths(channels, sides))
         else:
             self.network = compact_generator(z, shape, channels)
         self.network.apply(initialise)
@@ -101,8 +101,8 @@ class DCGAN(LatentGenerator):
             trunk, features = compact_trunk(self.event_shape, channels)
             network = nn.Sequential(*trunk, nn.Linear(features, 1), nn.Flatten(0))
         else:
-            sides = _halved(self.event_shape)
-            network = _strided(self.event_shape[0], sides, _doubled(channels, sides))
+            sides = _sides(self.event_shape)
+            network = _discriminator(self.event_shape[0], sides, _widths(channels, sides))
         return network.apply(initialise)
 
     def keep(self, discriminator: nn.Module) -> None:
@@ -145,7 +145,7 @@ def _trunk(discriminator: nn.Sequential) -> nn.Sequential:
     return discriminator[:-2]
 
 
-def _transposed(z: int, C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
+def _generator(z: int, C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
     """z projected to (widths[-1], sides[-1], sides[-1]), and enlarged side by side to C channels.
 
     sides: from that of the images down. widths: of the layers below it.
@@ -159,7 +159,7 @@ def _transposed(z: int, C: int, sides: Sequence[int], widths: Sequence[int]) -> 
     return nn.Sequential(*layers, nn.ConvTranspose2d(widths[0], C, *_kernel(sides[0])), nn.Tanh())
 
 
-def _strided(C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
+def _discriminator(C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
     """C channels halved in side to (widths[-1], sides[-1], sides[-1]), and a logit."""
     layers: list[nn.Module] = [nn.Conv2d(C, widths[0], *_kernel(sides[0]))]
     layers += [nn.LeakyReLU(0.2, inplace=True)]
@@ -177,12 +177,12 @@ def _kernel(side: int) -> tuple[int, int, int]:
     return (5, 2, 2) if side % 2 else (4, 2, 1)
 
 
-def _doubled(channels: int, sides: Sequence[int]) -> list[int]:
+def _widths(channels: int, sides: Sequence[int]) -> list[int]:
     """Widths of the layers below full size, from half of it down."""
     return [channels << i for i in range(len(sides) - 1)]
 
 
-def _halved(shape: Sequence[int]) -> list[int]:
+def _sides(shape: Sequence[int]) -> list[int]:
     """The sides of images and of all maps down to those from which a generator begins."""
     _, H, W = shape
     sides = [H]

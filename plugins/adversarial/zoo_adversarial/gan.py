@@ -1,16 +1,16 @@
-"""GAN: a multilayer perceptron makes images, another one tells them from real ones.
+"""GAN: an MLP generates images, another classifies images as real or generated.
 
 Goodfellow et al. 2014, Generative Adversarial Nets (arXiv 1406.2661). As in the paper and the
 authors' settings for MNIST: a generator of rectified linear layers with a sigmoid output, a maxout
-discriminator of two layers with 240 units of five pieces each, which leaves out a fifth of its
-inputs and half of its units, uniformly drawn weights, an output that starts from the data's mean,
-one step of each network in turn.
+discriminator of two layers with 240 units of five pieces each, with dropout of
+a fifth of its inputs and half of its units, uniform initial weights, an output initialized with the
+data's mean, alternating steps of both networks.
 
-How we differ:
-- Adam takes the place of momentum with a decaying rate (in the recipe).
+Differences from the paper:
+- Adam instead of momentum with a decaying rate (in the recipe).
 - The networks see images in [−1, 1], as all of this family do; the sigmoid is scaled accordingly.
-- The discriminator's weights start ten times as large as the authors' U(−0.005, 0.005), with which
-  Adam moves nothing but signs at first.
+- The discriminator's initial weights are ten times as large as the authors' U(−0.005, 0.005), which
+  are too small for Adam's first steps.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from zoo_adversarial.layers import LatentGenerator
 __all__ = ["GAN", "Maxout", "MaxoutDiscriminator"]
 
 _RANGE = 0.05
-"""Weights are drawn from U(−0.05, 0.05)."""
+"""Initial weights ~ U(−0.05, 0.05)."""
 _LEAST = 1e-3
-"""How near to 0 and 1 the mean may be from which the output starts."""
+"""Means are clamped to [1e-3, 1 − 1e-3] before the logit."""
 
 
 class GAN(LatentGenerator):
@@ -55,7 +55,7 @@ class GAN(LatentGenerator):
         self.output = _affine(hidden[-1], prod(shape))
 
     def begin(self, mean: Tensor) -> None:
-        """Let the output start from the training data's mean, event_shape."""
+        """Initialize the output with the training data's mean, event_shape."""
         with torch.no_grad():
             self.output.bias.copy_(mean.clamp(_LEAST, 1 - _LEAST).logit().flatten())
 
@@ -74,15 +74,15 @@ class GAN(LatentGenerator):
     ) -> MaxoutDiscriminator:
         """Make a discriminator.
 
-        hidden: units of each hidden layer. pieces: affine maps of which a unit is the largest.
-        dropout, dropout_inputs: shares of the units, and of the pixels, that are left out.
+        hidden: units of each hidden layer. pieces: linear maps per maxout unit.
+        dropout, dropout_inputs: dropout probabilities of units, and of pixels.
         """
         inputs = prod(self.event_shape)
         return MaxoutDiscriminator(inputs, hidden, pieces, dropout, dropout_inputs)
 
 
 class MaxoutDiscriminator(nn.Module):
-    """Maxout layers with dropout, and the logit that an image is real.
+    """Maxout layers with dropout; outputs the logit that an image is real.
 
     Args: as those of `GAN.opponent`, after the number of an image's variables.
     """
@@ -108,7 +108,7 @@ class MaxoutDiscriminator(nn.Module):
 
 
 class Maxout(nn.Module):
-    """Units that are the largest of some affine maps (Goodfellow et al. 2013)."""
+    """Maxout units: the maximum of several linear maps (Goodfellow et al. 2013)."""
 
     def __init__(self, inputs: int, units: int, pieces: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""GAN-CLS: text to image, by a discriminator that also sees true images with the wrong text.
+"""GAN-CLS: text-to-image generation, by a discriminator that also sees mismatched texts.
 
 Reed, Akata, Yan, Logeswaran, Schiele & Lee 2016, Generative Adversarial Text to Image Synthesis
 (arXiv 1605.05396). As in the paper: z ~ N(0, I), a text code φ(t) that each network compresses with
@@ -10,23 +10,25 @@ two coarsest sizes of the generator,
 where t̂ is another image's text (CLS), and in the generator's loss a second term of codes halfway
 between two texts, ½ φ(t₁) + ½ φ(t₂), for which there are no images (INT); Adam with β1 = 0.5.
 
-How we differ:
+Differences from the paper:
 - φ, characters through convolutions and a recurrent layer, averaged over time, is not trained
   beforehand on a joint embedding of images and texts, but with the discriminator, whose features
   are the images' part of it; the generator has a copy of φ. The embedding's loss, beside L_D, is
   the cross-entropy of finding a batch's texts by its images and its images by its texts, for the
   authors' hinge. By L_D alone, which compares two texts an image, codes of all names came to lie
   in a plane: after eight epochs of emoji two directions held 93 % of their variance.
-- Texts are names of a few words, not sentences: up to 48 characters out of 37, two convolutions
-  with one pooling layer, a GRU. Another encoder of whole sentences can be taken by its name.
+- Texts are names of a few words, not sentences: up to 48 characters of 37, two convolutions with
+one
+  pooling layer, a GRU. A sentence encoder can be used instead.
 - Widths fit a processor: 16 maps at half size in either network, where the authors have 128 in the
   generator and 64 in the discriminator.
 - t̂ is the text of the batch's next image, and so is t₂; where both have one text, as an emoji of
   two styles has, the pair is left out of CLS.
-- The recipes move, turn and scale what the discriminator sees (Zhao et al. 2020, Differentiable
-  Augmentation): it knows 5,324 emoji by heart else. There are no flips: names have left and right.
-- Without a prompt, texts are drawn from the first 64 that the model was trained on.
-- A model can keep the discriminator (`judge`), which says whether a text fits an image.
+- The recipes shift, rotate and scale the discriminator's inputs (Zhao et al. 2020, Differentiable
+  Augmentation): otherwise it memorizes the 5,324 emoji. There are no flips: names have left and
+  right.
+- Without a prompt, texts are sampled from the first 64 training texts.
+- A model can keep the discriminator (`judge`), which scores how well a text fits an image.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_adversarial.layers import LatentGenerator, Unflatten, initialise, sized
+from zoo_adversarial.layers import LatentGenerator, Unflatten, divisible_shape, initialise
 from zoo_adversarial.losses import LOSSES
 from zoo_adversarial.text import Characters, Sentences, text_encoder
 from zoo_adversarial.trainer import diversity, remark_on
@@ -57,31 +59,31 @@ __all__ = ["GANCLS", "Matcher", "Matching"]
 _GAME = LOSSES["non-saturating"]
 _SLOPE = 0.2
 _KNOWN = 64
-"""Captions that a model keeps."""
+"""Training captions that a model keeps."""
 _SHOWN = 32
 """Inputs of a preview, each beside an image of its text."""
 
 
 class GANCLS(LatentGenerator):
-    """The generator. Its latents are z and, behind them, the code of a text.
+    """The prompt-conditioned generator. Its latents are z, followed by the code of a text.
 
     Args:
         shape: of an image, (C, H, W); sides are multiples of 16.
         z: number of latents that are noise.
         channels: feature maps at half size; twice as many at each size below.
-        compressed: features of a text's code that reach the image.
+        compressed: features of the compressed text code.
         encoder: `characters`, or a sentence encoder of sentence-transformers: its name, a folder
-            that holds it, or a package that carries it.
-        code: features of a text's code; a sentence encoder decides how many.
-        alphabet: characters that can be read; upper case is read as lower case where it has none.
-        length: most characters of a text.
-        judge: whether to keep the discriminator, for `fits`; it draws nothing.
+            or a package that contains it.
+        code: features of a text's code; a sentence encoder has its own number.
+        alphabet: supported characters; upper case is lowered unless listed.
+        length: largest number of characters of a text.
+        judge: whether to keep the discriminator, for `fits`.
     """
 
     known: Tensor
-    """Texts to draw from without a prompt, (64, size), as `text.tokens` gives them."""
+    """Texts to sample from without a prompt, (64, size), as `text.tokens` returns them."""
     held: Tensor
-    """How many of them are there, (), int64."""
+    """Number of known texts, (), int64."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class GANCLS(LatentGenerator):
         length: int = 48,
         judge: bool = False,
     ) -> None:
-        super().__init__(sized(shape, 16), z + code)
+        super().__init__(divisible_shape(shape, 16), z + code)
         self.z, self.channels, self.compressed = z, channels, compressed
         self.reader = partial(text_encoder, encoder, code, alphabet, length)
         self.text = self.reader().requires_grad_(False)  # what it learns, the discriminator does
@@ -108,7 +110,8 @@ class GANCLS(LatentGenerator):
     def forward(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [−1, 1]."""
         noise, code = z[:, : self.z], z[:, self.z :]
-        return cast("Tensor", self.network(torch.cat([noise, self.compress(code)], 1)))
+        y: Tensor = self.network(torch.cat([noise, self.compress(code)], 1))
+        return y
 
     def noise(
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
@@ -119,7 +122,7 @@ class GANCLS(LatentGenerator):
     def latent(
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
-        """Draw n latents, (n, latent_dim): noise, and codes of texts known from training."""
+        """Sample n latents, (n, latent_dim): noise, and codes of texts known from training."""
         noise = self.noise(n, generator=generator, truncation=truncation)
         held = max(1, int(self.held))
         place = torch.randint(held, (n,), generator=generator, device=noise.device)
@@ -142,12 +145,12 @@ class GANCLS(LatentGenerator):
         truncation: float = math.inf,
         prompt: str | Tensor | None = None,
     ) -> Tensor:
-        """Draw n images, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
-        temperature: factor of the noise; towards 0 all images of a text become one.
-        truncation: how far from 0 the noise may be.
-        prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None draws
-            texts known from training.
+        temperature: scales the noise; towards 0, images of the same text become the same.
+        truncation: bound of the noise.
+        prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None samples
+            training texts.
         """
         z = self.latent(n, generator=generator, truncation=truncation)
         noise, code = temperature * z[:, : self.z], z[:, self.z :]
@@ -156,7 +159,7 @@ class GANCLS(LatentGenerator):
         return self.decode(torch.cat([noise, code.expand(n, -1)], 1))
 
     def fits(self, x: Tensor, texts: Sequence[str]) -> Tensor:
-        """How well each image fits a text, as the discriminator sees it: logits, (n,).
+        """The discriminator's logits of how well each image fits its text, (n,).
 
         x: images, (n, *event_shape), in [0, 1]. texts: one for each.
 
@@ -173,14 +176,14 @@ class GANCLS(LatentGenerator):
 
     @torch.no_grad()
     def remember(self, tokens: Tensor) -> None:
-        """Keep texts to draw from without a prompt, (n, size), as many as there is room for."""
+        """Keep training texts, (n, size), as prompts by default, up to the limit."""
         held = int(self.held)
         more = tokens[: _KNOWN - held]
         self.known[held : held + len(more)] = more
         self.held.add_(len(more))
 
     def opponent(self, channels: int | None = None) -> Matcher:
-        """Make a discriminator, with an encoder of its own.
+        """Make a discriminator with its own text encoder.
 
         channels: feature maps of its first layer at half size; the generator's by default.
         """
@@ -188,12 +191,12 @@ class GANCLS(LatentGenerator):
 
 
 class Matcher(nn.Module):
-    """The discriminator: whether an image is real and fits a text.
+    """The discriminator: scores whether an image is real and fits its text.
 
     Args:
         shape: of an image, (C, H, W).
         channels: feature maps at half size; twice as many at each size below.
-        compressed: features of a text's code that are laid beside those of the image.
+        compressed: features of the compressed text code, concatenated to the image's.
         text: the encoder.
     """
 
@@ -219,36 +222,40 @@ class Matcher(nn.Module):
             part.apply(initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """What is seen of images (n, C, H, W), in [−1, 1]: (n, maps, H/16, W/16)."""
-        return cast("Tensor", self.trunk(x))
+        """Feature maps of images (n, C, H, W), in [−1, 1]: (n, maps, H/16, W/16)."""
+        y: Tensor = self.trunk(x)
+        return y
 
     def forward(self, h: Tensor, code: Tensor) -> Tensor:
-        """Whether images are real and fit their texts, logits (n,).
+        """Logits that images are real and fit their texts, (n,).
 
         h: features of images. code: codes of texts, (n, code).
         """
         beside = self.compress(code)[:, :, None, None].expand(-1, -1, *h.shape[2:])
-        return cast("Tensor", self.head(torch.cat([h, beside], 1)))
+        y: Tensor = self.head(torch.cat([h, beside], 1))
+        return y
 
     def read(self, tokens: Tensor) -> Tensor:
         """The codes of texts, (n, code)."""
-        return cast("Tensor", self.text(tokens))
+        y: Tensor = self.text(tokens)
+        return y
 
     def compare(self, h: Tensor, code: Tensor) -> Tensor:
-        """How near each image is to each text in the joint embedding, (n, m).
+        """Similarity of each image and each text in the joint embedding, (n, m).
 
         h: features of n images. code: codes of m texts, (m, code).
         """
-        return cast("Tensor", self.embedding(h.mean((2, 3)))) @ code.T / math.sqrt(code.shape[1])
+        images: Tensor = self.embedding(h.mean((2, 3)))
+        return images @ code.T / math.sqrt(code.shape[1])
 
 
 class Matching:
-    """Trains both networks; texts take the labels' place.
+    """Trains both networks, with texts in place of labels.
 
     Args:
         model: a GANCLS.
         channels: feature maps of the discriminator at half size; the generator's by default.
-        w_between: weight of the term of codes halfway between two texts; 0 is GAN-CLS alone.
+        w_between: weight of the interpolation term (INT); 0 is GAN-CLS alone.
         w_joint: weight of the joint embedding of images and texts.
         shift: how far each image that the discriminator sees is moved at most, as a share of the
             side.
@@ -284,7 +291,7 @@ class Matching:
             network.to(memory_format=torch.channels_last)
 
     def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+        """Do nothing: the model does not use the data's mean."""
 
     def read_captions(self, texts: Sequence[str]) -> Tensor:
         """What is learnt from of each caption, (n, size).
@@ -382,7 +389,7 @@ class Matching:
         return torch.stack([x, self._drawn(tokens, generator)], 1).flatten(0, 1)
 
     def remark(self, values: Mapping[str, float]) -> str:
-        """What to say about the values of a validation: that samples look alike, or nothing."""
+        """A warning where samples lack diversity, else nothing."""
         return remark_on(values["diversity"], " or another seed")
 
     def _drawn(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
@@ -443,7 +450,7 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + cast("Tensor", self.block(x)))
+        return functional.relu(x.add(self.block(x)))
 
 
 def _decoder(inputs: int, shape: Sequence[int], c: int) -> nn.Sequential:

@@ -70,7 +70,7 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
 
 
 def enlarged(x: Tensor, factor: int) -> Tensor:
-    """Each pixel of (n, C, H, W) becomes factor x factor pixels."""
+    """Upsample (n, C, H, W) by nearest neighbours."""
     from torch.nn import functional
 
     return functional.interpolate(x, scale_factor=factor, mode="nearest") if factor > 1 else x

@@ -1,25 +1,25 @@
-"""InfoGAN: a few latents are told apart in the images, so that each comes to mean something.
+"""InfoGAN: interpretable latent codes by maximizing their mutual information with the image.
 
 Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing
-Generative Adversarial Nets (arXiv 1606.03657). Beside noise z the generator takes codes c, a
-category and some real numbers, and maximises with the discriminator the bound
+Generative Adversarial Nets (arXiv 1606.03657). Besides noise z, the generator takes codes c, a
+category and real numbers, and maximises with the discriminator the bound
 
     L_I = E[log Q(c|G(z, c))] + H(c) ≤ I(c; G(z, c))
 
-where Q shares all layers of the discriminator but the last. The category then sorts digits without
-labels. As in the paper and the authors' code for MNIST: z ~ U(−1, 1)^62, ten categories, two codes
-~ U(−1, 1) of which Q gives the mean with variance 1, both networks, leaky ReLU of slope 0.1, L_I in
-the losses of both, Adam with β1 = 0.5, at 1e-3 for the generator (in the recipe).
+where Q shares all layers of the discriminator but the last. The category then clusters digits
+without labels. As in the paper and the authors' code for MNIST: z ~ U(−1, 1)^62, ten categories,
+two codes ~ U(−1, 1) of which Q gives the mean with variance 1, both networks, leaky ReLU of slope
+0.1, L_I in the losses of both, Adam with β1 = 0.5, at 1e-3 for the generator (in the recipe).
 
-How we differ:
+Differences from the paper:
 - Images are in [−1, 1] and the generator ends in tanh; the authors' are in [0, 1], by a sigmoid.
-- Weights start as in DCGAN.
-- The recipe has thirty categories: of ten, several came to share two or three digits. It weighs the
-  real codes with a tenth, where the authors' λ is 1 for all codes, and the discriminator learns at
-  5e-4, not 2e-4.
+- Weights are initialized as in DCGAN.
+- The recipe has thirty categories: of ten, several came to hold two or three digits. Real codes
+  have weight 0.1, where the authors' λ is 1 for all codes, and the discriminator's rate is 5e-4,
+  not 2e-4.
 - `preset = "compact"` takes the small network of `dcgan`, with Q as one more dense layer of it.
 
-The model that is published holds Q, as it stands at the validation that chose the weights.
+The published model holds Q, as it was at the validation that chose the weights.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from zoo_adversarial.layers import (
     Unflatten,
     compact_generator,
     compact_trunk,
+    divisible_shape,
     initialise,
-    sized,
 )
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 from zoo_core.errors import InvalidInput
@@ -48,18 +48,18 @@ __all__ = ["InfoGAN", "InfoTrainer", "Recogniser"]
 
 _PRESETS = ("paper", "compact")
 _OF_Q = 128
-"""Units of the layer that is Q's own."""
+"""Units of Q's own hidden layer."""
 _REACH = 2.0
-"""How far traversals of a code go, as in the paper's figures: twice as far as it is drawn."""
+"""Range of a code's traversals, as in the paper's figures: twice its prior's."""
 
 
 class InfoGAN(LatentGenerator):
-    """The generator, and Q to read codes from images.
+    """The generator, and Q, which predicts codes from images.
 
     Args:
         shape: of an image, (C, H, W); sides are multiples of 4.
         z: number of latents that are noise.
-        clusters: values of the category.
+        clusters: number of categories.
         codes: number of real-valued codes.
         channels: feature maps at half size; twice as many at a quarter.
         hidden: units of the dense layer of each network.
@@ -78,7 +78,7 @@ class InfoGAN(LatentGenerator):
     ) -> None:
         if preset not in _PRESETS:
             raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
-        super().__init__(sized(shape, 4), z + clusters + codes, "uniform")
+        super().__init__(divisible_shape(shape, 4), z + clusters + codes, "uniform")
         self.z, self.classes, self.codes = z, clusters, codes
         self.size = {"channels": channels, "hidden": hidden, "preset": preset}
         compact = preset == "compact"
@@ -103,16 +103,16 @@ class InfoGAN(LatentGenerator):
         temperature: float = 1.0,
         truncation: float = math.inf,
     ) -> Tensor:
-        """Draw n latents, (n, latent_dim): noise, the category as one of K, the real codes.
+        """Sample n latents, (n, latent_dim): noise, a one-hot category, the real codes.
 
-        label: the category of all, or of each, (n,), int64; None, or `classes`, leaves it open.
-        temperature: factor of the noise and the real codes.
-        truncation: how far from 0 these may be; where they are uniform, as here, a factor too.
+        label: category to condition on, one for all or (n,), int64; None, or `classes`, for any.
+        temperature: scales the noise and the real codes.
+        truncation: their bound; for uniform latents, as here, a scale too.
         """
         K = self.classes
         noise = temperature * self._noise(n, self.z + self.codes, generator, truncation)
         u = torch.rand(n, generator=generator, device=noise.device)
-        y = self._checked(n, label).to(noise.device)
+        y = self._labels(n, label).to(noise.device)
         category = functional.one_hot(torch.where(y == K, (u * K).long(), y), K)
         return torch.cat([noise[:, : self.z], category.to(noise.dtype), noise[:, self.z :]], 1)
 
@@ -125,11 +125,11 @@ class InfoGAN(LatentGenerator):
         truncation: float = math.inf,
         label: Tensor | int | None = None,
     ) -> Tensor:
-        """Draw n images, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
-        temperature, truncation, label: as `latent` takes them.
+        temperature, truncation, label: as for `latent`.
 
-        Raises InvalidInput for a label that there is not.
+        Raises InvalidInput for an unknown label.
         """
         return self.decode(
             self.latent(
@@ -142,14 +142,14 @@ class InfoGAN(LatentGenerator):
         )
 
     def path(self, z0: Tensor, z1: Tensor, steps: int) -> Tensor:
-        """Go from one latent to another, each (latent_dim,), in a straight line.
+        """Interpolate linearly between two latents, (latent_dim,) each: (steps, latent_dim).
 
-        Return (steps, latent_dim). The line is right for uniform latents and for a category.
+        A line suits uniform latents and a category.
         """
         return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
 
     def traversals(self) -> list[Traversal]:
-        """The categories, then each real code from end to end."""
+        """Traversals of the category, then of each real code over its range."""
         K, first = self.classes, self.z + self.classes
         values = [(_REACH * (i / 4 - 1),) for i in range(9)]
         ways = [Traversal("cluster", tuple(range(self.z, first)), torch.eye(K).tolist())]
@@ -160,7 +160,8 @@ class InfoGAN(LatentGenerator):
     def classify(self, x: Tensor) -> Tensor:
         """The most probable category of each image (B, *event_shape), in [0, 1]: (B,), int64."""
         _, codes = self.Q(2 * x - 1)
-        return cast("Tensor", codes[:, : self.classes].argmax(1))
+        y: Tensor = codes[:, : self.classes].argmax(1)
+        return y
 
     @property
     def feature_dim(self) -> int:
@@ -168,7 +169,7 @@ class InfoGAN(LatentGenerator):
         return self.Q.features
 
     def features(self, x: Tensor) -> Tensor:
-        """What Q shares with the discriminator of images (B, *event_shape), in [0, 1].
+        """Features of images (B, *event_shape), in [0, 1], that Q shares with the discriminator.
 
         Returns (B, feature_dim).
         """
@@ -176,31 +177,29 @@ class InfoGAN(LatentGenerator):
         return h
 
     def keep(self, discriminator: nn.Module) -> None:
-        """Take over the Q of a discriminator."""
+        """Copy the Q of a discriminator."""
         self.Q.load_state_dict(cast("Discriminator", discriminator).Q.state_dict())
 
     def opponent(self) -> Discriminator:
-        """Make a discriminator, with a Q of its own."""
+        """Make a discriminator with its own Q."""
         C = self.classes + self.codes
         return Discriminator(self.event_shape, C, **cast("Any", self.size)).apply(initialise)
 
-    def _checked(self, n: int, label: Tensor | int | None) -> Tensor:
-        """A category for each of n draws, (n,), int64; `classes` where it is left open."""
+    def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
+        """A category for each of n samples, (n,), int64; `classes` for any."""
         y = torch.as_tensor(self.classes if label is None else label)
         if int(y.min()) < 0 or int(y.max()) > self.classes:
-            raise InvalidInput(
-                f"label {label} cannot be asked for: expected 0 to {self.classes - 1}."
-            )
+            raise InvalidInput(f"unknown label {label}: expected 0 to {self.classes - 1}.")
         return y.expand(n)
 
 
 class Recogniser(nn.Module):
-    """What Q is made of.
+    """Q: predicts codes from images.
 
     Args:
-        trunk: the layers that it shares with the discriminator.
-        codes: those of its own.
-        features: number of outputs of the one, which are the inputs of the other.
+        trunk: layers shared with the discriminator.
+        codes: its own layers.
+        features: number of outputs of the trunk.
     """
 
     def __init__(self, trunk: nn.Module, codes: nn.Module, features: int) -> None:
@@ -208,7 +207,7 @@ class Recogniser(nn.Module):
         self.trunk, self.codes, self.features = trunk, codes, features
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of images (n, C, H, W), in [−1, 1], and what Q says of their codes.
+        """Features of images (n, C, H, W), in [−1, 1], and Q's prediction of their codes.
 
         Returns (n, features) and (n, K + codes): logits of the category, means of the others.
         """
@@ -242,9 +241,9 @@ class InfoTrainer(AdversarialTrainer):
 
     Args:
         model: an InfoGAN.
-        loss: the game, a name of `zoo_adversarial.losses.LOSSES`.
-        n_critic: steps of the discriminator for each of the generator.
-        penalty: weight of the gradient penalty, in the games that have one.
+        loss: a name of `zoo_adversarial.losses.LOSSES`.
+        n_critic: discriminator steps per generator step.
+        penalty: weight of the gradient penalty, for losses that have one.
         penalty_every: steps between gradient penalties, each weighted by that number.
         discriminator: keywords of the model's opponent.
         w_category: λ, the weight of L_I, for the category.
@@ -304,7 +303,7 @@ class InfoTrainer(AdversarialTrainer):
         return model.decode(z)
 
     def _errors(self, said: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """What Q is wrong by: −E[log Q] of the category in nats, and the codes' squared errors."""
+        """Q's errors: −E[log Q] of the category, in nats, and the squared errors of the codes."""
         K, first = self._model.classes, self._model.z
         category, codes = z[:, first : first + K], z[:, first + K :]
         squares = (said[:, K:] - codes).square().sum(1).mean()
@@ -321,7 +320,7 @@ class InfoTrainer(AdversarialTrainer):
 
 
 def _generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
-    (C, H, W), c = sized(shape, 4), channels
+    (C, H, W), c = divisible_shape(shape, 4), channels
     maps = (2 * c, H // 4, W // 4)
     return nn.Sequential(
         nn.Linear(z, hidden, bias=False),

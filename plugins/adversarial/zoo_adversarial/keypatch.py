@@ -1,11 +1,11 @@
-"""Key-patch GAN: a whole image from a few parts of it, whose place and scale are not told.
+"""Key-patch GAN: generates a whole image from a few parts, without their place and scale.
 
 Lee, Yun, Choi, Yoo, Yang & Oh 2018, Unsupervised Holistic Image Generation from Key Local Patches
-(ECCV; arXiv 1703.10730), which some know as Puzzle-GAN. Each part p_i is resized to full size. One
+(ECCV; arXiv 1703.10730), also known as Puzzle-GAN. Each part p_i is resized to full size. One
 encoder sees all of them, and its features are summed over the parts at every level. A mask decoder
-with skips says where the parts go, M̂; an image decoder, which gets noise too and the mask decoder's
-features at each level, draws the image x̂. With x the image that the parts are from, M the mask of
-their true places, and ⊙ the product at each place,
+with skip connections predicts where the parts go, M̂; an image decoder, conditional on noise and
+the mask decoder's features at each level, generates the image x̂. With x the image that the parts
+are from, M the mask of their true places, and ⊙ the product at each place,
 
     L_G = −log D(x̂) + w Σ|M̂ − M| + w Σ|x̂ ⊙ M̂ − x ⊙ M|
     L_D = −log D(x) − log(1 − D(x̂)) − log(1 − D(x ⊙ M + x′ ⊙ (1 − M)))
@@ -13,10 +13,10 @@ their true places, and ⊙ the product at each place,
 
 where x′ is another image: its background with true parts, and its content where parts were. As in
 the paper: w falls from 10⁻² to 10⁻⁴, evenly in its logarithm; one step of the generator comes to
-two of the discriminator; half of the images are seen in a mirror; 5x5 convolutions of stride 2,
+two of the discriminator; random horizontal flips; 5x5 convolutions of stride 2,
 batch norm, z ~ U(−1, 1)^128, codes of 128 features, Adam with β1 = 0.5.
 
-How we differ:
+Differences from the paper:
 - Parts are found by `zoo_adversarial.patches`, not by Edge Boxes, whose score it follows.
 - Widths fit a processor: the recipe has 16, 32, 64, 128 maps from half size down, where the paper
   has 64, 128, 256, 512. Batches are of 8 images for 64: there are as few as 5,324 of them.
@@ -65,7 +65,7 @@ _SLOPE = 0.2
 _FIRST = 4
 """Side of the smallest maps."""
 _WIDEST = 8
-"""Most feature maps, as a multiple of those at half size."""
+"""Largest number of feature maps, as a multiple of that at half size."""
 _SHOWN = 8
 """Inputs of a preview, a row each."""
 
@@ -77,8 +77,8 @@ class KeyPatch(nn.Module):
         shape: of an image, (C, S, S); S is a power of 2, from 8.
         channels: feature maps at half size; twice as many at each size below, up to eight times.
         z: number of latents that are noise.
-        code: features that parts are summed to.
-        parts: how many are found in an image, and learnt from; any number can be given.
+        code: features of the summed parts.
+        parts: number of key patches in training; any number can be completed from.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class KeyPatch(nn.Module):
         self.apply(initialise)
 
     def forward(self, parts: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw images, (B, C, S, S), in [−1, 1], and masks, (B, 1, S, S), in [0, 1].
+        """Generate images, (B, C, S, S), in [−1, 1], and masks, (B, 1, S, S), in [0, 1].
 
         parts: each at full size, (B, n, C, S, S), in [−1, 1]. z: (B, z), in [−1, 1].
         """
@@ -108,7 +108,7 @@ class KeyPatch(nn.Module):
         return image.tanh(), mask.sigmoid()
 
     def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw what an image is beside its parts, (n, z), from U(−1, 1)."""
+        """Sample noise, (n, z), from U(−1, 1)."""
         like = next(self.parameters())
         u = torch.rand(n, self.z, generator=generator, device=like.device, dtype=like.dtype)
         return 2 * u - 1
@@ -128,13 +128,13 @@ class KeyPatch(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> FromParts:
-        """Draw images about what is in the boxes of inputs; nothing else of them is looked at.
+        """Generate images from the parts in the boxes of inputs; everything else is ignored.
 
         x: inputs, (B, *event_shape), in [0, 1].
         boxes: (B, n, 4), int64.
-        temperature: factor of the noise; towards 0 all images of the same parts become one.
+        temperature: scales the noise; towards 0, images of the same parts become the same.
 
-        Raises InvalidInput for a box that is not within the image.
+        Raises InvalidInput for a box outside the image.
         """
         parts = crops(x, boxes)
         z = temperature * self.noise(len(x), generator=generator)
@@ -144,13 +144,13 @@ class KeyPatch(nn.Module):
     def opponent(self, channels: int | None = None) -> Critic:
         """Make a discriminator.
 
-        channels: feature maps of its first layer; as many as the generator's by default.
+        channels: feature maps of its first layer; the generator's by default.
         """
         return Critic(_widths(self.event_shape, channels or self.encoder.channels))
 
 
 class Critic(nn.Module):
-    """The discriminator: how real an image is.
+    """The discriminator: a score for each image.
 
     Args:
         widths: channels of an image, and of each level below.
@@ -167,11 +167,12 @@ class Critic(nn.Module):
 
         x: (B, C, S, S), in [−1, 1].
         """
-        return cast("Tensor", self.head(self.trunk(x).flatten(1))).squeeze(1)
+        scores: Tensor = self.head(self.trunk(x).flatten(1))
+        return scores.squeeze(1)
 
 
 class _Sight(NamedTuple):
-    """What a step sees of images."""
+    """The inputs of a training step."""
 
     x: Tensor
     """(B, C, S, S), in [−1, 1]."""
@@ -187,14 +188,14 @@ class Assembly:
     Args:
         model: a KeyPatch.
         channels: feature maps of the discriminator's first layer; the generator's by default.
-        w_first: weight of the mask's and of the parts' loss, at the beginning.
-        w_last: the same at the end.
-        w_images: training images over which it falls.
+        w_first: initial weight of the mask and parts losses.
+        w_last: their final weight.
+        w_images: training images over which it decays.
         mask_loss: how masks are compared: `l1`, as in the paper, or `overlap`.
-        cut: where what is drawn is compared with the parts: at the `predicted` places, as in the
-            paper, or at the `true` ones.
-        n_critic: discriminator steps for each step of the generator.
-        flip: whether half of the training images are seen in a mirror.
+        cut: where images are compared with the parts: at the `predicted` places, as in the paper,
+            or at the `true` ones.
+        n_critic: discriminator steps per generator step.
+        flip: whether to flip half of the training images horizontally.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -227,10 +228,10 @@ class Assembly:
             network.to(memory_format=torch.channels_last)
 
     def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+        """Do nothing: the model does not use the data's mean."""
 
     def weight(self, seen: int) -> float:
-        """w after so many training images."""
+        """The weight w after `seen` training images."""
         t = min(1.0, seen / self.w_images)
         return float(self.w_first ** (1 - t) * self.w_last**t)
 
@@ -242,7 +243,7 @@ class Assembly:
         labels: Tensor | None,
         step: int,
     ) -> dict[str, Tensor]:
-        """One step of the discriminator, and every `n_critic`-th time one of the generator.
+        """A discriminator step, and every `n_critic` steps a generator step.
 
         x: images, (B, C, S, S), in [0, 1].
         """

@@ -1,4 +1,4 @@
-"""What generators that map a vector to an image share, and the blocks of more than one of them."""
+"""Base class of generators from a latent vector to an image, and shared layers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = [
     "UpConv2d",
     "compact_generator",
     "compact_trunk",
+    "divisible_shape",
     "initialise",
-    "sized",
     "truncated_normal",
     "up_conv2d",
 ]
@@ -29,7 +29,7 @@ _SLOPE = 0.2
 
 
 class LatentGenerator(nn.Module):
-    """Draws latents from a prior and maps them to images; `forward` is left to write.
+    """Base class: maps latents of a prior to images; subclasses implement `forward`.
 
     Args:
         shape: of an image, (C, H, W).
@@ -49,7 +49,7 @@ class LatentGenerator(nn.Module):
     def latent(
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
-        """Draw n latents from the prior, (n, latent_dim), each within ±truncation."""
+        """Sample n latents from the prior, (n, latent_dim), each within ±truncation."""
         return self._noise(n, self.latent_dim, generator, truncation)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -65,11 +65,11 @@ class LatentGenerator(nn.Module):
         temperature: float = 1.0,
         truncation: float = math.inf,
     ) -> Tensor:
-        """Draw n images, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
-        temperature: factor of the latents; towards 0 all images become one.
-        truncation: latents further from 0 are drawn again (Brock et al. 2019): images are more
-            alike, and more like the most usual ones.
+        temperature: scales the latents; towards 0, all images become the same.
+        truncation: latents further from 0 are resampled (Brock et al. 2019): less diverse, more
+            typical images.
         """
         return self.decode(temperature * self.latent(n, generator=generator, truncation=truncation))
 
@@ -80,7 +80,7 @@ class LatentGenerator(nn.Module):
         generator: torch.Generator | None,
         truncation: float = math.inf,
     ) -> Tensor:
-        """Draw from the prior, (n, size), where it is within ±truncation."""
+        """Sample from the prior truncated to ±truncation, (n, size)."""
         like = next(self.parameters())
         plain = self.prior == "normal" and truncation == math.inf
         draw = torch.randn if plain else torch.rand
@@ -99,13 +99,13 @@ class Unflatten(nn.Module):
         self.shape = tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the maps their shape."""
+        """Reshape (n, C·H·W) to feature maps."""
         maps: Tensor = x.unflatten(1, self.shape)
         return maps.contiguous(memory_format=torch.channels_last)
 
 
 class UpConv2d(nn.Conv2d):
-    """An enlargement by nearest neighbours to twice the side, then a 3x3 convolution, in one."""
+    """Nearest-neighbour upsampling by 2 and a 3x3 convolution, fused."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
@@ -116,9 +116,9 @@ class UpConv2d(nn.Conv2d):
 
 
 class ImageConv2d(nn.Conv2d):
-    """A 3x3 convolution to the few channels of an image: nine products a pixel, then their sums.
+    """A 3x3 convolution to few channels, as a matrix product and `fold`.
 
-    A convolution's kernels make many outputs at once, and idle for one.
+    Convolution kernels are slow for one or three output channels.
     """
 
     def __init__(self, inputs: int, channels: int) -> None:
@@ -134,10 +134,10 @@ class ImageConv2d(nn.Conv2d):
 
 
 def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Enlarge to twice the side by nearest neighbours and convolve, as one transposed convolution.
+    """Upsample by 2 (nearest neighbour) and convolve, as one transposed convolution.
 
-    Of the nine pixels that a 3x3 kernel sees there, only four are different: with the weights of
-    equal ones summed, a pixel takes four products for nine, forward and backward.
+    A 3x3 kernel sees only four different pixels there: with the weights of equal pixels summed, an
+    output takes four products instead of nine, forward and backward.
 
     x: (n, inputs, H, W). weight: (outputs, inputs, 3, 3). Returns (n, outputs, 2H, 2W).
     """
@@ -147,18 +147,18 @@ def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def truncated_normal(u: Tensor, bound: float) -> Tensor:
-    """What N(0, 1) is within ±bound: as if what lies outside were drawn again, in one step.
+    """Map uniform numbers to N(0, 1) truncated to ±bound.
 
-    u: draws from U(−1, 1), any shape.
+    u: samples of U(−1, 1), any shape.
     """
     z: Tensor = math.sqrt(2) * torch.erfinv(u * math.erf(bound / math.sqrt(2)))
-    return z.clamp(-bound, bound)  # −1 has no finite one where the bound is far out
+    return z.clamp(-bound, bound)  # −1 maps to −∞ for a large bound
 
 
-def sized(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
-    """A shape (C, H, W) whose sides are multiples of a number.
+def divisible_shape(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
+    """Return a shape (C, H, W) whose sides are multiples of a number.
 
-    Raises InvalidInput for another one.
+    Raises InvalidInput for any other shape.
     """
     if len(shape) != 3 or any(side < divisor or side % divisor for side in shape[1:]):
         raise InvalidInput(
@@ -170,12 +170,12 @@ def sized(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
 
 
 def compact_generator(z: int, shape: Sequence[int], channels: int) -> nn.Sequential:
-    """A dense layer to a quarter of the side, then two nearest-neighbour enlargements.
+    """A dense layer to a quarter of the side, then two nearest-neighbour upsamplings.
 
     shape: of an image, (C, H, W); sides are multiples of 4.
     channels: feature maps at full size; twice as many below.
     """
-    (C, H, W), c = sized(shape, 4), channels
+    (C, H, W), c = divisible_shape(shape, 4), channels
     return nn.Sequential(
         nn.Linear(z, 2 * c * (H // 4) * (W // 4)),
         Unflatten((2 * c, H // 4, W // 4)),
@@ -192,7 +192,7 @@ def compact_generator(z: int, shape: Sequence[int], channels: int) -> nn.Sequent
 
 
 def compact_trunk(shape: Sequence[int], channels: int) -> tuple[nn.Sequential, int]:
-    """Four convolutions of stride 2 with dropout, and the number of features that they give.
+    """Four convolutions of stride 2 with dropout, and their number of output features.
 
     shape: of an image, (C, H, W).
     channels: feature maps of the third; a quarter, a half of it before, twice as many after.

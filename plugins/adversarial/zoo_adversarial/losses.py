@@ -1,7 +1,7 @@
-"""What generator and discriminator minimise: five games by name, and the gradient penalty.
+"""GAN losses by name, and the gradient penalty.
 
-Scores are what a discriminator says of images, one number or more of each; a loss is a mean over
-all of them. Where scores are the logits of a probability, D(x) = σ(score).
+Scores are the discriminator's outputs, one or more for each image; a loss is their mean. Where
+scores are the logits of a probability, D(x) = σ(score).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _EPS = 1e-8
 
 
 class Loss(NamedTuple):
-    """A game of two networks."""
+    """The losses of generator and discriminator."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
-    """Scores of real and of generated images, of any shape, to what the discriminator minimises."""
+    """The discriminator's loss, of scores of real and of generated images, any shape."""
     generator: Callable[[Tensor], Tensor]
-    """Scores of generated images, of any shape, to what the generator minimises."""
+    """The generator's loss, of scores of generated images, any shape."""
     probabilities: bool
     """Whether scores are logits."""
     penalised: bool = False
-    """Whether the gradient penalty belongs to the game."""
+    """Whether the gradient penalty is part of it."""
 
 
 def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def _margins(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _distance(real: Tensor, fake: Tensor) -> Tensor:
-    """E[D(G(z))] − E[D(x)]: a distance of distributions where D is smooth enough, negated."""
+    """E[D(G(z))] − E[D(x)]: minus a Wasserstein distance, for a Lipschitz D."""
     return fake.mean() - real.mean()
 
 
@@ -69,13 +69,13 @@ LOSSES: dict[str, Loss] = {
     # Gulrajani et al. 2017
     "wgan-gp": Loss(_distance, _lower, False, penalised=True),
 }
-"""Every game, by the name that a recipe's `trainer.loss` has."""
+"""Losses by name, as in a recipe's `trainer.loss`."""
 
 
 def loss_of(name: str) -> Loss:
-    """Look a game up.
+    """Look up losses by name.
 
-    Raises InvalidInput that names those there are.
+    Raises InvalidInput with the known names.
     """
     if name not in LOSSES:
         raise InvalidInput(
@@ -89,7 +89,7 @@ def gradient_penalty(
 ) -> Tensor:
     """E[(‖∇D(x̂)‖ − 1)²] at points x̂ between real and generated images (Gulrajani et al. 2017).
 
-    D: gives a score for each image, (n,).
+    D: returns a score for each image, (n,).
     real, fake: (n, C, H, W).
     """
     u = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)

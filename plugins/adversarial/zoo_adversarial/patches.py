@@ -61,7 +61,7 @@ def crops(x: Tensor, boxes: Tensor) -> Tensor:
 
     x: images, (B, C, H, W). boxes: (B, n, 4), int64.
 
-    Raises InvalidInput for a box that is not within the image.
+    Raises InvalidInput for a box outside the image.
     """
     H, W = x.shape[-2:]
     left, top, w, h = boxes.to(x.dtype).unbind(2)

@@ -1,4 +1,4 @@
-"""Progressive GAN: generator and discriminator grow together, from 4x4 to the data's resolution.
+"""Progressive GAN: generator and discriminator grow from 4x4 to the full resolution.
 
 Karras, Aila, Laine & Lehtinen 2018, Progressive Growing of GANs for Improved Quality, Stability,
 and Variation (arXiv 1710.10196). Stage s works at 4·2^s pixels. While stage s fades in, the
@@ -7,19 +7,19 @@ and real images are blurred alike; up is nearest neighbour, down the mean of 2x2
 
 As in the paper: equalised learning rate, pixel norm on z and after each convolution of the
 generator, the minibatch's standard deviation as one more map at 4x4, WGAN-GP (weight 10) with drift
-(0.001), one discriminator step for each generator step, Adam with β1 = 0, whose moments are
-forgotten where a stage begins and where it is all there (the authors' code), an average of the
-generator (the training loop's).
+(0.001), one discriminator step for each generator step, Adam with β1 = 0, whose moments
+are reset when a stage begins and when it is complete (the authors' code), an exponential moving
+average of the generator (the training loop's).
 
-How we differ:
+Differences from the paper:
 - Widths fit a processor: 96, 96, 64, 32, 16 maps at 4 to 64 pixels, where the paper has 512, 512,
   512, 512, 256; z has 128 variables, the paper's 512. The ratios between stages are about the same.
-- A stage fades in over 600,000 images and then sees as many in full, unless a recipe says how many.
-  All stages have one batch size.
-- The toRGB layers of earlier stages go on learning, by least squares from the features of their
-  stage to the final image at their resolution. No other layer feels it, and no loss but this one
-  reaches them: a trained network shows what each stage adds (`growth`). The paper leaves them as
-  they were when the next stage had faded in, and they no longer fit the layers below.
+- A stage fades in over 600,000 images, then trains on as many, unless a recipe says otherwise. All
+  stages have the same batch size.
+- The toRGB layers of earlier stages keep training, by least squares from their stage's features to
+  the final image at their resolution, with no other loss and without gradients to other layers: a
+  trained network shows what each stage adds (`growth`). In the paper they stop when the next stage
+  has faded in, and no longer match the layers below.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Growth(NamedTuple):
     """How far a network has grown."""
 
     stage: int
-    """The stage that is reached, or fades in; images have 4·2^stage pixels a side."""
+    """The current stage, complete or fading in; images have sides of 4·2^stage pixels."""
     alpha: float = 1.0
-    """How much of it is there, in [0, 1]."""
+    """How far it has faded in, α, in [0, 1]."""
 
     @property
     def reached(self) -> float:
-        """The stage as a real number: one that fades in is there by α."""
+        """The stage as a real number, stage − 1 + α."""
         return self.stage - 1 + self.alpha
 
 
@@ -87,7 +87,7 @@ class ProGAN(nn.Module):
         self.first = _First(z, channels[0])
         self.blocks = nn.ModuleList(_Up(below, above) for below, above in pairwise(channels))
         self.to_rgb = nn.ModuleList(Conv(maps, shape[0], 1, gain=1.0) for maps in channels)
-        # whole numbers: a moving average copies them, and a checkpoint holds them
+        # integers: copied by a moving average, and saved in checkpoints
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.register_buffer("grown", torch.tensor([0, 1, 1]))
 
@@ -101,7 +101,7 @@ class ProGAN(nn.Module):
         """Images of a stage.
 
         z: latents, (n, latent_dim), as `normalise` gives them.
-        alpha: how much of the stage has faded in; 0 is the stage before, enlarged.
+        alpha: how far the stage has faded in; 0 is the stage before, upsampled.
 
         Returns (n, C, 4·2^stage, 4·2^stage), about in [−1, 1].
         """
@@ -125,7 +125,7 @@ class ProGAN(nn.Module):
         return torch.lerp(up(self.to_rgb[stage - 1](features[-2])), x, alpha)
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n latents from N(0, I), (n, latent_dim)."""
+        """Sample n latents from N(0, I), (n, latent_dim)."""
         weight = self.first.dense.weight
         return torch.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
@@ -141,7 +141,7 @@ class ProGAN(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n images, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
         temperature: how far the features at 4x4 are from their mean; towards 0 all images become
             one. (A factor on z would not matter, and a bound of z not much.)
@@ -276,7 +276,7 @@ class Progressive(AdversarialTrainer):
         G = self._generator
         G.seen.add_(len(x))
         G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
-        return faded(super().real(x), *G.growth_now)
+        return fade(super().real(x), *G.growth_now)
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
         """Generate n images of the stage, from feature maps that their source is."""
@@ -349,8 +349,8 @@ class Conv(nn.Module):
         """(n, inputs, H, W) to (n, outputs, H, W)."""
         return functional.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
-    def enlarged(self, x: Tensor) -> Tensor:
-        """(n, inputs, H, W), made twice as large by nearest neighbours, to (n, outputs, 2H, 2W)."""
+    def upscale(self, x: Tensor) -> Tensor:
+        """Upsample by 2 (nearest neighbour) and convolve: (n, outputs, 2H, 2W)."""
         return up_conv2d(x, self.weight * self.scale, self.bias)
 
 
@@ -369,7 +369,7 @@ class _First(nn.Module):
 
 
 class _Up(nn.Module):
-    """A stage of the generator: twice the size."""
+    """A stage of the generator, which doubles the side."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -377,12 +377,12 @@ class _Up(nn.Module):
         self.conv2 = Conv(outputs, outputs, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = normalise(_leaky(self.conv1.enlarged(x)))
+        h = normalise(_leaky(self.conv1.upscale(x)))
         return normalise(_leaky(self.conv2(h)))
 
 
 class _Down(nn.Module):
-    """A stage of the discriminator: half the size."""
+    """A stage of the discriminator, which halves the side."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -394,12 +394,12 @@ class _Down(nn.Module):
 
 
 def normalise(x: Tensor) -> Tensor:
-    """Pixel norm: the channels of each place, (n, C, …), are given a mean square of 1."""
+    """Pixel norm: scale the channels of each place, (n, C, …), to a mean square of 1."""
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + _EPS)
 
 
 def with_deviation(x: Tensor) -> Tensor:
-    """Append a map that holds one number: the standard deviation over the batch, averaged.
+    """Append a constant map: the mean standard deviation over the batch.
 
     x: (n, C, H, W). Returns (n, C + 1, H, W).
     """
@@ -408,17 +408,17 @@ def with_deviation(x: Tensor) -> Tensor:
 
 
 def up(x: Tensor, factor: int = 2) -> Tensor:
-    """Each pixel of (n, C, H, W) becomes factor x factor pixels."""
+    """Upsample (n, C, H, W) by nearest neighbours."""
     return x if factor == 1 else functional.interpolate(x, scale_factor=factor, mode="nearest")
 
 
 def down(x: Tensor, factor: int = 2) -> Tensor:
-    """Each factor x factor pixels of (n, C, H, W) become their mean."""
+    """Downsample (n, C, H, W) by averaging."""
     return x if factor == 1 else functional.avg_pool2d(x, factor)
 
 
-def faded(x: Tensor, stage: int, alpha: float) -> Tensor:
-    """Real images as a stage sees them while it fades in.
+def fade(x: Tensor, stage: int, alpha: float) -> Tensor:
+    """Real images at the resolution of a stage, blended with the stage before as it fades in.
 
     x: (n, C, H, W). Returns (n, C, 4·2^stage, 4·2^stage).
     """
@@ -427,7 +427,7 @@ def faded(x: Tensor, stage: int, alpha: float) -> Tensor:
 
 
 def _phase(stage: int, faded: int, fade: int) -> tuple[int, bool]:
-    """A stage, and whether it is all there."""
+    """A stage, and whether it has faded in."""
     return stage, faded == fade
 
 

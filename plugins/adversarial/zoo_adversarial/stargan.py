@@ -2,23 +2,22 @@
 
 Choi et al. 2018, StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image
 Translation (arXiv 1711.09020). As in the paper: the target domain enters as planes beside the
-image, zero padding, instance norm with scale and shift, a discriminator without norm that tells
-real from translated patches and names the domain, WGAN-GP (weight 10), classification loss (1),
-reconstruction loss (L1, 10), Adam with β1 = 0.5, half of the images seen in a mirror.
+image, zero padding, instance norm with scale and shift, a discriminator without norm that
+classifies patches as real or translated, and the domain, WGAN-GP (weight 10), classification loss
+(1), reconstruction loss (L1, 10), Adam with β1 = 0.5, random horizontal flips.
 
-How we differ:
+Differences from the paper:
 - Widths fit a processor: the generator has 16, 32, 64 maps where the paper has 64, 128, 256, and 4
   residual blocks for 6; the discriminator starts with 24 maps for 64. It halves images to 2x2, as
   the paper's does: five times at 64 pixels.
-- The recipe for emoji plays least squares, with one discriminator step for each of the generator;
-  the paper WGAN-GP with five. In few steps that does not learn to name domains: at chance (1.39
+- The recipe for emoji uses least squares, with one discriminator step per generator step; the paper
+  WGAN-GP with five. In few steps that does not learn to classify domains: at chance (1.39
   nats) after 350 batches of 8 emoji, with one step for one, where least squares were at 1.01 nats
   after 160.
-- The recipe moves, turns and scales what the discriminator sees (Zhao et al. 2020, Differentiable
-  Augmentation). It knows 5,324 emoji by heart else, and is content with patterns that nobody sees:
-  a classifier that was taught apart saw the style that was asked for in 55 % of translations of
-  held-out names after three epochs, and in 60 % after eight; with it, in 70 % after two, and in
-  77 % after ten.
+- The recipe shifts, rotates and scales the discriminator's inputs (Zhao et al. 2020, Differentiable
+  Augmentation). Otherwise it memorizes the 5,324 emoji, and accepts imperceptible patterns: a
+  separately trained classifier saw the target style in 55 % of translations of held-out names after
+  three epochs, and in 60 % after eight; with it, in 70 % after two, and in 77 % after ten.
 
 Domains may come in groups, such as colours of hair and kinds of beards: an image is of one domain
 of each group, and a translation changes one group and leaves the others. As in the paper the
@@ -49,10 +48,10 @@ from zoo_adversarial.translation import (
     Residual,
     checked_domains,
     checked_labels,
+    conv_norm,
     domain_of,
     image_shape,
     instance_norm,
-    normed,
     round_trip,
 )
 from zoo_core.errors import InvalidInput
@@ -108,12 +107,12 @@ class StarGAN(nn.Module):
             self.network: nn.Module = _Conditioned(C, C + mask, maps, blocks, len(self.domains))
             return
         self.network = nn.Sequential(
-            *normed(nn.Conv2d(C + len(self.domains), maps, 7, 1, 3, bias=False), affine=True),
-            *normed(nn.Conv2d(maps, 2 * maps, 4, 2, 1, bias=False), affine=True),
-            *normed(nn.Conv2d(2 * maps, 4 * maps, 4, 2, 1, bias=False), affine=True),
+            *conv_norm(nn.Conv2d(C + len(self.domains), maps, 7, 1, 3, bias=False), affine=True),
+            *conv_norm(nn.Conv2d(maps, 2 * maps, 4, 2, 1, bias=False), affine=True),
+            *conv_norm(nn.Conv2d(2 * maps, 4 * maps, 4, 2, 1, bias=False), affine=True),
             *(Residual(4 * maps, "zeros", affine=True) for _ in range(blocks)),
-            *normed(nn.ConvTranspose2d(4 * maps, 2 * maps, 4, 2, 1, bias=False), affine=True),
-            *normed(nn.ConvTranspose2d(2 * maps, maps, 4, 2, 1, bias=False), affine=True),
+            *conv_norm(nn.ConvTranspose2d(4 * maps, 2 * maps, 4, 2, 1, bias=False), affine=True),
+            *conv_norm(nn.ConvTranspose2d(2 * maps, maps, 4, 2, 1, bias=False), affine=True),
             nn.Conv2d(maps, C + mask, 7, 1, 3, bias=False),
             *(() if mask else (nn.Tanh(),)),
         )
@@ -135,14 +134,15 @@ class StarGAN(nn.Module):
         """The network's output where domains are planes beside the image."""
         planes = functional.one_hot(each, len(self.domains)).to(x.dtype)[:, :, None, None]
         planes = planes.expand(-1, -1, *x.shape[2:])
-        return cast("Tensor", self.network(torch.cat([x, planes], 1)))
+        y: Tensor = self.network(torch.cat([x, planes], 1))
+        return y
 
     def translate(self, x: Tensor, to: str) -> Tensor:
         """Translate images into a domain, (B, *event_shape), in [0, 1].
 
         x: images of any domain, (B, *event_shape), in [0, 1].
 
-        Raises UnknownName for a domain that there is not.
+        Raises UnknownName for an unknown domain.
         """
         y: Tensor = self(x * 2 - 1, domain_of(to, self.domains))
         return (y + 1) / 2
@@ -154,9 +154,9 @@ class _Conditioned(nn.Module):
     def __init__(self, C: int, outputs: int, maps: int, blocks: int, domains: int) -> None:
         super().__init__()
         self.down = nn.Sequential(
-            *normed(nn.Conv2d(C, maps, 7, 1, 3, bias=False), affine=True),
-            *normed(nn.Conv2d(maps, 2 * maps, 4, 2, 1, bias=False), affine=True),
-            *normed(nn.Conv2d(2 * maps, 4 * maps, 4, 2, 1, bias=False), affine=True),
+            *conv_norm(nn.Conv2d(C, maps, 7, 1, 3, bias=False), affine=True),
+            *conv_norm(nn.Conv2d(maps, 2 * maps, 4, 2, 1, bias=False), affine=True),
+            *conv_norm(nn.Conv2d(2 * maps, 4 * maps, 4, 2, 1, bias=False), affine=True),
         )
         self.blocks = nn.ModuleList(_Block(4 * maps, domains) for _ in range(blocks))
         self.up = nn.Sequential(
@@ -174,7 +174,8 @@ class _Conditioned(nn.Module):
         h = self.down(x)
         for block in self.blocks:
             h = block(h, to)
-        return cast("Tensor", self.up(h))
+        y: Tensor = self.up(h)
+        return y
 
 
 class _Block(nn.Module):
@@ -211,7 +212,7 @@ def _checked_groups(groups: Sequence[int], domains: int) -> tuple[int, ...]:
 
 
 class Judge(nn.Module):
-    """The discriminator: how real an image is, and of which domain.
+    """The discriminator: a score for real images, and the logits of the domain.
 
     Args:
         shape: of an image, as the generator's.
@@ -247,8 +248,8 @@ class Star:
     Args:
         model: a StarGAN.
         channels: feature maps of the discriminator's first layer.
-        loss: the game, a name of `zoo_adversarial.losses.LOSSES`.
-        n_critic: discriminator steps for each step of the generator.
+        loss: a name of `zoo_adversarial.losses.LOSSES`.
+        n_critic: discriminator steps per generator step.
         w_penalty: weight of the gradient penalty, in the game that has one.
         w_domain: weight of the classification loss.
         w_reconstruction: weight of |x − there and back|.
@@ -256,7 +257,7 @@ class Star:
             side.
         turn: how far it is turned at most, in degrees.
         zoom: how far it is scaled at most, as a share.
-        flip: whether half of the training images are seen in a mirror.
+        flip: whether to flip half of the training images horizontally.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -286,7 +287,7 @@ class Star:
         self.jitter, self.flip = (shift, turn, zoom), flip
 
     def begin(self, mean: Tensor) -> None:
-        """Nothing depends on the data's mean."""
+        """Do nothing: the model does not use the data's mean."""
 
     def training_step(
         self,
@@ -296,7 +297,7 @@ class Star:
         labels: Tensor | None,
         step: int,
     ) -> dict[str, Tensor]:
-        """One step of the discriminator, and every `n_critic`-th time one of the generator.
+        """A discriminator step, and every `n_critic` steps a generator step.
 
         x: images of all domains, (B, C, H, W), in [0, 1].
         labels: the domain of each, (B,), int64.
@@ -417,4 +418,5 @@ class _Wanted(NamedTuple):
 
 def _within(G: nn.Module, first: int, x: Tensor, to: int) -> Tensor:
     """Translate into a domain of a group, whose domains begin at `first`."""
-    return cast("Tensor", G(x, first + to))
+    y: Tensor = G(x, first + to)
+    return y

@@ -1,8 +1,8 @@
-"""The objective of every family member that plays a game: one step of each network in turn.
+"""The adversarial objective: alternating steps of discriminator and generator.
 
-A step draws images once. The discriminator learns to tell them from the batch; then, with its
-weights held, the generator takes a step on the same images. So they go through the generator once,
-forward and backward, and no gradient of the discriminator is computed that nobody applies.
+A step generates images once. The discriminator learns to classify them and the batch; then, with
+its weights frozen, the generator takes a step on the same images. So there is one forward and one
+backward pass through the generator, and no unused gradient of the discriminator.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ __all__ = [
 _SHOWN = 64
 """Samples of a preview, from the same latents each time."""
 _COLLAPSED = 0.5
-"""Share of the data's spread below which samples are said to lack variety."""
+"""Share of the data's spread below which samples are reported to lack diversity."""
 
 
 class Adversary(Protocol):
-    """What the trainer asks of a generator."""
+    """A generator that AdversarialTrainer can train."""
 
     event_shape: tuple[int, ...]
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n latents, (n, latent_dim)."""
+        """Sample n latents, (n, latent_dim)."""
         ...
 
     def __call__(self, z: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Adversary(Protocol):
         ...
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n images, (n, *event_shape), in [0, 1]."""
+        """Return n samples, (n, *event_shape), in [0, 1]."""
         ...
 
     @property
@@ -62,7 +62,7 @@ class Adversary(Protocol):
 
 
 class Drawn(NamedTuple):
-    """Generated images, and what they were made of."""
+    """Generated images and their latents."""
 
     images: Tensor
     """(n, *event_shape), in [−1, 1]."""
@@ -71,12 +71,12 @@ class Drawn(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What the discriminator says of images."""
+    """The discriminator's output."""
 
     scores: Tensor
     """(n,)."""
     more: Any = None
-    """What else it says, where a trainer's losses need it."""
+    """Further outputs, where a trainer's losses need them."""
 
 
 class AdversarialTrainer:
@@ -84,9 +84,9 @@ class AdversarialTrainer:
 
     Args:
         model: the generator, an Adversary.
-        loss: the game, a name of `zoo_adversarial.losses.LOSSES`.
-        n_critic: steps of the discriminator for each of the generator.
-        penalty: weight of the gradient penalty, in the games that have one.
+        loss: a name of `zoo_adversarial.losses.LOSSES`.
+        n_critic: discriminator steps per generator step.
+        penalty: weight of the gradient penalty, for losses that have one.
         penalty_every: steps between gradient penalties, each weighted by that number (the lazy
             regularisation of Karras et al. 2020).
         discriminator: keywords of the model's opponent.
@@ -125,7 +125,7 @@ class AdversarialTrainer:
         labels: Tensor | None,
         step: int,
     ) -> dict[str, Tensor]:
-        """One step of the discriminator, and every `n_critic`-th time one of the generator.
+        """A discriminator step, and every `n_critic` steps a generator step.
 
         x: images, (B, C, H, W), in [0, 1].
         """
@@ -151,7 +151,7 @@ class AdversarialTrainer:
         generator: torch.Generator,
         step: int,
     ) -> dict[str, Tensor]:
-        """A step of the discriminator; what there is to say about it."""
+        """A step of the discriminator; returns what to log."""
         fake = drawn.images.detach()
         of_real, of_fake = self.judge(real), self.judge(fake)
         loss = self.loss.discriminator(of_real.scores, of_fake.scores)
@@ -164,10 +164,10 @@ class AdversarialTrainer:
             return self.figures(of_real, of_fake, drawn)
 
     def _mean(self, scores: Tensor) -> Tensor:
-        """Mean of D(x): of probabilities, where scores are logits."""
+        """Mean of D(x); of probabilities, where scores are logits."""
         return (scores.sigmoid() if self.loss.probabilities else scores).mean()
 
-    # What a trainer of its own kind replaces
+    # For subclasses to override
 
     def real(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W), in [0, 1], as the discriminator sees them, in [−1, 1]."""
@@ -180,19 +180,19 @@ class AdversarialTrainer:
         return Drawn(G(z), z)
 
     def judge(self, x: Tensor) -> Judged:
-        """Ask the discriminator about images, (n, C, H, W), in [−1, 1]."""
+        """Score images, (n, C, H, W), in [−1, 1], by the discriminator."""
         return Judged(self.networks["discriminator"](x))
 
     def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor | float:
-        """What the discriminator minimises besides the game."""
+        """Additional loss of the discriminator."""
         return 0.0
 
     def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor | float:
-        """What the generator minimises besides the game."""
+        """Additional loss of the generator."""
         return 0.0
 
     def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
-        """What is shown of a step: both losses of the game alone, the means of D(x) and D(G(z))."""
+        """What to log of a step: both losses, and the means of D(x) and D(G(z))."""
         return {
             "loss_D": self.loss.discriminator(real.scores, fake.scores),
             "loss_G": self.loss.generator(fake.scores),
@@ -205,10 +205,10 @@ class AdversarialTrainer:
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """How far as many samples are from a batch of images, the same for each input, (B,).
+        """Distance of samples from a batch of images, the same for each input, (B,).
 
-        `sliced_wasserstein` is their distance; `diversity` how far samples are from each other, as
-        a share of how far images are. A model that keeps some of the discriminator is given it.
+        `sliced_wasserstein` is the distance; `diversity` the mean distance between samples, as a
+        share of that between images. A model that keeps part of the discriminator is given it.
         """
         G = cast("Adversary", self.networks["model"])
         if keep := getattr(G, "keep", None):
@@ -223,16 +223,16 @@ class AdversarialTrainer:
     def preview(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
-        """Images from latents that are the same each time, (n, *event_shape), in [0, 1]."""
+        """Images from fixed latents, (n, *event_shape), in [0, 1]."""
         return cast("Adversary", self.networks["model"]).sample(_SHOWN, generator=generator)
 
     def remark(self, values: Mapping[str, float]) -> str:
-        """What to say about the values of a validation: that samples look alike, or nothing."""
+        """A warning where samples lack diversity, else nothing."""
         return remark_on(values["diversity"], ", another seed, or trainer.loss = 'wgan-gp'")
 
 
 def spread(x: Tensor) -> Tensor:
-    """Mean distance of two of some images, (); 0 for a single one.
+    """Mean distance between images, (); 0 for a single one.
 
     x: (n, C, H, W).
     """
@@ -240,7 +240,7 @@ def spread(x: Tensor) -> Tensor:
 
 
 def diversity(samples: Tensor, x: Tensor) -> Tensor:
-    """How far samples are from each other, as a share of how far images are, ().
+    """Mean distance between samples, as a share of that between images, ().
 
     samples, x: (n, C, H, W).
     """
@@ -248,14 +248,14 @@ def diversity(samples: Tensor, x: Tensor) -> Tensor:
 
 
 def remark_on(diversity: float, instead: str) -> str:
-    """What to say of samples that look alike; nothing of others.
+    """A warning where samples lack diversity, else nothing.
 
-    instead: what to start again with, behind a lower learning rate.
+    instead: further advice, after a lower learning rate.
     """
     if diversity >= _COLLAPSED:
         return ""
     return (
-        f"samples are {diversity:.0%} as far from each other as the data are: the generator draws "
+        f"samples are {diversity:.0%} as far from each other as the data are: the generator makes "
         f"few different images. If that lasts, start again with a lower learning rate{instead}."
     )
 
@@ -263,7 +263,7 @@ def remark_on(diversity: float, instead: str) -> str:
 def _opponent(model: Adversary, settings: Mapping[str, Any]) -> nn.Module:
     """The model's discriminator.
 
-    Raises InvalidInput for a setting that it does not have.
+    Raises InvalidInput for an unknown setting.
     """
     taken = list(inspect.signature(model.opponent).parameters)
     for key in settings:

@@ -1,9 +1,9 @@
-"""What models that translate images between domains share: blocks, a pool, a distance."""
+"""Shared by image translation models: layers, an image pool, losses and distances."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ __all__ = [
     "Residual",
     "checked_domains",
     "checked_labels",
+    "conv_norm",
     "domain_of",
     "image_shape",
     "instance_norm",
-    "normed",
     "round_trip",
     "sliced_wasserstein",
 ]
@@ -46,10 +46,10 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, maps, H, W) to the same."""
-        return x + cast("Tensor", self.block(x))
+        return x.add(self.block(x))
 
 
-def normed(layer: nn.Conv2d | nn.ConvTranspose2d, affine: bool) -> list[nn.Module]:
+def conv_norm(layer: nn.Conv2d | nn.ConvTranspose2d, affine: bool) -> list[nn.Module]:
     """A convolution, instance norm and ReLU.
 
     affine: whether the norm scales and shifts.
@@ -58,7 +58,7 @@ def normed(layer: nn.Conv2d | nn.ConvTranspose2d, affine: bool) -> list[nn.Modul
 
 
 def instance_norm(maps: int, affine: bool = False) -> nn.GroupNorm:
-    """Instance norm, as a group for each map: torch's own makes a training step a tenth longer.
+    """Instance norm as group norm: torch's own makes a training step a tenth longer.
 
     affine: whether it scales and shifts.
     """
@@ -66,9 +66,9 @@ def instance_norm(maps: int, affine: bool = False) -> nn.GroupNorm:
 
 
 class ImagePool(nn.Module):
-    """Generated images of the past, for a discriminator that shall not forget (Shrivastava 2017).
+    """A pool of past generated images for the discriminator (Shrivastava 2017).
 
-    It is a module without parameters, so that a checkpoint holds it.
+    A module without parameters, so that checkpoints include it.
 
     Args:
         pools: how many separate ones.
