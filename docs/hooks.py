@@ -2,8 +2,8 @@
 
 Readmes of families and the reference of their modules become pages; these and the cards are put
 into the menu. A link to a readme or a module, which leads there in a checkout, leads to its page.
-The page of commands gets what `--help` says of each, and that of tasks a table of the options of
-each.
+The page of commands gets what `--help` says of each, those of tasks and metrics tables of the
+options of each.
 """
 
 import posixpath
@@ -20,11 +20,12 @@ from mkdocs.structure.pages import Page
 
 from zoo_core import plugins
 from zoo_core.cli import COMMANDS, root
-from zoo_core.hookspecs import Task
+from zoo_core.hookspecs import Metric, Task
+from zoo_core.metrics import function
 from zoo_core.options import Option
 from zoo_core.tasks import options_of
 
-__all__ = ["commands", "modules", "on_config", "on_files", "on_page_markdown", "tables"]
+__all__ = ["commands", "metrics", "modules", "on_config", "on_files", "on_page_markdown", "tables"]
 
 DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
@@ -66,6 +67,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return markdown + commands()
     if here == "reference/tasks.md":
         return markdown + tables()
+    if here == "reference/metrics.md":
+        markdown = re.sub(r"<!-- the tables of metrics .* -->", lambda _: metrics(), markdown)
     folder, _, name = here.rpartition("/")
     is_readme = folder == "families"
     source = READMES[name.removesuffix(".md")] if is_readme else DOCS / here
@@ -125,6 +128,32 @@ def _help(parent: click.Context, name: str, group: click.Group, level: str) -> s
         names = command.list_commands(context)
         text += "".join(_help(context, sub, command, level + "#") for sub in names)
     return text
+
+
+def metrics() -> str:
+    """A table of all metrics, and one of the options that any of them has."""
+    known = plugins.offers(Metric)
+    head = ["| metric | model | unit | summary |", "| --- | --- | --- | --- |"]
+    rows = [
+        f"| `{name}` | {function(name).needs or 'any'} | {metric.unit} | {metric.summary} |"
+        for name, metric in known.items()
+    ]
+    takers: dict[tuple[str, str, str], list[str]] = {}
+    for name, metric in known.items():
+        for key, option in function(name).options.items():
+            default = metric.protocol.get(key, option.default)
+            row = (key, "" if default in (None, "", ()) else f"`{default}`", option.help)
+            takers.setdefault(row, []).append(name)
+    options = ["| option | default | meaning | of |", "| --- | --- | --- | --- |"]
+    options += [
+        f"| `{key}` | {default} | {text} | {_some(names, len(known))} |"
+        for (key, default, text), names in sorted(takers.items())
+    ]
+    return "\n".join([*head, *rows, "", "### Options", "", *options])
+
+
+def _some(names: list[str], all_of_them: int) -> str:
+    return "all" if len(names) == all_of_them else ", ".join(f"`{name}`" for name in names)
 
 
 def modules(family: str) -> list[str]:

@@ -7,7 +7,8 @@ from dataclasses import fields
 import pytest
 
 from zoo_core import plugins, tasks
-from zoo_core.hookspecs import Task
+from zoo_core.hookspecs import DataSet, Metric, Task
+from zoo_core.metrics import complete, function
 from zoo_core.options import annotation
 
 TASKS = plugins.own(Task).values()
@@ -45,3 +46,31 @@ def test_the_options_of_all_tasks_are_known_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == f"{len(TASKS)} []\n", done.stderr
+
+
+LISTED = """
+import sys
+from zoo_core import plugins
+from zoo_core.hookspecs import DataSet, Metric
+print(len(plugins.own(Metric)), len(plugins.own(DataSet)), "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("metric", plugins.own(Metric).values(), ids=list(plugins.own(Metric)))
+def test_a_metric_is_a_typed_function(metric: Metric) -> None:
+    found = function(metric.name)
+    assert found.call.__doc__ and next(iter(found.options)) == "data"
+    assert metric.protocol == {}  # defaults are the dataclass's
+    assert complete(metric.name, {"data": "mnist:test"})["data"] == "mnist:test"
+    assert all(not option.help.endswith(".") for option in found.options.values())
+
+
+@pytest.mark.parametrize("data", plugins.own(DataSet).values(), ids=list(plugins.own(DataSet)))
+def test_a_data_set_has_a_loader(data: DataSet) -> None:
+    assert callable(plugins.import_object(data.path))
+
+
+def test_listing_them_imports_no_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True)
+    metrics, data, torch = done.stdout.split()
+    assert int(metrics) >= 21 and int(data) >= 7 and torch == "False"

@@ -19,7 +19,8 @@ from zoo_core import errors, plugins, schema
 from zoo_core.cli import COMMANDS, INTERRUPTED, root
 from zoo_core.cli.env import VARIABLES
 from zoo_core.errors import InvalidInput
-from zoo_core.hookspecs import Task
+from zoo_core.hookspecs import Metric, Task
+from zoo_core.metrics import function
 from zoo_core.output import read_provenance, save_image
 from zoo_core.registry import Entry, Registry
 from zoo_core.rules import Rule
@@ -290,6 +291,18 @@ def test_the_page_of_tasks_has_a_row_for_each_option() -> None:
         rows = re.findall(r"^\| `(\S+?)`.*? \| `(\w+)` \|", section, re.M)
         options = options_of(record).values()
         assert rows == [(each.flags[0], each.name) for each in options]
+
+
+def test_the_page_of_metrics_has_each_with_its_options() -> None:
+    page = (DOCS / "reference" / "metrics.md").read_text("utf-8")
+    here = SimpleNamespace(file=SimpleNamespace(src_uri="reference/metrics.md"))
+    shown = hooks.on_page_markdown(page, page=here, config=None, files=None)
+    guide = (DOCS / "guides" / "evaluate.md").read_text("utf-8")
+    for name, metric in plugins.offers(Metric).items():
+        assert f"| `{name}` | " in shown and f" | {metric.unit} | {metric.summary} |" in shown
+        assert all(f"| `{option}` | " in shown for option in function(name).options)
+    for name in (*plugins.own(Metric), *plugins.load("features").metrics):
+        assert f"`{name}`" in guide
 
 
 @pytest.mark.parametrize("name", COMMANDS)

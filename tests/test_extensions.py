@@ -13,14 +13,14 @@ from zoo_core import loading, plugins
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
 from zoo_core.errors import UnknownName
-from zoo_core.metrics import measure
+from zoo_core.metrics import complete, measure
 from zoo_core.plugins import architecture, import_class
 
 EXTENSION = """
-from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
-
 from dataclasses import dataclass
+from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
 from zoo_core.options import option
+from zoo_core.protocols import Generator
 
 HERE = "zoo_extension_plugin"
 
@@ -32,7 +32,9 @@ def zoo_datasets():
 def zoo_metrics():
     return [
         Metric("mean_value", f"{HERE}:mean_value", "The mean of n samples",
-               unit="grey", tolerance=0.2, protocol={"n": 500, "seed": 0}),
+               unit="grey", tolerance=0.2),
+        Metric("former", f"{HERE}:former", "The same in the form before 0.2",
+               protocol={"n": 500, "seed": 0}),
     ]
 
 @hookimpl
@@ -53,11 +55,21 @@ def two_dots(split, root):
     x = torch.tensor([[0, 255], [255, 0]], dtype=torch.uint8)
     return Dataset("two-dots", split, x, 256)
 
-def mean_value(model, protocol, data_root):
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    data: str = option("", "Rows")
+    binarize: str = option("none", "How", choices=("none",))
+    n: int = option(500, "How many samples", minimum=1)
+    seed: int = option(0, "Of the samples")
+
+def mean_value(model: Generator, protocol: Samples, data_root):
     import torch
     from zoo_core.metrics import Measured
-    x = model.sample(protocol["n"], generator=torch.Generator().manual_seed(protocol["seed"]))
+    x = model.sample(protocol.n, generator=torch.Generator().manual_seed(protocol.seed))
     return Measured(float(x.mean()), 0.0, len(x))
+
+def former(model, protocol, data_root):
+    return mean_value(model, Samples(n=protocol["n"], seed=protocol["seed"]), data_root)
 
 @dataclass(frozen=True)
 class Options:
@@ -123,6 +135,20 @@ def test_a_metric_is_measured_by_name(weights: Path) -> None:
     assert measure("mean_value", model, {}).n == 500
     with pytest.raises(UnknownName, match="Did you mean mean_value"):
         measure("mean_valu", model, {})
+
+
+def test_a_metric_of_the_form_before_0_2_works_and_its_author_is_told(weights: Path) -> None:
+    model = loading.load(weights)
+    with pytest.warns(FutureWarning, match="'former' .* annotate its second argument") as caught:
+        found = measure("former", model, {"n": 400})
+    assert found == measure("mean_value", model, {"n": 400})
+    source = Path(caught[0].filename).read_text().splitlines()
+    assert source[caught[0].lineno - 1].startswith("def former")
+    assert complete("former", {"n": 4}, {"data": "x", "size": None}) == {
+        "data": "x",
+        "n": 4,
+        "seed": 0,
+    }
 
 
 def test_a_recipe_asks_for_a_metric_by_its_protocol(

@@ -111,7 +111,8 @@ def load_dataset(
     return _resized(data, size, gray)
 
 
-dataset = load_dataset  # as `zoo_core.dataset`
+dataset = load_dataset
+"""`load_dataset`, by the name that `zoo_core.dataset("mnist:train")` has."""
 
 
 def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Dataset:

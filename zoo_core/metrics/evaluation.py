@@ -12,7 +12,7 @@ from torch import nn
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics import complete, find, measure
+from zoo_core.metrics import complete, find, function, measure
 from zoo_core.metrics.measured import Measured
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def evaluate(
         data_root: folder of the data sets.
         device: where a named model is loaded; one in memory stays where it is.
         seeds: measure with so many seeds, from the protocol's on.
-        options: of the metrics' protocols, as `samples=1000`. A figure by another protocol than
-            the registry's is not compared with it.
+        options: of the metrics' protocols, as `samples=1000`, for those metrics that have them.
+            A figure by another protocol than the registry's is not compared with it.
 
-    Raises UnknownName for an unknown metric, InvalidInput for an option that a metric does not
-    have or a model that it does not measure.
+    Raises UnknownName for an unknown metric, InvalidInput for an option that none of the metrics
+    has or a model that one does not measure.
     """
     if not isinstance(model, nn.Module):
         model = loading.load(model, device=device)
@@ -112,7 +112,10 @@ def evaluate(
         )
     given = {**({"data": data} if data else {}), **options}
     names = list(dict.fromkeys(metrics or stated))
-    protocols = {name: _protocol(model, info.data, stated.get(name), name, given) for name in names}
+    protocols = {
+        name: _protocol(model, info.data, stated.get(name), name, part)
+        for name, part in _shared_out(given, names).items()
+    }
     found: dict[str, list[Measured]] = {name: [] for name in names}
     for i in range(seeds):  # metric after metric: those of one seed share their samples
         for name, protocol in protocols.items():
@@ -139,6 +142,18 @@ def _entry(info: loading.Info, *, needed: bool) -> Entry | None:
         if needed:
             raise
         return None
+
+
+def _shared_out(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What is given, for each metric that has such options; what none has is left to the first."""
+    known = {name: function(name).options for name in names}
+    nobody = {key for key in given if not any(key in options for options in known.values())}
+    parts = {
+        name: {key: value for key, value in given.items() if key in options}
+        for name, options in known.items()
+    }
+    parts[names[0]] |= {key: given[key] for key in nobody}
+    return parts
 
 
 def _protocol(
