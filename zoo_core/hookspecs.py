@@ -88,6 +88,9 @@ class Architecture:
     `[trainer]` table as keywords."""
     check: Check = field(default_factory=Check)
     """How `zoo plugin check` tries it."""
+    exports: tuple[str, ...] = ()
+    """Functions that `zoo export` is certain to write of it, as `decode`: the suite holds it to
+    that. Others that follow from its protocols are written where they can be."""
 
     def __post_init__(self) -> None:
         check_record(self, name=_NAME, path=_CLASS, trainer=_CLASS, tasks=_NAMES)

@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "Train weights from a recipe file, or an architecture on any data.",
     "eval": "Compute the metrics of an entry, or of a run that has ended.",
     "metrics": "List the metrics, or the options of one.",
+    "export": "Export a model to ONNX, or to a file of plain PyTorch.",
     "compare": "Compare density models on the same data.",
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",

@@ -10,7 +10,7 @@ With several configs an architecture, `table(cases("my-family", CONFIGS))` gives
 Outside of pytest, `zoo plugin check` does the same.
 """
 
-from zoo_core.testing import laws, learning, weights  # they register themselves in LAWS
+from zoo_core.testing import exports, laws, learning, weights  # they register themselves in LAWS
 from zoo_core.testing.case import SHAPE, Case, cases
 from zoo_core.testing.check import Verdict, check
 from zoo_core.testing.family import FAMILY_LAWS
@@ -28,6 +28,7 @@ __all__ = [
     "applies",
     "cases",
     "check",
+    "exports",
     "laws",
     "learning",
     "p_value",

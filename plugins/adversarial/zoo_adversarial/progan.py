@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar, NamedTuple, cast
 
@@ -36,6 +37,7 @@ from torch.nn import functional
 from zoo_adversarial.layers import up_conv2d
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 from zoo_core.errors import InvalidInput
+from zoo_core.export import Function, Value
 
 __all__ = ["Critic", "ProGAN", "Progressive"]
 
@@ -136,7 +138,7 @@ class ProGAN(nn.Module):
 
         Only the direction of z matters. A network that has not grown up gives enlarged images.
         """
-        return self._finished(self(normalise(z), *self.growth_now))
+        return self._decode(z, *self.growth_now)
 
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
@@ -182,6 +184,28 @@ class ProGAN(nn.Module):
         seeded = torch.Generator(self.first.dense.weight.device).manual_seed(0)
         mean: Tensor = self.first(normalise(self.latent(1000, generator=seeded))).mean(0)
         return mean
+
+    def exports(self) -> list[Function]:
+        """Decoding as far as the network has grown, and what each stage makes of one latent."""
+        stage, alpha = self.growth_now  # numbers, before a graph is traced
+        z = Value("z", ("n", self.latent_dim))
+        sides = [_FIRST << s for s in range(stage + 1)]
+        images = [Value(f"x{s}", ("n", self.event_shape[0], s, s), 0.0, 1.0) for s in sides]
+        x = Value("x", ("n", *self.event_shape), 0.0, 1.0)
+        decode = partial(self._decode, stage=stage, alpha=alpha)
+        stages = partial(self._stages, stage=stage)
+        return [
+            Function("decode", "Latents to images", decode, (z,), (x,)),
+            Function("growth", "An image as each stage has it", stages, (z,), tuple(images)),
+        ]
+
+    def _decode(self, z: Tensor, stage: int, alpha: float) -> Tensor:
+        return self._finished(self(normalise(z), stage, alpha))
+
+    def _stages(self, z: Tensor, stage: int) -> list[Tensor]:
+        """Images of each stage at its own resolution, in [0, 1]."""
+        maps = self.features(normalise(z), stage)
+        return [_to_unit(self.images(maps[: s + 1])) for s in range(stage + 1)]
 
     def _finished(self, x: Tensor) -> Tensor:
         return _to_unit(up(x, self.event_shape[-1] // x.shape[-1]))
@@ -364,7 +388,7 @@ class _First(nn.Module):
         self.conv = Conv(maps, maps, 3)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.dense(z).view(len(z), -1, _FIRST, _FIRST)
+        h = self.dense(z).view(z.shape[0], -1, _FIRST, _FIRST)
         return normalise(_leaky(self.conv(normalise(_leaky(h)))))
 
 

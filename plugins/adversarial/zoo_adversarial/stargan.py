@@ -123,7 +123,7 @@ class StarGAN(nn.Module):
         x: (B, *event_shape), in [−1, 1]. Returns the same shape and range.
         to: (B,), int64, or a number.
         """
-        each = torch.as_tensor(to, device=x.device).expand(len(x))
+        each = torch.as_tensor(to, device=x.device).expand(x.shape[0])
         y = self._planes(x, each) if self.planes else self.network(x, each)
         if not self.mask:
             return y.tanh() if not self.planes else y

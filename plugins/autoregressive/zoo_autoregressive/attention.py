@@ -21,6 +21,7 @@ in a fraction of the steps. The start token embeds the class label, where there 
 """
 
 from collections.abc import Generator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -134,6 +135,42 @@ class Attention(nn.Module):
             value = functional.linear(recent.flatten(1), self.value.weight.flatten(1))
             s = (value + self.P[(i + 1) % D]).unsqueeze(1)
 
+    def state(self, n: int) -> tuple[Tensor, ...]:
+        """Before the first variable: keys and values of each place, and the last values one-hot.
+
+        Zeros: (n, blocks, D, d) twice, and (n, levels, window).
+        """
+        kept = self.P.new_zeros(n, len(self.blocks), len(self.order), self.P.shape[1])
+        window = self.P.new_zeros(n, self.levels, self.value.kernel_size[0])
+        return kept, kept, window
+
+    def step(self, t: Tensor, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The logits of the variable at place t of the order, and the new state; of no label.
+
+        They are (n,) for binary variables, the difference of both levels'; else (n, levels).
+
+        t: (), int64. x: value of the variable before it, (n,), in [0, 1]; 0 where t is 0.
+        """
+        K, V, recent = state
+        hot = self._one_hot(x.mul(self.levels - 1).round().long().unsqueeze(1))
+        # at place 0 nothing is before, and the token is the start's
+        recent = torch.cat([recent[:, :, 1:], hot * (t > 0)], 2)
+        value = functional.linear(recent.flatten(1), self.value.weight.flatten(1))
+        token = torch.where(t > 0, value, self.start.weight[self.classes])
+        s = (token + self.P.index_select(0, t.reshape(1))).unsqueeze(1)
+        here = torch.arange(self.P.shape[0], device=x.device) == t
+        past = torch.arange(self.P.shape[0], device=x.device) <= t
+        keys, values = [], []
+        for module, K_b, V_b in zip(self.blocks, K.unbind(1), V.unbind(1), strict=True):
+            block = cast("Block", module)
+            s, k, v = block.at(s, here, past, K_b, V_b)
+            keys.append(k)
+            values.append(v)
+        logits: Tensor = self.head(self.norm(s[:, 0]))
+        if self.levels == 2:
+            logits = logits[:, 1] - logits[:, 0]
+        return logits, torch.stack(keys, 1), torch.stack(values, 1), recent
+
     def conditionals(self, x: Tensor, label: Tensor | int | None = None) -> Tensor:
         """log p(x_i | x before i, label) of each variable, at its own place in x: (B, D), nats.
 
@@ -216,7 +253,7 @@ class Attention(nn.Module):
 
     def _sequence(self, v: Tensor, label: Tensor | int | None) -> Tensor:
         """The start token and v, (B, d - 1), each with its position: (B, d, width)."""
-        s: Tensor = self.start(self._labels(len(v), label)).unsqueeze(1)
+        s: Tensor = self.start(self._labels(v.shape[0], label)).unsqueeze(1)
         if v.shape[1]:
             s = torch.cat([s, self.value(self._pad(v)).transpose(1, 2)], 1)
         return s + self.P[: s.shape[1]]
@@ -233,8 +270,10 @@ class Attention(nn.Module):
     def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
         """The row of `start` for each of n inputs, (n,)."""
         none = self.classes
-        labels = torch.as_tensor(none if label is None else label, device=self.order.device)
-        if ((labels < 0) | (labels > none)).any() or (label is not None and not none):
+        if label is None:
+            return self.order.new_full((n,), none)
+        labels = torch.as_tensor(label, device=self.order.device)
+        if ((labels < 0) | (labels > none)).any() or not none:
             raise InvalidInput(
                 f"unknown label {label}: "
                 + (
@@ -267,6 +306,19 @@ class Block(nn.Module):
         """Map places s, (n, new, d), after those whose keys and values are in the cache."""
         s = s + self.attention.extend(self.norm_1(s), cache)
         return s + self._ffn(self.norm_2(s))
+
+    def at(
+        self, s: Tensor, here: Tensor, past: Tensor, K: Tensor, V: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Map one place s, (n, 1, d), and put its key and value among those of all, (n, D, d).
+
+        here: which place it is, (D,), bool. past: which places it attends to, (D,), bool.
+        """
+        attention, inside = self.attention, self.norm_1(s)
+        K = torch.where(here.unsqueeze(1), attention.W_K(inside), K)
+        V = torch.where(here.unsqueeze(1), attention.W_V(inside), V)
+        s = s + attention.at(inside, past, K, V)
+        return s + self._ffn(self.norm_2(s)), K, V
 
     def _ffn(self, s: Tensor) -> Tensor:
         out: Tensor = self.W_2(self.activation(self.W_1(s)))
@@ -301,6 +353,13 @@ class MultiHead(nn.Module):
         K, V = cache.add(K, V)
         causal = s.shape[1] > 1
         return self._join_heads(functional.scaled_dot_product_attention(Q, K, V, is_causal=causal))
+
+    def at(self, s: Tensor, past: Tensor, K: Tensor, V: Tensor) -> Tensor:
+        """The same for one place s, (n, 1, d), by the keys and values of all, (n, D, d)."""
+        Q, K, V = (self._heads(part) for part in (self.W_Q(s), K, V))
+        scores = (Q @ K.transpose(2, 3)) / self.d_k**0.5
+        weights = scores.masked_fill(~past, -torch.inf).softmax(3)
+        return self._joined(weights @ V)
 
     def cache(self, n: int, D: int) -> "Cache":
         """An empty cache for the keys and values of D places of n sequences."""

@@ -126,7 +126,7 @@ class EoNADE(nn.Module):
         """
         x = x.flatten(1)[:, order]
         W, V, W_o = self.W[order], self.V[order], self.W_o[order]
-        a, logits = self.c.expand(len(x), -1), []
+        a, logits = self.c.expand(x.shape[0], -1), []
         for x_i, W_i, W_oi, V_i in zip(x.unbind(1), W, W_o, V, strict=True):
             logits.append(torch.mv(self._last_layer(a), V_i))
             a = torch.addr(a + W_oi, x_i, W_i)

@@ -114,7 +114,7 @@ class MADE(BinaryAutoregressive):
         else:
             each = torch.stack([self._log_p(x, k) for k in range(self.masks)])
             prefixes = each.cumsum(2).logsumexp(0) - math.log(self.masks)
-            log_p = prefixes.diff(dim=1, prepend=prefixes.new_zeros(len(x), 1))
+            log_p = prefixes.diff(dim=1, prepend=prefixes.new_zeros(x.shape[0], 1))
         return unpermute(log_p, self.order)
 
     def _log_p(self, x: Tensor, k: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from zoo_autoregressive.layers import BinaryAutoregressive
 from zoo_core.errors import InvalidInput
+from zoo_core.export import exporting
 
 __all__ = ["NADE"]
 
@@ -56,17 +57,37 @@ class NADE(BinaryAutoregressive):
 
     def logits(self, x: Tensor) -> Tensor:
         """b_i + V_i·h_i of each variable, in the order: (B, D)."""
+        if exporting():
+            Wx = x.unsqueeze(2) * self.W
+            return (self._σ(self.c + Wx.cumsum(1) - Wx) * self.V).sum(2) + self.b
         logits: Tensor = _ChunkedLogits.apply(x, self.W, self.V, self.b, self.c, self.activation)
         return logits
 
     def walk(self, x: Tensor) -> Generator[Tensor, Tensor, None]:
         """Carry a from each variable to the next."""
-        d = x.shape[1]
-        σ = torch.sigmoid if self.activation == "sigmoid" else torch.relu
+        d, σ = x.shape[1], self._σ
         a = torch.addmm(self.c, x, self.W[:d])
         for W_i, V_i, b_i in zip(self.W[d:], self.V[d:], self.b[d:], strict=True):
             x_i = yield torch.mv(σ(a), V_i) + b_i
             a.addr_(x_i, W_i)
+
+    def state(self, n: int) -> tuple[Tensor, ...]:
+        """Σ W_j x_j before the first variable, (n, H): zeros."""
+        return (self.c.new_zeros(n, self.c.shape[0]),)
+
+    def step(self, t: Tensor, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The logits of the variable at place t of the order, (n,), and the new state.
+
+        t: (), int64. x: value of the variable before it, (n,), in {0, 1}; 0 where t is 0.
+        """
+        row = t.reshape(1)
+        before = self.W.index_select(0, (row - 1).clamp(min=0))  # where t is 0 it is times x = 0
+        a = state[0] + x.unsqueeze(1) * before
+        logits = self._σ(self.c + a) @ self.V.index_select(0, row).squeeze(0)
+        return logits + self.b.index_select(0, row), a
+
+    def _σ(self, a: Tensor) -> Tensor:
+        return torch.sigmoid(a) if self.activation == "sigmoid" else torch.relu(a)
 
 
 class _ChunkedLogits(torch.autograd.Function):

@@ -21,7 +21,11 @@ from zoo_autoregressive.pixels import (
     PixelNetwork,
     PointSteps,
     Steps,
+    column,
+    point,
+    put,
     rows,
+    shifted,
 )
 
 __all__ = ["PixelCNN"]
@@ -51,6 +55,42 @@ class PixelCNN(PixelNetwork):
     def layer(self, h: int, channels: int) -> PixelLayer:
         """A residual layer of 2h features."""
         return Residual(h, channels)
+
+    def state(self, n: int) -> tuple[Tensor, ...]:
+        """The last pixels that a step looks back at, and those of each layer's inside; zeros.
+
+        (n, C, 3 W + 4) and (n, layers, h, W + 2); the last place is the pixel itself.
+        """
+        C, _, W = self.event_shape
+        inside = self.input.features // 2
+        zeros = self.input.weight.new_zeros
+        return zeros(n, C, 3 * W + 4), zeros(n, len(self.layers), inside, W + 2)
+
+    def step(self, t: Tensor, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The logits of the variable at place t of the order, and the new state.
+
+        They are (n,) for binary variables, else (n, levels).
+
+        t: (), int64. x: value of the variable before it, (n,), in [0, 1]; 0 where t is 0.
+        """
+        pixels, features = state
+        C, _, W = self.event_shape
+        c, j = t % C, t // C % W
+        written = torch.arange(C, device=x.device) == (c - 1) % C
+        pixels = put(pixels, torch.where(written, x.unsqueeze(1), pixels[:, :, -1]))
+        # a pixel's first channel makes room for it
+        pixels, features = (torch.where(c == 0, shifted(line), line) for line in (pixels, features))
+        y, lines = column(self.input, pixels, j, W), []
+        for module, line in zip(self.layers, features.unbind(1), strict=True):
+            layer = cast("Residual", module)
+            line = put(line, torch.relu(point(layer.down, torch.relu(y))))
+            y = y + point(layer.up, torch.relu(column(layer.conv, line, j, W)))
+            lines.append(line)
+        for conv in self.head:
+            y = point(cast("MaskedConv", conv), torch.relu(y))
+        logits = y.reshape(-1, C, self.outputs).index_select(1, c.reshape(1)).squeeze(1)
+        after = torch.stack(lines, 1) if lines else features
+        return logits.squeeze(1) if self.levels == 2 else logits, pixels, after
 
 
 class Residual(PixelLayer):

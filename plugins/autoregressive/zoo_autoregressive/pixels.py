@@ -35,7 +35,11 @@ __all__ = [
     "PointSteps",
     "Steps",
     "channel_of",
+    "column",
+    "point",
+    "put",
     "rows",
+    "shifted",
 ]
 
 
@@ -305,6 +309,37 @@ def rows(layer: MaskedConv | PixelLayer, x: Tensor) -> Tensor:
     n, _, i, W = x.shape
     y: Tensor = layer(x) if i else x.new_zeros(n, layer.features, 0, W)
     return y
+
+
+def column(conv: MaskedConv, line: Tensor, j: Tensor, W: int) -> Tensor:
+    """A convolution's output at one pixel, (n, F').
+
+    line: the input at the pixel, which is the last, and at those before it, (n, F, above · W + left
+        + 1); zeros before the first one.
+    j: the pixel's column, (), int64. W: number of columns.
+    """
+    last, width = line.shape[2] - 1, conv.weight.shape[3]
+    rows = torch.arange(-conv.above, 1, device=line.device).unsqueeze(1)
+    columns = torch.arange(width, device=line.device) - conv.left
+    places = (last + rows * W + columns).clamp(max=last)  # what comes later has no weight
+    inside = (j + columns >= 0) & (j + columns < W)
+    seen = line[:, :, places.flatten()] * inside.repeat(len(rows))
+    return functional.linear(seen.flatten(1), conv.masked().flatten(1), conv.bias)
+
+
+def point(conv: MaskedConv, x: Tensor) -> Tensor:
+    """The output of a 1 x 1 convolution at one pixel x, (n, F): (n, F')."""
+    return functional.linear(x, conv.masked().flatten(1), conv.bias)
+
+
+def put(line: Tensor, x: Tensor) -> Tensor:
+    """A line (…, F, L) with x (…, F) as the last pixel."""
+    return torch.cat([line[..., :-1], x.unsqueeze(-1)], -1)
+
+
+def shifted(line: Tensor) -> Tensor:
+    """A line (…, L) without its first pixel, and with zeros for a new last one."""
+    return functional.pad(line[..., 1:], (0, 1))
 
 
 def channel_of(features: int, channels: int) -> Tensor:

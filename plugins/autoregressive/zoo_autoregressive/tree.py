@@ -67,7 +67,7 @@ class Tree(nn.Module):
         """
         x = x.flatten(1)[:, self.order]
         others = _conditional_logits(self.logits, x[:, self.parent])
-        logits = torch.cat([self.root.expand(len(x), 1), others], 1)
+        logits = torch.cat([self.root.expand(x.shape[0], 1), others], 1)
         log_p = -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return unpermute(log_p, self.order)
 

@@ -116,7 +116,7 @@ class AAE(nn.Module):
     def code(self, x: Tensor, generator: torch.Generator | None, draw: bool = True) -> Code:
         """Encode inputs (B, *event_shape); `draw=False` leaves out the noise of q(z|x)."""
         x = x.flatten(1)
-        eps = x.new_zeros(len(x), self.z)
+        eps = x.new_zeros(x.shape[0], self.z)
         if draw and self.kind != "deterministic":
             eps = torch.randn(eps.shape, generator=generator, device=x.device, dtype=x.dtype)
         h = self.features(torch.cat([x, eps], 1) if self.kind == "universal" else x)
@@ -156,7 +156,7 @@ class AAE(nn.Module):
     def _fitting(self, x: Tensor, z: Tensor) -> Tensor:
         """The label with which the decoder reconstructs x best from z, (B, Z): (B,), int64."""
         errors = [
-            (self.decode(self.join_code(z, torch.full((len(z),), k, device=z.device))) - x)
+            (self.decode(self.join_code(z, z.new_full((z.shape[0],), k, dtype=torch.int64))) - x)
             .square()
             .flatten(1)
             .sum(1)
