@@ -4,6 +4,6 @@
 protocols that a class implements; `Stepwise` and `Exportable` are for a class that can say more.
 """
 
-from zoo_core.export.functions import Exportable, Function, Stepwise, Value, exporting, functions
+from zoo_core.export.function import Exportable, Function, Stepwise, Value, exporting, functions
 
 __all__ = ["Exportable", "Function", "Stepwise", "Value", "exporting", "functions"]

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
-from zoo_core.export.functions import Function, functions
+from zoo_core.export.function import Function, functions
 from zoo_core.output import files
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ in a fraction of the steps. The start token embeds the class label, where there 
 """
 
 from collections.abc import Generator, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -161,8 +160,8 @@ class Attention(nn.Module):
         here = torch.arange(self.P.shape[0], device=x.device) == t
         past = torch.arange(self.P.shape[0], device=x.device) <= t
         keys, values = [], []
-        for module, K_b, V_b in zip(self.blocks, K.unbind(1), V.unbind(1), strict=True):
-            block = cast("Block", module)
+        for block, K_b, V_b in zip(self.blocks, K.unbind(1), V.unbind(1), strict=True):
+            assert isinstance(block, Block)
             s, k, v = block.at(s, here, past, K_b, V_b)
             keys.append(k)
             values.append(v)

@@ -81,13 +81,14 @@ class PixelCNN(PixelNetwork):
         # a pixel's first channel makes room for it
         pixels, features = (torch.where(c == 0, shifted(line), line) for line in (pixels, features))
         y, lines = column(self.input, pixels, j, W), []
-        for module, line in zip(self.layers, features.unbind(1), strict=True):
-            layer = cast("Residual", module)
+        for layer, line in zip(self.layers, features.unbind(1), strict=True):
+            assert isinstance(layer, Residual)
             line = put(line, torch.relu(point(layer.down, torch.relu(y))))
             y = y + point(layer.up, torch.relu(column(layer.conv, line, j, W)))
             lines.append(line)
         for conv in self.head:
-            y = point(cast("MaskedConv", conv), torch.relu(y))
+            assert isinstance(conv, MaskedConv)
+            y = point(conv, torch.relu(y))
         logits = y.reshape(-1, C, self.outputs).index_select(1, c.reshape(1)).squeeze(1)
         after = torch.stack(lines, 1) if lines else features
         return logits.squeeze(1) if self.levels == 2 else logits, pixels, after
