@@ -358,7 +358,7 @@ class MultiHead(nn.Module):
         Q, K, V = (self._heads(part) for part in (self.W_Q(s), K, V))
         scores = (Q @ K.transpose(2, 3)) / self.d_k**0.5
         weights = scores.masked_fill(~past, -torch.inf).softmax(3)
-        return self._joined(weights @ V)
+        return self._join_heads(weights @ V)
 
     def cache(self, n: int, D: int) -> "Cache":
         """An empty cache for the keys and values of D places of n sequences."""

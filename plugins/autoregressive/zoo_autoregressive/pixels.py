@@ -324,12 +324,12 @@ def column(conv: MaskedConv, line: Tensor, j: Tensor, W: int) -> Tensor:
     places = (last + rows * W + columns).clamp(max=last)  # what comes later has no weight
     inside = (j + columns >= 0) & (j + columns < W)
     seen = line[:, :, places.flatten()] * inside.repeat(len(rows))
-    return functional.linear(seen.flatten(1), conv.masked().flatten(1), conv.bias)
+    return functional.linear(seen.flatten(1), conv.masked_weight().flatten(1), conv.bias)
 
 
 def point(conv: MaskedConv, x: Tensor) -> Tensor:
     """The output of a 1 x 1 convolution at one pixel x, (n, F): (n, F')."""
-    return functional.linear(x, conv.masked().flatten(1), conv.bias)
+    return functional.linear(x, conv.masked_weight().flatten(1), conv.bias)
 
 
 def put(line: Tensor, x: Tensor) -> Tensor:
