@@ -33,7 +33,7 @@ def zoo_metrics():
     return [
         Metric("mean_value", f"{HERE}:mean_value", "The mean of n samples",
                unit="grey", tolerance=0.2),
-        Metric("former", f"{HERE}:former", "The same in the form before 0.2",
+        Metric("former", f"{HERE}:former", "The same in the former form",
                protocol={"n": 500, "seed": 0}),
     ]
 
@@ -137,7 +137,7 @@ def test_a_metric_is_measured_by_name(weights: Path) -> None:
         measure("mean_valu", model, {})
 
 
-def test_a_metric_of_the_form_before_0_2_works_and_its_author_is_told(weights: Path) -> None:
+def test_a_metric_of_the_former_form_works_and_its_author_is_told(weights: Path) -> None:
     model = loading.load(weights)
     with pytest.warns(FutureWarning, match="'former' .* annotate its second argument") as caught:
         found = measure("former", model, {"n": 400})

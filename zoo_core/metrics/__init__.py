@@ -14,7 +14,7 @@ import typing
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from zoo_core import plugins
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
@@ -39,7 +39,7 @@ class Function:
     model: Any
     """The protocol, or class, of the models that it measures."""
     protocol: type | None
-    """The dataclass of its options; None for the form before 0.2, which takes a table."""
+    """The dataclass of its options; None for the former form, which takes a table."""
 
     @property
     def options(self) -> dict[str, Option]:
@@ -53,7 +53,7 @@ class Function:
         names = [getattr(kind, "__name__", "") for kind in kinds]
         return "" if {"", "Any", "Module"} & {*names} else " or ".join(names)
 
-    def suits(self, model: nn.Module) -> bool:
+    def suits(self, model: object) -> bool:
         """Whether a model is one that it measures."""
         return not self.needs or isinstance(model, self.model)
 
@@ -80,7 +80,7 @@ def function(metric: str) -> Function:
     call = plugins.import_object(path)
     try:
         found = Function(call, annotation(call, 0), options_class(call))
-        found.suits(cast("nn.Module", None))  # a protocol has to be one that can be checked
+        found.suits(None)  # a protocol has to be one that can be checked
     except TypeError as error:
         raise PluginError(f"metric {metric!r}: {error}.") from None
     if found.protocol is None:
@@ -101,18 +101,12 @@ def complete(
     """
     metric, measuring = find(name), function(name)
     options, known = measuring.options, {k: v for k, v in (defaults or {}).items() if v is not None}
-    if measuring.protocol is None:  # the form before 0.2
+    if measuring.protocol is None:  # the former form
         return {**known, **metric.protocol, **given}
     known = {key: value for key, value in known.items() if key in options}
     protocol = _build(name, {**known, **metric.protocol, **given})
     values = {key: getattr(protocol, key) for key in options}
-    return {
-        key: value
-        for key, value in values.items()
-        if value
-        or (isinstance(value, int | float) and value is not False)
-        or value != options[key].default
-    }
+    return {key: value for key, value in values.items() if _is_stated(value, options[key].default)}
 
 
 def measure(
@@ -141,6 +135,11 @@ _warned: dict[Any, Any] = {}
 """What Python keeps so that a warning is shown once."""
 
 
+def _is_stated(value: Any, default: Any) -> bool:
+    """Whether a registry states an option: not where it is the default, and that is nothing."""
+    return value != default or not (default is False or default in (None, "", ()))
+
+
 def _build(name: str, values: Mapping[str, Any]) -> Any:
     protocol = function(name).protocol
     assert protocol is not None
@@ -154,7 +153,7 @@ def _unsuited(name: str, measuring: Function, model: nn.Module) -> str:
 
 
 def _warn(name: str, path: str, call: Callable[..., Any]) -> None:
-    """Say at its author's line that a metric is of the form before 0.2."""
+    """Say at its author's line that a metric is of the former form."""
     code = getattr(call, "__code__", None)
     warnings.warn_explicit(
         f"metric '{name}' ({path}) takes its protocol as a table, which will end: annotate its "

@@ -72,6 +72,7 @@ def auroc(normal: Tensor, odd: Tensor) -> float:
 
     normal, odd: values, (n,) and (m,).
     """
+    # torchmetrics' puts what is not within [0, 1] through a sigmoid, by which all nats become equal
     import torch
 
     ranked = normal.sort().values
