@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -201,7 +201,8 @@ def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Tr
                 f"trainer.{key} is not an argument of {cls.__name__}."
                 f"{did_you_mean(key, taken)} It takes {', '.join(taken) or 'none'}."
             )
-    return cast("Trainer", cls(model, **recipe.trainer))
+    trainer: Trainer = cls(model, **recipe.trainer)
+    return trainer
 
 
 def _introduction(name: str, trainer: Trainer) -> str:
@@ -216,13 +217,9 @@ def _introduction(name: str, trainer: Trainer) -> str:
 
 
 def _fabric(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
+    precision: Any = recipe.precision  # one of Fabric's own names
     try:
-        return Fabric(
-            accelerator=device,
-            devices=devices,
-            num_nodes=nodes,
-            precision=cast("Any", recipe.precision),
-        )
+        return Fabric(accelerator=device, devices=devices, num_nodes=nodes, precision=precision)
     except (RuntimeError, ValueError) as error:
         raise InvalidInput(
             f"cannot train on {devices} x {device!r} with precision {recipe.precision} "
