@@ -210,6 +210,18 @@ def test_given_inputs_traversals_begin_where_those_cost_most(z: Any, hidden: Any
         torch.testing.assert_close(kl.sum(), mean)
 
 
+def test_a_vae_trains_in_mixed_precision() -> None:
+    torch.manual_seed(0)
+    model = VAE((1, 4, 4), z=2, hidden=[8]).train()
+    before = model.kl.clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        Variational(model).training_step(
+            torch.rand(8, 1, 4, 4), {"model": Tensor.backward}, seeded()
+        )
+    assert model.kl.dtype == torch.float32
+    assert not torch.equal(model.kl, before)
+
+
 def test_the_metrics_of_a_bound() -> None:
     torch.manual_seed(0)
     model = VAE((1, 3, 3), z=2, hidden=[8]).eval()

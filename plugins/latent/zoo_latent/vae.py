@@ -268,7 +268,8 @@ class VAE(nn.Module):
     def _note(self, kl: Tensor) -> None:
         """Update the running mean of each latent's KL, (*batch, latent_dim), in training mode."""
         if self.training:
-            self.kl.lerp_(kl.flatten(0, -2).mean(0), _MOMENTUM)
+            mean = kl.flatten(0, -2).mean(0).to(self.kl.dtype)  # of mixed precision, too
+            self.kl.lerp_(mean, _MOMENTUM)
 
 
 class _Path(NamedTuple):
