@@ -1,0 +1,77 @@
+"""What data decide of a recipe: shape, levels, domains and binarization."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from zoo_core.data import Dataset
+from zoo_core.errors import InvalidInput
+from zoo_core.training.defaults import complete
+from zoo_core.training.recipe import Recipe
+
+
+class Binary(nn.Module):
+    levels = 2
+
+    def __init__(self, shape: Any) -> None: ...
+
+
+class Levels(nn.Module):
+    def __init__(self, shape: Any, levels: int = 2, classes: int = 0) -> None: ...
+
+
+class Domains(nn.Module):
+    def __init__(self, shape: Any, domains: Any = ()) -> None: ...
+
+
+def data(levels: int = 256, **more: Any) -> Dataset:
+    return Dataset("rows", "train", torch.zeros(4, 1, 2, 3, dtype=torch.uint8), levels, **more)
+
+
+def config(cls: type, rows: Dataset, **given: Any) -> dict[str, Any]:
+    return complete(Recipe("x", "rows", config=given), cls, rows).config
+
+
+def test_shape_levels_and_domains_are_the_datas_unless_given() -> None:
+    assert config(Binary, data()) == {"shape": [1, 2, 3]}
+    assert config(Levels, data()) == {"shape": [1, 2, 3], "levels": 256}
+    assert config(Levels, data(), levels=2) == {"shape": [1, 2, 3], "levels": 2}
+    labels = torch.tensor([0, 1, 0, 1])
+    named = data(labels=labels, classes=("cat", "dog"))
+    assert config(Domains, named) == {"shape": [1, 2, 3], "domains": ["cat", "dog"]}
+    assert config(nn.Identity, data()) == {}
+
+
+@pytest.mark.parametrize(
+    ("cls", "levels", "given", "binarize"),
+    [
+        (Binary, 256, {}, "dynamic"),
+        (Binary, 2, {}, "none"),
+        (Levels, 256, {}, "none"),
+        (Levels, 256, {"levels": 2}, "dynamic"),
+    ],
+)
+def test_gray_levels_are_binarized_for_a_binary_model(
+    cls: type, levels: int, given: dict[str, Any], binarize: str
+) -> None:
+    recipe = Recipe("x", "rows", config=given)
+    assert complete(recipe, cls, data(levels)).binarize == binarize
+    assert complete(Recipe("x", "rows", binarize="fixed"), cls, data(levels)).binarize == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "message"),
+    [
+        ({"shape": [4]}, None, r"config.shape is \(4,\), but the rows of rows have shape"),
+        ({"classes": 2}, [0, 1, 2, 1], "has labels from 0 to 2. Set it to 3."),
+        ({"classes": 2}, None, "has no labels. Set it to 0: the model is then trained without."),
+    ],
+)
+def test_what_the_data_contradict(
+    given: dict[str, Any], labels: list[int] | None, message: str
+) -> None:
+    rows = data(labels=None if labels is None else torch.tensor(labels))
+    with pytest.raises(InvalidInput, match=message):
+        config(Levels, rows, **given)

@@ -1,0 +1,93 @@
+"""A run folder: what it holds, what it says of itself, and that it is not overwritten."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import zoo_core
+from zoo_core import loading
+from zoo_core.cli import root
+from zoo_core.data import load_dataset
+from zoo_core.header import read_header
+from zoo_core.training import recipe as recipes
+
+TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
+SMALL: dict[str, Any] = {"data": "bars-and-stripes", "config": {"hidden": 8}, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> zoo_core.Run:
+    folder = tmp_path_factory.mktemp("runs") / "nade.bars-and-stripes"
+    return zoo_core.train("nade", epochs=4, output=folder, quiet=True, **SMALL)
+
+
+def test_a_run_folder_holds_what_it_promises(run: zoo_core.Run) -> None:
+    assert {path.name for path in run.folder.iterdir()} - {"tensorboard"} == {
+        "checkpoints",
+        "curve.png",
+        "entry.toml",
+        "metrics.jsonl",
+        "model.safetensors",
+        "recipe.toml",
+    }
+    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    validations = [row["val_nll"] for row in rows if "val_nll" in row]
+    assert len(validations) == 4
+    assert validations[-1] < validations[0]
+
+
+def test_the_weights_of_a_run_load_and_describe_themselves(run: zoo_core.Run) -> None:
+    source = loading.open_source(run.folder)
+    assert (source.name, source.family) == ("nade.bars-and-stripes", "autoregressive")
+    assert source.metadata["recipe_sha256"] == recipes.read(run.folder / "recipe.toml").digest
+    assert source.metadata["versions"]["torch"] == torch.__version__
+    assert run.model.log_prob(torch.zeros(2, 1, 3, 3)).shape == (2,)
+
+
+def test_training_flushes_numbers_that_processors_are_slow_with(tmp_path: Path) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    tiny = torch.full((8,), 1e-40)
+    assert (tiny * 1 == tiny).all() and tiny.count_nonzero() == 8
+    result = CliRunner().invoke(root, ["train", *TINY, "--epochs", "1", "-o", str(tmp_path / "r")])
+    assert result.exit_code == 0, result.stderr
+    assert (tiny * 1).count_nonzero() == 0
+
+
+def test_weights_can_be_stored_in_half_precision(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        root, ["train", *TINY, "--epochs", "2", "--set", "store=float16", "-o", str(tmp_path / "r")]
+    )
+    assert result.exit_code == 0, result.stderr
+    header = read_header(tmp_path / "r" / "model.safetensors")
+    assert {tensor.dtype for tensor in header.tensors.values()} == {"F16", "I64"}
+    model = loading.load(tmp_path / "r")
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    said = loading.open_source(tmp_path / "r").metadata["metrics"]["test_nll"]
+    x = load_dataset("bars-and-stripes-3:test").floats()
+    assert float(-model.log_prob(x).mean()) == pytest.approx(said, abs=1e-3)
+
+
+def test_the_printed_entry_is_a_registry(run: zoo_core.Run) -> None:
+    from zoo_core.registry import Registry
+
+    registry = Registry.load((str(run.folder / "entry.toml"),))
+    assert registry.lookup("nade").blob.sha256 == loading.open_source(run.folder).sha256
+
+
+def test_a_folder_with_a_run_is_not_overwritten(run: zoo_core.Run) -> None:
+    before = loading.open_source(run.folder).sha256
+    result = CliRunner().invoke(root, ["train", *TINY, "-o", str(run.folder)])
+    assert result.exit_code == 2
+    assert "already holds a run" in result.stderr
+    assert loading.open_source(run.folder).sha256 == before
+
+
+def test_a_run_is_not_resumed_with_other_settings(run: zoo_core.Run) -> None:
+    result = CliRunner().invoke(root, ["train", "--resume", str(run.folder), "--lr", "0.5"])
+    assert result.exit_code == 2
+    assert "was trained with other settings" in result.stderr
