@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +16,8 @@ import pytest
 
 from zoo_core import store as store_module
 from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
-from zoo_core.store import Blob, Store, local_path, plan
+from zoo_core.store import Blob, Store, can_pull
+from zoo_core.urls import local_path
 
 DATA = b"".join(i.to_bytes(4, "little") for i in range(700_000))  # 2.8 MB: a few chunks
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -164,24 +166,30 @@ def wait_for(condition: object) -> None:
         time.sleep(0.01)
 
 
-# The plan
+# What may be asked
 
 
 @pytest.mark.parametrize(
-    ("found", "offline", "sources", "expected"),
+    ("offline", "sources", "expected"),
     [
-        (len(DATA), False, ["http://a/b"], "use"),
-        (len(DATA), True, ["http://a/b"], "use"),
-        (None, False, ["http://a/b"], "pull"),
-        (5, False, ["http://a/b"], "pull"),
-        (None, True, ["http://a/b"], "refuse"),
-        (5, True, ["http://a/b"], "refuse"),
-        (None, True, ["http://a/b", "/c"], "pull"),
-        (None, True, ["file:///c"], "pull"),
+        (False, ["http://a/b"], True),
+        (True, ["http://a/b"], False),
+        (True, ["http://a/b", "/c"], True),
+        (True, ["file:///c"], True),
+        (True, [], True),
     ],
 )
-def test_plan(found: int | None, offline: bool, sources: list[str], expected: str) -> None:
-    assert plan(blob(*sources), found, offline=offline) == expected
+def test_sources_that_may_be_asked(offline: bool, sources: list[str], expected: bool) -> None:
+    assert can_pull(blob(*sources), offline=offline) is expected
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_what_is_here_is_used_without_asking(
+    store: Store, source: Path, offline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.fetch(blob(source))
+    monkeypatch.setenv("ZOO_OFFLINE", offline)
+    assert store.fetch(blob("http://a.invalid/b")) == path
 
 
 @pytest.mark.parametrize(
@@ -205,7 +213,7 @@ def test_a_local_file_is_copied_verified_and_read_only(store: Store, source: Pat
     assert path == store.path(SHA) == store.home / "blobs" / f"sha256-{SHA}"
     assert is_stored(store)
     assert path.stat().st_mode & 0o777 == 0o444
-    assert store.has(blob(source))
+    assert store.find(blob(source)) == path
     assert store.blobs() == [path]
 
 
@@ -496,9 +504,85 @@ def test_a_truncated_blob_is_pulled_again(store: Store, source: Path) -> None:
     path = store.fetch(blob(source))
     path.chmod(0o644)
     path.write_bytes(DATA[:10])
-    assert not store.has(blob(source))
+    assert store.find(blob(source)) is None
     store.fetch(blob(source))
     assert is_stored(store)
+
+
+# After the pull
+
+
+def flip(path: Path) -> None:
+    """Change a byte, and keep size and times."""
+    before = path.stat()
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(b"!")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_flipped_byte_is_pulled_again_and_kept_aside(
+    store: Store, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = store.fetch(blob(source))
+    flip(path)
+    assert store.fetch(blob(source)) == path
+    assert is_stored(store)
+    assert (store.home / "damaged" / path.name).read_bytes() == b"!" + DATA[1:]
+    assert "was changed since it was pulled: it is moved to" in capsys.readouterr().err
+    assert store.blobs() == [path]
+
+
+def test_a_flipped_byte_is_never_served_offline(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip(store.fetch(blob(source)))
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(NetworkError):
+        store.fetch(blob("http://a.invalid/b"))
+
+
+def test_a_file_that_nothing_touched_is_not_read_again(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.fetch(blob(source))
+    read: list[Path] = []
+    monkeypatch.setattr(store_module, "_digest", lambda path: read.append(path) or SHA)
+    store.fetch(blob(source))
+    assert not read
+    monkeypatch.setenv("ZOO_VERIFY", "always")
+    store.fetch(blob(source))
+    assert read == [path]
+
+
+def test_verify_takes_one_word(monkeypatch: pytest.MonkeyPatch, store: Store, source: Path) -> None:
+    store.fetch(blob(source))
+    monkeypatch.setenv("ZOO_VERIFY", "sometimes")
+    with pytest.raises(InvalidInput, match="ZOO_VERIFY is 'sometimes'; expected always"):
+        store.fetch(blob(source))
+
+
+# With the code
+
+
+def test_weights_that_came_with_the_code_are_used_where_they_lie(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    shipped = replace(blob("http://a.invalid/b"), shipped=(source,))
+    assert store.find(shipped) == source
+    assert store.fetch(shipped) == source
+    assert store.blobs() == []
+
+
+def test_weights_of_the_code_that_are_not_what_was_promised_are_not_used(
+    store: Store, source: Path
+) -> None:
+    good = source.with_name("good")
+    good.write_bytes(DATA)
+    source.write_bytes(b"!" + DATA[1:])
+    path = store.fetch(replace(blob(good), shipped=(source,)))
+    assert path == store.path(SHA) and is_stored(store)
 
 
 def test_verify_sees_one_changed_byte(store: Store, source: Path) -> None:
@@ -506,7 +590,7 @@ def test_verify_sees_one_changed_byte(store: Store, source: Path) -> None:
     assert store.verify(SHA)
     path.chmod(0o644)
     path.write_bytes(b"!" + DATA[1:])
-    assert store.has(blob(source))
+    assert store.find(blob(source)) == path
     assert not store.verify(SHA)
 
 

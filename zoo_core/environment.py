@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from zoo_core.errors import InvalidInput
+
 __all__ = [
     "debug",
     "home",
@@ -10,6 +12,7 @@ __all__ = [
     "offline",
     "plugin_names",
     "registry_sources",
+    "verify_always",
 ]
 
 
@@ -36,6 +39,14 @@ def keep_hugging_face_offline() -> None:
 def debug() -> bool:
     """Whether `ZOO_DEBUG` asks for tracebacks."""
     return _flag("ZOO_DEBUG")
+
+
+def verify_always() -> bool:
+    """Whether `ZOO_VERIFY=always` asks that weights are hashed before each use."""
+    given = os.environ.get("ZOO_VERIFY", "")
+    if given not in ("", "always"):
+        raise InvalidInput(f"ZOO_VERIFY is {given!r}; expected always, or leave it unset.")
+    return bool(given)
 
 
 def registry_sources() -> tuple[str, ...] | None:

@@ -6,19 +6,19 @@ file that has that name can be used without a lock, without the network, from a 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from zoo_core import environment
 from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
-from zoo_core.files import publish
+from zoo_core.files import publish, write_atomic
 from zoo_core.header import stray
 from zoo_core.urls import hidden, local_path, open_url, reason
 
-__all__ = ["Blob", "Progress", "Store", "plan"]
+__all__ = ["Blob", "Progress", "Store", "can_pull"]
 
 CHUNK = 2**20
 
@@ -35,18 +35,13 @@ class Blob:
     bytes: int
     sources: tuple[str, ...]
     """Absolute paths or URLs, tried in turn."""
+    shipped: tuple[Path, ...] = ()
+    """Where the file may lie that came with the code: it is used there, and never copied."""
 
 
-def plan(blob: Blob, found: int | None, *, offline: bool) -> Literal["use", "pull", "refuse"]:
-    """Decide what to do for a blob.
-
-    found: size of the file that has the blob's name in the store, None when there is none.
-    """
-    if found == blob.bytes:
-        return "use"
-    if offline and blob.sources and not any(map(local_path, blob.sources)):
-        return "refuse"
-    return "pull"
+def can_pull(blob: Blob, *, offline: bool) -> bool:
+    """Whether there is a source that may be asked: without a network those of this machine."""
+    return not offline or not blob.sources or any(map(local_path, blob.sources))
 
 
 class Store:
@@ -63,34 +58,41 @@ class Store:
             )
         return self.home / "blobs" / f"sha256-{sha256}"
 
-    def has(self, blob: Blob) -> bool:
-        """Whether the blob is here with the right size; its bytes are not read again."""
-        return self._size(blob.sha256) == blob.bytes
+    def find(self, blob: Blob) -> Path | None:
+        """Where the blob is, in the store or with the code; judged by its size alone."""
+        places = (self.path(blob.sha256), *blob.shipped)
+        return next((path for path in places if _size(path) == blob.bytes), None)
 
     def fetch(self, blob: Blob, *, progress: Progress | None = None) -> Path:
         """Return the path of the verified blob, pulling it from its sources when it is not here.
 
+        A file that was touched since it was verified is read again. One of the store's that is not
+        what it was is moved to the folder `damaged`, which stderr says, and pulled anew.
+
         Raises NetworkError when it cannot be reached, DigestMismatch when what was reached is not
         what the registry promises, ZooError when the store cannot be written.
         """
-        todo = plan(blob, self._size(blob.sha256), offline=environment.offline())
-        if todo == "refuse":
+        stored = self.path(blob.sha256)
+        for path in (stored, *blob.shipped):
+            if self._is_sound(path, blob):
+                return path
+        reachable = can_pull(blob, offline=environment.offline())
+        if not reachable and _size(stored) is None:
             raise NetworkError(_refusal(blob))
-        if todo == "pull":
-            with self._locked(blob.sha256):
-                # Another process may have pulled it while we waited for the lock.
-                if not self.has(blob):
-                    self._pull(blob, progress or (lambda more: None))
-        return self.path(blob.sha256)
+        with self._locked(blob.sha256):
+            # Another process may have pulled it while we waited for the lock.
+            if not self._is_sound(stored, blob):
+                self._set_aside(blob.sha256)
+                if not reachable:
+                    raise NetworkError(_refusal(blob))
+                self._pull(blob, progress or (lambda more: None))
+        return stored
 
     def verify(self, sha256: str) -> bool:
         """Whether the stored blob still has this digest; reads all of it, and needs no network."""
-        import hashlib
-
         path = self.path(sha256)
         try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            return _digest(path) == sha256
         except FileNotFoundError:
             raise ZooError(
                 f"There is no {path}: nothing to verify. `zoo pull` fetches it."
@@ -101,17 +103,49 @@ class Store:
     def remove(self, sha256: str) -> int:
         """Remove a blob, and what a killed pull left of it; return the bytes that this freed."""
         with self._locked(sha256):
+            self._record(sha256).unlink(missing_ok=True)
             return _unlink(self.path(sha256)) + _unlink(self._partial(sha256))
 
     def blobs(self) -> list[Path]:
         """Return the stored blobs, sorted by name; unfinished ones are left out."""
         return sorted(p for p in (self.home / "blobs").glob("sha256-*") if not p.suffix)
 
-    def _size(self, sha256: str) -> int | None:
+    def _is_sound(self, path: Path, blob: Blob) -> bool:
+        """Whether a file is the blob; its bytes are read unless nothing has touched it since."""
+        if _size(path) != blob.bytes:
+            return False
+        record = self._record(blob.sha256)
         try:
-            return self.path(sha256).stat().st_size
+            if not environment.verify_always() and record.read_text() == _identity(path):
+                return True
         except OSError:
-            return None
+            pass  # it was never verified here
+        if _digest(path) != blob.sha256:
+            return False
+        self._remember(path, blob.sha256)
+        return True
+
+    def _remember(self, path: Path, sha256: str) -> None:
+        """Record which file was verified; where that cannot be written, it is read each time."""
+        with suppress(OSError):
+            self._record(sha256).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._record(sha256), _identity(path).encode())
+
+    def _set_aside(self, sha256: str) -> None:
+        """Move away what has a blob's name and is not the blob, and say so."""
+        path = self.path(sha256)
+        if _size(path) is None:
+            return
+        damaged = self.home / "damaged" / path.name
+        damaged.parent.mkdir(exist_ok=True)
+        path.replace(damaged)
+        sys.stderr.write(
+            f"warning: {path} was changed since it was pulled: it is moved to {damaged}, and "
+            "pulled again.\n"
+        )
+
+    def _record(self, sha256: str) -> Path:
+        return self.home / "verified" / f"sha256-{sha256}"
 
     def _partial(self, sha256: str) -> Path:
         return self.path(sha256).with_suffix(".partial")
@@ -146,6 +180,7 @@ class Store:
                     failures.append(failure)
                 else:
                     partial.publish(self.path(blob.sha256))
+                    self._remember(self.path(blob.sha256), blob.sha256)
                     return
             raise _summary(blob, failures, kept=partial.size)
 
@@ -205,9 +240,29 @@ class _Partial:
 
 
 def _unlink(path: Path) -> int:
-    size = path.stat().st_size if path.exists() else 0
+    size = _size(path) or 0
     path.unlink(missing_ok=True)
     return size
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _identity(path: Path) -> str:
+    """What changes when a file is written to or replaced: its path, inode, size and times."""
+    is_ = path.stat()
+    return f"{path}\n{is_.st_dev} {is_.st_ino} {is_.st_size} {is_.st_mtime_ns} {is_.st_ctime_ns}\n"
 
 
 def _download(source: str, blob: Blob, partial: _Partial) -> None:
