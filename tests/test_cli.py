@@ -262,7 +262,7 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         "  zoo run nade.mnist -n 16",
         "  zoo run nade.mnist --task score --input 'mnist:test[0:16]'",
         "  zoo eval nade.mnist --check",
-        "  zoo train recipes/nade.mnist.toml",
+        "  zoo train --like nade.mnist",
     ):
         assert line in result.stdout.splitlines()
 

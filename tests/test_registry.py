@@ -489,3 +489,36 @@ def test_a_familys_registry_joins_the_default_one(
     assert said.startswith("warning: a family's registry is left out: entry 'nade.ours' is both in")
     monkeypatch.setenv("ZOO_REGISTRY", str(clash))
     assert [*Registry.load().entries] == ["nade.ours", "nade.more"]
+
+
+# With the code
+
+
+def test_files_of_our_registry_lie_beside_the_code() -> None:
+    entry = Registry.load([registry_module.own_registry()]).lookup("nade.mnist")
+    assert entry.shipped
+    assert any(path.is_file() for path in entry.blob.shipped)
+    assert Path(entry.recipe_file).is_file()
+
+
+def test_a_wheel_has_them_in_the_family_s_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "zoo_autoregressive"
+    for name in ("weights/nade.mnist.safetensors", "recipes/nade.mnist.toml"):
+        (package / name).parent.mkdir(parents=True)
+        (package / name).write_text("x")
+    registry = tmp_path / "site" / "zoo_core" / "registry.toml"
+    registry.parent.mkdir()
+    registry.write_bytes(registry_module.own_registry().read_bytes())
+    monkeypatch.setattr(registry_module, "own_registry", lambda: registry)
+    monkeypatch.setattr("zoo_core.plugins.folder", lambda family: package)
+    entry = Registry.load([registry]).lookup("nade.mnist")
+    assert package / "weights/nade.mnist.safetensors" in entry.blob.shipped
+    assert entry.recipe_file == str(package / "recipes/nade.mnist.toml")
+
+
+def test_a_registry_from_elsewhere_ships_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "registry.toml"
+    path.write_bytes(registry_module.own_registry().read_bytes())
+    assert Registry.load([path]).lookup("nade.mnist").blob.shipped == ()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, UnknownName, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
-from zoo_core.urls import hidden, join
+from zoo_core.urls import hidden, join, local_path
 
 if TYPE_CHECKING:
     from zoo_core.store import Blob
@@ -93,6 +93,8 @@ class Entry:
     metrics: tuple[Metric, ...]
     origin: str
     """Path or URL of the registry that holds the entry."""
+    shipped: bool = False
+    """Whether the registry came with the code, and its files lie beside it."""
     mirrors: tuple[str, ...] = ()
     """Folders to take the weights from when the registry's own does not have them."""
     successor: str = ""
@@ -107,7 +109,23 @@ class Entry:
 
         folders = (join(self.origin, mirror).rstrip("/") + "/" for mirror in self.mirrors)
         sources = dict.fromkeys(join(base, self.weights.url) for base in (self.origin, *folders))
-        return Blob(self.weights.sha256, self.weights.bytes, tuple(sources))
+        beside = tuple(self._beside(self.weights.url))
+        return Blob(self.weights.sha256, self.weights.bytes, tuple(sources), beside)
+
+    @property
+    def recipe_file(self) -> str:
+        """Path or URL of the recipe: beside the code where it came with it, else the registry's."""
+        here = next((path for path in self._beside(self.recipe) if path.is_file()), None)
+        return str(here or join(self.origin, self.recipe))
+
+    def _beside(self, url: str) -> Iterator[Path]:
+        """Where a file of this entry lies that came with the code: in a checkout, or in a wheel."""
+        from zoo_core import plugins
+
+        if self.shipped and (path := local_path(join(self.origin, url))):
+            yield path
+        if self.shipped and (folder := plugins.folder(self.family)):
+            yield Path(folder, *Path(url).parts[-2:])
 
     def metric(self, name: str) -> Metric:
         """Find a metric by name; raises UnknownName."""
@@ -161,11 +179,11 @@ class Registry:
         entries: dict[str, Entry] = {}
         origins = tuple(origin_of(str(source)) for source in sources)
         for origin in dict.fromkeys(origins):
-            _merge(entries, _read(origin, refresh))
+            _merge(entries, _read(origin, refresh, shipped=origin == str(own_registry())))
         for path in shipped:
             try:
                 merged = dict(entries)
-                _merge(merged, _read(str(path), refresh))
+                _merge(merged, _read(str(path), refresh, shipped=True))
             except InvalidRegistry as error:
                 sys.stderr.write(f"warning: a family's registry is left out: {error}\n")
             else:
@@ -289,13 +307,17 @@ def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
 # Reading
 
 
-def _read(origin: str, refresh: bool) -> list[Entry]:
+def _read(origin: str, refresh: bool, *, shipped: bool) -> list[Entry]:
     document = read_document(origin, refresh=refresh)
-    mirrors = tuple(document.get("mirrors", ()))
-    return [_entry(raw, origin, mirrors) for raw in document["entry"]]
+    common = {
+        "origin": origin,
+        "shipped": shipped,
+        "mirrors": tuple(document.get("mirrors", ())),
+    }
+    return [_entry(raw, common) for raw in document["entry"]]
 
 
-def _entry(raw: dict[str, Any], origin: str, mirrors: tuple[str, ...]) -> Entry:
+def _entry(raw: dict[str, Any], common: Mapping[str, Any]) -> Entry:
     paper = raw.get("paper")
     return Entry(
         name=raw["name"],
@@ -312,7 +334,6 @@ def _entry(raw: dict[str, Any], origin: str, mirrors: tuple[str, ...]) -> Entry:
         weights=Weights(**raw["weights"]),
         paper=Paper(**paper) if paper else None,
         metrics=tuple(Metric(**metric) for metric in raw.get("metrics", ())),
-        origin=origin,
-        mirrors=mirrors,
+        **common,
         **raw.get("deprecated", {}),
     )

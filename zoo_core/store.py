@@ -88,9 +88,14 @@ class Store:
                 self._pull(blob, progress or (lambda more: None))
         return stored
 
-    def verify(self, sha256: str) -> bool:
-        """Whether the stored blob still has this digest; reads all of it, and needs no network."""
+    def verify(self, sha256: str, shipped: Path | None = None) -> bool:
+        """Whether the stored blob still has this digest; reads all of it, and needs no network.
+
+        shipped: where the file lies that came with the code, read where the store has none.
+        """
         path = self.path(sha256)
+        if shipped and not path.exists():
+            path = shipped
         try:
             return _digest(path) == sha256
         except FileNotFoundError:

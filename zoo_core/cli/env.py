@@ -19,6 +19,7 @@ VARIABLES = {
     "ZOO_REGISTRY": "registries, separated by commas",
     "ZOO_OFFLINE": "1: no network",
     "HF_HUB_OFFLINE": "1: no network",
+    "ZOO_VERIFY": "always: weights are hashed before each use",
     "ZOO_PLUGINS": "families that may load, separated by commas",
     "ZOO_DEBUG": "1: tracebacks",
     "NO_COLOR": "1: no colour",

@@ -58,10 +58,10 @@ def command(
     if condition:
         entries = _where(entries, everything, condition)
     if pulled:
-        entries = [entry for entry in entries if store.has(entry.blob)]
+        entries = [entry for entry in entries if store.find(entry.blob)]
     if sort:
         entries = _sorted(entries, everything, sort)
-    here = {entry.name for entry in entries if pulled or store.has(entry.blob)}
+    here = {entry.name for entry in entries if pulled or store.find(entry.blob)}
     _print(entries, here, as_json)
 
 

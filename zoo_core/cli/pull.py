@@ -51,7 +51,7 @@ def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -
 def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> "Path":
     """Fetch an entry's weights with a progress bar on stderr; return their path."""
     blob = entry.blob
-    if quiet or store.has(blob):
+    if quiet or store.find(blob):
         return store.fetch(blob)
     from tqdm import tqdm
 
@@ -78,12 +78,13 @@ def fetched(origin: "Entry | Source", *, quiet: bool = False) -> "Source":
 
 def _plan(entry: "Entry", store: "Store") -> dict[str, Any]:
     blob = entry.blob
+    here = store.find(blob)
     return {
         "name": entry.name,
         "bytes": blob.bytes,
         "sha256": blob.sha256,
-        "pulled": store.has(blob),
-        "path": str(store.path(blob.sha256)),
+        "pulled": here is not None,
+        "path": str(here or store.path(blob.sha256)),
         "sources": list(map(hidden, blob.sources)),
     }
 

@@ -57,7 +57,8 @@ def _found(name: str) -> "tuple[Entry, str | None]":
         source = loading.open_source(name)
         return replace(loading.entry_of_run(source), name=name), str(source.path)
     entry, store = Registry.load().lookup(name), Store()
-    return entry, str(store.path(entry.weights.sha256)) if store.has(entry.blob) else None
+    path = store.find(entry.blob)
+    return entry, str(path) if path else None
 
 
 def _card(
@@ -80,7 +81,7 @@ def _card(
         "Weights",
         [
             f"{text.size(weights.bytes)} ({weights.bytes:,} bytes)",
-            f"pulled: {path}" if path else "not pulled",
+            f"here: {path}" if path else "not pulled",
         ],
     )
     yield "SHA-256", [weights.sha256]
@@ -142,7 +143,7 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
     if entry.metrics:
         listed.append((f"zoo eval {entry.name} --check", "recompute the metrics"))
     if entry.recipe:
-        listed.append((f"zoo train {entry.recipe}", "train it again"))
+        listed.append((f"zoo train --like {entry.name}", "train it again"))
     return listed
 
 

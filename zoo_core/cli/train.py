@@ -43,6 +43,7 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Run folder. [default: runs/ARCHITECTURE.DATA]",
 )
+@click.option("--like", metavar="ENTRY", help="Train by the recipe of an entry.")
 @click.option(
     "--from",
     "start",
@@ -81,7 +82,8 @@ def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
     and gives the weights that it would have given.
 
     \b
-    zoo train plugins/autoregressive/recipes/nade.mnist.toml
+    zoo train --like nade.mnist
+    zoo train my-recipe.toml
     zoo train nade --data my-folder/ --size 28 --gray
     zoo train --from nade.mnist --data my-folder/ --size 28 --gray
     zoo train --resume runs/nade.mnist

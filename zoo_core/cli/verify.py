@@ -10,6 +10,8 @@ from zoo_core.cli.arguments import entries_argument, json_option
 from zoo_core.errors import DigestMismatch, ZooError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zoo_core.registry import Entry
     from zoo_core.store import Store
 
@@ -22,19 +24,26 @@ __all__ = ["command"]
 def command(names: tuple[str, ...], as_json: bool) -> None:
     """Check pulled weights against their digests.
 
-    Reads every byte of what is pulled of ENTRY, or of all that is in the store; needs no network.
+    Reads every byte of what is here of ENTRY, or of all that is in the store and that came with the
+    code; needs no network.
     """
     from zoo_core.registry import Registry
     from zoo_core.store import Store
 
     registry, store = Registry.load(), Store()
-    claims = _claims(registry.select(names) if names else registry.entries.values())
+    entries = registry.select(names) if names else list(registry.entries.values())
+    claims = _claims(entries)
+    shipped = {entry.weights.sha256: _shipped(entry) for entry in entries}
     if names:
-        _check_pulled(claims, store)
+        _check_pulled(claims, store, shipped)
     else:
         for digest in _stored(store):
             claims.setdefault(digest, f"sha256-{digest}")
-    results = {digest: store.verify(digest) for digest in claims if store.path(digest).exists()}
+    results = {
+        digest: store.verify(digest, shipped.get(digest))
+        for digest in claims
+        if store.path(digest).exists() or shipped.get(digest)
+    }
     if as_json:
         text.echo_json(
             [{"name": claims[d], "sha256": d, "sound": sound} for d, sound in results.items()]
@@ -58,8 +67,18 @@ def _stored(store: "Store") -> list[str]:
     return [path.name.removeprefix("sha256-") for path in store.blobs()]
 
 
-def _check_pulled(claims: dict[str, str], store: "Store") -> None:
-    missing = [name for digest, name in claims.items() if not store.path(digest).exists()]
+def _shipped(entry: "Entry") -> "Path | None":
+    return next((path for path in entry.blob.shipped if path.is_file()), None)
+
+
+def _check_pulled(
+    claims: dict[str, str], store: "Store", shipped: "dict[str, Path | None]"
+) -> None:
+    missing = [
+        name
+        for digest, name in claims.items()
+        if not (store.path(digest).exists() or shipped.get(digest))
+    ]
     if missing and len(missing) == len(claims):
         raise ZooError(
             f"not pulled, so there is nothing to verify: {', '.join(missing)}. "

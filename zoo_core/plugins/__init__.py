@@ -7,6 +7,7 @@ came of it, `lookup` searches their records.
 from zoo_core.plugins.discovery import (
     Family,
     commands,
+    folder,
     installed,
     missing,
     registries,
@@ -30,6 +31,7 @@ __all__ = [
     "architecture",
     "commands",
     "find",
+    "folder",
     "forget",
     "import_class",
     "import_object",

@@ -64,17 +64,30 @@ def installed() -> dict[str, Family]:
 
 def registries() -> list[Path]:
     """The `registry.toml` of each installed family's package that has one; imports none of them."""
+    folders = (_folder(family.module.partition(".")[0]) for family in installed().values())
+    found = (folder / "registry.toml" for folder in folders if folder)
+    return [path for path in found if path.is_file()]
+
+
+def folder(family: str) -> Path | None:
+    """The folder of the package that describes a family, where it is installed; imports nothing.
+
+    A wheel has `weights/` and `recipes/` in it.
+    """
+    found = installed().get(family)
+    return _folder(found.module.partition(":")[0].rpartition(".")[0]) if found else None
+
+
+@functools.cache
+def _folder(package: str) -> Path | None:
     from importlib.util import find_spec
 
-    found = []
-    for family in installed().values():
-        try:
-            spec = find_spec(family.module.partition(":")[0].partition(".")[0])
-        except (ImportError, ValueError):
-            continue
-        folders = (spec.submodule_search_locations or ()) if spec else ()
-        found += [path for path in (Path(f, "registry.toml") for f in folders) if path.is_file()]
-    return found
+    try:
+        spec = find_spec(package.partition(":")[0])
+    except (ImportError, ValueError):
+        return None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
 
 
 def commands() -> dict[str, tuple[str, str]]:

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.registry import Registry
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
 from zoo_core.training.defaults import complete
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from zoo_core.hookspecs import Architecture
     from zoo_core.protocols import Trainer
 
-__all__ = ["settings", "train"]
+__all__ = ["recipe_of", "settings", "train"]
 
 
 def train(
@@ -47,6 +48,7 @@ def train(
     seed: int | None = None,
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] | None = None,
     threads: int | None = None,
+    like: str | None = None,
     start: str | Path | None = None,
     resume: str | Path | None = None,
     output: str | Path | None = None,
@@ -72,6 +74,7 @@ def train(
         seed: of every random stream of the run.
         precision: of the arithmetic; mixed precision keeps the weights in float32.
         threads: processor threads of torch.
+        like: an entry whose recipe is `what`.
         start: an entry, a run folder or a weights file to begin from, instead of random weights.
             Architecture and config are its own unless they are given. Layers of other shapes begin
             anew, and are named on stderr.
@@ -89,6 +92,10 @@ def train(
     Raises InvalidInput for settings that cannot be used, OutputExists for a folder that holds a run
     and what `zoo_core.load` raises.
     """
+    if like is not None:
+        if what:
+            raise InvalidInput(f"give either {str(what)!r} or like = {like!r}: both name a recipe.")
+        what = recipe_of(like)
     given = {
         "data": data if data is None else str(data),
         "size": size,
@@ -114,6 +121,22 @@ def train(
             data_root=None if data_root is None else Path(data_root),
             quiet=quiet,
         )
+
+
+def recipe_of(name: str) -> Path:
+    """The recipe file of an entry, beside the code or beside the entry's registry.
+
+    Raises InvalidInput where the entry has none, or where it is not on this machine.
+    """
+    entry = Registry.load().lookup(name)
+    place = entry.recipe_file if entry.recipe else ""
+    if not Path(place).is_file():
+        where = f"its recipe is {place}" if place else "its registry names no recipe"
+        raise InvalidInput(
+            f"cannot train like {entry.name}: {where}, and no file of this machine. Give a recipe "
+            "file, or an architecture with settings."
+        )
+    return Path(place)
 
 
 def settings(
