@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import zoo_core
 from zoo_core import plugins, registry_files
+from zoo_core import registry as registry_module
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName
 from zoo_core.registry import Entry, Registry, own_registry
 from zoo_core.registry_files import MAX_BYTES
