@@ -1,6 +1,5 @@
-"""Metrics of samples against closed forms, and against sets of which the answer is known."""
+"""Metrics of samples, from a model, a protocol and data to a figure."""
 
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +14,8 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import DigestMismatch, InvalidInput
-from zoo_core.metrics import Measured, complete, find, measure
+from zoo_core.metrics import complete, find, measure
 from zoo_core.metrics import samples as sets
-from zoo_core.metrics.frechet import frechet, kernel_distance
-from zoo_core.metrics.neighbours import radii
-from zoo_core.metrics.pixels import scales, similarity, sliced
 from zoo_core.registry import Registry, own_registry
 from zoo_core.testing import cases
 
@@ -31,10 +27,6 @@ OF_PIXELS = ("sliced_wasserstein", "ms_ssim")
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def normal(n: int, d: int, seed: int = 0) -> Tensor:
-    return torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
 
 
 class Rows(nn.Module):
@@ -99,158 +91,6 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("net") / "net.safetensors"
     loading.save(case.fresh(), path, case.metadata())
     return path
-
-
-# Distances of features
-
-
-def test_fid_of_equal_sets_is_zero() -> None:
-    x = normal(500, 6)
-    assert frechet(x, x, seeded()).value == pytest.approx(0, abs=1e-6)
-
-
-def test_fid_of_two_normal_sets_is_the_closed_form() -> None:
-    n, deviation, shift = 40_000, torch.tensor([1.0, 2.0, 0.5]).double(), 3.0
-    x, y = normal(n, 3) * deviation, normal(n, 3, 1) + shift
-    # with independent dimensions: (μ₁ − μ₂)² + (σ₁ − σ₂)² of each
-    expected = 3 * shift**2 + float((deviation - 1).square().sum())
-    measured = frechet(x, y, seeded())
-    assert measured.value == pytest.approx(expected, abs=4 * measured.error)
-    assert 0 < measured.error < 0.2 and measured.n == n
-
-
-def test_fid_knows_correlated_dimensions() -> None:
-    x = normal(40_000, 2)
-    mixing = torch.tensor([[1.0, 0.9], [0.0, 0.5]]).double()
-    y = normal(40_000, 2, 1) @ mixing
-    eigenvalues = torch.linalg.eigvalsh(mixing.T @ mixing)
-    expected = float((eigenvalues.sqrt() - 1).square().sum())  # against the unit covariance
-    assert frechet(x, y, seeded()).value == pytest.approx(expected, abs=0.01)
-
-
-def test_kid_is_unbiased_and_grows_with_the_shift() -> None:
-    x, same, apart = normal(2000, 4), normal(2000, 4, 1), normal(2000, 4, 2) + 1
-    alike = kernel_distance(x, same, seeded(), 8)
-    assert abs(alike.value) < 4 * alike.error
-    # E (x·y/d + 1)³ of normal x, y with means a, b: (1 + a·b/d)³ + 3 (1 + a·b/d) Var(x·y)/d²
-    mean, variance = 2.0, (4 + 4 + 4) / 16
-    yy, xx, xy = mean**3 + 3 * mean * variance, 1 + 3 * 4 / 16, 1 + 3 * (4 + 4) / 16
-    third = 6 * 4 / 64  # the third moment of x·y between two such means, E ∏ over d dimensions
-    expected = yy + third - 2 * xy + xx
-    measured = kernel_distance(x, apart, seeded(), 8)
-    assert measured.value == pytest.approx(expected, abs=5 * measured.error)
-
-
-def test_kid_of_few_rows_has_a_spread() -> None:
-    measured = kernel_distance(normal(60, 2), normal(80, 2, 1), seeded(), 8)
-    assert 0.001 < measured.error < 1 and measured.n == 80
-
-
-def test_kid_leaves_the_default_generator_alone() -> None:
-    torch.manual_seed(3)
-    before = torch.get_rng_state()
-    x, y = normal(50, 2), normal(60, 2, 1)
-    values = [kernel_distance(x, y, seeded(seed), 8).value for seed in (1, 1, 2)]
-    assert torch.equal(before, torch.get_rng_state())
-    assert values[0] == values[1] != values[2]
-
-
-# Neighbours
-
-
-def test_radii_on_a_line() -> None:
-    x = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
-    assert radii(x, 1).tolist() == [1, 1, 2, 4]
-    assert radii(x, 3).tolist() == [7, 6, 4, 7]
-
-
-def by_features(monkeypatch: pytest.MonkeyPatch, x: Tensor, y: Tensor, name: str) -> Measured:
-    """A metric of features that are given, against themselves in the place of training rows."""
-
-    def compared(*arguments: Any, **keywords: Any) -> Measured:
-        return cast("Measured", arguments[3](x, y, seeded()))
-
-    monkeypatch.setattr("zoo_core.metrics.neighbours.compared_features", compared)
-    return measure(name, Rows(), {})
-
-
-@pytest.mark.parametrize(
-    ("name", "alike", "apart"),
-    [
-        ("precision", 0.97, 0.0),
-        ("recall", 0.97, 0.0),
-        ("density", 1.0, 0.0),
-        ("coverage", 0.97, 0.0),
-        ("one_nn", 0.5, 1.0),
-    ],
-)
-def test_sets_that_are_alike_and_sets_that_are_apart(
-    name: str, alike: float, apart: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, y = normal(1000, 2), normal(1000, 2, 1)
-    assert by_features(monkeypatch, x, y, name).value == pytest.approx(alike, abs=0.04)
-    assert by_features(monkeypatch, x, y + 100, name).value == apart
-
-
-def test_coverage_of_the_same_distribution_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Naeem et al. 2020: 1 − ∏ (n − i)/(2n − i) over the k nearest, whatever the distribution
-    n, k = 1500, 5
-    missed = math.prod((n - i) / (2 * n - 1 - i) for i in range(k))
-    measured = by_features(monkeypatch, normal(n, 3), normal(n, 3, 1), "coverage")
-    assert measured.value == pytest.approx(1 - missed, abs=4 * measured.error)
-
-
-def test_samples_of_one_mode_are_precise_but_do_not_recall(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    x = torch.cat([normal(500, 2), normal(500, 2, 1) + 100])[torch.randperm(1000)]
-    y = normal(1000, 2, 2)
-    assert by_features(monkeypatch, x, y, "precision").value > 0.9
-    assert by_features(monkeypatch, x, y, "recall").value == pytest.approx(0.5, abs=0.08)
-    assert by_features(monkeypatch, x, y, "coverage").value == pytest.approx(0.5, abs=0.08)
-
-
-def test_an_outlier_among_samples_widens_recall_and_not_coverage(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    x, y = normal(300, 2), torch.full((300, 2), 50.0, dtype=torch.float64)
-    y[:4] = -1000.0 * torch.arange(1, 5).unsqueeze(1)
-    assert by_features(monkeypatch, x, y, "recall").value == 1.0
-    assert by_features(monkeypatch, x, y, "coverage").value == 0.0
-
-
-def test_copies_of_the_data_are_nearest_to_the_other_kind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    x = normal(400, 2)
-    copies = x[torch.randperm(400, generator=seeded(1))] + 1e-9
-    assert by_features(monkeypatch, x, copies, "one_nn").value == 0.0
-
-
-# Pixels
-
-
-def test_the_sliced_distance_of_a_shift_is_the_mean_of_its_projections() -> None:
-    x, D, c = torch.rand(200, 1, 3, 3, generator=seeded()), 9, 0.3
-    assert sliced(x, x, seeded()).value == 0.0
-    # E |θ₁| of a random direction in D dimensions, times the shift's length
-    expected = c * math.sqrt(D) * math.gamma(D / 2) / math.gamma((D + 1) / 2) / math.sqrt(math.pi)
-    measured = sliced(x, x + c, seeded(), 4096)
-    assert measured.value == pytest.approx(expected, abs=4 * measured.error)
-    assert measured.n == 200
-
-
-def test_pairs_of_equal_images_are_alike_and_noise_is_not() -> None:
-    one = torch.rand(1, 3, 28, 28, generator=seeded())
-    assert similarity(one.expand(10, -1, -1, -1)).value == pytest.approx(1.0)
-    assert similarity(torch.rand(40, 3, 28, 28, generator=seeded())).value < 0.1
-
-
-def test_every_side_has_scales_that_fit() -> None:
-    assert [scales(side) for side in (6, 7, 16, 28, 64, 128)] == [0, 1, 2, 3, 4, 5]
-    for side in (7, 13, 14, 20, 27, 28, 32, 45, 56, 63, 64, 100, 111, 112):
-        value = similarity(torch.rand(4, 1, side, side, generator=seeded())).value
-        assert math.isfinite(value), side
 
 
 # From a model, a protocol and data to a figure
@@ -365,14 +205,6 @@ def test_a_net_without_features(tmp_path: Path) -> None:
     loading.save(case.fresh(), path, case.metadata())
     with pytest.raises(InvalidInput, match="which gives no features: expected a model with"):
         measure("fid", Rows(), DATA | {"features": str(path)})
-
-
-def test_images_that_are_too_small_or_none() -> None:
-    for x in (torch.rand(8, 1, 6, 6), torch.rand(8, 5)):
-        with pytest.raises(InvalidInput, match="structural similarity is of images"):
-            similarity(x)
-    with pytest.raises(InvalidInput, match="3 samples are too few to pair"):
-        similarity(torch.rand(3, 1, 7, 7))
 
 
 @pytest.mark.parametrize(
