@@ -1,16 +1,19 @@
 """A base class for trainers of one network, and what trainers of several have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.training.protocols import Update
 
-__all__ = ["Objective", "frozen"]
+__all__ = ["Objective", "frozen", "network_of"]
+
+N = TypeVar("N")
+"""The class of a network, or a protocol that it implements."""
 
 
 class Objective(ABC):
@@ -80,3 +83,12 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
         yield network
     finally:
         network.requires_grad_(True)
+
+
+def network_of(networks: Mapping[str, nn.Module], name: str, cls: Callable[..., N]) -> N:
+    """Return a trainer's network as its own class, for type checkers.
+
+    At run time it may be wrapped, for several processes or mixed precision, and forwards all
+    attributes: so it is not checked by `isinstance`.
+    """
+    return cast("N", networks[name])

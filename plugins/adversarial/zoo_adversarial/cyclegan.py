@@ -22,7 +22,7 @@ horizontal
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jittered, mirrored
-from zoo_core.training.objective import frozen
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -149,7 +149,7 @@ class Cycle:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: CycleGAN,
         channels: int = 32,
         layers: int = 1,
         w_adversarial: float = 1.0,
@@ -161,8 +161,8 @@ class Cycle:
         zoom: float = 0.0,
         flip: bool = True,
     ) -> None:
-        shape = cast("CycleGAN", model).event_shape
-        self.domains = cast("CycleGAN", model).domains
+        shape = model.event_shape
+        self.domains = model.domains
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator": PatchGAN(shape[0], channels, layers),
@@ -201,7 +201,7 @@ class Cycle:
             update["model"](
                 self.w_adversarial * deceit + self.w_cycle * cycle + self.w_identity * identity
             )
-        pool = cast("ImagePool", self.networks["pool"])
+        pool = network_of(self.networks, "pool", ImagePool)
         past = [pool.exchange(to, fake.detach(), generator) for to, fake in enumerate(fakes)]
         real = self._scores([x[domain == a] for a in (0, 1)], generator)
         loss_D = _GAME.discriminator(real, self._scores(past, generator))

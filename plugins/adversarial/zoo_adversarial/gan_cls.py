@@ -36,7 +36,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ from zoo_adversarial.trainer import diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jittered
-from zoo_core.training.objective import frozen
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -267,7 +267,7 @@ class Matching:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: GANCLS,
         channels: int | None = None,
         w_between: float = 1.0,
         w_joint: float = 1.0,
@@ -275,19 +275,18 @@ class Matching:
         turn: float = 0.0,
         zoom: float = 0.0,
     ) -> None:
-        G = cast("GANCLS", model)
-        if G.judge is not None and channels not in (None, G.channels):
+        if model.judge is not None and channels not in (None, model.channels):
             raise InvalidInput(
                 f"trainer.channels is {channels}, but a model that keeps its discriminator has as "
-                f"many in both: {G.channels}. Leave trainer.channels or config.judge out."
+                f"many in both: {model.channels}. Leave trainer.channels or config.judge out."
             )
-        D = G.opponent(channels)
-        G.text.load_state_dict(D.text.state_dict())
-        self.tokens = G.text.tokens
-        self.networks: dict[str, nn.Module] = {"model": G, "discriminator": D}
+        D = model.opponent(channels)
+        model.text.load_state_dict(D.text.state_dict())
+        self.tokens = model.text.tokens
+        self.networks: dict[str, nn.Module] = {"model": model, "discriminator": D}
         self.w_between, self.w_joint = w_between, w_joint
         self.jitter = shift, turn, zoom
-        for network in (G.network, D.trunk, D.head):
+        for network in (model.network, D.trunk, D.head):
             network.to(memory_format=torch.channels_last)
 
     def begin(self, mean: Tensor) -> None:
@@ -400,11 +399,11 @@ class Matching:
 
     @property
     def _generator(self) -> GANCLS:
-        return cast("GANCLS", self.networks["model"])
+        return network_of(self.networks, "model", GANCLS)
 
     @property
     def _matcher(self) -> Matcher:
-        return cast("Matcher", self.networks["discriminator"])
+        return network_of(self.networks, "discriminator", Matcher)
 
 
 def _captions(labels: Tensor | None) -> Tensor:

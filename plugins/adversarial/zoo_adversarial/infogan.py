@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -43,6 +44,7 @@ from zoo_adversarial.layers import (
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
+from zoo_core.training.objective import network_of
 
 __all__ = ["InfoGAN", "InfoTrainer", "Recogniser"]
 
@@ -80,7 +82,9 @@ class InfoGAN(LatentGenerator):
             raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
         super().__init__(divisible_shape(shape, 4), z + clusters + codes, "uniform")
         self.z, self.classes, self.codes = z, clusters, codes
-        self.size = {"channels": channels, "hidden": hidden, "preset": preset}
+        self.opponent_of = partial(
+            Discriminator, self.event_shape, clusters + codes, channels, hidden, preset
+        )
         compact = preset == "compact"
         make = compact_generator if compact else _generator
         self.network = make(self.latent_dim, shape, channels, *([] if compact else [hidden]))
@@ -182,8 +186,7 @@ class InfoGAN(LatentGenerator):
 
     def opponent(self) -> Discriminator:
         """Make a discriminator with its own Q."""
-        C = self.classes + self.codes
-        return Discriminator(self.event_shape, C, **cast("Any", self.size)).apply(initialise)
+        return self.opponent_of().apply(initialise)
 
     def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
         """A category for each of n samples, (n,), int64; `classes` for any."""
@@ -316,7 +319,7 @@ class InfoTrainer(AdversarialTrainer):
 
     @property
     def _model(self) -> InfoGAN:
-        return cast("InfoGAN", self.networks["model"])
+        return network_of(self.networks, "model", InfoGAN)
 
 
 def _generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:

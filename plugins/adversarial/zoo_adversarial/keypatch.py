@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
 from zoo_core.training.augmentation import mirrored
-from zoo_core.training.objective import frozen
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -202,7 +202,7 @@ class Assembly:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: KeyPatch,
         channels: int | None = None,
         w_first: float = 1e-2,
         w_last: float = 1e-4,
@@ -220,7 +220,7 @@ class Assembly:
         self.spatial, self.cut = _SPATIAL[mask_loss], cut
         self.networks: dict[str, nn.Module] = {
             "model": model,
-            "discriminator": cast("KeyPatch", model).opponent(channels),
+            "discriminator": model.opponent(channels),
         }
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
         self.n_critic, self.flip = n_critic, flip
@@ -322,7 +322,7 @@ class Assembly:
 
     @property
     def _generator(self) -> KeyPatch:
-        return cast("KeyPatch", self.networks["model"])
+        return network_of(self.networks, "model", KeyPatch)
 
 
 def overlap(mask: Tensor, true: Tensor) -> Tensor:

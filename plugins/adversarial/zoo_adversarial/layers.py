@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +130,8 @@ class ImageConv2d(nn.Conv2d):
         taps = self.weight.flip(2, 3).transpose(0, 1).flatten(1)  # (inputs, channels · 9)
         products = (x.permute(0, 2, 3, 1).flatten(0, 2) @ taps).view(n, H * W, -1)
         sums = functional.fold(products.transpose(1, 2), (H, W), 3, padding=1)
-        return sums + cast("Tensor", self.bias).view(-1, 1, 1)
+        assert self.bias is not None
+        return sums + self.bias.view(-1, 1, 1)
 
 
 def up_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

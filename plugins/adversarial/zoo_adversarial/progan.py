@@ -28,7 +28,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ from zoo_adversarial.layers import up_conv2d
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
 from zoo_core.errors import InvalidInput
 from zoo_core.export import Function, Value
+from zoo_core.training.objective import network_of
 
 __all__ = ["Critic", "ProGAN", "Progressive"]
 
@@ -264,7 +265,7 @@ class Progressive(AdversarialTrainer):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: ProGAN,
         stable: int | Sequence[int] = 600_000,
         fade: int | Sequence[int] = 600_000,
         penalty: float = 10.0,
@@ -272,7 +273,7 @@ class Progressive(AdversarialTrainer):
         drift: float = 1e-3,
     ) -> None:
         super().__init__(model, "wgan-gp", penalty=penalty, penalty_every=penalty_every)
-        stages = len(cast("ProGAN", model).channels) - 1
+        stages = len(model.channels) - 1
         self.stable = _for_each("stable", stable, stages)
         self.fade = _for_each("fade", fade, stages)
         self.drift = drift
@@ -339,7 +340,7 @@ class Progressive(AdversarialTrainer):
 
     @property
     def _generator(self) -> ProGAN:
-        return cast("ProGAN", self.networks["model"])
+        return network_of(self.networks, "model", ProGAN)
 
 
 # Layers

@@ -36,7 +36,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -187,9 +187,10 @@ class _Block(nn.Module):
             nn.Conv2d(maps, maps, 3, padding=1, bias=False) for _ in range(2)
         )
         self.norm = instance_norm(maps)
-        self.styles = nn.ModuleList(nn.Embedding(domains, 2 * maps) for _ in range(2))
-        for style in self.styles:
-            nn.init.normal_(cast("nn.Embedding", style).weight, 0.0, 0.1)
+        styles = [nn.Embedding(domains, 2 * maps) for _ in range(2)]
+        self.styles = nn.ModuleList(styles)
+        for style in styles:
+            nn.init.normal_(style.weight, 0.0, 0.1)
 
     def forward(self, x: Tensor, to: Tensor) -> Tensor:
         """(B, maps, H, W) to the same, for domains (B,)."""
@@ -264,7 +265,7 @@ class Star:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: StarGAN,
         channels: int = 24,
         loss: str = "wgan-gp",
         n_critic: int = 5,
@@ -276,11 +277,10 @@ class Star:
         zoom: float = 0.0,
         flip: bool = True,
     ) -> None:
-        G = cast("StarGAN", model)
-        self.domains, self.groups = G.domains, G.groups
+        self.domains, self.groups = model.domains, model.groups
         self.networks: dict[str, nn.Module] = {
-            "model": G,
-            "discriminator": Judge(G.event_shape, len(G.domains), channels),
+            "model": model,
+            "discriminator": Judge(model.event_shape, len(model.domains), channels),
         }
         self.game, self.n_critic, self.w_penalty = loss_of(loss), n_critic, w_penalty
         self.w_domain, self.w_reconstruction = w_domain, w_reconstruction

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from zoo_adversarial.losses import gradient_penalty, loss_of
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput, did_you_mean
-from zoo_core.training.objective import frozen
+from zoo_core.protocols import narrow
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -38,6 +39,7 @@ _COLLAPSED = 0.5
 """Share of the data's spread below which samples are reported to lack diversity."""
 
 
+@runtime_checkable
 class Adversary(Protocol):
     """A generator that AdversarialTrainer can train."""
 
@@ -107,7 +109,7 @@ class AdversarialTrainer:
         self.n_critic, self.penalty, self.penalty_every = n_critic, penalty, penalty_every
         self.networks: dict[str, nn.Module] = {
             "model": model,
-            "discriminator": _opponent(cast("Adversary", model), discriminator or {}),
+            "discriminator": _opponent(narrow(model, Adversary), discriminator or {}),
         }
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)  # a tenth faster on a processor
@@ -175,7 +177,7 @@ class AdversarialTrainer:
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
         """Generate n images."""
-        G = cast("Adversary", self.networks["model"])
+        G = network_of(self.networks, "model", Adversary)
         z = G.latent(n, generator=generator)
         return Drawn(G(z), z)
 
@@ -210,7 +212,7 @@ class AdversarialTrainer:
         `sliced_wasserstein` is the distance; `diversity` the mean distance between samples, as a
         share of that between images. A model that keeps part of the discriminator is given it.
         """
-        G = cast("Adversary", self.networks["model"])
+        G = network_of(self.networks, "model", Adversary)
         if keep := getattr(G, "keep", None):
             keep(self.networks["discriminator"])
         samples = G.sample(len(x), generator=generator)
@@ -224,7 +226,7 @@ class AdversarialTrainer:
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
         """Images from fixed latents, (n, *event_shape), in [0, 1]."""
-        return cast("Adversary", self.networks["model"]).sample(_SHOWN, generator=generator)
+        return network_of(self.networks, "model", Adversary).sample(_SHOWN, generator=generator)
 
     def remark(self, values: Mapping[str, float]) -> str:
         """A warning where samples lack diversity, else nothing."""

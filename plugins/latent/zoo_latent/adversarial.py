@@ -13,19 +13,17 @@ of its own with momentum; one step on their sum encodes once, and uses Adam.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
-from zoo_core.training.objective import frozen
+from zoo_core.training.objective import frozen, network_of
 from zoo_core.training.protocols import Update
+from zoo_latent.aae import AAE, Code
 from zoo_latent.layers import affine, mlp
-
-if TYPE_CHECKING:
-    from zoo_latent.aae import AAE, Code
 
 __all__ = ["Adversarial", "energy_distance"]
 
@@ -72,7 +70,7 @@ class Adversarial:
 
     @property
     def _model(self) -> AAE:
-        return cast("AAE", self.networks["model"])
+        return network_of(self.networks, "model", AAE)
 
     def begin(self, mean: Tensor) -> None:
         """Initialize the decoder's output with the training data's mean, event_shape."""
