@@ -16,7 +16,8 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 from zoo_adversarial import text
-from zoo_adversarial.gan_cls import GANCLS, Matching
+from zoo_adversarial.gan_cls import GANCLS
+from zoo_adversarial.gan_cls_trainer import Matching
 from zoo_adversarial.text import Characters, Sentences
 
 from zoo_core import loading

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_adversarial.keypatch import Assembly, KeyPatch, overlap
-from zoo_adversarial.patches import crops, key_patches, masks
+from zoo_adversarial.keypatch import KeyPatch
+from zoo_adversarial.keypatch_trainer import Assembly
+from zoo_adversarial.patches import crops, key_patches, masks, overlap
 
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput

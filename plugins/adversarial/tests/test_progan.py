@@ -20,13 +20,13 @@ from zoo_adversarial.progan import (
     Growth,
     Linear,
     ProGAN,
-    Progressive,
     down,
     fade,
     normalise,
     up,
     with_deviation,
 )
+from zoo_adversarial.progan_trainer import Progressive
 
 import zoo_core
 from zoo_core import loading

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo_adversarial.figures import OfDistance, distance
-from zoo_adversarial.keypatch import overlap
-from zoo_adversarial.patches import masks
+from zoo_adversarial.patches import masks, overlap
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured

@@ -34,34 +34,26 @@ one
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.layers import LatentGenerator, Unflatten, divisible_shape, initialise
-from zoo_adversarial.losses import LOSSES
 from zoo_adversarial.text import Characters, Sentences, text_encoder
-from zoo_adversarial.trainer import diversity, remark_on
-from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
-from zoo_core.training.augmentation import jittered
-from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
-    from zoo_core.training.protocols import Update
+    pass
 
-__all__ = ["GANCLS", "Matcher", "Matching"]
+__all__ = ["GANCLS", "Matcher"]
 
-_GAME = LOSSES["non-saturating"]
 _SLOPE = 0.2
 _KNOWN = 64
 """Training captions that a model keeps."""
-_SHOWN = 32
-"""Inputs of a preview, each beside an image of its text."""
 
 
 class GANCLS(LatentGenerator):
@@ -247,185 +239,6 @@ class Matcher(nn.Module):
         """
         images: Tensor = self.embedding(h.mean((2, 3)))
         return images @ code.T / math.sqrt(code.shape[1])
-
-
-class Matching:
-    """Trains both networks, with texts in place of labels.
-
-    Args:
-        model: a GANCLS.
-        channels: feature maps of the discriminator at half size; the generator's by default.
-        w_between: weight of the interpolation term (INT); 0 is GAN-CLS alone.
-        w_joint: weight of the joint embedding of images and texts.
-        shift: how far each image that the discriminator sees is moved at most, as a share of the
-            side.
-        turn: how far it is turned at most, in degrees.
-        zoom: how far it is scaled at most, as a share.
-    """
-
-    monitor: ClassVar[str] = "sliced_wasserstein"
-
-    def __init__(
-        self,
-        model: GANCLS,
-        channels: int | None = None,
-        w_between: float = 1.0,
-        w_joint: float = 1.0,
-        shift: float = 0.0,
-        turn: float = 0.0,
-        zoom: float = 0.0,
-    ) -> None:
-        if model.judge is not None and channels not in (None, model.channels):
-            raise InvalidInput(
-                f"trainer.channels is {channels}, but a model that keeps its discriminator has as "
-                f"many in both: {model.channels}. Leave trainer.channels or config.judge out."
-            )
-        D = model.opponent(channels)
-        model.text.load_state_dict(D.text.state_dict())
-        self.tokens = model.text.tokens
-        self.networks: dict[str, nn.Module] = {"model": model, "discriminator": D}
-        self.w_between, self.w_joint = w_between, w_joint
-        self.jitter = shift, turn, zoom
-        for network in (model.network, D.trunk, D.head):
-            network.to(memory_format=torch.channels_last)
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: the model does not use the data's mean."""
-
-    def read_captions(self, texts: Sequence[str]) -> Tensor:
-        """What is learnt from of each caption, (n, size).
-
-        Raises InvalidInput for one that the model cannot read.
-        """
-        return self.tokens(texts)
-
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None = None,
-        step: int = 1,
-    ) -> dict[str, Tensor]:
-        """One step of the discriminator, then one of the generator on the same images.
-
-        x: images, (B, C, H, W), in [0, 1].
-        labels: their captions, (B, size), as `read_captions` gives them.
-        """
-        G, D, tokens = self._generator, self._matcher, _captions(labels)
-        G.remember(tokens)
-        code = D.read(tokens)
-        between = (code + code.roll(1, 0)) / 2
-        noise = torch.cat([G.noise(len(x), generator=generator)] * 2)
-        fake = G(torch.cat([noise, torch.cat([code, between]).detach()], 1))
-
-        h, drawn_h = (self._seen(z, generator) for z in (x * 2 - 1, fake[: len(x)].detach()))
-        values = self._discriminate(h, drawn_h, tokens, code, update["discriminator"])
-        with frozen(D):
-            scores = D(self._seen(fake, generator), torch.cat([code, between]).detach())
-            fitting, halfway = scores.chunk(2)
-            loss_G = _GAME.generator(fitting) + self.w_between * _GAME.generator(halfway)
-            update["model"](loss_G)
-        self._hand_over()
-        return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
-
-    def _seen(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """What the discriminator sees of images, (n, C, H, W), in [−1, 1]."""
-        return self._matcher.features(jittered(images, *self.jitter, generator))
-
-    def _discriminate(
-        self, h: Tensor, drawn_h: Tensor, tokens: Tensor, code: Tensor, update: Update
-    ) -> dict[str, Tensor]:
-        """One step of the discriminator, by what it sees of images and of drawn ones."""
-        D, other = self._matcher, tokens.roll(1, 0)
-        real, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(drawn_h, code)
-        misfits = (tokens != other).any(1).to(code.dtype)
-        wrong_loss = (functional.softplus(wrong) * misfits).sum() / misfits.sum().clamp_min(1)
-        loss = functional.softplus(-real).mean()
-        loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
-        joint = _joint_loss(D.compare(h, code), tokens)
-        update(loss + self.w_joint * joint)
-        figures = {"D_real": real, "D_wrong": wrong}
-        means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
-        return {"loss_D": loss.detach(), "joint": joint.detach(), **means}
-
-    @torch.no_grad()
-    def _hand_over(self) -> None:
-        """Give the generator the encoder as it has become, and the judge that it keeps."""
-        G, D = self._generator.text, self._matcher.text
-        for copy, learnt in zip(G.parameters(), D.parameters(), strict=True):
-            copy.copy_(learnt)
-        if self._generator.judge is not None:
-            self._generator.judge.load_state_dict(self._matcher.state_dict())
-
-    def validation_step(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """How far samples of the same texts are from a batch of images, the same for each, (B,).
-
-        `prefers_own` is 1 where the discriminator finds an image's own text the better one of two;
-        `diversity` how far samples are from each other, as a share of how far the images are.
-        """
-        D, tokens = self._matcher, _captions(labels)
-        samples = self._drawn(tokens, generator)
-        distance = sliced_wasserstein(samples, x, generator)
-        h, code = D.features(x * 2 - 1), D.read(tokens)
-        own = D(h, code) > D(h, code.roll(1, 0))
-        return {
-            "sliced_wasserstein": distance.expand(len(x)),
-            "diversity": diversity(samples, x).expand(len(x)),
-            "prefers_own": own.to(x.dtype),
-        }
-
-    def preview(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        """Inputs, and beside each an image of its text: (n, *event_shape), in [0, 1].
-
-        x, labels: as in `training_step`, of texts that were not trained on.
-        """
-        x, tokens = x[:_SHOWN], _captions(labels)[:_SHOWN]
-        return torch.stack([x, self._drawn(tokens, generator)], 1).flatten(0, 1)
-
-    def remark(self, values: Mapping[str, float]) -> str:
-        """A warning where samples lack diversity, else nothing."""
-        return remark_on(values["diversity"], " or another seed")
-
-    def _drawn(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
-        """An image of each text, (n, *event_shape), in [0, 1]."""
-        G = self._generator
-        noise = G.noise(len(tokens), generator=generator)
-        return G.decode(torch.cat([noise, G.text(tokens)], 1))
-
-    @property
-    def _generator(self) -> GANCLS:
-        return network_of(self.networks, "model", GANCLS)
-
-    @property
-    def _matcher(self) -> Matcher:
-        return network_of(self.networks, "discriminator", Matcher)
-
-
-def _captions(labels: Tensor | None) -> Tensor:
-    if labels is None or labels.ndim != 2:
-        raise InvalidInput(
-            "the data have no captions; expected a data set with a column `text` or `caption`."
-        )
-    return labels
-
-
-def _joint_loss(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Cross-entropy of each image's own text among a batch's, and of each text's own image, ().
-
-    A text that is the same as an image's own is not among the others.
-
-    logits: (B, B), of images by texts. tokens: of the texts, (B, size).
-    """
-    own = torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
-    alike = (tokens[:, None] == tokens).all(2) & ~own
-    others = logits.masked_fill(alike, -math.inf)
-    place = torch.arange(len(tokens), device=tokens.device)
-    return functional.cross_entropy(others, place) + functional.cross_entropy(others.T, place)
 
 
 # Layers

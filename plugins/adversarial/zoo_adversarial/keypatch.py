@@ -38,36 +38,28 @@ Differences from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from zoo_adversarial.layers import initialise
-from zoo_adversarial.losses import LOSSES
-from zoo_adversarial.patches import crops, key_patches, masks
-from zoo_adversarial.translation import sliced_wasserstein
+from zoo_adversarial.patches import crops, key_patches
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
-from zoo_core.training.augmentation import mirrored
-from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
-    from zoo_core.training.protocols import Update
+    pass
 
-__all__ = ["Assembly", "Critic", "KeyPatch", "overlap"]
+__all__ = ["Critic", "KeyPatch"]
 
-_GAME = LOSSES["non-saturating"]
 _SLOPE = 0.2
 _FIRST = 4
 """Side of the smallest maps."""
 _WIDEST = 8
 """Largest number of feature maps, as a multiple of that at half size."""
-_SHOWN = 8
-"""Inputs of a preview, a row each."""
 
 
 class KeyPatch(nn.Module):
@@ -169,191 +161,6 @@ class Critic(nn.Module):
         """
         scores: Tensor = self.head(self.trunk(x).flatten(1))
         return scores.squeeze(1)
-
-
-class _Sight(NamedTuple):
-    """The inputs of a training step."""
-
-    x: Tensor
-    """(B, C, S, S), in [−1, 1]."""
-    parts: Tensor
-    """(B, n, C, S, S), in [−1, 1]."""
-    mask: Tensor
-    """True places of the parts, (B, 1, S, S)."""
-
-
-class Assembly:
-    """Trains the generator against the discriminator.
-
-    Args:
-        model: a KeyPatch.
-        channels: feature maps of the discriminator's first layer; the generator's by default.
-        w_first: initial weight of the mask and parts losses.
-        w_last: their final weight.
-        w_images: training images over which it decays.
-        mask_loss: how masks are compared: `l1`, as in the paper, or `overlap`.
-        cut: where images are compared with the parts: at the `predicted` places, as in the paper,
-            or at the `true` ones.
-        n_critic: discriminator steps per generator step.
-        flip: whether to flip half of the training images horizontally.
-    """
-
-    monitor: ClassVar[str] = "sliced_wasserstein"
-
-    def __init__(
-        self,
-        model: KeyPatch,
-        channels: int | None = None,
-        w_first: float = 1e-2,
-        w_last: float = 1e-4,
-        w_images: int = 100_000,
-        mask_loss: str = "l1",
-        cut: str = "predicted",
-        n_critic: int = 2,
-        flip: bool = True,
-    ) -> None:
-        for setting, value, known in (("mask_loss", mask_loss, _SPATIAL), ("cut", cut, _CUTS)):
-            if value not in known:
-                raise InvalidInput(
-                    f"trainer.{setting} is {value!r}; expected {' or '.join(known)}."
-                )
-        self.spatial, self.cut = _SPATIAL[mask_loss], cut
-        self.networks: dict[str, nn.Module] = {
-            "model": model,
-            "discriminator": model.opponent(channels),
-        }
-        self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
-        self.n_critic, self.flip = n_critic, flip
-        for network in self.networks.values():
-            network.to(memory_format=torch.channels_last)
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: the model does not use the data's mean."""
-
-    def weight(self, seen: int) -> float:
-        """The weight w after `seen` training images."""
-        t = min(1.0, seen / self.w_images)
-        return float(self.w_first ** (1 - t) * self.w_last**t)
-
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None,
-        step: int,
-    ) -> dict[str, Tensor]:
-        """A discriminator step, and every `n_critic` steps a generator step.
-
-        x: images, (B, C, S, S), in [0, 1].
-        """
-        if self.flip:
-            x = mirrored(x, generator)
-        sight, G = self._seen(x), self._generator
-        turn = step % self.n_critic == 0
-        z = G.noise(len(x), generator=generator)
-        with torch.set_grad_enabled(turn):
-            y, mask = self.networks["model"](sight.parts, z)
-        values = self._discriminate(sight, y.detach(), update["discriminator"])
-        place = self.spatial(mask, sight.mask)
-        look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)
-        if turn:
-            with frozen(self.networks["discriminator"]) as D:
-                loss = _GAME.generator(D(y)) + self.weight(step * len(x)) * (place + look)
-                update["model"](loss)
-        pixels = mask[0].numel()
-        parts = {"mask": place.detach() / pixels, "parts": look.detach() / y[0].numel()}
-        return {**values, **parts}
-
-    def _discriminate(self, sight: _Sight, y: Tensor, update: Update) -> dict[str, Tensor]:
-        D, (x, _, M) = self.networks["discriminator"], sight
-        other = x.roll(1, 0)
-        fakes = [y, x * M + other * (1 - M), other * M + x * (1 - M)]
-        real, drawn, *mixed = [D(images) for images in (x, *fakes)]
-        loss = _GAME.discriminator(real, drawn)
-        loss = loss + sum(functional.softplus(scores).mean() for scores in mixed)
-        update(loss)
-        figures = {"D_real": real, "D_fake": drawn, "D_mixed": torch.cat(mixed)}
-        means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
-        return {"loss_D": loss.detach(), **means}
-
-    def validation_step(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """How far completions of a batch are from its images, the same for each, (B,).
-
-        `mask_iou` is how far the mask and the true places agree; `parts` the mean difference of
-        image and completion within these, in [0, 1].
-        """
-        sight = self._seen(x)
-        z = self._generator.noise(len(x), generator=generator)
-        y, mask = self.networks["model"](sight.parts, z)
-        distance = sliced_wasserstein((y + 1) / 2, x, generator)
-        apart = ((y - sight.x).abs() * sight.mask).sum((1, 2, 3)) / 2
-        return {
-            "sliced_wasserstein": distance.expand(len(x)),
-            "mask_iou": overlap(mask, sight.mask),
-            "parts": apart / (len(x[0]) * sight.mask.sum((1, 2, 3))),
-        }
-
-    def preview(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        """A row each: three parts, the mask, two images about them, the input, its true mask.
-
-        They are pictures, (n, C, S, S), in [0, 1].
-        """
-        x, G = x[:_SHOWN], self._generator
-        boxes = G.find_parts(x)
-        done = [G.complete_from(x, boxes, generator=generator) for _ in range(2)]
-        true = masks(boxes, *x.shape[-2:])
-        shown = [mask.expand_as(x) for mask in (done[0].mask, true.to(x.dtype))]
-        parts = done[0].parts[:, :3].unbind(1)
-        row = [*parts, shown[0], *(one.images for one in done), x, shown[1]]
-        return torch.stack(row, 1).flatten(0, 1)
-
-    def remark(self, values: Mapping[str, float]) -> str:
-        """Nothing: a mask that is at the wrong places is seen in the values."""
-        return ""
-
-    def _seen(self, x: Tensor) -> _Sight:
-        boxes = self._generator.find_parts(x)
-        return _Sight(x * 2 - 1, crops(x, boxes) * 2 - 1, masks(boxes, *x.shape[-2:]).to(x.dtype))
-
-    @property
-    def _generator(self) -> KeyPatch:
-        return network_of(self.networks, "model", KeyPatch)
-
-
-def overlap(mask: Tensor, true: Tensor) -> Tensor:
-    """How far two masks agree: their intersection, as a share of their union; (B,), in [0, 1].
-
-    mask: (B, 1, H, W), in [0, 1]; what is above a half is in it. true: the same.
-    """
-    a, b = mask > 0.5, true > 0.5
-    both, either = (a & b).sum((1, 2, 3)), (a | b).sum((1, 2, 3))
-    return both / either.clamp_min(1)
-
-
-def _difference(mask: Tensor, true: Tensor) -> Tensor:
-    """Σ|M̂ − M|, a mean over images, ()."""
-    return (mask - true).abs().sum() / len(mask)
-
-
-def _apart(mask: Tensor, true: Tensor) -> Tensor:
-    """1 − Σ M̂ M / Σ (M̂ + M − M̂ M), times the pixels, a mean over images, ()."""
-    both = (mask * true).sum((1, 2, 3))
-    either = mask.sum((1, 2, 3)) + true.sum((1, 2, 3)) - both
-    return mask[0].numel() * (1 - both / either.clamp_min(1)).mean()
-
-
-_SPATIAL = {"l1": _difference, "overlap": _apart}
-_CUTS = ("predicted", "true")
-
-
-def _appearance(y: Tensor, cut: Tensor, sight: _Sight) -> Tensor:
-    """Σ|x̂ ⊙ cut − x ⊙ M|, a mean over images, ()."""
-    return (y * cut - sight.x * sight.mask).abs().sum() / len(y)
 
 
 # Networks

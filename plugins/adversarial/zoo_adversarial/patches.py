@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
 
-__all__ = ["crops", "key_patches", "masks"]
+__all__ = ["crops", "key_patches", "masks", "overlap"]
 
 _SIDES = (3, 4, 6, 8)
 """Of boxes, in sixteenths of the image's side; they begin at each sixteenth."""
@@ -98,6 +98,16 @@ def masks(boxes: Tensor, H: int, W: int) -> Tensor:
     columns = (across >= left) & (across < left + w)
     rows = (down >= top) & (down < top + h)
     return (rows.unsqueeze(-1) & columns.unsqueeze(-2)).any(1, keepdim=True).float()
+
+
+def overlap(mask: Tensor, true: Tensor) -> Tensor:
+    """How far two masks agree: their intersection, as a share of their union; (B,), in [0, 1].
+
+    mask: (B, 1, H, W), in [0, 1]; what is above a half is in it. true: the same.
+    """
+    a, b = mask > 0.5, true > 0.5
+    both, either = (a & b).sum((1, 2, 3)), (a | b).sum((1, 2, 3))
+    return both / either.clamp_min(1)
 
 
 def _scores(x: Tensor, boxes: Tensor) -> Tensor:

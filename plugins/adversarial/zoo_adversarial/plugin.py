@@ -52,7 +52,7 @@ def zoo_architectures() -> list[Architecture]:
             summary="Progressive GAN: grows from 4x4 to 64x64 while it learns",
             tasks=(*_DECODES, "growth"),
             paper="Karras et al. 2018, Progressive Growing of GANs (arXiv 1710.10196)",
-            trainer="zoo_adversarial.progan:Progressive",
+            trainer="zoo_adversarial.progan_trainer:Progressive",
             check=Check(
                 config={"shape": [1, 8, 8], "z": 4, "channels": [6, 4]},
                 data=_IMAGES,
@@ -86,7 +86,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_DECODES,
             paper="Reed et al. 2016, Generative Adversarial Text to Image Synthesis "
             "(arXiv 1605.05396)",
-            trainer="zoo_adversarial.gan_cls:Matching",
+            trainer="zoo_adversarial.gan_cls_trainer:Matching",
             check=Check(config={"shape": [1, 16, 16], "z": 3, "channels": 2, "code": 4}),
         ),
         Architecture(
@@ -96,7 +96,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=("complete",),
             paper="Lee et al. 2018, Unsupervised Holistic Image Generation from Key Local Patches "
             "(arXiv 1703.10730)",
-            trainer="zoo_adversarial.keypatch:Assembly",
+            trainer="zoo_adversarial.keypatch_trainer:Assembly",
             check=Check(
                 config={"shape": [1, 8, 8], "channels": 2, "z": 2, "code": 4},
                 data=_IMAGES,

@@ -1,0 +1,128 @@
+"""The objective of Progressive GAN, and when it grows; its paper is in `progan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo_adversarial.progan import ProGAN, fade, normalise
+from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+from zoo_core.errors import InvalidInput
+from zoo_core.training.objective import network_of
+
+__all__ = ["Progressive"]
+
+
+class Progressive(AdversarialTrainer):
+    """Trains both networks by WGAN-GP, and lets them grow with the number of images seen.
+
+    Args:
+        model: a ProGAN.
+        stable: images that each stage but the last sees when it is all there; a number for all of
+            them, or one for each. The last stage goes on to the end.
+        fade: images during which each stage but the first fades in; likewise.
+        penalty: weight of the gradient penalty.
+        penalty_every: steps between gradient penalties, each weighted by that number (the lazy
+            regularisation of Karras et al. 2020); 1 is the paper's.
+        drift: weight of the mean square of the discriminator's output for real images.
+    """
+
+    monitor: ClassVar[str] = "distance"
+
+    def __init__(
+        self,
+        model: ProGAN,
+        stable: int | Sequence[int] = 600_000,
+        fade: int | Sequence[int] = 600_000,
+        penalty: float = 10.0,
+        penalty_every: int = 1,
+        drift: float = 1e-3,
+    ) -> None:
+        super().__init__(model, "wgan-gp", penalty=penalty, penalty_every=penalty_every)
+        stages = len(model.channels) - 1
+        self.stable = _for_each("stable", stable, stages)
+        self.fade = _for_each("fade", fade, stages)
+        self.drift = drift
+
+    def growth(self, seen: int) -> tuple[int, int, int]:
+        """How far the networks have grown after a number of images: stage, and α as a fraction."""
+        for stage, (stable, fading) in enumerate(zip(self.stable, self.fade, strict=True)):
+            if seen <= stable:
+                return stage, 1, 1
+            seen -= stable
+            if seen < fading:
+                return stage + 1, seen, fading
+            seen -= fading
+        return len(self.stable), 1, 1
+
+    def restarts(self, n: int) -> bool:
+        """Whether n images more begin a stage, or the time when it is all there."""
+        G = self._generator
+        before, after = G.grown.tolist(), self.growth(int(G.seen) + n)
+        return _phase(*before) != _phase(*after)
+
+    @torch.no_grad()
+    def real(self, x: Tensor) -> Tensor:
+        """Count the images, let the generator know its stage, and see them as it does."""
+        G = self._generator
+        G.seen.add_(len(x))
+        G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
+        return fade(super().real(x), *G.growth_now)
+
+    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+        """Generate n images of the stage, from feature maps that their source is."""
+        G = self._generator
+        stage, alpha = G.growth_now
+        maps = G.features(normalise(G.latent(n, generator=generator)), stage)
+        return Drawn(G.images(maps, alpha), maps)
+
+    def judge(self, x: Tensor) -> Judged:
+        """Ask the discriminator about images of the stage."""
+        return Judged(self.networks["discriminator"](x, self._generator.growth_now.alpha))
+
+    def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor:
+        """The drift of scores from 0."""
+        return self.drift * real.scores.square().mean()
+
+    def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor:
+        """How far the earlier readouts are from the images."""
+        return self._generator.readout_loss(drawn.source, drawn.images)
+
+    def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
+        """Besides: how far the networks have grown."""
+        stage = real.scores.new_tensor(self._generator.growth_now.reached)
+        return {**super().figures(real, fake, drawn), "stage": stage}
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Besides: `distance`, the sliced Wasserstein distance and 1 for each stage to come.
+
+        The best weights are chosen by it: of enlarged images, the distance alone may be small.
+        """
+        values = super().validation_step(x, generator, labels)
+        to_come = len(self.stable) - self._generator.growth_now.reached
+        return {**values, "distance": values["sliced_wasserstein"] + to_come}
+
+    @property
+    def _generator(self) -> ProGAN:
+        return network_of(self.networks, "model", ProGAN)
+
+
+def _phase(stage: int, faded: int, fade: int) -> tuple[int, bool]:
+    """A stage, and whether it has faded in."""
+    return stage, faded == fade
+
+
+def _for_each(name: str, images: int | Sequence[int], stages: int) -> list[int]:
+    """The number of images of each stage."""
+    each = [images] * stages if isinstance(images, int) else list(images)
+    if len(each) != stages or min(each, default=1) < 1:
+        raise InvalidInput(
+            f"trainer.{name} is {images}; expected a number of images, or one for each of the "
+            f"{stages} times that this network grows."
+        )
+    return each
