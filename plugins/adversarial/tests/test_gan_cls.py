@@ -249,7 +249,7 @@ def test_prompts_at_the_terminal(
         "config": config,
     }
     loading.save(GANCLS(**config), Path("tiny.safetensors"), described)  # type: ignore[arg-type]
-    task = ["--task", "interpolate", "--set", "pairs=2"] if not code else ["-n", "2"]
+    task = ["--task", "interpolate", "--pairs", "2"] if not code else ["-n", "2"]
     given = [word for prompt in prompts for word in ("--prompt", prompt)]
     done = CliRunner().invoke(root, ["run", "tiny.safetensors", *task, *given, "-o", "out.png"])
     assert done.exit_code == code, done.stderr
