@@ -226,7 +226,9 @@ def test_commands_exist(line: str) -> None:
         command = command.commands[name]
     assert command is not None
     params = [*command.params, *_task_flags(arguments)] if name == "run" else command.params
-    known = {option for param in params for option in param.opts + param.secondary_opts}
+    known = {option for param in params for option in param.opts + param.secondary_opts} | {
+        "--help"
+    }
     given = {a.partition("=")[0] for a in arguments if re.match(r"--?[a-z]", a)}
     assert given <= known
 

@@ -281,7 +281,7 @@ def command(
         seed=seed,
         batch_size=batch_size,
         data_root=data_root,
-        progress=None if quiet else _progress,
+        progress=_progress if sys.stderr.isatty() and not quiet else None,
         **options,
     )
     seconds = time.perf_counter() - start
@@ -335,9 +335,7 @@ def _paths(
 
 
 def _progress(done: int, n: int) -> None:
-    """Show on a terminal how many samples or inputs are done, where they take several batches."""
-    if not sys.stderr.isatty() or (done < n and not done):
-        return
+    """Show how many samples or inputs are done; clear the line when all are."""
     click.echo("\r\033[K" if done == n else f"\r{done:,} of {n:,}", err=True, nl=False)
 
 

@@ -120,9 +120,13 @@ def of_entry(entry: Entry) -> tuple[str, ...]:
     """What `able` says of an entry's model, known from the registry alone: no model is imported."""
     offers = plugins.offers(Task)
     held = {offers[name].protocol for name in entry.tasks if name in offers}
-    also = {name for name, record in offers.items() if record.protocol in held - {""}}
-    also -= {name for name in also if offers[name].latents or offers[name].declared}
-    return (*(n for n in offers if n in entry.tasks or n in also), *_absent(entry, offers))
+    implied = {
+        name
+        for name, record in offers.items()
+        if record.protocol in held and not (record.declared or record.latents)
+    }
+    elsewhere = (name for name in entry.tasks if name not in offers)  # of a family that is not here
+    return (*(n for n in offers if n in entry.tasks or n in implied), *elsewhere)
 
 
 def first(names: Collection[str]) -> str | None:
@@ -202,11 +206,6 @@ def _lacks(record: Task, model: object) -> str:
 
 def _can(name: str, model: object) -> str:
     return f" {name} can {', '.join(able(model)) or 'do none of the tasks there are'}."
-
-
-def _absent(entry: Entry, offers: dict[str, Task]) -> tuple[str, ...]:
-    """Tasks of an entry that nothing here offers: those of a family that is not installed."""
-    return tuple(name for name in entry.tasks if name not in offers)
 
 
 def _is_frozen(cls: Any) -> bool:
