@@ -36,7 +36,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +44,6 @@ from torch.nn import functional
 from zoo_adversarial.layers import LatentGenerator, Unflatten, divisible_shape, initialise
 from zoo_adversarial.text import Characters, Sentences, text_encoder
 from zoo_core.errors import InvalidInput
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["GANCLS", "Matcher"]
 
