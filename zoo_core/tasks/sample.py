@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput
 from zoo_core.options import option
-from zoo_core.protocols import Conditional, Generator, Prompted
+from zoo_core.protocols import Bound, Conditional, Decoder, Generator, Prompted
 from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -34,6 +34,12 @@ class Options(Samples):
         metavar="TEXT",
     )
     between: int = option(0, "Rows between each two prompts, from one to the other", minimum=0)
+    draw: str = option(
+        "auto",
+        "Of a decoder's independent pixels: their means, or samples with their noise; auto is mean "
+        "at temperature 1",
+        choices=("auto", "mean", "sample"),
+    )
     truncation: float | None = option(
         None, "Latents further from 0 are sampled again, where the model can do that", above=0
     )
@@ -49,14 +55,43 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
         return _of_prompts(model, options, context, condition)
     if options.between:
         raise InvalidInput("--between is for samples of two prompts or more: give --prompt twice.")
-    x = draw(model, options.n, context, temperature=options.temperature, **condition)
+    x, notes = _drawn_as(model, options, context, condition)
     of = "" if options.label is None else f" of label {options.label}"
     summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {context.name}"
     if x.ndim == 4:
-        return Result(summary=summary, images=x, frames=x.split(1), tensors={"samples": x})
+        return Result(
+            summary=summary, notes=notes, images=x, frames=x.split(1), tensors={"samples": x}
+        )
     from zoo_core.tasks.inputs import table_rows
 
-    return Result(summary=summary, rows=table_rows(model, x), tensors={"samples": x})
+    return Result(summary=summary, notes=notes, rows=table_rows(model, x), tensors={"samples": x})
+
+
+def _drawn_as(
+    model: Generator, options: Options, context: Context, condition: Mapping[str, Any]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Samples, or the means of what a decoder of independent pixels gives, and which they are.
+
+    Raises InvalidInput for means of another model, or at another temperature than 1.
+    """
+    decoder = model if isinstance(model, Decoder) and isinstance(model, Bound) else None
+    if options.draw == "mean" and (decoder is None or condition):
+        raise InvalidInput(
+            f"--draw mean: the pixels of {context.name} are not independent given its latents, so "
+            "they have no means to show. Leave --draw out."
+        )
+    if options.draw == "mean" and options.temperature != 1:
+        raise InvalidInput(
+            f"--temperature {options.temperature:g} is of the noise that --draw mean leaves out: "
+            "give one of them."
+        )
+    if decoder and not condition and options.draw != "sample" and options.temperature == 1:
+        from zoo_core.tasks.latents import decoded, drawn
+
+        z = drawn(decoder, options.n, context)
+        return decoded(decoder, z, context), ("means of each pixel; --draw sample adds noise",)
+    noisy = ("each pixel is sampled with the decoder's noise",) if decoder else ()
+    return draw(model, options.n, context, temperature=options.temperature, **condition), noisy
 
 
 def draw(

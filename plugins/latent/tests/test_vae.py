@@ -279,3 +279,26 @@ def test_a_backbone_of_timms_encodes() -> None:
     with torch.no_grad():
         assert model.encode(x).shape == (2, 4)
         assert model.decode(model.latent(2, generator=seeded())).shape == x.shape
+
+
+# What a picture shows
+
+
+def test_a_picture_shows_means_unless_samples_are_asked_for() -> None:
+    model = zoo_core.load("vae.mnist-2d")
+    means = zoo_core.run(model, "sample", n=8, seed=1)
+    z = model.latent(8, generator=torch.Generator().manual_seed(1))
+    assert means.images is not None
+    assert torch.equal(means.images, model.decode(z))
+    assert means.notes == ("means of each pixel; --draw sample adds noise",)
+    samples = zoo_core.run(model, "sample", n=8, seed=1, draw="sample")
+    assert samples.images is not None
+    assert set(samples.images.unique().tolist()) == {0.0, 1.0}
+    assert samples.notes == ("each pixel is sampled with the decoder's noise",)
+    cold = zoo_core.run(model, "sample", n=8, seed=1, temperature=0.5)
+    assert cold.notes == samples.notes
+
+
+def test_means_have_no_temperature() -> None:
+    with pytest.raises(InvalidInput, match=r"--temperature 0.5 is of the noise that --draw mean"):
+        zoo_core.run("vae.mnist-2d", "sample", draw="mean", temperature=0.5)
