@@ -6,6 +6,7 @@ The page of commands gets what `--help` says of each, those of tasks and metrics
 options of each.
 """
 
+import logging
 import posixpath
 import re
 from importlib.util import find_spec
@@ -20,16 +21,29 @@ from mkdocs.structure.pages import Page
 
 from zoo_core import plugins
 from zoo_core.cli import COMMANDS, root
+from zoo_core.export import page as player
 from zoo_core.hookspecs import Metric, Task
 from zoo_core.metrics import function
 from zoo_core.options import Option
 from zoo_core.tasks import options_of
 
-__all__ = ["commands", "metrics", "modules", "on_config", "on_files", "on_page_markdown", "tables"]
+__all__ = [
+    "commands",
+    "metrics",
+    "modules",
+    "on_config",
+    "on_files",
+    "on_page_markdown",
+    "played",
+    "tables",
+]
 
 DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
 """The families of the repository."""
+
+PLAY = DOCS.parent / "build" / "play"
+"""What the page that plays loads, kept from one build to the next."""
 
 WIDTH = 80
 """Columns of the help texts."""
@@ -57,7 +71,21 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         parts = [f"# zoo-{family}", *(f"::: {name}" for name in modules(family))]
         files.append(File.generated(config, f"families/{family}.md", content=readme.read_text()))
         files.append(File.generated(config, f"reference/{family}.md", content="\n\n".join(parts)))
+    for uri, path in played():
+        files.append(File.generated(config, uri, abs_src_path=str(path)))
     return files
+
+
+def played() -> list[tuple[str, Path]]:
+    """The files of the page that plays: where they are on the site, and where they lie.
+
+    Without what exports models, or what runs them in a browser, the page says so.
+    """
+    player.build(PLAY, say=logging.getLogger("mkdocs.zoo").info)
+    found = [path for path in PLAY.rglob("*") if path.is_file()]
+    paths = sorted(path for path in found if path.parent.name != "models")
+    paths += sorted(PLAY.glob("models/*.onnx"))
+    return [(f"play/{path.relative_to(PLAY).as_posix()}", path) for path in paths]
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:

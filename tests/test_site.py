@@ -195,3 +195,58 @@ def test_the_gallery_can_be_filtered(width: int, browser: Any, address: str) -> 
     figures = browser.find_elements("css selector", "#gallery figure")
     assert 0 < sum(figure.is_displayed() for figure in figures) < len(figures)
     assert complaints(browser, address) == []
+
+
+# The page that plays
+
+FIT = 1e-4
+"""By how much a number of the page may differ from Python's: |y − ŷ| / (1 + |ŷ|)."""
+
+
+@pytest.fixture
+def playing(browser: Any, address: str, site: Path) -> Any:
+    """The page, when it has read what there is; its models are loaded as they are asked for."""
+    manifest = json.loads((site / "play" / "manifest.json").read_text())
+    if manifest["runtime"] is None or not manifest["models"]:
+        pytest.skip(
+            "the site was built without onnxruntime-web or without models: npm and zoo-core[onnx] "
+            "are needed, and npm's registry"
+        )
+    browser.set_script_timeout(600)
+    browser.get(f"{address}/play/")
+    browser.execute_async_script("zooPlay.ready.then(arguments[0])")
+    return browser
+
+
+def test_the_page_computes_what_python_computed(playing: Any, address: str, site: Path) -> None:
+    manifest = json.loads((site / "play" / "manifest.json").read_text())
+    off = playing.execute_async_script(
+        "const done = arguments[0]; zooPlay.check().then(done, (error) => done(String(error)))"
+    )
+    assert isinstance(off, dict), off
+    functions = [
+        f"{name} {f}" for name, model in manifest["models"].items() for f in model["functions"]
+    ]
+    assert sorted(off) == sorted(functions) and len(manifest["models"]) >= 12
+    assert {name: by for name, by in off.items() if not by < FIT} == {}
+    assert manifest["bytes"] <= 40_000_000
+    assert complaints(playing, address) == []
+
+
+def test_a_digit_is_drawn_by_keyboard_and_scored(playing: Any, address: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    resize(playing, 390)
+    board = playing.find_element("css selector", "#zoo-play .zp-draw")
+    board.send_keys(Keys.ARROW_LEFT, Keys.SPACE, Keys.ARROW_DOWN, Keys.SPACE)
+    (button,) = [
+        button
+        for button in playing.find_elements("css selector", "#zoo-play button")
+        if button.text == "Nats by each model"
+    ]
+    button.click()
+    WebDriverWait(playing, 300).until(lambda _: button.is_enabled())
+    cells = playing.find_elements("css selector", "#zoo-play .zp-nats td:nth-child(2)")
+    assert len(cells) >= 9 and all(10 < float(cell.text) < 1000 for cell in cells)
+    assert complaints(playing, address) == []

@@ -27,6 +27,7 @@ COMMANDS = {
     "eval": "Compute the metrics of an entry, or of a run that has ended.",
     "metrics": "List the metrics, or the options of one.",
     "export": "Export a model to ONNX, or to a file of plain PyTorch.",
+    "play": "Open a page on which models play, in the browser.",
     "compare": "Compare density models on the same data.",
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",

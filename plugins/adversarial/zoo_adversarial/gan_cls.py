@@ -44,6 +44,7 @@ from torch.nn import functional
 from zoo_adversarial.layers import LatentGenerator, Unflatten, divisible_shape, initialise
 from zoo_adversarial.text import Characters, Sentences, text_encoder
 from zoo_core.errors import InvalidInput
+from zoo_core.export import Function, Value
 
 __all__ = ["GANCLS", "Matcher"]
 
@@ -123,6 +124,16 @@ class GANCLS(LatentGenerator):
         """
         code: Tensor = self.text(self.text.tokens(texts).to(self.known.device))
         return code
+
+    def exports(self) -> list[Function]:
+        """The code of a text whose characters are numbered, where characters are what is read."""
+        if not isinstance(self.text, Characters):
+            return []
+        most = float(len(self.text.alphabet))
+        tokens = Value("tokens", ("n", self.text.size), 0, most, dtype="int64")
+        code = Value("code", ("n", self.text.code))
+        what = "Codes of texts: each character's place in the alphabet, from 1, then 0"
+        return [Function("read", what, self.text, (tokens,), (code,))]
 
     def sample(
         self,

@@ -1,0 +1,209 @@
+"""The page that plays: models as ONNX, what runs them in a browser, and numbers to check them by.
+
+`build` fills a folder with static files: the script, the style, onnxruntime-web from its npm
+package (verified by the digest below), a file for each function, `manifest.json`, and `check.json`,
+the inputs and outputs that Python computed. The documentation takes them over; `zoo play` serves
+them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core import environment, loading, plugins
+from zoo_core.errors import ZooError
+from zoo_core.loading import Source
+from zoo_core.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["LIMIT", "MODELS", "STATIC", "build", "runtime"]
+
+STATIC = Path(__file__).parent / "play"
+"""The script and the style."""
+
+LIMIT = 40_000_000
+"""Bytes that all models of a page have together, at most."""
+
+MODELS: Mapping[str, tuple[str, ...]] = {
+    "nade.mnist": ("step",),
+    "pixelcnn.mnist": ("conditionals", "step"),
+    "attention.mnist": ("conditionals", "step"),
+    "bernoulli.mnist": ("conditionals",),
+    "markov.mnist": ("conditionals",),
+    "chow-liu.mnist": ("conditionals",),
+    "ar.mnist": ("conditionals",),
+    "fvsbn.mnist": ("conditionals",),
+    "made.mnist": ("conditionals",),
+    "vae.mnist": ("encode", "decode"),
+    "aae.mnist": ("encode", "decode"),
+    "vae.mnist-2d": ("decode",),
+    "infogan.mnist": ("decode",),
+    "stargan.emoji": ("translate-*",),
+    "stargan.faces": ("translate-*",),
+    "vae.faces": ("encode", "decode"),
+    "gan-cls.emoji": ("read", "decode"),
+    "gan-cls.faces": ("read", "decode"),
+    "progan.emoji": ("growth",),
+    "progan.faces": ("growth",),
+}
+"""Entries of the page and their functions; those that a registry does not have are left out."""
+
+_VERSION = "1.30.0"
+_SHA512 = (
+    "ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
+    "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
+)
+_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+Say = Callable[[str], None]
+
+
+def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None) -> dict[str, Any]:
+    """Fill a folder with all that the page loads; return its manifest.
+
+    What is in the folder from before, of the same weights and the same code, is kept.
+
+    names: entries, run folders or files to show first, beside the entries of `MODELS`.
+    say: is told what is left out, and why.
+
+    Raises UnknownName for one of `names` that there is not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in STATIC.iterdir():
+        if path.suffix in (".js", ".css"):
+            shutil.copyfile(path, folder / path.name)
+    have = Registry.load().entries
+    chosen = dict.fromkeys([*names, *(name for name in MODELS if name in have)])
+    origins = {name: loading.resolve(name) for name in chosen}
+    models, checks, total = {}, {}, 0
+    for name, origin in origins.items():
+        try:
+            source = origin if isinstance(origin, Source) else loading.open_source(name)
+            described = _exported(source, folder / "models", MODELS.get(name, ("*",)))
+        except ZooError as error:
+            say(f"play: without {name}: {error}")
+            continue
+        size = sum(function["bytes"] for function in described["functions"].values())
+        if total + size > LIMIT:
+            say(f"play: without {name}: its {size:,} bytes would be over {LIMIT:,} in all")
+            continue
+        total += size
+        checks[source.name] = described.pop("check")
+        models[source.name] = described
+    manifest = {"runtime": runtime(folder, say=say), "models": models, "bytes": total}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "check.json").write_text(json.dumps(checks))
+    return manifest
+
+
+def runtime(folder: Path, *, say: Say = lambda _: None) -> dict[str, Any] | None:
+    """Put onnxruntime-web beside the page, from its npm package; None where it cannot be had."""
+    target = folder / "ort"
+    if not all((target / name).is_file() for name in (*_FILES, "LICENSE.txt")):
+        try:
+            _fetch_runtime(target)
+        except (OSError, ValueError, subprocess.SubprocessError, tarfile.TarError) as error:
+            say(f"play: without onnxruntime-web, so that no model runs on the page: {error}")
+            return None
+    return {"version": _VERSION, "bytes": sum((target / name).stat().st_size for name in _FILES)}
+
+
+def _fetch_runtime(target: Path) -> None:
+    if environment.offline():
+        raise OSError("ZOO_OFFLINE is set")
+    npm = shutil.which("npm")
+    if npm is None:
+        raise OSError("npm is not installed, which fetches it")
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run(
+            [npm, "pack", f"onnxruntime-web@{_VERSION}", "--fetch-retries=1", "--silent"],
+            cwd=scratch,
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+        (package,) = Path(scratch).glob("*.tgz")
+        digest = hashlib.sha512(package.read_bytes()).hexdigest()
+        if digest != _SHA512:
+            raise ValueError(f"its SHA-512 is {digest}, expected {_SHA512}")
+        target.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(package) as archive:
+            for name in _FILES:
+                content = archive.extractfile(f"package/dist/{name}")
+                assert content is not None
+                (target / name).write_bytes(content.read())
+    shutil.copyfile(STATIC / "LICENSE-onnxruntime.txt", target / "LICENSE.txt")
+
+
+def _exported(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
+    """The functions of a model as files, with what the page needs to know of them."""
+    described = folder / f"{source.name}.json"
+    key = hashlib.sha256(f"{source.sha256} {wanted} {_code(source)}".encode()).hexdigest()
+    if described.is_file():
+        kept: dict[str, Any] = json.loads(described.read_text())
+        if kept.pop("key") == key:
+            return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    model = loading.load(source)
+    known = loading.info(model)
+    found = {
+        "data": known.data,
+        "licence": known.licence.weights if known.licence else "",
+        **_functions(model, source.name, folder, wanted),
+    }
+    described.write_text(json.dumps({**found, "key": key}))
+    return found
+
+
+def _functions(
+    model: nn.Module, name: str, folder: Path, wanted: tuple[str, ...]
+) -> dict[str, Any]:
+    from fnmatch import fnmatch
+
+    from zoo_core.export.function import functions
+    from zoo_core.export.onnx import convert, metadata
+
+    written: dict[str, Any] = {}
+    check: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
+    for function in functions(model).values():
+        if not any(fnmatch(function.name, pattern) for pattern in wanted):
+            continue
+        path = folder / f"{name}-{function.name}.onnx"
+        path.write_bytes(convert(model, function).model_proto.SerializeToString())
+        facts |= metadata(model, function)["model"]
+        inputs = function.examples(2, seed=1)
+        outputs = function(*inputs)
+        check[function.name] = [[*_plain(inputs)], [*_plain(outputs)]]
+        size = path.stat().st_size
+        written[function.name] = {**function.as_dict(), "file": path.name, "bytes": size}
+    return {"functions": written, "model": facts, "check": check}
+
+
+def _plain(tensors: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    for tensor in tensors:
+        values = tensor.detach().flatten().tolist()
+        rounded = [float(f"{value:.7g}") if isinstance(value, float) else value for value in values]
+        yield {"shape": list(tensor.shape), "values": rounded}
+
+
+def _code(source: Source) -> str:
+    """A digest of the code that writes files, of the architecture's, and of torch's version."""
+    record = plugins.architecture(source.architecture, source.family)
+    model = find_spec(record.path.partition(":")[0])
+    here = Path(__file__).parent
+    paths = [here / "function.py", here / "onnx.py"]
+    paths += [Path(model.origin)] if model and model.origin else []
+    parts = [path.read_bytes() for path in paths]
+    return hashlib.sha256(b"".join([*parts, version("torch").encode()])).hexdigest()
