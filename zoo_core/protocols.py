@@ -52,7 +52,7 @@ P = TypeVar("P")
 
 @runtime_checkable
 class Generator(Protocol):
-    """A model that draws samples; implicit models can do no more."""
+    """A model that can be sampled; implicit models can do no more."""
 
     event_shape: tuple[int, ...]
     """Shape of one sample: (C, H, W) for images, (D,) for tables."""
@@ -60,7 +60,7 @@ class Generator(Protocol):
     def sample(
         self, n: int, *, generator: Random | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
         temperature: divides the logits; 1 samples the model, towards 0 its most probable choices.
         """
@@ -69,7 +69,7 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Conditional(Generator, Protocol):
-    """A generator of which samples of a class can be asked.
+    """A generator conditioned on a class label.
 
     Where it is a DensityModel too, its `log_prob` takes the same `label`.
     """
@@ -85,18 +85,18 @@ class Conditional(Generator, Protocol):
         temperature: float = 1.0,
         label: Tensor | int | None = None,
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
         label: the class of all, or of each, (n,), int64; None, or `classes`, leaves it open.
 
-        Raises InvalidInput for a label that there is not.
+        Raises InvalidInput for an unknown label.
         """
         ...
 
 
 @runtime_checkable
 class Prompted(Generator, Protocol):
-    """A generator that reads: samples of a text can be asked of it."""
+    """A generator conditioned on a text prompt."""
 
     def read(self, texts: Sequence[str]) -> Tensor:
         """The codes of texts, (n, code); what lies between two codes is between their texts.
@@ -113,7 +113,7 @@ class Prompted(Generator, Protocol):
         temperature: float = 1.0,
         prompt: str | Tensor | None = None,
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
         prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None leaves
             it open.
@@ -123,7 +123,7 @@ class Prompted(Generator, Protocol):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A model that says which class, or cluster, an input is of."""
+    """A model that predicts the class, or cluster, of an input."""
 
     event_shape: tuple[int, ...]
     classes: int
@@ -191,7 +191,7 @@ class Autoregressive(DensityModel, Protocol):
 
 @runtime_checkable
 class Completer(Protocol):
-    """A model that draws the unknown variables of an input given its known ones."""
+    """A model that samples the unknown variables of an input given its known ones."""
 
     event_shape: tuple[int, ...]
 
@@ -203,7 +203,7 @@ class Completer(Protocol):
         generator: Random | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw the unknown variables of each input; the known ones are returned as given.
+        """Sample the unknown variables of each input; the known ones are returned as given.
 
         x: inputs, (B, *event_shape), in [0, 1]; unknown places are ignored.
         known: which variables are given, event_shape, bool.
@@ -226,12 +226,12 @@ class FromParts(NamedTuple):
 
 @runtime_checkable
 class PartCompleter(Protocol):
-    """A model that draws a whole image about parts of one; it is not told where they are."""
+    """A model that generates a whole image from parts of one, without their places."""
 
     event_shape: tuple[int, ...]
 
     def find_parts(self, x: Tensor) -> Tensor:
-        """Choose parts of inputs that tell much about them: boxes, (B, n, 4), int64.
+        """Choose informative parts of inputs: boxes, (B, n, 4), int64.
 
         A box is (x, y, w, h): left, top, width and height, in pixels.
 
@@ -247,7 +247,7 @@ class PartCompleter(Protocol):
         generator: Random | None = None,
         temperature: float = 1.0,
     ) -> FromParts:
-        """Draw an image about what is in the boxes of each input.
+        """Generate an image from the parts in the boxes of each input.
 
         x: inputs, (B, *event_shape), in [0, 1]; what is in no box is ignored.
         boxes: as those of `find_parts`, of any number, (B, n, 4), int64.
@@ -273,7 +273,7 @@ class Encoder(Protocol):
         """Map inputs to latents, (B, latent_dim).
 
         x: inputs, (B, *event_shape), in [0, 1].
-        generator: draws from the posterior, where there is one; None gives its mean.
+        generator: samples from the posterior, where there is one; None gives its mean.
         """
         ...
 
@@ -286,7 +286,7 @@ class Decoder(Generator, Protocol):
     """Number of latent variables."""
 
     def latent(self, n: int, *, generator: Random | None = None) -> Tensor:
-        """Draw n latents from the prior, (n, latent_dim)."""
+        """Sample n latents from the prior, (n, latent_dim)."""
         ...
 
     def decode(self, z: Tensor) -> Tensor:
@@ -301,7 +301,7 @@ class LatentVariable(Encoder, Decoder, Protocol):
 
 @runtime_checkable
 class Translator(Protocol):
-    """A model that draws an image again, as another domain would have it."""
+    """A model that translates images into another domain."""
 
     event_shape: tuple[int, ...]
     domains: tuple[str, ...]
@@ -312,13 +312,13 @@ class Translator(Protocol):
 
         x: inputs of any domain, (B, *event_shape), in [0, 1].
 
-        Raises UnknownName for a domain that there is not.
+        Raises UnknownName for an unknown domain.
         """
         ...
 
 
 class Traversal(NamedTuple):
-    """A walk through latent space that is worth a look."""
+    """An informative traversal of latent space."""
 
     name: str
     """What varies, as `z7` or `digit`."""
@@ -330,7 +330,7 @@ class Traversal(NamedTuple):
 
 @runtime_checkable
 class Traversable(Decoder, Protocol):
-    """A decoder that knows which walks through its latents are worth a look.
+    """A decoder that names informative traversals of its latents.
 
     Of others each latent is walked, three standard deviations of the prior to either side.
     """
@@ -402,7 +402,7 @@ class Bound(Protocol):
 
 
 Scored = DensityModel | Bound
-"""A model that tells how probable an input is, exactly or by a bound."""
+"""A model with a likelihood, exact or bounded."""
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from typing import overload
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset as MapDataset
 
 from zoo_core.errors import InvalidInput, UnknownName
 
@@ -21,7 +22,7 @@ Row = Tensor | tuple[Tensor, int | Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(MapDataset[Row]):
     """One split of a data set: images or a table, with labels where there are any.
 
     It is a map-style data set of torch: `data[0]` is one row as a model takes it, and
