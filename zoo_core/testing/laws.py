@@ -81,6 +81,9 @@ def tasks_are_implemented(case: Case) -> None:
     model, ours = case.fresh(), plugins.own(Task)
     can = {name for name, task in ours.items() if task.declared and implements(task, model)}
     declared = set(case.architecture.tasks) & set(ours)
+    check = case.architecture.check.config
+    if any(case.config.get(key) != value for key, value in check.items()):
+        declared &= can  # another config than the record's own may rule a task out
     expect(declared == can, f"declared {sorted(declared)}", f"what is implemented: {sorted(can)}")
 
 
