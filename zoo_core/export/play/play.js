@@ -290,7 +290,7 @@
     const names = (list) => list.map((name) => [name, name]);
     panel("Draw a digit",
       "Draw with mouse or finger, or with the arrow keys, space and delete. Each explicit model says how probable the drawing is: −log p in nats, the lower the more probable. A test digit takes about 80 to 100.",
-      "zoo run made.mnist --task score -i digit.png",
+      "zoo run made.mnist --task score --input digit.png",
       el("div", { class: "zp-row" }, board,
         el("div", {},
           action("Clear", async () => { x.fill(0); show(); }),
@@ -305,17 +305,17 @@
           el("table", { class: "zp-nats" }, el("thead", {}, el("tr", {}, el("th", {}, "model"), el("th", {}, "nats"))), rows))));
     if (explicit.length) panel("Where it is surprising",
       "The nats of each pixel given those before it, from blue (expected) to yellow (four nats and more).",
-      "zoo run made.mnist --task score -i digit.png -o heat.png",
+      "zoo run made.mnist --task score --input digit.png -o heat.png",
       choice("model of the heat map", names(explicit), (name) => { heated = name; }), action("Explain", explain),
       el("div", { class: "zp-row" }, figure(heat, "−log p(xᵢ | x before i)")));
     if (walkers.length) panel("Complete the rest",
       "The upper half of the drawing is kept; the lower half is sampled four times from its exact conditional, pixel by pixel.",
-      "zoo run nade.mnist --task complete --keep top:0.5 -i digit.png",
+      "zoo run nade.mnist --task complete --keep top --input digit.png",
       choice("model that completes", names(walkers), (name) => { by = name; }), action("Complete", complete),
       el("div", { class: "zp-row" }, ...rest.map((target, i) => figure(target, String(i + 1)))));
     if (both.length) panel("Reconstruct",
       "The drawing goes through an encoder to a few latent variables, and back through a decoder.",
-      `zoo run ${both[0]} --task reconstruct -i digit.png`,
+      `zoo run ${both[0]} --task reconstruct --input digit.png`,
       action("Reconstruct", reconstruct),
       el("div", { class: "zp-row" }, ...again.map(([name, target]) => figure(target, name))));
     show();
@@ -494,7 +494,7 @@
         await new Promise((resolve) => scratch.toBlob((blob) => resolve(take(blob))));
       });
       panel(`Translation (${name})`, "Choose a picture or drop one here: the generator draws it as each of its domains would have it. It stays on this machine.",
-        `zoo run ${name} --task translate -i picture.png`, file, emoji, zone);
+        `zoo run ${name} --task translate --input picture.png`, file, emoji, zone);
     }
   };
 

@@ -1,0 +1,23 @@
+"""The files of the page that plays: what it loads, within its limit, and the page of the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoo_core.export import page
+
+
+def test_without_a_runtime_the_page_is_built_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.setattr(page, "MODELS", {})
+    said: list[str] = []
+    manifest = page.build(tmp_path, say=said.append)
+    assert manifest == {"runtime": None, "models": {}, "bytes": 0}
+    assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
+    assert said == [
+        "play: without onnxruntime-web, so that no model runs on the page: ZOO_OFFLINE is set"
+    ]
+    assert (tmp_path / "play.js").is_file() and (tmp_path / "play.css").is_file()
