@@ -1,4 +1,4 @@
-"""The files of the page that plays: what it loads, within its limit, and the page of the command."""
+"""The files of the page that plays, where what runs them is missing too."""
 
 import json
 from pathlib import Path
