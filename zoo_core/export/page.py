@@ -44,7 +44,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "markov.mnist": ("conditionals",),
     "chow-liu.mnist": ("conditionals",),
     "ar.mnist": ("conditionals",),
-    "fvsbn.mnist": ("conditionals",),
     "made.mnist": ("conditionals",),
     "vae.mnist": ("encode", "decode"),
     "aae.mnist": ("encode", "decode"),
