@@ -1,10 +1,12 @@
 """A zoo of generative models: `zoo_core.load("nade.mnist")` gives one with its trained weights.
 
 Importing this package imports nothing else: each name below is found when it is first used, and
-torch only by `load`.
+torch only by `load`. It does pass `ZOO_OFFLINE` on to libraries that ask only when imported.
 """
 
 from typing import TYPE_CHECKING
+
+from zoo_core.environment import keep_hugging_face_offline as _keep_offline
 
 if TYPE_CHECKING:
     from zoo_core.data.dataset import Dataset
@@ -61,6 +63,9 @@ _HOMES = {
     "save": "loading",
     "train": "training.train",
 }
+
+
+_keep_offline()
 
 
 def __getattr__(name: str) -> object:

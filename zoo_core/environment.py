@@ -1,9 +1,11 @@
 """The environment variables that zoo reads, each in one place."""
 
 import os
+import sys
 from pathlib import Path
 
 from zoo_core.errors import InvalidInput
+from zoo_core.files import user_path
 
 __all__ = [
     "debug",
@@ -19,7 +21,7 @@ __all__ = [
 def home() -> Path:
     """Folder of the store and its caches: `ZOO_HOME`, else the platform's cache folder."""
     if given := os.environ.get("ZOO_HOME"):
-        return Path(given).expanduser()
+        return user_path(given)
     from platformdirs import user_cache_path
 
     return user_cache_path("zoo")
@@ -31,9 +33,17 @@ def offline() -> bool:
 
 
 def keep_hugging_face_offline() -> None:
-    """Tell Hugging Face's libraries if the network is forbidden; they ask when imported."""
-    if offline():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    """Tell Hugging Face's libraries if the network is forbidden.
+
+    They ask their environment once, when they are imported: those that are here already are told
+    by the name that they have kept the answer under.
+    """
+    if not offline():
+        return
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    for name in ("huggingface_hub.constants", "datasets.config"):
+        if name in sys.modules:
+            sys.modules[name].__dict__.update(HF_HUB_OFFLINE=True, HF_DATASETS_OFFLINE=True)
 
 
 def debug() -> bool:

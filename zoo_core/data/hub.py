@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -15,20 +16,21 @@ from zoo_core import environment
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading
 from zoo_core.data.folders import shape_of
-from zoo_core.data.notes import note_done, note_skipped
+from zoo_core.data.notes import listed, note_done, note_skipped
 from zoo_core.data.splits import choose, find_split
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
-from zoo_core.text import printable
+from zoo_core.text import printable, quoted
 
 __all__ = ["HUB", "is_hub_folder", "load_hub"]
 
 HUB = "hf://"
 _TEXTS = ("text", "caption")
+_PARQUET = ("*.parquet", "data/*.parquet")
 
 
 def is_hub_folder(path: Path) -> bool:
     """Whether a folder holds parquet files, in itself or in its `data`."""
-    return any(any(path.glob(pattern)) for pattern in ("*.parquet", "data/*.parquet"))
+    return any(any(path.glob(pattern)) for pattern in _PARQUET)
 
 
 def load_hub(
@@ -62,9 +64,14 @@ def _open(source: str) -> dict[str, Any]:
     datasets.disable_progress_bars()
     path = source.removeprefix(HUB)
     try:
+        if not source.startswith(HUB):
+            _check_numbering(Path(source))
         return dict(datasets.load_dataset(path, cache_dir=str(environment.home() / "datasets")))
+    except InvalidInput:
+        raise
     except Exception as error:  # the library raises its own, fsspec's, pyarrow's and httpx's
-        text = f"{source} could not be loaded as a Hugging Face data set: {error}"
+        shown = printable(source)
+        text = f"{shown} could not be loaded as a Hugging Face data set: {printable(error)}"
         if not source.startswith(HUB):
             raise InvalidInput(text) from error
         if type(error).__name__ == "DatasetNotFoundError" and not environment.offline():
@@ -88,7 +95,7 @@ def _rows(name: str, tables: dict[str, Any], split: str) -> tuple[Any, list[int]
     if split in tables and (split != "train" or "validation" in tables):
         return tables[split], list(range(len(tables[split])))
     if "train" not in tables:
-        raise InvalidInput(f"{name} has no {split} split; it has {', '.join(tables)}.")
+        raise InvalidInput(f"{printable(name)} has no {split} split; it has {listed([*tables])}.")
     train = tables["train"]
     own = {key: range(len(table) if key == "train" else 0) for key, table in tables.items()}
     return train, choose(name, own, _keys(train), split)
@@ -105,7 +112,7 @@ def _texts(table: Any, rows: Sequence[int]) -> tuple[str, ...]:
     if column is None:
         return ()
     texts = list(table[column])  # one by one they would be read from the file
-    return tuple(str(texts[i]) for i in rows)
+    return tuple("" if texts[i] is None else str(texts[i]) for i in rows)
 
 
 def _images(
@@ -152,8 +159,9 @@ def _decode(table: Any, column: str, rows: Sequence[int]) -> tuple[dict[int, Any
 def _column(name: str, table: Any, kind: str) -> str:
     column = _first(table, kind)
     if column is None:
-        found = ", ".join(f"{key} ({type(kind).__name__})" for key, kind in table.features.items())
-        raise InvalidInput(f"{name} has no column of images: its columns are {found}.")
+        found = [f"{key} ({type(kind).__name__})" for key, kind in table.features.items()]
+        shown = printable(name)
+        raise InvalidInput(f"{shown} has no column of images: its columns are {listed(found)}.")
     return column
 
 
@@ -169,6 +177,30 @@ def _labels(
         return None, ()
     names = [table.features[column].names for column in columns]
     labels = torch.zeros(len(table), dtype=torch.int64)
-    for column, known in zip(columns, names, strict=True):
-        labels = labels * len(known) + torch.tensor(table[column])
-    return labels[list(rows)], tuple(", ".join(one) for one in product(*names))
+    known = torch.ones(len(table), dtype=torch.bool)
+    for column, classes in zip(columns, names, strict=True):
+        numbers = torch.tensor([-1 if n is None else n for n in table[column]])
+        known &= numbers >= 0
+        labels = labels * len(classes) + numbers
+    labels[~known] = -1
+    return labels[list(rows)], tuple(printable(", ".join(one)) for one in product(*names))
+
+
+def _check_numbering(folder: Path) -> None:
+    """Refuse parquet files whose classes are numbered differently: the library takes the first's."""
+    from pyarrow import parquet
+
+    found: dict[str, tuple[Path, list[str]]] = {}
+    for path in sorted(file for pattern in _PARQUET for file in folder.glob(pattern)):
+        held = (parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+        features = json.loads(held).get("info", {}).get("features", {})
+        for column, feature in features.items():
+            if feature.get("_type") != "ClassLabel":
+                continue
+            first, names = found.setdefault(column, (path, feature["names"]))
+            if feature["names"] != names:
+                raise InvalidInput(
+                    f"the column {quoted(column)} numbers its classes differently in {first.name} "
+                    f"({listed(names)}) and in {path.name} ({listed(feature['names'])}): write "
+                    "all files with one list of names."
+                )
