@@ -187,7 +187,7 @@ def _labels(
 
 
 def _check_numbering(folder: Path) -> None:
-    """Refuse parquet files whose classes are numbered differently: the library takes the first's."""
+    """Refuse parquet files that number their classes differently: datasets takes the first."""
     from pyarrow import parquet
 
     found: dict[str, tuple[Path, list[str]]] = {}
