@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,6 +34,8 @@ class Characters(nn.Module):
     def __init__(self, alphabet: str, length: int, code: int) -> None:
         super().__init__()
         self.alphabet, self.size, self.code = alphabet, length, code
+        marks = set(string.punctuation) - set(alphabet)
+        self._blanks = str.maketrans(dict.fromkeys(marks, " "))
         self.first = nn.Conv1d(len(alphabet), code, _KERNEL, padding=_KERNEL // 2)
         self.second = nn.Conv1d(code, code, _KERNEL, padding=_KERNEL // 2)
         self.recurrent = nn.GRU(code, code, batch_first=True)
@@ -40,6 +43,8 @@ class Characters(nn.Module):
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """The places of characters in the alphabet from 1, and 0 behind the text: (n, length).
+
+        Punctuation that the alphabet lacks is read as a blank, and upper case as lower case.
 
         Raises InvalidInput for a text that is empty, too long, or has other characters.
         """
@@ -64,7 +69,7 @@ class Characters(nn.Module):
 
     def _checked(self, text: str) -> str:
         lower = not any(character.isupper() for character in self.alphabet)
-        read = " ".join((text.lower() if lower else text).split())
+        read = " ".join((text.lower() if lower else text).translate(self._blanks).split())
         if not read:
             raise InvalidInput(
                 f"the text {text!r} is empty; expected some words out of the characters "
