@@ -459,3 +459,24 @@ def test_a_checkpoint_of_a_trainer_that_counted_its_steps_can_be_resumed(tmp_pat
     assert CliRunner().invoke(root, ["train", "--resume", str(cut), "-q"]).exit_code == 0
     left, right = load_file(whole / WEIGHTS), load_file(cut / WEIGHTS)
     assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+def test_dcgan_enlarges_by_neighbours_too() -> None:
+    model = DCGAN((3, 32, 32), z=4, channels=4, up="nearest")
+    assert model(torch.rand(2, 4)).shape == (2, 3, 32, 32)
+    assert DCGAN((1, 28, 28), z=4, channels=4, up="nearest")(torch.rand(2, 4)).shape[2:] == (28, 28)
+    with pytest.raises(InvalidInput, match="up is 'bilinear'; expected transposed or nearest"):
+        DCGAN((1, 28, 28), up="bilinear")
+
+
+def test_a_spectral_discriminator_bounds_its_layers_and_has_no_batch_norm() -> None:
+    network = DCGAN((1, 16, 16), z=4, channels=4).opponent(spectral=True)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network)
+    for _ in range(50):
+        network(torch.rand(4, 1, 16, 16))
+    norms = [
+        torch.linalg.matrix_norm(m.weight.flatten(1), 2) for m in network if hasattr(m, "weight")
+    ]
+    assert norms and all(abs(float(norm.detach()) - 1) < 0.1 for norm in norms)
+    with pytest.raises(InvalidInput, match=r"config\.trunk = false: what is kept"):
+        DCGAN((1, 16, 16), z=4, channels=4, trunk=True).opponent(spectral=True)

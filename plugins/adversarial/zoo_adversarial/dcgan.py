@@ -12,6 +12,8 @@ Differences from the paper:
 - Generators begin at 4x4 as the paper's, or at 3x3: 28 pixels are halved to 14, 7 and 4. Two layers
   from 7x7 up are too few: a digit's parts then agree by nothing but linear maps of z.
 - The recipe of digits has rates of its own for both networks, where the paper's are 2e-4.
+- Options that the recipe of faces takes: `up = "nearest"`, maps enlarged by nearest neighbours
+  before a convolution; and a discriminator with spectral norm (Miyato et al. 2018) for batch norm.
 - `preset = "compact"` is a network of another kind, small and well known from scripts: a dense
   layer, two nearest-neighbour enlargements and 3x3 convolutions against four strided convolutions
   with dropout, z ~ N(0, I). At 32x32 and 64 channels it has 1.05 and 0.10 million parameters.
@@ -30,10 +32,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 from zoo_adversarial.layers import (
     LatentGenerator,
     Unflatten,
+    UpConv2d,
     compact_generator,
     compact_trunk,
     initialise,
@@ -43,6 +47,7 @@ from zoo_core.errors import InvalidInput
 __all__ = ["DCGAN"]
 
 _PRESETS = ("paper", "compact")
+_UP = ("transposed", "nearest")
 _SMALLEST = 4
 """Largest side at which the generator begins."""
 _POOLED = 4
@@ -59,6 +64,8 @@ class DCGAN(LatentGenerator):
             twice as many.
         preset: `paper` or `compact`.
         trunk: whether the discriminator's layers are kept, for `features`.
+        up: how the paper's generator enlarges maps: by `transposed` convolutions, or by `nearest`
+            neighbours and a convolution.
     """
 
     def __init__(
@@ -68,14 +75,17 @@ class DCGAN(LatentGenerator):
         channels: int = 64,
         preset: str = "paper",
         trunk: bool = False,
+        up: str = "transposed",
     ) -> None:
+        if up not in _UP:
+            raise InvalidInput(f"up is {up!r}; expected {' or '.join(_UP)}.")
         if preset not in _PRESETS:
             raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
         super().__init__(shape, z, "uniform" if preset == "paper" else "normal")
         self.preset, self.channels = preset, channels
         if preset == "paper":
             sides = _sides(shape)
-            self.network = _generator(z, shape[0], sides, _widths(channels, sides))
+            self.network = _generator(z, shape[0], sides, _widths(channels, sides), up)
         else:
             self.network = compact_generator(z, shape, channels)
         self.network.apply(initialise)
@@ -91,19 +101,32 @@ class DCGAN(LatentGenerator):
 
     # The discriminator, and what is kept of it
 
-    def opponent(self, channels: int | None = None) -> nn.Sequential:
+    def opponent(self, channels: int | None = None, spectral: bool = False) -> nn.Sequential:
         """Make a discriminator, which gives logits (n,).
 
         channels: feature maps of its first layer at half size; the generator's by default.
+        spectral: whether spectral norm (Miyato et al. 2018) takes the place of batch norm: it
+            bounds how fast logits change, so that a discriminator that is ahead still teaches.
+
+        Raises InvalidInput for spectral norm in another preset or beside `trunk`.
         """
         channels = channels or self.channels
+        if spectral and (self.preset == "compact" or self.trunk is not None):
+            raise InvalidInput(
+                "trainer.discriminator.spectral needs config.preset = 'paper' and config.trunk = "
+                "false: what is kept of a discriminator has batch norm."
+            )
         if self.preset == "compact":
             trunk, features = compact_trunk(self.event_shape, channels)
             network = nn.Sequential(*trunk, nn.Linear(features, 1), nn.Flatten(0))
         else:
             sides = _sides(self.event_shape)
-            network = _discriminator(self.event_shape[0], sides, _widths(channels, sides))
-        return network.apply(initialise)
+            network = _discriminator(self.event_shape[0], sides, _widths(channels, sides), not spectral)
+        network.apply(initialise)
+        for layer in network if spectral else ():
+            if isinstance(layer, nn.Conv2d):
+                spectral_norm(layer)
+        return network
 
     def keep(self, discriminator: nn.Module) -> None:
         """Take the layers of a discriminator over, where they are to be kept.
@@ -145,7 +168,9 @@ def _trunk(discriminator: nn.Sequential) -> nn.Sequential:
     return discriminator[:-2]
 
 
-def _generator(z: int, C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
+def _generator(
+    z: int, C: int, sides: Sequence[int], widths: Sequence[int], up: str
+) -> nn.Sequential:
     """z projected to (widths[-1], sides[-1], sides[-1]), and enlarged side by side to C channels.
 
     sides: from that of the images down. widths: of the layers below it.
@@ -154,18 +179,28 @@ def _generator(z: int, C: int, sides: Sequence[int], widths: Sequence[int]) -> n
     layers: list[nn.Module] = [nn.Linear(z, first * side**2, bias=False)]
     layers += [Unflatten((first, side, side)), nn.BatchNorm2d(first), nn.ReLU(inplace=True)]
     for (inputs, outputs), to in zip(pairwise(widths[::-1]), sides[-2:0:-1], strict=True):
-        layers += [nn.ConvTranspose2d(inputs, outputs, *_kernel(to), bias=False)]
+        layers += [_enlarging(inputs, outputs, to, up, bias=False)]
         layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[0], C, *_kernel(sides[0])), nn.Tanh())
+    return nn.Sequential(*layers, _enlarging(widths[0], C, sides[0], up), nn.Tanh())
 
 
-def _discriminator(C: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
+def _enlarging(
+    inputs: int, outputs: int, to: int, up: str, bias: bool = True
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    """A layer from maps of half a side to those of a side; odd ones a transposed one reaches."""
+    if up == "nearest" and to % 2 == 0:
+        return UpConv2d(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, *_kernel(to), bias=bias)
+
+
+def _discriminator(C: int, sides: Sequence[int], widths: Sequence[int], normed: bool) -> nn.Sequential:
     """C channels halved in side to (widths[-1], sides[-1], sides[-1]), and a logit."""
     layers: list[nn.Module] = [nn.Conv2d(C, widths[0], *_kernel(sides[0]))]
     layers += [nn.LeakyReLU(0.2, inplace=True)]
     for (inputs, outputs), of in zip(pairwise(widths), sides[1:-1], strict=True):
-        layers += [nn.Conv2d(inputs, outputs, *_kernel(of), bias=False)]
-        layers += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
+        layers += [nn.Conv2d(inputs, outputs, *_kernel(of), bias=not normed)]
+        layers += [nn.BatchNorm2d(outputs)] if normed else []
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, sides[-1]), nn.Flatten(0))
 
 
