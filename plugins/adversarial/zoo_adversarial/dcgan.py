@@ -121,7 +121,9 @@ class DCGAN(LatentGenerator):
             network = nn.Sequential(*trunk, nn.Linear(features, 1), nn.Flatten(0))
         else:
             sides = _sides(self.event_shape)
-            network = _discriminator(self.event_shape[0], sides, _widths(channels, sides), not spectral)
+            network = _discriminator(
+                self.event_shape[0], sides, _widths(channels, sides), not spectral
+            )
         network.apply(initialise)
         for layer in network if spectral else ():
             if isinstance(layer, nn.Conv2d):
@@ -193,7 +195,9 @@ def _enlarging(
     return nn.ConvTranspose2d(inputs, outputs, *_kernel(to), bias=bias)
 
 
-def _discriminator(C: int, sides: Sequence[int], widths: Sequence[int], normed: bool) -> nn.Sequential:
+def _discriminator(
+    C: int, sides: Sequence[int], widths: Sequence[int], normed: bool
+) -> nn.Sequential:
     """C channels halved in side to (widths[-1], sides[-1], sides[-1]), and a logit."""
     layers: list[nn.Module] = [nn.Conv2d(C, widths[0], *_kernel(sides[0]))]
     layers += [nn.LeakyReLU(0.2, inplace=True)]

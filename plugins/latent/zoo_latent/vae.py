@@ -30,6 +30,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.protocols import ELBO, Traversal
 from zoo_latent.layers import ConvDecoder, ConvEncoder, MLPDecoder, TimmEncoder, affine, mlp
 from zoo_latent.likelihoods import make_likelihood
+from zoo_latent.mixture import Mixture
 
 __all__ = ["VAE", "Normal"]
 
@@ -99,7 +100,9 @@ class VAE(nn.Module):
         encoder: `mlp`, `conv`, or the name of one of timm's backbones; the decoder is convolutional
             unless it is `mlp`.
         likelihood: `auto` by the levels, `bernoulli`, `categorical`, `gaussian`, `gaussian-each` or
-            `gaussian-linear`; the last three model real variables.
+            `gaussian-linear`; the latter three take variables as real numbers.
+        prior_parts: Gaussians of a mixture that is fitted to the latents at each validation, from
+            which samples are drawn in the place of N(0, I); 0 for none.
     """
 
     kl: Tensor
@@ -113,6 +116,7 @@ class VAE(nn.Module):
         activation: str = "tanh",
         encoder: str = "mlp",
         likelihood: str = "auto",
+        prior_parts: int = 0,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(shape)
@@ -133,6 +137,7 @@ class VAE(nn.Module):
         else:
             self.decoder = ConvDecoder(Z[0], output, H[0], activation)
         self.register_buffer("kl", torch.zeros(self.latent_dim))
+        self.fitted = Mixture(prior_parts, self.latent_dim) if prior_parts else None
 
     def __getattr__(self, name: str) -> Any:
         """Explain why there is no exact likelihood."""
@@ -160,7 +165,9 @@ class VAE(nn.Module):
         return top.mu if generator is None else top.draw(generator)
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Sample n latents from N(0, I), (n, latent_dim)."""
+        """Sample n latents, (n, latent_dim), from N(0, I) or from the fitted mixture."""
+        if self.fitted is not None:
+            return self.fitted.draw(n, generator)
         weight = next(self.decoder.parameters())
         return torch.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
