@@ -81,10 +81,11 @@ def played() -> list[tuple[str, Path]]:
 
     Without what exports models, or what runs them in a browser, the page says so.
     """
-    player.build(PLAY, say=logging.getLogger("mkdocs.zoo").info)
+    manifest = player.build(PLAY, say=logging.getLogger("mkdocs.zoo").info)
     found = [path for path in PLAY.rglob("*") if path.is_file()]
     paths = sorted(path for path in found if path.parent.name != "models")
-    paths += sorted(PLAY.glob("models/*.onnx"))
+    for model in manifest["models"].values():  # others may be there from earlier builds
+        paths += [PLAY / "models" / function["file"] for function in model["functions"].values()]
     return [(f"play/{path.relative_to(PLAY).as_posix()}", path) for path in paths]
 
 

@@ -248,5 +248,5 @@ def test_a_digit_is_drawn_by_keyboard_and_scored(playing: Any, address: str) -> 
     button.click()
     WebDriverWait(playing, 300).until(lambda _: button.is_enabled())
     cells = playing.find_elements("css selector", "#zoo-play .zp-nats td:nth-child(2)")
-    assert len(cells) >= 9 and all(10 < float(cell.text) < 1000 for cell in cells)
+    assert len(cells) >= 7 and all(10 < float(cell.text) < 1000 for cell in cells)
     assert complaints(playing, address) == []

@@ -43,7 +43,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "bernoulli.mnist": ("conditionals",),
     "markov.mnist": ("conditionals",),
     "chow-liu.mnist": ("conditionals",),
-    "ar.mnist": ("conditionals",),
     "made.mnist": ("conditionals",),
     "vae.mnist": ("encode", "decode"),
     "aae.mnist": ("encode", "decode"),
