@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from zoo_core.data import Dataset
+from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
 from zoo_core.training.defaults import complete
 from zoo_core.training.recipe import Recipe
@@ -75,3 +76,37 @@ def test_what_the_data_contradict(
     rows = data(labels=None if labels is None else torch.tensor(labels))
     with pytest.raises(InvalidInput, match=message):
         config(Levels, rows, **given)
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "recipe", "said"),
+    [
+        (
+            Binary,
+            [0, 100],
+            {},
+            "rows: each value is drawn as black or white, afresh for each",
+        ),
+        (
+            Levels,
+            [0, 100],
+            {"binarize": "fixed"},
+            "rows: each value is drawn as black or white, once",
+        ),
+        (Binary, [0, 255], {}, ""),
+        (Levels, [0, 100], {}, ""),
+        (Binary, [0, 100], {"binarize": "none"}, ""),
+    ],
+)
+def test_training_says_when_it_makes_images_black_and_white(
+    cls: type,
+    values: list[int],
+    recipe: dict[str, Any],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note.cache_clear()
+    x = torch.tensor(values, dtype=torch.uint8).view(2, 1, 1, 1)
+    complete(Recipe("x", "rows", **recipe), cls, Dataset("rows", "train", x, 256))
+    assert capsys.readouterr().err.startswith(said)
+    assert bool(said) == note.cache_info().currsize

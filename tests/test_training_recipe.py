@@ -1,6 +1,7 @@
 """Recipes say what is wrong with them before anything is trained, and keep their digests."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ SOUND = {"architecture": "nade", "data": "x"}
         ({"binarize": "no"}, "binarize is 'no'; expected auto or dynamic or fixed or none."),
         ({"precision": "64"}, "precision is '64'; expected 32-true or bf16-mixed or 16-mixed."),
         ({"data": 3}, "data is 3; expected text."),
-        ({"data": ""}, "the recipe does not say its data"),
+        ({"data": ""}, "the recipe does not say its data. Give a name, a folder or a table."),
+        ({"seed": 16**5000}, "thousands of digits; expected a whole number of at least 0, in 64"),
+        ({"clip": 10**400}, "; expected a number of at least 0, in 64 bits."),
+        ({"config": [16**5000]}, "config is a value of type list that cannot be shown; expected a"),
+        ({"e\x1b": 1}, r"a recipe has no field 'e\x1b'."),
         ({"config": 3}, "config is 3; expected a table."),
         ({"entry": {"sumary": "x"}}, "unknown key 'entry.sumary'. Did you mean summary?"),
         ({"entry": {"weights": {}}}, "unknown key 'entry.weights'."),
@@ -70,6 +75,21 @@ def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     with pytest.raises(InvalidInput, match=r"x\.toml cannot be read"):
         recipes.read(path)
+    for text in ("a = " + "[" * 100_000, "a = 1" + "0" * 5000):
+        path.write_text(text)
+        with pytest.raises(InvalidInput, match=r"x\.toml is not TOML"):
+            recipes.read(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(InvalidInput, match=r"x\.toml cannot be read"):
+        recipes.read(path)
+    path.write_text("#" * 2**20 + "\n")
+    with pytest.raises(InvalidInput, match=r"more than the 1,048,576 bytes that are read"):
+        recipes.read(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InvalidInput, match=r"x\.toml cannot be read: it is a named pipe"):
+        recipes.read(path)
+    path.unlink()
     path.write_text("epochs = ")
     with pytest.raises(InvalidInput, match=r"x\.toml is not TOML"):
         recipes.read(path)

@@ -14,7 +14,7 @@ import zoo_core
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
-from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.train import settings, train
@@ -163,3 +163,10 @@ def test_data_without_a_test_split_trains_and_says_so(
     assert "the entry has no metrics: table has no test split" in result.stderr
     assert "metrics" not in result.stdout
     assert loading.load("runs/nade.table").event_shape == (3,)
+
+
+def test_a_name_that_is_none_is_said_before_what_else_is_missing() -> None:
+    with pytest.raises(UnknownName, match=r"offers an architecture 'nad'\. Did you mean nade"):
+        settings("nad", {})
+    with pytest.raises(InvalidInput, match=r"nade: the recipe does not say its data\. Give a name"):
+        settings("nade", {})

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.text import quoted
 
 __all__ = ["Option", "annotation", "build", "option", "options_class", "read"]
 
@@ -103,7 +104,7 @@ class Option:
         try:
             return self._one(self.kind(text) if self.kind is not bool else text, where)
         except ValueError:
-            raise InvalidInput(f"{where} is {text!r}; expected {self.expected}.") from None
+            raise InvalidInput(f"{where} is {quoted(text)}; expected {self.expected}.") from None
 
     def words(self, value: Any) -> list[str]:
         """A value as it is typed: `--steps 9`, `--prompt a --prompt b`, `--invert`."""
@@ -114,13 +115,15 @@ class Option:
         return [word for one in given for word in (flag, str(one))]
 
     def _one(self, value: Any, where: str) -> Any:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise InvalidInput(f"{where} is {quoted(value)}; expected {self.expected}, in 64 bits.")
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if self.kind is Path and isinstance(value, str):
             value = Path(value)
         fits = isinstance(value, self.kind) and (self.kind is bool) == isinstance(value, bool)
         if not fits or not self._within(value):
-            raise InvalidInput(f"{where} is {value!r}; expected {self.expected}.")
+            raise InvalidInput(f"{where} is {quoted(value)}; expected {self.expected}.")
         return value
 
     def _within(self, value: Any) -> bool:
@@ -206,7 +209,8 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
         if name not in known:
             takes = ", ".join(known) or "no options"
             raise InvalidInput(
-                f"{owner} has no option {name!r}.{did_you_mean(name, known)} It takes {takes}."
+                f"{owner} has no option {quoted(name)}.{did_you_mean(name, known)} "
+                f"It takes {takes}."
             )
     return cls(**{name: known[name].check(value, name) for name, value in values.items()})
 

@@ -22,8 +22,10 @@ from typing import Any
 
 from zoo_core import options
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.files import read_limited
 from zoo_core.options import option
 from zoo_core.schema import check_recipe
+from zoo_core.text import printable, quoted
 
 __all__ = ["Recipe", "check_field", "override", "parse", "read", "read_table", "value"]
 
@@ -111,6 +113,11 @@ class Recipe:
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
+_MAX_BYTES = 2**20
+"""Of the longest recipe file that is read."""
+_NO_TOML = (ValueError, RecursionError)
+"""What tomllib raises: its own error is a ValueError, as that of a number with too many digits."""
+
 _DEFAULTS = Recipe()
 _KNOWN = [field.name for field in dataclasses.fields(Recipe)]
 
@@ -129,11 +136,12 @@ def read_table(path: Path) -> dict[str, Any]:
     Raises InvalidInput for a file that is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_limited(path, _MAX_BYTES).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"{path} is not TOML: {error}.") from None
+        why = error.strerror if isinstance(error, OSError) else printable(error)
+        raise InvalidInput(f"{printable(path)} cannot be read: {why}.") from None
+    except _NO_TOML as error:
+        raise InvalidInput(f"{printable(path)} is not TOML: {printable(error)}.") from None
 
 
 def parse(table: Mapping[str, Any], where: str) -> Recipe:
@@ -149,11 +157,11 @@ def parse(table: Mapping[str, Any], where: str) -> Recipe:
         if key in values:
             values[key].check(given, f"{where}: {key}")  # kept as it is given: digests depend on it
         elif not isinstance(given, dict):
-            raise InvalidInput(f"{where}: {key} is {given!r}; expected a table.")
+            raise InvalidInput(f"{where}: {key} is {quoted(given)}; expected a table.")
     check_recipe(table.get("entry", {}), where)
-    for key in ("architecture", "data"):
+    for key, kind in (("architecture", "one, as nade"), ("data", "a name, a folder or a table")):
         if not table.get(key):
-            raise InvalidInput(f"{where}: the recipe does not say its {key}.")
+            raise InvalidInput(f"{where}: the recipe does not say its {key}. Give {kind}.")
     return Recipe(**table)
 
 
@@ -161,7 +169,7 @@ def check_field(name: str, where: str) -> None:
     """Raise InvalidInput for a name that no field of a recipe has."""
     if name not in _KNOWN:
         raise InvalidInput(
-            f"{where}: a recipe has no field {name!r}.{did_you_mean(name, _KNOWN)} "
+            f"{where}: a recipe has no field {quoted(name)}.{did_you_mean(name, _KNOWN)} "
             f"It has {', '.join(_KNOWN)}."
         )
 
@@ -192,5 +200,5 @@ def value(text: str) -> Any:
     """What was typed for a field: read as TOML, and as a string where it is none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except _NO_TOML:
         return text

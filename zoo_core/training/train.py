@@ -159,8 +159,12 @@ def settings(
         table = recipes.read_table(Path(resume) / "recipe.toml")
     elif Path(what).suffix == ".toml" or Path(what).is_file():
         table = recipes.read_table(Path(what))
+    elif what:
+        # a name that is none is said before what else is missing
+        plugins.find(str(what), changes.get("family"))
+        table = {"architecture": str(what)}
     else:
-        table = {"architecture": str(what)} if what else {}
+        table = {}
     table = recipes.override(table, changes)
     if table.get("start") and resume is None:
         table = starts.defaults(table)
