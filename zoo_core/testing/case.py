@@ -39,6 +39,8 @@ class Case:
     """Learning rate at which Adam fits it to four inputs."""
     data: str = "bars-and-stripes"
     """The data set on which its trainer is tried, where the shapes agree."""
+    first: bool = True
+    """Whether its config is the first of its architecture's."""
 
     def __str__(self) -> str:
         options = (f"{key}={value}" for key, value in self.config.items() if key != "shape")
@@ -120,7 +122,7 @@ def _of_family(
         raise RuntimeError(f"family {name} does not load: {loaded.error}")
     for architecture in loaded.architectures.values():
         cls, check = plugins.import_class(architecture.path), architecture.check
-        for config in configs.get(architecture.name, [check.config]):
+        for i, config in enumerate(configs.get(architecture.name, [check.config])):
             yield Case(
                 cls=cls,
                 config={"shape": list(SHAPE), **config},
@@ -130,4 +132,5 @@ def _of_family(
                 skips=skips.get(architecture.name, check.skips),
                 lr=rates.get(architecture.name, check.lr),
                 data=check.data,
+                first=i == 0,
             )

@@ -49,6 +49,8 @@ class Law:
     """Of a Case, or, for the laws of a family, of a `plugins.Family`."""
     needs: tuple[Any, ...]
     """Protocols, or predicates of a model."""
+    when: Callable[[Case], bool] = lambda case: True
+    """Which cases it is tried on; a costly law takes one of each architecture."""
 
     @property
     def name(self) -> str:
@@ -81,11 +83,13 @@ LAWS: dict[str, Law] = {}
 """Every law, by name."""
 
 
-def law(*needs: Any) -> Callable[[Callable[[Case], None]], Law]:
+def law(
+    *needs: Any, when: Callable[[Case], bool] = lambda case: True
+) -> Callable[[Callable[[Case], None]], Law]:
     """Make a function of a case a law for the models that implement all of `needs`."""
 
     def register(check: Callable[[Case], None]) -> Law:
-        LAWS[check.__name__] = made = Law(check, needs)
+        LAWS[check.__name__] = made = Law(check, needs, when)
         return made
 
     return register
@@ -102,7 +106,9 @@ def _form(measured: object, expected: object) -> str:
 
 
 def applies(rule: Law, case: Case) -> bool:
-    """Whether a case implements what a law is about."""
+    """Whether a law is tried on a case, and the case implements what it is about."""
+    if not rule.when(case):
+        return False
     model = case.fresh()
     return all(
         isinstance(model, need) if isinstance(need, type | UnionType) else need(model)

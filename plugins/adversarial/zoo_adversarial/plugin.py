@@ -18,6 +18,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.gan:GAN",
             summary="GAN of multilayer perceptrons, with a maxout discriminator",
             tasks=_DECODES,
+            exports=("decode",),
             paper="Goodfellow et al. 2014, Generative Adversarial Nets (arXiv 1406.2661)",
             trainer=_TRAINER,
             check=Check(config={"z": 4, "hidden": [16]}),
@@ -27,6 +28,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.dcgan:DCGAN",
             summary="Deep convolutional GAN, for square images of 28, 32 or 64 pixels",
             tasks=(*_DECODES, "features"),
+            exports=("decode",),
             paper="Radford, Metz & Chintala 2015, Unsupervised Representation Learning with Deep "
             "Convolutional GANs (arXiv 1511.06434)",
             trainer=_TRAINER,
@@ -39,6 +41,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.infogan:InfoGAN",
             summary="InfoGAN: codes that come to mean something, and sort images without labels",
             tasks=(*_DECODES, "features"),
+            exports=("decode",),
             paper="Chen et al. 2016, InfoGAN (arXiv 1606.03657)",
             trainer="zoo_adversarial.infogan:InfoTrainer",
             check=Check(
@@ -51,6 +54,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.progan:ProGAN",
             summary="Progressive GAN: grows from 4x4 to 64x64 while it learns",
             tasks=(*_DECODES, "growth"),
+            exports=("decode",),
             paper="Karras et al. 2018, Progressive Growing of GANs (arXiv 1710.10196)",
             trainer="zoo_adversarial.progan_trainer:Progressive",
             check=Check(
@@ -84,6 +88,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.gan_cls:GANCLS",
             summary="GAN-CLS: draws what a text says",
             tasks=_DECODES,
+            exports=("decode",),
             paper="Reed et al. 2016, Generative Adversarial Text to Image Synthesis "
             "(arXiv 1605.05396)",
             trainer="zoo_adversarial.gan_cls_trainer:Matching",

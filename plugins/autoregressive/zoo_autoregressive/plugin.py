@@ -15,6 +15,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.bernoulli:Bernoulli",
             summary="Independent binary variables",
             tasks=_ALL,
+            exports=("conditionals",),
             trainer=_COUNTING,
         ),
         Architecture(
@@ -58,6 +59,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.fvsbn:FVSBN",
             summary="Fully visible sigmoid belief network: logistic regression on all predecessors",
             tasks=("sample", "score", "detect", "complete"),
+            exports=("conditionals",),
             paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
             "Density Estimators?",
         ),
@@ -66,6 +68,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.made:MADE",
             summary="Masked autoencoder: all conditionals in one pass of a masked network",
             tasks=("sample", "score", "detect", "complete"),
+            exports=("step",),
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
         ),
         Architecture(
@@ -73,6 +76,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.attention:Attention",
             summary="Decoder-only transformer over the variables, with class labels",
             tasks=_ALL,
+            exports=("step",),
             paper="Vaswani et al. 2017, Attention Is All You Need",
         ),
         Architecture(
@@ -88,6 +92,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.nade:NADE",
             summary="Neural autoregressive distribution estimator: one hidden layer, tied weights",
             tasks=("sample", "score", "detect", "complete"),
+            exports=("conditionals", "step"),
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
         ),
         Architecture(
@@ -95,6 +100,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.pixelcnn:PixelCNN",
             summary="Masked convolutions over images, binary or with any number of levels",
             tasks=_ALL,
+            exports=("step",),
             paper="van den Oord, Kalchbrenner & Kavukcuoglu 2016, Pixel Recurrent Neural Networks",
         ),
         Architecture(
