@@ -355,8 +355,11 @@ BROKEN: list[tuple[type[nn.Module], str, str]] = [
 ]
 
 
-def case_of(cls: type, tasks: tuple[str, ...] = DECLARED, **options: Any) -> Case:
-    record = Architecture(cls.__name__.lower(), f"tests:{cls.__name__}", "a test's model", tasks)
+def case_of(
+    cls: type, tasks: tuple[str, ...] = DECLARED, exports: tuple[str, ...] = (), **options: Any
+) -> Case:
+    path = f"tests:{cls.__name__}"
+    record = Architecture(cls.__name__.lower(), path, "a test's model", tasks, exports=exports)
     return Case(cls, {"shape": [1, 3, 3]}, record, **options)
 
 
@@ -445,7 +448,7 @@ SOUND = [
     (name, case)
     for case in (
         case_of(Chain),
-        case_of(Coin, tasks=("sample", "score", "detect", *LATENT)),
+        case_of(Coin, tasks=("sample", "score", "detect", *LATENT), exports=("decode",)),
         real_case(Ramp),
     )
     for name, law in LAWS.items()
@@ -519,9 +522,18 @@ def test_every_law_has_a_sentence_that_says_it() -> None:
 # The table
 
 
+def test_exports_are_tried_where_they_are_declared_and_on_one_config() -> None:
+    def named(case: Case) -> set[str]:
+        return {row.values[0].name for row in table([case])}
+
+    assert "export_equals_model" in named(case_of(Coin, exports=("decode",)))
+    assert "export_equals_model" not in named(case_of(Coin))
+    assert "export_equals_model" not in named(case_of(Coin, exports=("decode",), first=False))
+
+
 def test_the_table_holds_every_law_that_applies() -> None:
     rows = [row for cls in (Chain, Coin) for row in table([case_of(cls)])]
-    rows += table([real_case(Ramp)])
+    rows += table([real_case(Ramp), case_of(Coin, exports=("decode",))])
     assert {row.values[0].name for row in rows} == set(LAWS)
     assert "sums_to_one" not in {row.values[0].name for row in table([case_of(Coin)])}
 
