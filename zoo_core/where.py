@@ -10,6 +10,7 @@ end in K, M or G; an entry that lacks the number fails the comparison. `name`, `
 `architecture` and `data` are texts, compared by `==` or `!=` with a quoted one.
 """
 
+import ast
 import operator
 import re
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from typing import Any
 
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.registry import Entry
+from zoo_core.text import printable
 
 __all__ = ["NUMBERS", "TEXTS", "number", "where"]
 
@@ -37,30 +39,30 @@ TEXTS: dict[str, Callable[[Entry], str]] = {
 }
 """What can be compared with a quoted text."""
 
-_Compare = Callable[[Any, Any], bool]
-
-_OPERATORS: dict[str, _Compare] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
+_OPERATORS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]] = {
+    ast.Lt: ("<", operator.lt),
+    ast.LtE: ("<=", operator.le),
+    ast.Gt: (">", operator.gt),
+    ast.GtE: (">=", operator.ge),
+    ast.Eq: ("==", operator.eq),
+    ast.NotEq: ("!=", operator.ne),
 }
 
-_SCALE = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
+_EXPECTED = "expected comparisons such as year>2015, joined by and, or, not"
 
-_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([KMG]?)", re.IGNORECASE)
+_DEEP = "it is nested too deeply; use fewer parentheses"
+
+_EXPONENT = {"K": 3, "M": 6, "G": 9}
 
 _TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<operator><=|>=|==|!=|<|>|=)
-      | (?P<paren>[()])
-      | (?P<text>"[^"]*"|'[^']*')
-      | (?P<word>[^\s()<>=!"']+)
-    )""",
-    re.VERBOSE,
+    r"""(?P<text>"[^"]*"|'[^']*')
+      | (?<![\w.])(?P<number>\d+\.?\d*|\.\d+)(?P<unit>[KMG])(?![\w.])
+      | (?P<equal>(?<![<>=!])=(?!=))
+      | (?P<space>\s+)
+      | (?P<strange>["'\#\\\0])""",
+    re.VERBOSE | re.IGNORECASE,
 )
+"""What is written otherwise in Python, which parses the rest."""
 
 
 def where(text: str, metrics: Iterable[str] = ()) -> Predicate:
@@ -73,9 +75,15 @@ def where(text: str, metrics: Iterable[str] = ()) -> Predicate:
     Raises InvalidInput that names what was not understood and what is allowed.
     """
     try:
-        return _Parser(text, sorted(set(metrics))).parse()
-    except RecursionError:
-        raise InvalidInput("--where is nested too deeply; use fewer parentheses.") from None
+        tree = ast.parse(_TOKEN.sub(_as_python, text).strip(), mode="eval")
+        return _predicate(tree.body, sorted(set(metrics)))
+    except SyntaxError as error:
+        problem = _problem(error)
+    except (RecursionError, MemoryError):  # the second is what Python's parser raises
+        problem = _DEEP
+    raise InvalidInput(
+        f"--where '{printable(text)}': {problem}. For example: params<5M and test_nll<90"
+    )
 
 
 def number(entry: Entry, name: str) -> float | None:
@@ -85,107 +93,75 @@ def number(entry: Entry, name: str) -> float | None:
     return next((metric.value for metric in entry.metrics if metric.name == name), None)
 
 
-class _Parser:
-    """Recursive descent over the grammar above; one method a rule."""
+def _as_python(token: re.Match[str]) -> str:
+    if token["text"]:
+        return repr(token["text"][1:-1])
+    if token["number"]:
+        return f"{token['number']}e{_EXPONENT[token['unit'].upper()]}"
+    if token["strange"]:
+        raise SyntaxError(f"'{token.string[token.start() :].strip()}' is not understood")
+    return "==" if token["equal"] else " "
 
-    def __init__(self, text: str, metrics: list[str]) -> None:
-        self.text = text
-        self.metrics = metrics
-        self.tokens = self._tokens()
-        self.at = 0
 
-    def parse(self) -> Predicate:
-        found = self._condition()
-        if self._peek():
-            raise self._error(f"'{self._peek()}' where 'and', 'or' or the end was expected")
-        return found
-
-    def _condition(self) -> Predicate:
-        terms = [self._conjunction()]
-        while self._take("or"):
-            terms.append(self._conjunction())
-        return terms[0] if len(terms) == 1 else lambda entry: any(t(entry) for t in terms)
-
-    def _conjunction(self) -> Predicate:
-        terms = [self._negation()]
-        while self._take("and"):
-            terms.append(self._negation())
-        return terms[0] if len(terms) == 1 else lambda entry: all(t(entry) for t in terms)
-
-    def _negation(self) -> Predicate:
-        if self._take("not"):
-            inner = self._negation()
+def _predicate(node: ast.expr, metrics: list[str]) -> Predicate:
+    """What a node of the tree says of an entry; raises SyntaxError for all that is no condition."""
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            terms = [_predicate(value, metrics) for value in values]
+            join = any if isinstance(op, ast.Or) else all
+            return lambda entry: join(term(entry) for term in terms)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            inner = _predicate(operand, metrics)
             return lambda entry: not inner(entry)
-        if self._take("("):
-            inner = self._condition()
-            if not self._take(")"):
-                raise self._error("a parenthesis is not closed")
-            return inner
-        return self._comparison()
+        case ast.Compare(left=ast.Name(id=name), ops=[sign], comparators=[value]):
+            return _comparison(name, sign, value, metrics)
+        case ast.Name(id=name):
+            signs = " ".join(_signs(name, metrics))
+            raise SyntaxError(f"it ends after {name}, where one of {signs} was expected")
+    raise SyntaxError(f"'{ast.unparse(node)}' is not understood; {_EXPECTED}")
 
-    def _comparison(self) -> Predicate:
-        name = self._next("a name")
-        if name in TEXTS:
-            return self._of_text(name)
-        if name in NUMBERS or name in self.metrics:
-            return self._of_number(name)
-        known = [*NUMBERS, *TEXTS, *self.metrics]
-        raise self._error(
-            f"unknown name '{name}'.{did_you_mean(name, known)} Allowed: {', '.join(known)}"
-        )
 
-    def _of_text(self, name: str) -> Predicate:
-        compare = self._operator(name, ("==", "!="))
-        value = self._next("a quoted text")
-        if value[0] not in "\"'":
-            raise self._error(f"{name} is compared with {value}; quote it: {name} == '{value}'")
-        get, wanted = TEXTS[name], value[1:-1]
+def _comparison(name: str, sign: ast.cmpop, value: ast.expr, metrics: list[str]) -> Predicate:
+    signs = _signs(name, metrics)
+    given, compare = _OPERATORS.get(type(sign), (type(sign).__name__.lower(), operator.eq))
+    if given not in signs:
+        raise SyntaxError(f"'{given}' after {name}; expected one of {' '.join(signs)}")
+    try:
+        wanted = ast.literal_eval(value)
+    except ValueError:
+        wanted = None
+    shown = ast.unparse(value)
+    if name in TEXTS:
+        if not isinstance(wanted, str):
+            raise SyntaxError(f"{name} is compared with {shown}; quote it: {name} == '{shown}'")
+        get = TEXTS[name]
         return lambda entry: compare(get(entry), wanted)
+    if type(wanted) not in (int, float):
+        raise SyntaxError(f"{name} is compared with {shown}; expected a number such as 90 or 5M")
+    return lambda entry: (figure := number(entry, name)) is not None and compare(figure, wanted)
 
-    def _of_number(self, name: str) -> Predicate:
-        compare = self._operator(name, tuple(_OPERATORS))
-        value = self._next("a number")
-        match = _NUMBER.fullmatch(value)
-        if match is None:
-            raise self._error(
-                f"{name} is compared with {value}; expected a number such as 90 or 5M"
-            )
-        limit = float(match[1]) * _SCALE[match[2].upper()]
-        return lambda entry: (given := number(entry, name)) is not None and compare(given, limit)
 
-    def _operator(self, name: str, allowed: tuple[str, ...]) -> _Compare:
-        given = self._next(f"one of {' '.join(allowed)}")
-        given = "==" if given == "=" else given
-        if given not in allowed:
-            raise self._error(f"'{given}' after {name}; expected one of {' '.join(allowed)}")
-        return _OPERATORS[given]
+def _signs(name: str, metrics: list[str]) -> list[str]:
+    """The operators that may follow a name."""
+    known = [*NUMBERS, *TEXTS, *metrics]
+    if name not in known:
+        allowed = f"{did_you_mean(name, known)} Allowed: {', '.join(known)}"
+        raise SyntaxError(f"unknown name '{name}'.{allowed}")
+    return ["==", "!="] if name in TEXTS else [sign for sign, _ in _OPERATORS.values()]
 
-    def _tokens(self) -> list[str]:
-        tokens, at, end = [], 0, len(self.text.rstrip())
-        while at < end:
-            match = _TOKEN.match(self.text, at)
-            if match is None:
-                raise self._error(f"'{self.text[at:].strip()}' is not understood")
-            tokens.append(match[0].strip())
-            at = match.end()
-        return tokens
 
-    def _peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def _take(self, wanted: str) -> bool:
-        taken = self._peek() == wanted
-        self.at += taken
-        return taken
-
-    def _next(self, expected: str) -> str:
-        token = self._peek()
-        if not token:
-            raise self._error(f"it ends where {expected} was expected")
-        self.at += 1
-        return token
-
-    def _error(self, problem: str) -> InvalidInput:
-        return InvalidInput(
-            f"--where '{self.text}': {problem}. For example: params<5M and test_nll<90"
-        )
+def _problem(error: SyntaxError) -> str:
+    """Our own words for a syntax error; Python's are about Python."""
+    if error.text is None:
+        return error.msg
+    if "never closed" in error.msg:
+        return "a parenthesis is not closed"
+    if "nested" in error.msg:
+        return _DEEP
+    if "digits" in error.msg:
+        return "a number has thousands of digits"
+    begin, end = error.offset or 0, error.end_offset or 0
+    given = error.text[begin - 1 : end - 1 if end > begin else None] if begin else ""
+    if not given.strip():
+        return "it ends where a name or a value was expected"
+    return f"'{given.strip()}' is not understood; {_EXPECTED}"
