@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from zoo_core import plugins
 from zoo_core.config import build
 from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName
-from zoo_core.files import atomic
+from zoo_core.files import atomic, user_path
 from zoo_core.header import read_header
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry, Licence, Registry, is_path
@@ -198,7 +198,7 @@ def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | So
     """
     if isinstance(name, str) and not is_path(name):
         return (registry or Registry.load()).lookup(name)
-    path = Path(name).expanduser()
+    path = user_path(name)
     return _from_file(_weights_of_run(path) if path.is_dir() else path)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError
-from zoo_core.files import open_regular, write_atomic
+from zoo_core.files import open_regular, user_path, write_atomic
 from zoo_core.urls import hidden, is_url, open_url, reason
 
 __all__ = ["FRESH", "MAX_BYTES", "origin_of", "read_document"]
@@ -36,7 +36,7 @@ def origin_of(source: str) -> str:
     """The file that a source names, where a folder means the registry in it: a URL, or a path."""
     if is_url(source):
         return source + "registry.toml" if source.endswith("/") else source
-    path = Path(source).expanduser().absolute()
+    path = user_path(source).absolute()
     return str(path / "registry.toml" if path.is_dir() else path)
 
 

@@ -4,6 +4,8 @@ Every failure passes through `Root.main`, the one place where it becomes a line 
 exit code.
 """
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from zoo_core import environment
 from zoo_core.errors import ZooError, did_you_mean
+from zoo_core.text import printable
 
 __all__ = ["COMMANDS", "main", "root"]
 
@@ -40,6 +43,8 @@ COMMANDS = {
 of their modules is imported."""
 
 INTERRUPTED = 130
+
+_CLOSED = "the standard output is closed. Leave it open, or redirect it, as by > /dev/null."
 
 
 class Root(click.Group):
@@ -87,6 +92,7 @@ class Root(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> NoReturn:
         """Run the command and exit with its code."""
         settings["standalone_mode"] = False
+        _prepare_streams()
         if os.environ.get("NO_COLOR"):
             settings["color"] = False
         try:
@@ -122,6 +128,27 @@ def _imported(name: str, path: str, owner: str) -> click.Command:
     return command
 
 
+def _prepare_streams() -> None:
+    """Let no text fail for what the streams cannot hold, and nothing be done for a closed one."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open till the end
+    if sys.stdout is None:
+        click.echo(f"error: {_CLOSED}", err=True)
+        sys.exit(1)
+    codecs.register_error("zoo", _as_it_came)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="zoo")
+
+
+def _as_it_came(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The bytes of a file's name that is no Unicode; what the encoding lacks, by its number."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
 def _report(error: Exception) -> int:
     """Say on stderr what went wrong; return the exit code."""
     if isinstance(error, click.Abort):
@@ -131,15 +158,40 @@ def _report(error: Exception) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        # The reader has left, as `head` does: what is still buffered must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader has left, as `head` does
         return 1
     if isinstance(error, ZooError):
-        click.echo(f"error: {error}", err=True)
+        # what is foreign in a message is printable where it was put in; here nothing slips through
+        lines = (printable(line, None) for line in str(error).split("\n"))
+        click.echo("error: " + "\n".join(lines), err=True)
         return error.exit_code
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, MemoryError):
+        click.echo("error: this machine has not enough memory for that.", err=True)
+        return 1
+    if (
+        isinstance(error, OSError) and error.strerror
+    ):  # a disk that is full, a path that is too long
+        click.echo(f"error: {_place(error)}: {error.strerror}.", err=True)
+        return 1
+    what = f"{type(error).__name__}: {printable(error)}".rstrip(": ")
     click.echo(f"error: unexpected {what}\nZOO_DEBUG=1 shows where it happened.", err=True)
     return 1
+
+
+def _place(error: OSError) -> str:
+    """What it is that the system refused, as far as it says so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+    if error.filename is None:
+        return "cannot write to the standard output, or use a file"
+    return printable(os.fsdecode(error.filename))
+
+
+def _drop_output() -> None:
+    """What is still buffered must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:

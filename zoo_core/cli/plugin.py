@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from zoo_core.cli import text
 from zoo_core.cli.arguments import json_option
 from zoo_core.errors import PluginError
+from zoo_core.files import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,7 @@ def check(what: str, laws: tuple[str, ...], verbose: bool, as_json: bool) -> int
     if Path(what).is_dir() or os.sep in what:
         options = [word for law in laws for word in ("--law", law)]
         options += ["--verbose"] * verbose + ["--json"] * as_json
-        return _check_project(Path(what).expanduser(), options)
+        return _check_project(user_path(what), options)
     _check_laws(laws)
     from zoo_core.testing import check
 

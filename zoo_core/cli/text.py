@@ -47,7 +47,10 @@ def echo_json(value: object) -> None:
     """Print a value as JSON."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=not _unicode()))
+    document = json.dumps(value, indent=2, ensure_ascii=not _unicode())
+    if any("\ud800" <= character <= "\udfff" for character in document):  # no part of UTF-8
+        document = json.dumps(value, indent=2)
+    click.echo(document)
 
 
 def _scaled(number: float, unit: str) -> str:

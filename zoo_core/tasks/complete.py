@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_core.errors import InvalidInput
+from zoo_core.files import user_path
 from zoo_core.options import option
 from zoo_core.protocols import AnyCompleter, Completer, PartCompleter
 from zoo_core.tasks.groups import Inputs
@@ -106,7 +107,7 @@ def known_places(keep: str, shape: tuple[int, ...]) -> Tensor:
     elif keep == "left":
         known[..., : shape[-1] // 2] = True
     else:
-        known |= _mask(Path(keep).expanduser(), shape[-2:])
+        known |= _mask(user_path(keep), shape[-2:])
     return known
 
 
