@@ -117,8 +117,12 @@ def able(model: object) -> tuple[str, ...]:
 
 
 def of_entry(entry: Entry) -> tuple[str, ...]:
-    """What `able` says of an entry's model, known from the registry alone: no model is imported."""
-    offers = plugins.offers(Task)
+    """What `able` says of an entry's model, known from the registry alone: no model is imported.
+
+    Nor is a family, where the entry names tasks of the core only.
+    """
+    own = plugins.own(Task)
+    offers = own if own.keys() >= set(entry.tasks) else plugins.offers(Task)
     held = {offers[name].protocol for name in entry.tasks if name in offers}
     implied = {
         name
