@@ -15,6 +15,7 @@ from torch import nn
 
 from zoo_core import loading
 from zoo_core.errors import ZooError
+from zoo_core.files import write_atomic
 from zoo_core.header import read_header
 from zoo_core.metrics import complete, find, measure
 from zoo_core.protocols import Bound, DensityModel
@@ -159,5 +160,5 @@ class Publisher:
         if metrics:
             entry["metrics"] = metrics
         text = toml({"schema": 1, "entry": [entry]})
-        (self.folder / "entry.toml").write_text(text, "utf-8")
+        write_atomic(self.folder / "entry.toml", text.encode())
         return entry

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from zoo_core.errors import InvalidInput
+from zoo_core.files import write_atomic
 from zoo_core.training.callbacks import Callback, Validation
 
 if TYPE_CHECKING:
@@ -157,9 +158,7 @@ class Report:
                 self._board.add_scalar(key, row[key], row["step"])
 
     def _rewrite(self) -> Any:
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows), "utf-8")
-        partial.replace(self.path)
+        write_atomic(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
         return self.path.open("a", encoding="utf-8")
 
 

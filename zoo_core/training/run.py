@@ -23,6 +23,7 @@ import tomli_w
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.files import write_atomic
 from zoo_core.training.recipe import Recipe, read
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
             f"{folder}. Or choose another folder (-o), or replace it (--force)."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(toml(asdict(recipe)), "utf-8")
+    write_atomic(path, toml(asdict(recipe)).encode())
 
 
 def toml(value: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from zoo_core.data.faces import worker
 from zoo_core.errors import DigestMismatch, InvalidInput
+from zoo_core.files import atomic
 
 __all__ = ["VERSIONS", "Job", "check_packages", "digest_of", "draw", "stored"]
 
@@ -137,9 +138,6 @@ def _write(path: Path, tensors: dict[str, Tensor], digest: str) -> None:
             "machine computes other pixels: please report it. --data dicebear-toon-head-64 draws "
             "faces whose digest is not checked."
         )
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"digest": found, **VERSIONS})
-    partial.chmod(0o644)  # readable by others, as data sets are
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with atomic(path) as partial:
+        save_file(tensors, partial, {"digest": found, **VERSIONS})
+        partial.chmod(0o644)  # readable by others, as data sets are
