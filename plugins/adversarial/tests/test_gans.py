@@ -389,7 +389,7 @@ def test_categories_come_to_tell_images_apart() -> None:
     x = 0.3 * torch.rand(128, 1, 4, 4, generator=stream)
     x[side, :, :, :2] += 0.7
     x[~side, :, :, 2:] += 0.7
-    agreement = []
+    found = []
     for _ in range(12):  # when they do depends on the last bits of sums, so on the threads
         for _ in range(20):
             values = trainer.training_step(x, updates, stream, None, 1)
@@ -398,11 +398,11 @@ def test_categories_come_to_tell_images_apart() -> None:
         with torch.no_grad():
             trainer.validation_step(x, random())
             agree = float((model.classify(x) == side).float().mean())
-        agreement.append(max(agree, 1 - agree))
+        # which of the two is which it cannot know; information is at most log 2
+        found.append((max(agree, 1 - agree), float(values["information"])))
         for network in trainer.networks.values():
             network.train()
-    assert max(agreement) > 0.9  # which of the two is which it cannot know
-    assert float(values["information"]) > 0.6  # of log 2
+    assert any(agreement > 0.9 and information > 0.6 for agreement, information in found), found
 
 
 # Runs
