@@ -1,6 +1,7 @@
 """Every test has a store of its own and none of the caller's settings."""
 
 import copy
+import functools
 import hashlib
 import json
 import signal
@@ -9,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import packaging.requirements  # before site-packages leaves the path
+import packaging.utils  # noqa: F401 - the same
 import pytest
+from click.testing import CliRunner, Result
 
 from zoo_core import plugins
-from zoo_core.cli import project
+from zoo_core.cli import project, root
 
 
 def pytest_configure() -> None:
@@ -117,7 +121,7 @@ def published(
 
 
 @pytest.fixture
-def install_family(tmp_path: Path) -> Callable[..., Path]:
+def install_family(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Install a family as pip would: a module and a dist-info folder; return the folder of both."""
 
     def install(name: str, source: str, *, distribution: str = "", version: str = "1.0") -> Path:
@@ -133,7 +137,8 @@ def install_family(tmp_path: Path) -> Callable[..., Path]:
         (info / "entry_points.txt").write_text(f"[zoo.families.v1]\n{name} = {module}\n")
         return site
 
-    return install
+    yield install
+    plugins.forget()
 
 
 @pytest.fixture
@@ -159,6 +164,55 @@ def install_project(
         if tmp_path in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
             del sys.modules[name]
     plugins.forget()
+
+
+@pytest.fixture
+def only_test_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Find the families of this test alone, and forget them afterwards."""
+    plain = [folder for folder in sys.path if not _has_family(folder)]
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *plain])
+    modules = set(sys.modules)
+    yield
+    for name in set(sys.modules) - modules:
+        if name.endswith("_plugin"):
+            del sys.modules[name]
+    plugins.forget()
+
+
+@functools.cache
+def _has_family(folder: str) -> bool:
+    return any("zoo_autoregressive" in path.name for path in Path(folder).glob("*.dist-info"))
+
+
+@pytest.fixture
+def make_family(tmp_path: Path, install_project: Callable[[Path], None]) -> Callable[[str], Path]:
+    """Write a family from the template, found as if it were installed."""
+
+    def write(name: str) -> Path:
+        folder = tmp_path / name
+        project.write(name, folder)
+        install_project(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*args: str) -> Result:
+        return CliRunner().invoke(root, args, prog_name="zoo")
+
+    return run
+
+
+@pytest.fixture
+def two(published: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of two entries with weights, as the only one."""
+    path = published("nade.mnist", "vae.faces")
+    monkeypatch.setenv("ZOO_REGISTRY", str(path))
+    return path
 
 
 def _toml(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,12 +97,8 @@ def seeded(model, options: Seeded, context): ...
 
 
 @pytest.fixture(autouse=True)
-def _installed(
-    install_family: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def _installed(install_family: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(install_family("extension", EXTENSION)))
-    yield
-    plugins.forget()
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+Zoo = Callable[..., Result]
+
+
+def names(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.stderr
+    return [entry["name"] for entry in json.loads(result.stdout)]
+
+
+def test_pull_verify_and_rm(zoo: Zoo, two: Path) -> None:
+    result = zoo("pull", "*")
+    assert result.exit_code == 0
+    name, path = result.stdout.splitlines()[0].split("  ")
+    assert name == "nade.mnist"
+    assert Path(path).read_text() == "weights of nade.mnist"
+    assert names(zoo("list", "--pulled", "--json")) == ["nade.mnist", "vae.faces"]
+    assert zoo("verify").stdout == "nade.mnist  sound\nvae.faces   sound\n"
+    result = zoo("rm", "*")
+    assert result.stdout == "removed nade.mnist  21 B\nremoved vae.faces  20 B\nfreed 41 B\n"
+    assert names(zoo("list", "--pulled", "--json")) == []
+    assert zoo("verify").stdout == "nothing is pulled\n"
+
+
+def test_a_dry_pull_says_what_and_from_where(zoo: Zoo, two: Path) -> None:
+    result = zoo("pull", "nade", "--dry-run")
+    assert result.stdout == f"nade.mnist  would fetch 21 B from {two.parent}/nade.mnist.bin\n"
+    assert names(zoo("list", "--pulled", "--json")) == []
+    plan = json.loads(zoo("pull", "nade", "--dry-run", "--json").stdout)[0]
+    assert (plan["bytes"], plan["pulled"]) == (21, False)
+    assert json.loads(zoo("pull", "nade", "--json").stdout)[0]["pulled"] is True
+    assert zoo("pull", "nade", "-n").stdout == "nade.mnist  here already\n"
+
+
+def test_pull_needs_names(zoo: Zoo) -> None:
+    result = zoo("pull")
+    assert result.exit_code == 2
+    assert "Missing argument" in result.stderr
+    assert zoo("pull", "zebra*").stderr == "no entry fits\n"

@@ -1,0 +1,80 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo_core.cli import root
+from zoo_core.registry import Registry
+
+Write = Callable[..., Path]
+
+
+Zoo = Callable[..., Result]
+
+
+def test_an_entry_without_its_plugin_lists_and_shows(
+    zoo: Zoo, published: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = published("vae.faces", family="unheard", requires="zoo-unheard>=2")
+    monkeypatch.setenv("ZOO_REGISTRY", str(path))
+    result = zoo("list")
+    assert result.exit_code == 0
+    assert "  unheard !  " in result.stdout
+    advice = "family 'unheard' is not installed. Install it: pip install 'zoo-unheard>=2'"
+    assert result.stderr == f"! {advice}\n"
+    assert json.loads(zoo("list", "--json").stdout)[0]["installed"] is False
+    monkeypatch.delenv("COLUMNS")
+    assert f"Plugin        {advice}\n" in zoo("show", "vae").stdout
+
+
+def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
+    result = zoo("show", "nade")
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80 or str(two) in result.stdout
+    digest = Registry.load().lookup("nade").weights.sha256
+    for line in (
+        "nade.mnist",
+        "Handwritten digits, one pixel after the other",
+        "Paper         Larochelle & Murray (2011). The NADE",
+        "Config        shape = [1, 28, 28]",
+        "              hidden = 500",
+        "Parameters    785,284",
+        "Weights       21 B (21 bytes)",
+        "              not pulled",
+        f"SHA-256       {digest}",
+        "Data          mnist",
+        "Metrics       test_nll 86.1 nats (±0.05)",
+        "                published 85.65 nats: table 2",
+        "                measured by data = mnist:test, seed = 0",
+        "Licence       code Apache-2.0, weights CC-BY-SA-3.0",
+        "  zoo run nade.mnist -n 16",
+        "  zoo run nade.mnist --task score --input 'mnist:test[0:16]'",
+        "  zoo eval nade.mnist --check",
+        "  zoo train --like nade.mnist",
+    ):
+        assert line in result.stdout.splitlines()
+
+
+def test_colour_can_be_refused(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in CliRunner().invoke(root, ["show", "nade"], color=True).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in CliRunner().invoke(root, ["show", "nade"], color=True).output
+
+
+def test_show_as_json_says_everything(zoo: Zoo, two: Path) -> None:
+    card = json.loads(zoo("show", "nade", "--json").stdout)
+    assert card["pulled"] is False
+    assert card["metrics"][0]["published"] == 85.65
+    assert card["commands"][0] == "zoo run nade.mnist -n 16"
+    zoo("pull", "nade")
+    card = json.loads(zoo("show", "nade", "--json").stdout)
+    assert Path(card["path"]).read_text() == "weights of nade.mnist"
+
+
+def test_show_offers_near_matches(zoo: Zoo, two: Path) -> None:
+    result = zoo("show", "nade.mnits")
+    assert result.exit_code == 3
+    assert "Did you mean nade.mnist?" in result.stderr

@@ -1,0 +1,45 @@
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo_core import errors
+from zoo_core.cli import Root
+from zoo_core.errors import ZooError
+
+TREE = [getattr(errors, name) for name in errors.__all__ if name[0].isupper()]
+
+
+def failing(error: BaseException) -> Result:
+    @click.command()
+    def boom() -> None:
+        raise error
+
+    class Group(Root):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+            return boom
+
+    return CliRunner().invoke(Group(), ["list"])
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_every_error_is_a_line_and_its_exit_code(kind: type[ZooError]) -> None:
+    result = failing(kind("what was given, and what to do"))
+    assert result.exit_code == kind.exit_code
+    assert result.stderr == "error: what was given, and what to do\n"
+    assert result.stdout == ""
+
+
+def test_exit_codes_are_the_documented_ones() -> None:
+    codes = {kind.__name__: kind.exit_code for kind in TREE}
+    assert codes == {
+        "CheckFailed": 7,
+        "DigestMismatch": 6,
+        "InvalidInput": 2,
+        "InvalidRegistry": 1,
+        "InvalidWeights": 1,
+        "NetworkError": 5,
+        "OutputExists": 2,
+        "PluginError": 4,
+        "UnknownName": 3,
+        "ZooError": 1,
+    }

@@ -1,0 +1,45 @@
+import numpy as np
+import torch
+
+from zoo_core import output
+
+
+def test_grid_holds_every_pixel_of_every_image() -> None:
+    x = torch.rand(5, 1, 3, 4, generator=torch.Generator().manual_seed(0)).round()
+    picture = np.asarray(output.grid(x, columns=2, pad=1, scale=1))
+    assert picture.shape == (3 * 3 + 2, 2 * 4 + 1)
+    for i in range(5):
+        top, left = i // 2 * 4, i % 2 * 5
+        tile = picture[top : top + 3, left : left + 4]
+        assert np.array_equal(tile, 255 * x[i, 0].numpy())
+
+
+def test_grid_keeps_colour_and_clamps() -> None:
+    x = torch.tensor([1.5, 0.5, -1.0]).view(1, 3, 1, 1)
+    assert output.grid(x, scale=1).getpixel((0, 0)) == (255, 128, 0)
+
+
+def test_grid_enlarges_small_images_only() -> None:
+    assert output.grid(torch.zeros(1, 1, 28, 28)).size == (84, 84)
+    assert output.grid(torch.zeros(1, 3, 128, 128)).size == (128, 128)
+    assert output.grid(torch.zeros(1024, 1, 28, 28)).size[0] < 1200
+
+
+def test_names_stand_left_of_their_rows() -> None:
+    x = torch.zeros(6, 1, 28, 28)
+    plain, named = output.grid(x, columns=2), output.grid(x, columns=2, names=["z0", "", "z2"])
+    margin = named.width - plain.width
+    assert np.array_equal(np.asarray(named)[:, margin:], np.asarray(plain))
+    rows = np.asarray(named)[:, :margin].max(1).reshape(-1)
+    written = [bool((part > 200).any()) for part in np.array_split(rows, 3)]
+    assert written == [True, False, True]
+
+
+def test_what_fills_a_row_looks_like_the_space_between() -> None:
+    x = torch.ones(3, 3, 2, 2)
+    full = torch.cat([x, output.blank(x, 1)])
+    assert np.array_equal(np.asarray(output.grid(full, 2)), np.asarray(output.grid(x, 2)))
+
+
+def test_grid_takes_half_precision() -> None:
+    assert output.grid(torch.ones(1, 1, 2, 2, dtype=torch.bfloat16)).getpixel((0, 0)) == 255

@@ -1,0 +1,61 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from zoo_core import output
+from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.output import plots
+
+PROVENANCE = {"entry": "nade.mnist", "seed": 7, "note": "−π"}
+
+
+def test_a_curve_replaces_the_older_one(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"step": s, "loss": 500 / s, "lr": 1.0} for s in range(1, 40)]
+    rows += [{"step": 20, "epoch": 1, "val_nll": 9.0}, {"step": 39, "val_nll": float("nan")}]
+    for _ in range(2):
+        output.plot_curve(rows, tmp_path / "curve.png", title="nade", provenance=PROVENANCE)
+    assert output.read_provenance(tmp_path / "curve.png") == PROVENANCE
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert min(picture.size) > 400
+
+
+def test_a_curve_shows_losses_and_validation_values() -> None:
+    rows = [
+        {"step": 1, "epoch": 0, "loss": 3.0, "steps_per_s": 9.0},
+        {"step": 2, "loss": float("inf"), "val_nll": 2.0},
+    ]
+    assert plots._lines(rows) == {"loss": ([1], [3.0]), "val_nll": ([2], [2.0])}
+
+
+def test_a_curve_without_rows_is_an_empty_picture(tmp_path: Path) -> None:
+    output.plot_curve([], tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").is_file()
+
+
+def test_smoothing_keeps_a_constant_and_lies_between() -> None:
+    assert plots._smooth([2.0] * 50) == [2.0] * 50
+    smooth = plots._smooth([0.0, 1.0] * 200)
+    assert all(0.4 < value < 0.6 for value in smooth[-50:])
+
+
+def test_a_histogram_is_drawn_of_what_is_finite(tmp_path: Path) -> None:
+    groups = {"inputs": [1.0, 2.0, float("inf")], "against": [5.0], "none": []}
+    output.plot_histogram(groups, tmp_path / "h.png", label="nats", provenance=PROVENANCE)
+    assert output.read_provenance(tmp_path / "h.png") == PROVENANCE
+    with pytest.raises(OutputExists):
+        output.plot_histogram(groups, tmp_path / "h.png", label="nats")
+    with pytest.raises(InvalidInput, match="there are no finite values"):
+        output.plot_histogram({"inputs": [float("inf")]}, tmp_path / "i.png", label="nats")
+
+
+def test_a_scatter_has_a_colour_for_each_group(tmp_path: Path) -> None:
+    groups = {"left": [(-1.0, 0.0)] * 3, "right": [(1.0, 1.0)]}
+    path = tmp_path / "s.png"
+    output.plot_scatter(groups, path, x_label="z0", y_label="z1", provenance=PROVENANCE)
+    assert output.read_provenance(path) == PROVENANCE
+    with pytest.raises(OutputExists):
+        output.plot_scatter(groups, path, x_label="z0", y_label="z1")
+    for n in (2, 10, 16, 30):
+        assert len({str(hue) for hue in plots._hues(n)}) == n

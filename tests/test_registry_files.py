@@ -1,0 +1,158 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo_core import registry_files
+from zoo_core.errors import InvalidRegistry, NetworkError
+from zoo_core.registry import Registry
+from zoo_core.registry_files import MAX_BYTES
+
+Make = Callable[..., dict[str, Any]]
+
+
+Write = Callable[..., Path]
+
+
+def test_the_cached_result_is_the_parsed_one(entry: Make, write_registry: Write) -> None:
+    path = write_registry(entry(), mirrors=["mirror"])
+    first, second = Registry.load([path]).entries, Registry.load([path]).entries
+    assert first == second
+
+
+def test_a_cached_result_is_not_parsed_again(
+    entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_registry(entry())
+    Registry.load([path])
+    monkeypatch.setattr("zoo_core.schema.parse", lambda *_: pytest.fail("parsed again"))
+    assert list(Registry.load([path]).entries) == ["nade.mnist"]
+
+
+def test_a_changed_file_is_parsed_again(entry: Make, write_registry: Write) -> None:
+    Registry.load([write_registry(entry())])
+    path = write_registry(entry(name="nade.dna"))
+    assert list(Registry.load([path]).entries) == ["nade.dna"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"{", b"\xff\xfe"])
+def test_a_damaged_cache_is_ignored(
+    entry: Make, write_registry: Write, tmp_path: Path, damage: bytes
+) -> None:
+    path = write_registry(entry())
+    Registry.load([path])
+    (cache,) = (tmp_path / "zoo-home" / "registries").iterdir()
+    key = cache.read_bytes().partition(b"\n")[0]
+    cache.write_bytes(key + b"\n" + damage)
+    assert list(Registry.load([path]).entries) == ["nade.mnist"]
+
+
+def test_a_cache_folder_that_cannot_be_written_is_ignored(
+    entry: Make, write_registry: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "zoo-home").write_text("a file where a folder should be")
+    assert list(Registry.load([write_registry(entry())]).entries) == ["nade.mnist"]
+
+
+def test_a_missing_registry_is_named() -> None:
+    with pytest.raises(
+        InvalidRegistry, match=r"no registry at /nowhere/registry.toml. ZOO_REGISTRY"
+    ):
+        Registry.load(["/nowhere/registry.toml"])
+
+
+def test_a_folder_stands_for_the_registry_in_it(entry: Make, write_registry: Write) -> None:
+    path = write_registry(entry())
+    assert Registry.load([path.parent]).sources == (str(path),)
+
+
+def test_a_remote_registry_is_read_once_and_kept(
+    entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_registry(entry()).read_bytes()
+    calls: list[str] = []
+    monkeypatch.setattr(registry_files, "_download", lambda url: calls.append(url) or data)
+    url = "https://zoo.example/models/registry.toml?token=1"
+    for _ in range(2):
+        found = Registry.load([url]).lookup("nade")
+    assert found.blob.sources == ("https://zoo.example/models/weights/nade.bin",)
+    assert len(calls) == 1
+    Registry.load([url], refresh=True)
+    assert len(calls) == 2
+
+
+def test_a_server_that_fails_leaves_the_last_good_copy(
+    entry: Make,
+    write_registry: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_registry(entry()).read_bytes()
+    monkeypatch.setattr(registry_files, "_download", lambda url: data)
+    Registry.load(["https://zoo.example/"])
+
+    def fail(url: str) -> bytes:
+        raise NetworkError(f"cannot read the registry {url}.")
+
+    monkeypatch.setattr(registry_files, "_download", fail)
+    assert Registry.load(["https://zoo.example/"], refresh=True).lookup("nade").name == "nade.mnist"
+    assert "warning: cannot read the registry https://zoo.example/" in capsys.readouterr().err
+
+
+def test_a_bad_answer_does_not_replace_the_good_copy(
+    entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_registry(entry()).read_bytes()
+    monkeypatch.setattr(registry_files, "_download", lambda url: data)
+    Registry.load(["https://zoo.example/"])
+    monkeypatch.setattr(registry_files, "_download", lambda url: b"<html>")
+    with pytest.raises(InvalidRegistry, match=r"https://zoo.example/registry.toml: not TOML"):
+        Registry.load(["https://zoo.example/"], refresh=True)
+    assert Registry.load(["https://zoo.example/"]).lookup("nade").name == "nade.mnist"
+
+
+def test_offline_uses_the_copy_however_old(
+    entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = write_registry(entry()).read_bytes()
+    monkeypatch.setattr(registry_files, "_download", lambda url: data)
+    Registry.load(["https://zoo.example/"])
+    monkeypatch.undo()
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "zoo-home"))
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    for copy in (tmp_path / "zoo-home" / "registries").iterdir():
+        os.utime(copy, (0, 0))
+    assert Registry.load(["https://zoo.example/"]).lookup("nade").name == "nade.mnist"
+    with pytest.raises(NetworkError, match=r"has not been read before and ZOO_OFFLINE is set"):
+        Registry.load(["https://other.example/"])
+
+
+def test_a_registry_that_cannot_be_fetched_is_named() -> None:
+    with pytest.raises(NetworkError, match=r"http://127.0.0.1:9/x.toml: Cannot connect to host"):
+        Registry.load(["http://127.0.0.1:9/x.toml"])
+
+
+def test_a_registry_has_a_largest_size(tmp_path: Path) -> None:
+    path = tmp_path / "registry.toml"
+    path.write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(InvalidRegistry, match=r"more than the 1,048,576 bytes .* Split it"):
+        Registry.load([path])
+
+
+def test_a_registry_is_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "registry.toml")
+    with pytest.raises(InvalidRegistry, match=r"cannot read the registry .*: it is a named pipe"):
+        Registry.load([tmp_path])
+
+
+def test_fsspec_decides_which_schemes_there_are(entry: Make, write_registry: Write) -> None:
+    import fsspec
+
+    data = write_registry(entry()).read_bytes()
+    fsspec.filesystem("memory").pipe_file("/zoo/registry.toml", data)
+    found = Registry.load(["memory://zoo/registry.toml"]).lookup("nade")
+    assert found.blob.sources == ("memory://zoo/weights/nade.bin",)
+    with pytest.raises(NetworkError, match=r"registry nope://x: Protocol not known"):
+        Registry.load(["nope://x"])
