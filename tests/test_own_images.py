@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -326,6 +327,20 @@ def test_a_vast_picture_is_refused_with_the_reason(
     said = capsys.readouterr().err
     assert "vast.png (more than 4,000 pixels: so many are not decoded, because a small file" in said
     assert "scale it down)" in said
+
+
+def test_a_small_file_that_claims_to_be_large_is_refused_unread(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = greys(tmp_path / "a", 3)
+    data = save(folder / "vast.tif", np.zeros((9, 9), np.float32)).read_bytes()
+    for tag in (256, 257):  # width and height, as 32-bit numbers
+        old, new = (struct.pack("<HHLL", tag, 4, 1, side) for side in (9, 9000))
+        assert data.count(old) == 1
+        data = data.replace(old, new)
+    (folder / "vast.tif").write_bytes(data)
+    assert len(load_images([folder], shape=(1, 8, 8)).data) == 3
+    assert "vast.tif (81,000,000 pixels in" in capsys.readouterr().err
 
 
 def test_only_formats_of_pictures_are_opened(tmp_path: Path) -> None:

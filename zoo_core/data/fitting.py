@@ -16,6 +16,7 @@ Everything that was done is counted, so that the caller can say it.
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections import Counter
@@ -57,8 +58,15 @@ _BITS = (8, 10, 12, 14, 16)
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _EIGHT = ("L", "P", "RGB", "RGBX", *_ALPHA)
 _ORIENTATION, _LARGEST_VALUE = 0x0112, 281  # tags of EXIF and of TIFF
+_BLOCK = 2**20
+"""Pixels that are scaled at a time, so that a large picture is not held three times."""
+_LARGE, _PER_BYTE = 2**23, 1000
+"""Pixels of a large picture, and how many of them a byte of its file may stand for."""
 _EXIF = 2**17
 """Bytes at a PNG's end in which EXIF that follows the pixels is looked for."""
+
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong is said once, by us
 
 
 class Unreadable(Exception):
@@ -93,6 +101,7 @@ def open_header(path: Path) -> Header:
     """Read a file's header; raises Unreadable."""
     with reading(), open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
         W, H = image.size
+        _check_size(W * H, file)
         if isinstance(image, TiffImageFile):  # Pillow turns a TIFF's size itself, by its version
             W, H = image.tag_v2[256], image.tag_v2[257]
         return header_of(image, (H, W) if _orientation(image, file) > 4 else (W, H))
@@ -106,6 +115,7 @@ def header_of(image: Image.Image, size: tuple[int, int]) -> Header:
 def open_image(path: Path, done: Counter[str]) -> Image.Image:
     """Decode a file, upright; raises Unreadable."""
     with reading(), open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        _check_size(image.width * image.height, file)
         if _orientation(image, file) > 1:
             done["turned upright by EXIF"] += 1
         image.load()
@@ -154,6 +164,16 @@ def _reason(error: Exception) -> str:
         return "no picture in a format that is read"
     text = error.strerror if isinstance(error, OSError) and error.strerror else error
     return printable(text, 80) or type(error).__name__
+
+
+def _check_size(pixels: int, file: BinaryIO) -> None:
+    """Refuse a small file that claims to be a large picture, before memory is taken for it."""
+    held = os.fstat(file.fileno()).st_size
+    if pixels > max(_LARGE, _PER_BYTE * held):
+        raise Unreadable(
+            f"{pixels:,} pixels in {held:,} bytes: more than {_PER_BYTE:,} for each byte, by which "
+            "a small file could fill the memory; scale it down"
+        )
 
 
 def _orientation(image: Image.Image, file: BinaryIO) -> int:
@@ -211,13 +231,16 @@ def _eight_bits(image: Image.Image, bits: int, done: Counter[str]) -> Image.Imag
 def _scaled(image: Image.Image, top: int, deed: str, done: Counter[str]) -> Image.Image:
     """Grey values from 0 to top, as 0 to 255."""
     values = np.asarray(image)
-    if not ((values >= 0) & (values <= top)).all():
-        found = f"its values are {values.min():g} to {values.max():g}"
-        if np.isnan(values).any():
-            found = "some of its values are not numbers"
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= top):
+        wrong = "some of its values are not numbers"
+        found = wrong if np.isnan(low) else f"its values are {low:g} to {high:g}"
         raise Unreadable(f"{found}; expected 0 to {top:,}")
     done[deed] += 1
-    grey = np.rint(values * (255 / top)).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    step = 1 + _BLOCK // values.shape[1]
+    for rows in (slice(at, at + step) for at in range(0, len(values), step)):
+        grey[rows] = np.rint(values[rows] * (255 / top))
     clear: Any = image.info.get("transparency")
     if isinstance(clear, int) and (values == clear).any():
         done["with transparency laid over white"] += 1

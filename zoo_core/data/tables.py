@@ -94,8 +94,10 @@ def _split_file(path: Path, split: str) -> Path | None:
 
 def _read_npy(path: Path) -> NDArray[Any]:
     check_regular(path)
-    # mapped: its size is held against the file's before any memory is taken
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an old writer
+        # mapped: its size is held against the file's before any memory is taken
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         held = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise ValueError(f"it holds {held}; expected numbers")
