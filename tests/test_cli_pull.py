@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 Zoo = Callable[..., Result]
@@ -40,4 +41,14 @@ def test_pull_needs_names(zoo: Zoo) -> None:
     result = zoo("pull")
     assert result.exit_code == 2
     assert "Missing argument" in result.stderr
-    assert zoo("pull", "zebra*").stderr == "no entry fits\n"
+
+
+@pytest.mark.parametrize("command", ["pull", "verify", "rm"])
+@pytest.mark.parametrize("name", ["zebra*", "zebra"])
+def test_a_name_or_a_glob_that_no_entry_fits_fails_as_that_of_show(
+    zoo: Zoo, two: Path, command: str, name: str
+) -> None:
+    result = zoo(command, "nade", name)
+    assert (result.exit_code, result.stdout) == (zoo("show", "zebra").exit_code, "")
+    assert "no entry" in result.stderr
+    assert f"'{name}'" in result.stderr

@@ -233,7 +233,7 @@ def test_entries_of_different_data_need_a_data_set(publish: Publish, tmp_path: P
     ("arguments", "code", "words"),
     [
         (["markof"], 3, "Did you mean markov"),
-        (["x*"], 2, "no entry fits 'x*'"),
+        (["x*"], 3, "no entry fits 'x*'"),
         (["markov", "-o", "plot.csv"], 2, "the plot is a picture; expected a name in .png"),
         (["markov", "-o", "no/plot.png"], 2, "does not exist"),
         (["markov", "--data", "four"], 2, "markov.bars takes rows of shape (1, 3, 3)"),

@@ -121,6 +121,14 @@ def test_selected_entries_come_once(entry: Make, write_registry: Write) -> None:
     assert [e.name for e in registry.select(["nade.*", "nade"])] == ["nade.mnist", "nade.dna"]
 
 
+def test_a_selected_glob_that_no_entry_fits_is_an_unknown_name(
+    entry: Make, write_registry: Write
+) -> None:
+    registry = Registry.load([write_registry(entry())])
+    with pytest.raises(UnknownName, match=r"no entry fits 'zebra\*'\. `zoo list` shows the 1"):
+        registry.select(["nade", "zebra*"])
+
+
 def test_an_unknown_metric_gets_near_matches(entry: Make, write_registry: Write) -> None:
     found = Registry.load([write_registry(entry())]).lookup("nade")
     with pytest.raises(UnknownName) as caught:

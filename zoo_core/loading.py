@@ -38,6 +38,7 @@ __all__ = [
     "blank",
     "build",
     "create",
+    "entry_beside",
     "entry_of_run",
     "fill",
     "info",
@@ -221,18 +222,29 @@ def open_source(
     return Source.of(origin, Store().fetch(origin.blob, progress=progress))
 
 
+def entry_beside(path: Path) -> Entry | None:
+    """The entry that training wrote beside the weights of a run; None where there is none.
+
+    Raises InvalidRegistry where it is not sound.
+    """
+    record = path.parent / "entry.toml"
+    if path.name != WEIGHTS or not record.is_file():
+        return None
+    return next(iter(Registry.load([record]).entries.values()), None)
+
+
 def entry_of_run(source: Source) -> Entry:
     """The entry that training wrote beside its weights when it ended.
 
     Raises InvalidInput where there is none, or where it is of other weights.
     """
     path = source.path.parent / "entry.toml"
-    if not path.is_file():
+    entry = entry_beside(source.path)
+    if entry is None:
         raise InvalidInput(
             f"{source.path} is no entry of a registry, and of no run that has ended: there is no "
             f"{path}, which holds its metrics."
         )
-    (entry,) = Registry.load([path]).entries.values()
     if entry.weights.sha256 != source.sha256:
         raise InvalidInput(f"{path} is of other weights than {source.path}.")
     return entry

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, UnknownName, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
+from zoo_core.text import quoted
 from zoo_core.urls import hidden, join, local_path
 
 if TYPE_CHECKING:
@@ -236,11 +237,13 @@ class Registry:
     def select(self, names: Iterable[str]) -> list[Entry]:
         """Entries by name, each once; a bare architecture is its first entry, a glob all that fit.
 
-        Raises UnknownName for a name without wildcards that no entry has.
+        Raises UnknownName for a name that no entry has, and for a glob that none fits.
         """
         found: dict[str, Entry] = {}
         for name in names:
             entries = self.match([name]) if _is_glob(name) else [self.lookup(name)]
+            if not entries:
+                raise UnknownName(self._unknown(name))
             found.update((entry.name, entry) for entry in entries)
         return list(found.values())
 
@@ -250,13 +253,14 @@ class Registry:
             raise UnknownName(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
+        fits = "fits" if _is_glob(name) else "is named"
         if not self.entries:
             places = ", ".join(map(hidden, self.sources))
-            return f"no entry is named '{name}': {places} holds no entries."
+            return f"no entry {fits} {quoted(name)}: {places} holds no entries."
         known = dict.fromkeys([*self.entries, *(e.architecture for e in self.entries.values())])
         near = did_you_mean(name, known)
         count = f"{len(self.entries):,}"
-        return f"no entry is named '{name}'.{near} `zoo list` shows the {count} there are."
+        return f"no entry {fits} {quoted(name)}.{near} `zoo list` shows the {count} there are."
 
 
 def list_entries(pattern: str = "*") -> list[Entry]:

@@ -126,8 +126,6 @@ def _sources(names: Iterable[str]) -> list[Source]:
     for name in names:
         several = not set(name).isdisjoint("*?[") and not Path(name).exists()
         origins = registry.select([name]) if several else [loading.resolve(name, registry=registry)]
-        if not origins:
-            raise InvalidInput(f"no entry fits '{name}'; `zoo list` shows the entries there are.")
         found |= {o.name if isinstance(o, Entry) else name: o for o in origins}
     names_found = Counter(origin.name for origin in found.values())
     return [

@@ -34,8 +34,6 @@ def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -
 
     registry, store = Registry.load(), Store()
     entries = registry.select(names)
-    if not entries:
-        click.echo("no entry fits", err=True)
     if not dry_run:
         for entry in entries:
             path = fetch(entry, store, quiet=quiet)

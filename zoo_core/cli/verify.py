@@ -1,58 +1,94 @@
-"""`zoo verify`: the weights in the store against their digests, offline."""
+"""`zoo verify`: weights, in the store or in any file, against their digests, offline."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import entries_argument, json_option
+from zoo_core.cli.arguments import complete_entry, json_option
 from zoo_core.errors import DigestMismatch, ZooError
+from zoo_core.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from zoo_core.registry import Entry
-    from zoo_core.store import Store
+    from zoo_core.registry import Entry, Registry
 
 __all__ = ["command"]
 
 
 @click.command("verify")
-@entries_argument()
+@click.argument("names", metavar="[ENTRY|FOLDER|FILE]...", nargs=-1, shell_complete=complete_entry)
 @json_option()
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """Check pulled weights against their digests.
+    """Check weights against their digests.
 
-    Reads every byte of what is here of ENTRY, or of all that is in the store and that came with the
-    code; needs no network.
+    Reads every byte of what is here of ENTRY (a name or a glob over names), of a run's FOLDER or of
+    a FILE; without names, of all that is in the store and that came with the code. Needs no
+    network. A file has no digest to be held against where neither the entry.toml beside it nor the
+    registry knows it.
     """
-    from zoo_core.registry import Registry
+    from zoo_core.registry import Registry, is_path
+
+    registry = Registry.load()
+    entries = [name for name in names if not is_path(name)]
+    checks = [_check_file(name, registry) for name in names if is_path(name)]
+    if entries or not names:
+        checks += _check_store(registry, entries)
+    if as_json:
+        text.echo_json([check._asdict() for check in checks])
+    else:
+        rows = [(check.name, _WORDS[check.sound]) for check in checks]
+        click.echo("\n".join(text.aligned(rows)) if rows else "nothing is pulled")
+    if damaged := [check.name for check in checks if check.sound is False]:
+        raise DigestMismatch(_advice(damaged))
+
+
+class _Check(NamedTuple):
+    name: str
+    sha256: str
+    sound: bool | None
+    """None where nothing says what the digest should be."""
+
+
+_WORDS = {True: "sound", False: "damaged", None: "readable; its digest is in no registry here"}
+
+
+def _check_file(name: str, registry: "Registry") -> _Check:
+    """Hold a file's digest against the entry beside it, or else against those of the registry."""
+    from zoo_core import loading
+
+    source = loading.resolve(name)
+    assert isinstance(source, loading.Source)  # a path
+    digest = source.sha256
+    if beside := loading.entry_beside(source.path):
+        return _Check(name, digest, beside.weights.sha256 == digest)
+    known = any(entry.weights.sha256 == digest for entry in registry.entries.values())
+    return _Check(name, digest, known or None)
+
+
+def _check_store(registry: "Registry", names: Sequence[str]) -> list[_Check]:
+    """Check the weights of entries, or all that are here."""
     from zoo_core.store import Store
 
-    registry, store = Registry.load(), Store()
+    store = Store()
     entries = registry.select(names) if names else list(registry.entries.values())
     claims = _claims(entries)
     shipped = {entry.weights.sha256: _shipped(entry) for entry in entries}
+    here = {digest for digest in claims if store.path(digest).exists() or shipped.get(digest)}
     if names:
-        _check_pulled(claims, store, shipped)
+        _report_missing([name for digest, name in claims.items() if digest not in here], here)
     else:
-        for digest in _stored(store):
-            claims.setdefault(digest, f"sha256-{digest}")
-    results = {
-        digest: store.verify(digest, shipped.get(digest))
-        for digest in claims
-        if store.path(digest).exists() or shipped.get(digest)
-    }
-    if as_json:
-        text.echo_json(
-            [{"name": claims[d], "sha256": d, "sound": sound} for d, sound in results.items()]
-        )
-    else:
-        rows = [(claims[d], "sound" if sound else "damaged") for d, sound in results.items()]
-        click.echo("\n".join(text.aligned(rows)) if rows else "nothing is pulled")
-    if damaged := [claims[digest] for digest, sound in results.items() if not sound]:
-        raise DigestMismatch(_advice(damaged))
+        for path in store.blobs():
+            digest = path.name.removeprefix("sha256-")
+            claims.setdefault(digest, path.name)
+            here.add(digest)
+    return [
+        _Check(name, digest, store.verify(digest, shipped.get(digest)))
+        for digest, name in claims.items()
+        if digest in here
+    ]
 
 
 def _claims(entries: Iterable["Entry"]) -> dict[str, str]:
@@ -63,32 +99,30 @@ def _claims(entries: Iterable["Entry"]) -> dict[str, str]:
     return {digest: ", ".join(names) for digest, names in claims.items()}
 
 
-def _stored(store: "Store") -> list[str]:
-    return [path.name.removeprefix("sha256-") for path in store.blobs()]
-
-
 def _shipped(entry: "Entry") -> "Path | None":
     return next((path for path in entry.blob.shipped if path.is_file()), None)
 
 
-def _check_pulled(
-    claims: dict[str, str], store: "Store", shipped: "dict[str, Path | None]"
-) -> None:
-    missing = [
-        name
-        for digest, name in claims.items()
-        if not (store.path(digest).exists() or shipped.get(digest))
-    ]
-    if missing and len(missing) == len(claims):
+def _report_missing(missing: list[str], here: Collection[str]) -> None:
+    if missing and not here:
         raise ZooError(
             f"not pulled, so there is nothing to verify: {', '.join(missing)}. "
             f"Fetch first: zoo pull {missing[0].partition(',')[0]}"
         )
+    for name in missing:
+        click.echo(f"{name}: not pulled", err=True)
 
 
 def _advice(damaged: list[str]) -> str:
-    first = damaged[0].partition(",")[0]
+    from zoo_core.registry import is_path
+
+    name = damaged[0].partition(", ")[0]
+    replace = f"zoo rm {name} && zoo pull {name}"
+    if name.startswith("sha256-"):
+        replace = "zoo rm --unused"
+    if is_path(damaged[0]):
+        replace = "copy the file again from where it came, or train it again"
     return (
-        f"damaged: {', '.join(damaged)}: the bytes in the store are not those that the registry "
-        f"promises. Replace them: zoo rm {first} && zoo pull {first}"
+        f"damaged: {', '.join(map(printable, damaged))}: the bytes here are not those that the "
+        f"entry promises. Replace them: {replace}"
     )
