@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import packaging.requirements  # before site-packages leaves the path
 import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
 
+from factories import save_idx
 from zoo_core import plugins
 from zoo_core.cli import project, root
+from zoo_core.data.faces import drawing
+from zoo_core.data.notes import note
+from zoo_core.errors import InvalidInput
 
 
 def pytest_configure() -> None:
@@ -30,6 +35,7 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REGISTRY", "OFFLINE", "PLUGINS", "DEBUG", "DATA"):
         monkeypatch.delenv(f"ZOO_{name}", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    note.cache_clear()  # what another test was told is said again
 
 
 ENTRY: dict[str, Any] = {
@@ -213,6 +219,27 @@ def two(published: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path
     path = published("nade.mnist", "vae.faces")
     monkeypatch.setenv("ZOO_REGISTRY", str(path))
     return path
+
+
+@pytest.fixture
+def mnist(tmp_path: Path) -> Path:
+    """A root whose MNIST has 10,020 training images and 30 test images, each of its number."""
+    raw = tmp_path / "root" / "MNIST" / "raw"
+    for stem, n in (("train", 10_020), ("t10k", 30)):
+        number = np.arange(n)
+        x = np.broadcast_to((number % 251).astype(np.uint8)[:, None, None], (n, 28, 28))
+        save_idx(raw / f"{stem}-images-idx3-ubyte", np.ascontiguousarray(x))
+        save_idx(raw / f"{stem}-labels-idx1-ubyte", (number % 10).astype(np.uint8))
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def dicebear() -> None:
+    """Skip where the packages that draw faces are not installed."""
+    try:
+        drawing.check_packages()
+    except InvalidInput as error:
+        pytest.skip(str(error))
 
 
 def _toml(value: Any) -> str:

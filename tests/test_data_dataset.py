@@ -5,9 +5,13 @@ import torch
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_core.data import Dataset
+from zoo_core import errors
+from zoo_core.data import Dataset, binarize, binarized, load_dataset
+from zoo_core.errors import UnknownName
 
 GREY = Dataset("grey", "test", torch.arange(0, 48).view(12, 1, 2, 2).to(torch.uint8), 256)
+
+
 LABELLED = zoo.dataset("bars-and-stripes:test")
 
 
@@ -51,3 +55,91 @@ def test_slices_and_places_give_data_sets() -> None:
         assert isinstance(part, Dataset) and part.labels is not None and LABELLED.labels is not None
         assert torch.equal(part.x, LABELLED.x[2:5])
         assert torch.equal(part.labels, LABELLED.labels[2:5])
+
+
+def images(x: torch.Tensor) -> Dataset:
+    return Dataset("made", "test", x.to(torch.uint8), 256)
+
+
+def test_floats_are_in_the_unit_interval() -> None:
+    data = images(torch.tensor([[[[0, 51, 255]]]]))
+    assert data.floats().flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert data.floats().dtype == torch.float32
+
+
+def test_the_digest_knows_shape_and_bytes() -> None:
+    x = torch.arange(12)
+    first = images(x.view(1, 1, 3, 4))
+    assert first.digest == images(x.view(1, 1, 3, 4)).digest
+    assert first.digest != images(x.view(1, 1, 4, 3)).digest
+    assert first.digest != images((x + 1).view(1, 1, 3, 4)).digest
+
+
+def test_a_slice_takes_the_labels_along() -> None:
+    data = Dataset("a", "test", torch.zeros(5, 1, 2, 2, dtype=torch.uint8), 256, torch.arange(5))
+    part = data[1:3]
+    assert part.labels is not None
+    assert part.labels.tolist() == [1, 2]
+    assert len(part) == 2
+
+
+def test_binarize_draws_bernoulli() -> None:
+    x = torch.tensor([0.0, 0.3, 1.0]).expand(20_000, 3)
+    drawn = binarize(x, torch.Generator().manual_seed(0))
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert drawn.mean(0).tolist() == pytest.approx([0, 0.3, 1], abs=0.01)
+
+
+def test_binarized_is_fixed_by_its_seed() -> None:
+    data = images(torch.randint(0, 256, (1500, 1, 4, 4), generator=torch.manual_seed(0)))
+    first = binarized(data, 0)
+    assert first.levels == 2
+    assert int(first.x.max()) == 1
+    assert first.digest == binarized(data, 0).digest
+    assert first.digest != binarized(data, 1).digest
+    assert torch.equal(first[:1200].x, binarized(data[:1200], 0).x), "a row after another"
+
+
+def test_a_draw_never_changes() -> None:
+    data = images(torch.full((2, 1, 4, 4), 128))
+    # published likelihoods rest on this draw
+    digest = "b186af61a1e6a283258fa1f46cf659dc055b82ba55e07eee33ebd8652e339493"
+    assert binarized(data, 0).digest == digest
+
+
+def test_categories_are_no_grey_levels() -> None:
+    data = Dataset("made", "test", torch.tensor([[0, 2]], dtype=torch.uint8), 3)
+    with pytest.raises(errors.InvalidInput, match="made holds 3 categories: only grey levels"):
+        binarized(data, 0)
+
+
+def test_real_numbers_are_given_as_they_are() -> None:
+    data = Dataset("real", "train", torch.tensor([[0.25, 0.5], [1.0, 0.0]]), None)
+    x = data.floats()
+    assert torch.equal(x, data.x)
+    x.zero_()
+    assert data.x.any()
+    assert len(data.digest) == 64
+    with pytest.raises(errors.InvalidInput, match="real holds real numbers: only grey levels"):
+        binarized(data, 0)
+
+
+def captioned(n: int = 5) -> Dataset:
+    x = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2)
+    texts = tuple(f"thing {i}" for i in range(n))
+    return Dataset("things", "train", x, 256, torch.arange(n), texts=texts)
+
+
+@pytest.mark.parametrize("rows", [slice(1, 4, 2), slice(-4, None, 2), torch.tensor([1, 3])])
+def test_rows_take_labels_and_captions_along(rows: slice | torch.Tensor) -> None:
+    part = captioned()[rows]
+    assert part.labels is not None
+    assert part.labels.tolist() == part.x[:, 0, 0, 0].tolist() == [1, 3]
+    assert part.texts == ("thing 1", "thing 3")
+
+
+def test_columns_are_of_data_that_have_attributes() -> None:
+    with pytest.raises(
+        UnknownName, match=r"bars-and-stripes has no attribute 'skin'\. It has none"
+    ):
+        load_dataset("bars-and-stripes").column("skin")

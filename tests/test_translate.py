@@ -13,7 +13,6 @@ from zoo_adversarial.stargan import StarGAN
 import zoo_core
 from zoo_core import loading, tasks
 from zoo_core.cli import root
-from zoo_core.data import image_files, load_images
 from zoo_core.errors import InvalidInput, UnknownName
 from zoo_core.tasks.result import Result as Done
 
@@ -72,14 +71,6 @@ def test_all_domains_are_columns_beside_the_input(tmp_path: Path) -> None:
 def test_a_domain_has_to_be_given(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"needs a domain: give --to half or none, or --to all"):
         translate(picture(tmp_path / "a.png", 1, 1, 1), to="")
-
-
-def test_files_that_sources_name(tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
-    files = [picture(tmp_path / name, 1, 1, 1) for name in ("a.png", "more/b.png")]
-    sources = [files[0], str(tmp_path), "bars-and-stripes"]
-    named = load_images(sources[:2], shape=(3, 4, 4)).names
-    assert [str(file) for file in image_files(sources)] == list(named)
 
 
 # At the terminal

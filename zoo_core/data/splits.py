@@ -72,9 +72,7 @@ def choose(
 
 
 def _shares(keys: set[str]) -> dict[str, set[str]]:
-    by_hash = sorted(
-        keys, key=lambda key: hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-    )
+    by_hash = sorted(keys, key=_hash)
     n = max(1, len(keys) * 5 // 100)
     return {
         "test": set(by_hash[:n]),

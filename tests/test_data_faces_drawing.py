@@ -1,0 +1,60 @@
+"""Processes that draw, and the file that keeps what they drew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from factories import face_jobs
+from zoo_core.data import load_dataset
+from zoo_core.data.faces import drawing
+from zoo_core.errors import DigestMismatch, InvalidInput
+
+
+@pytest.mark.usefixtures("dicebear")
+def test_workers_draw_what_is_drawn_here() -> None:
+    _, jobs = face_jobs(4)
+    assert torch.equal(drawing.draw(jobs, 64, name="faces"), drawing.draw(jobs, 64))
+
+
+@pytest.mark.usefixtures("dicebear")
+def test_a_worker_that_fails_is_an_error_that_says_why() -> None:
+    with pytest.raises(InvalidInput, match=r"faces could not be drawn: .*nobody"):
+        drawing.draw([("nobody", {})], 64, name="faces")
+
+
+def test_a_set_is_made_once_and_read_ever_after(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, torch.Tensor]:
+        made.append(1)
+        return {"train.x": torch.arange(3), "test.x": torch.arange(2)}
+
+    path = tmp_path / "drawn" / "set.safetensors"
+    for split, n in (("train", 3), ("test", 2), ("train", 3)):
+        assert len(drawing.stored(path, split, make)["x"]) == n
+    assert made == [1] and not list(tmp_path.rglob("*.partial"))
+
+
+def test_other_pixels_than_expected_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "set.safetensors"
+    tensors = {"train.x": torch.arange(3)}
+    with pytest.raises(DigestMismatch, match="not those that models were trained on"):
+        drawing.stored(path, "train", lambda: tensors, digest="0" * 64)
+    assert not path.exists()
+    drawing.stored(path, "train", lambda: tensors, digest=drawing.digest_of(tensors))
+    assert path.exists()
+
+
+def test_without_the_packages_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def absent(name: str) -> str:
+        raise drawing.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(drawing.metadata, "version", absent)
+    with pytest.raises(InvalidInput, match=r"not installed: pip install 'zoo-core\[faces\]'"):
+        load_dataset("faces", root=tmp_path)
+    monkeypatch.setattr(drawing.metadata, "version", lambda name: "0.1")
+    with pytest.raises(InvalidInput, match="other versions draw other pixels: there are dicebear"):
+        load_dataset("faces", root=tmp_path)

@@ -1,0 +1,178 @@
+"""One picture to a tensor: upright, of eight bits, grey or in colour, in its shape."""
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from factories import save
+from zoo_core.data import load_dataset, load_images
+from zoo_core.data.fitting import Unreadable, fit, open_header, open_image
+
+
+def test_the_crop_is_of_the_centre(tmp_path: Path) -> None:
+    wide = Image.new("L", (24, 8))
+    wide.paste(255, (8, 0, 16, 8))
+    wide.save(tmp_path / "wide.png")
+    x = load_images([tmp_path / "wide.png"], shape=(1, 8, 8)).data.x
+    assert int(x.min()) == 255
+
+
+def test_sixteen_bit_grey_is_scaled(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 65535, np.uint16)).save(tmp_path / "deep.png")
+    assert int(load_images([tmp_path / "deep.png"], shape=(1, 8, 8)).data.x.min()) == 255
+
+
+def turned(fmt: str, orientation: int) -> bytes:
+    """A picture of 48x32 as it lies, white in its upper left corner, with an EXIF orientation."""
+    picture = Image.new("L", (48, 32))
+    picture.paste(255, (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    picture.save(buffer, fmt, exif=exif)
+    return buffer.getvalue()
+
+
+CORNERS = {1: (0, 0), 2: (0, 2), 3: (1, 2), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (2, 1), 8: (2, 0)}
+"""Where the white corner of `turned` is upright, in squares of 16 pixels: row and column."""
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fmt", ["jpeg", "png", "tiff", "webp"])
+def test_photographs_are_turned_before_their_size_is_taken(
+    tmp_path: Path, fmt: str, orientation: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(20):
+        path = tmp_path / "photos" / f"{i}.{fmt}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(turned(fmt, orientation))
+    assert open_header(path).size == open_image(path, Counter()).size
+    data = load_dataset(str(tmp_path / "photos"), gray=True)
+    assert data.event_shape == ((1, 48, 32) if orientation > 4 else (1, 32, 48))
+    row, column = CORNERS[orientation]
+    corner = data.x[0, 0, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
+    assert corner.float().mean() > 250
+    said = capsys.readouterr().err
+    assert ("18 turned upright by EXIF" in said) == (orientation > 1)
+    assert "resized" not in said
+
+
+def test_exif_that_follows_the_pixels_of_a_png_counts_too(tmp_path: Path) -> None:
+    data = turned("png", 6)
+    at = data.index(b"eXIf") - 4
+    length = int.from_bytes(data[at : at + 4]) + 12
+    chunk, rest = data[at : at + length], data[:at] + data[at + length :]
+    path = tmp_path / "late.png"
+    path.write_bytes(rest[:-12] + chunk + rest[-12:])
+    assert open_header(path).size == open_image(path, Counter()).size == (32, 48)
+
+
+def one(path: Path, shape: tuple[int, int, int] = (1, 8, 8)) -> torch.Tensor:
+    return load_images([path], shape=shape).data.x[0]
+
+
+RAMP = np.arange(64).reshape(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected", "said"),
+    [
+        (RAMP.astype(np.uint8), RAMP, ""),
+        ((RAMP > 31), 255 * (RAMP > 31), "of 1 bit made 0 and 255"),
+        ((RAMP * 1040).astype(np.uint16), RAMP * 1040 / 257, "of 16-bit grey made 8-bit"),
+        ((RAMP * 65).astype(np.uint16), RAMP * 65 / 4095 * 255, "of 12-bit grey made 8-bit"),
+        ((RAMP * 16).astype(np.uint16), RAMP * 16 / 1023 * 255, "of 10-bit grey made 8-bit"),
+        (RAMP.astype(np.uint16), RAMP, "of 8-bit grey made 8-bit"),
+        ((RAMP * 1040).astype(np.int32), RAMP * 1040 / 257, "of 16-bit grey made 8-bit"),
+        ((RAMP / 63).astype(np.float32), RAMP / 63 * 255, "of real numbers from 0 to 1 made 8-bit"),
+    ],
+)
+def test_grey_pixels_become_eight_bits(
+    tmp_path: Path,
+    image: np.ndarray,
+    expected: np.ndarray,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = save(tmp_path / "a.tif", image)
+    assert one(path)[0].tolist() == np.rint(expected).tolist()
+    assert capsys.readouterr().err == (f"{path}: {said}\n" if said else "")
+    assert open_header(path).grey
+
+
+def test_the_largest_value_that_a_tiff_states_counts(tmp_path: Path) -> None:
+    path = save(tmp_path / "dark.tif", np.full((8, 8), 100, np.uint16), tiffinfo={281: 4095})
+    assert set(one(path).flatten().tolist()) == {round(100 / 4095 * 255)}
+
+
+CMYK = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+
+
+LAB = Image.new("LAB", (8, 8), (128, 128, 128))
+
+
+def palette(colour: tuple[int, int, int] = (255, 0, 0)) -> Image.Image:
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, *colour])
+    picture.putpixel((0, 0), 0)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "pixel", "is_grey", "said"),
+    [
+        (Image.new("RGB", (8, 8), (1, 2, 3)), {}, [1, 2, 3], False, ""),
+        (CMYK, {}, [255, 0, 0], False, "of CMYK made RGB without a colour profile"),
+        (Image.new("YCbCr", (8, 8), (76, 85, 255)), {}, [254, 0, 0], False, "of YCbCr made RGB"),
+        (palette(), {}, [255, 0, 0], False, ""),
+        (palette((9, 9, 9)), {}, [9, 9, 9], True, ""),
+        (palette(), {"transparency": 1}, [255, 255, 255], False, "transparency laid over white"),
+        (Image.new("LA", (8, 8), (7, 0)), {}, [255] * 3, True, "transparency laid over white"),
+        (Image.new("LA", (8, 8), (7, 255)), {}, [7] * 3, True, ""),
+        (Image.new("RGBA", (8, 8), (0, 0, 0, 51)), {}, [204] * 3, False, "laid over white"),
+    ],
+)
+def test_colours(
+    tmp_path: Path,
+    image: Image.Image,
+    options: dict[str, Any],
+    pixel: list[int],
+    is_grey: bool,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    suffix = "tif" if image.mode in ("CMYK", "YCbCr") else "png"
+    path = save(tmp_path / f"a.{suffix}", image, **options)
+    x = one(path, (3, 8, 8))
+    assert x[:, 7, 7].tolist() == pytest.approx(pixel, abs=1)
+    assert open_header(path).grey == is_grey
+    assert said in capsys.readouterr().err
+
+
+def test_deep_grey_with_one_transparent_value(tmp_path: Path) -> None:
+    deep = np.full((8, 8), 60_000, np.uint16)
+    deep[0] = 0
+    path = save(tmp_path / "a.png", deep, transparency=0)
+    x = one(path)
+    assert set(x[0, 0].tolist()) == {255}
+    assert set(x[0, 1].tolist()) == {round(60_000 / 257)}
+
+
+def test_only_formats_of_pictures_are_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"  # Pillow would start a program to draw this
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(Unreadable, match="no picture in a format that is read"):
+        open_header(path)
+
+
+def test_what_is_done_is_counted_of_those_that_are_read(tmp_path: Path) -> None:
+    done: Counter[str] = Counter()
+    with pytest.raises(Unreadable):
+        fit(LAB, (1, 8, 8), done)
+    assert not done

@@ -1,0 +1,188 @@
+"""Hugging Face data sets: parquet folders, class numbers over all files, and no network."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from zoo_core import errors
+from zoo_core.data import load_dataset
+
+
+def write(folder: Path, split: str, names: Sequence[str], labels: Sequence[int | None]) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    features = {"image": datasets.Image(), "kind": datasets.ClassLabel(names=list(names))}
+    images = [Image.new("L", (8, 8), i) for i in range(len(labels))]
+    rows = {"image": images, "kind": list(labels)}
+    table = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+    folder.mkdir(exist_ok=True)
+    table.to_parquet(str(folder / f"{split}.parquet"))
+
+
+def test_classes_have_one_number_in_all_splits(tmp_path: Path) -> None:
+    kinds = ("cat", "dog", "eel")
+    write(tmp_path, "train", kinds, [0, 1, 2])
+    write(tmp_path, "validation", kinds, [0])
+    write(tmp_path, "test", kinds, [1, 2, None, -1])
+    data = load_dataset(f"{tmp_path}:test")
+    assert data.classes == kinds
+    assert data.labels is not None
+    assert data.labels.tolist() == [1, 2, -1, -1]
+
+
+def test_files_that_number_classes_differently_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "train", ("cat", "dog", "eel"), [0, 1, 2])
+    write(tmp_path, "test", ("dog", "eel"), [0, 1])
+    with pytest.raises(errors.InvalidInput) as caught:
+        load_dataset(f"{tmp_path}:test")
+    assert str(caught.value) == (
+        "the column 'kind' numbers its classes differently in test.parquet (dog, eel) and in "
+        "train.parquet (cat, dog, eel): write all files with one list of names."
+    )
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(errors.InvalidInput, match="could not be loaded as a Hugging Face data set"):
+        load_dataset(str(tmp_path))
+
+
+OFFLINE = """
+import socket, sys
+asked = []
+def refuse(*args, **options):
+    asked.append(args)
+    raise OSError("no network in this test")
+socket.getaddrinfo = socket.socket.connect = refuse
+{before}
+from zoo_core.data import load_dataset
+from zoo_core.errors import NetworkError
+try:
+    load_dataset("hf://user/name")
+except NetworkError as error:
+    assert "ZOO_OFFLINE or HF_HUB_OFFLINE is set" in str(error), error
+else:
+    raise AssertionError("it was loaded")
+assert not asked, asked
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "import huggingface_hub.constants", "import datasets", "import timm"],
+)
+def test_no_request_is_made_offline_whatever_is_imported_first(tmp_path: Path, before: str) -> None:
+    pytest.importorskip("datasets")
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    environment |= {"ZOO_OFFLINE": "1", "ZOO_HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf")}
+    code = OFFLINE.format(before=before)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_hugging_face_is_told_by_the_first_import(tmp_path: Path) -> None:
+    environment = os.environ | {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "0"}
+    code = "import zoo_core, os; print(os.environ['HF_HUB_OFFLINE'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"image": datasets.Image(), "text": datasets.Value("string"),
+         "label": datasets.ClassLabel(names=["a", "b"])}
+    )  # fmt: skip
+    for split, n in (("train", 60), ("test", 4)):
+        rows = {
+            "image": [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(n)],
+            "text": [f"thing {i // 4}" for i in range(n)],
+            "label": [i % 2 for i in range(n)],
+        }
+        table = datasets.Dataset.from_dict(rows, features=features)
+        folder = tmp_path / "hub" / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+    return tmp_path / "hub"
+
+
+def test_a_parquet_folder(parquet: Path) -> None:
+    test = load_dataset(f"{parquet}:test")
+    assert test.x.shape == (4, 3, 8, 8)
+    assert test.x[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert test.classes == ("a", "b")
+    assert test.labels is not None
+    assert test.labels.tolist() == [0, 1, 0, 1]
+    assert load_dataset(f"{parquet}:test", size=4, gray=True).event_shape == (1, 4, 4)
+
+
+def test_pictures_of_one_caption_stay_in_one_split(parquet: Path) -> None:
+    train, validation = (load_dataset(str(parquet), split=s) for s in ("train", "validation"))
+    things = [set((part.x[:, 0, 0, 0] // 4).tolist()) for part in (train, validation)]
+    assert things[0].isdisjoint(things[1])
+    assert len(train) + len(validation) == 60
+
+
+def test_a_table_without_images(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(str(tmp_path / "train.parquet"))
+    with pytest.raises(errors.InvalidInput, match=r"no column of images: its columns are text"):
+        load_dataset(str(tmp_path))
+
+
+def test_the_extra_is_named_when_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(errors.InvalidInput, match=r"pip install 'zoo-core\[datasets\]'"):
+        load_dataset("hf://user/name")
+
+
+def test_a_hub_name_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def fail(*args: object, **options: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(errors.NetworkError) as caught:
+        load_dataset("hf://user/name")
+    assert "no route" in str(caught.value)
+    assert "ZOO_OFFLINE or HF_HUB_OFFLINE is set" in str(caught.value)
+
+
+def test_a_hub_name_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def fail(*args: object, **options: object) -> None:
+        raise datasets.exceptions.DatasetNotFoundError("doesn't exist on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(errors.UnknownName, match="doesn't exist on the Hub"):
+        load_dataset("hf://user/name")
+
+
+def test_a_parquet_folder_has_captions(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    images = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(60)]
+    rows = {"image": images, "caption": [f"thing {i}" for i in range(60)]}
+    features = datasets.Features({"image": datasets.Image(), "caption": datasets.Value("string")})
+    table = datasets.Dataset.from_dict(rows, features=features)
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    table.to_parquet(str(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet"))
+    for split in ("train", "validation", "test"):
+        part = load_dataset(f"{tmp_path / 'hub'}:{split}")
+        assert part.texts == tuple(f"thing {i}" for i in part.x[:, 0, 0, 0].tolist())

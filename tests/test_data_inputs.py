@@ -1,0 +1,118 @@
+"""Inputs of a task: of every kind, in the model's shape, with labels where all have them."""
+
+from pathlib import Path
+
+import pytest
+
+from factories import picture, pictures
+from zoo_core import errors
+from zoo_core.data import image_files, load_dataset, load_images
+
+
+def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None:
+    one = picture(tmp_path / "one.png", (5, 5))
+    folder = pictures(tmp_path / "more", 2, mode="RGB", fill=(9, 9, 9))
+    data, names = load_images([one, folder, "mnist[3:5]"], shape=(1, 28, 28), root=mnist)
+    assert data.x.shape == (5, 1, 28, 28)
+    assert data.levels == 256
+    assert names[0] == str(one)
+    assert names[1].endswith("000.png")
+    assert names[3:] == ("mnist:test[3]", "mnist:test[4]")
+
+
+def test_inputs_have_labels_where_all_of_them_do(tmp_path: Path, mnist: Path) -> None:
+    for kind in ("cat", "dog"):
+        pictures(tmp_path / "pets" / kind, 2)
+    pets = load_images([tmp_path / "pets"], shape=(1, 8, 8)).data
+    assert pets.classes == ("cat", "dog")
+    assert pets.labels is not None
+    assert pets.labels.tolist() == [0, 0, 1, 1]
+    digits = load_images(["mnist[3:5]", "mnist[0:1]"], shape=(1, 28, 28), root=mnist).data
+    truth = load_dataset("mnist:test", root=mnist).labels
+    assert digits.labels is not None
+    assert truth is not None
+    assert digits.labels.tolist() == truth[[3, 4, 0]].tolist()
+    mixed = load_images([tmp_path / "pets", "mnist[3:5]"], shape=(1, 28, 28), root=mnist).data
+    assert (mixed.labels, mixed.classes) == (None, ())
+    one = load_images([tmp_path / "pets" / "cat" / "000.png"], shape=(1, 8, 8)).data
+    assert one.labels is None
+
+
+def test_inputs_are_looked_for_in_the_root_too(tmp_path: Path) -> None:
+    pictures(tmp_path / "mine", 2)
+    data, names = load_images(["mine"], shape=(1, 8, 8), root=tmp_path)
+    assert len(data) == len(names) == 2
+
+
+def test_one_split_of_a_folder_of_odd_sizes(tmp_path: Path) -> None:
+    pictures(tmp_path / "train", 2)
+    picture(tmp_path / "test" / "a.png", (9, 5), "RGB", (1, 2, 3))
+    data, names = load_images([f"{tmp_path}:test"], shape=(1, 6, 6))
+    assert data.event_shape == (1, 6, 6)
+    assert names == (f"{tmp_path}:test[0]",)
+
+
+def test_binary_images_and_grey_ones_share_the_levels(tmp_path: Path) -> None:
+    one = picture(tmp_path / "one.png", (3, 3), fill=100)
+    data, _ = load_images([one, "bars-and-stripes"], shape=(1, 3, 3))
+    assert set(data.x.unique().tolist()) == {0, 100, 255}
+
+
+def test_a_flat_table_is_shaped_to_the_model(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("0,1,0,1\n")
+    data, names = load_images([tmp_path / "x.csv"], shape=(1, 2, 2))
+    assert data.x.tolist() == [[[[0, 1], [0, 1]]]]
+    assert data.levels == 2
+    assert names == (f"{tmp_path / 'x.csv'}[0]",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "text"),
+    [
+        ("0,1,1\n", (4,), "has 3 variables a row, but the model takes 4 variables"),
+        ("0,1,1\n", (1, 2, 2), "but the model takes 1x2x2 images"),
+    ],
+)
+def test_a_table_that_does_not_fit(
+    tmp_path: Path, rows: str, shape: tuple[int, ...], text: str
+) -> None:
+    (tmp_path / "x.csv").write_text(rows)
+    with pytest.raises(errors.InvalidInput, match=text):
+        load_images([tmp_path / "x.csv"], shape=shape)
+
+
+def test_images_do_not_fit_a_model_of_tables(tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidInput, match="holds images, but the model takes 16 variables"):
+        load_images([picture(tmp_path / "one.png")], shape=(16,))
+
+
+def test_levels_that_cannot_be_mixed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("0,2\n")
+    (tmp_path / "b.csv").write_text("0,3\n")
+    with pytest.raises(errors.InvalidInput, match="of 3 and of 4 levels cannot be mixed"):
+        load_images([tmp_path / "a.csv", tmp_path / "b.csv"], shape=(2,))
+
+
+def test_no_inputs_are_refused() -> None:
+    with pytest.raises(errors.InvalidInput, match="no input was given"):
+        load_images([], shape=(1, 3, 3))
+
+
+def test_an_input_that_is_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownName, match=r"nothing\.png' is unknown"):
+        load_images([tmp_path / "nothing.png"], shape=(1, 3, 3), root=tmp_path)
+
+
+def test_an_input_that_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(errors.InvalidInput, match=r"no image could be read \(1 tried\)"):
+        load_images([tmp_path / "broken.png"], shape=(1, 3, 3))
+    assert "broken.png" in capsys.readouterr().err
+
+
+def test_files_that_sources_name(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    files = [picture(tmp_path / name) for name in ("a.png", "more/b.png")]
+    sources = [files[0], tmp_path, "bars-and-stripes"]
+    named = load_images(sources[:2], shape=(3, 4, 4)).names
+    assert [str(file) for file in image_files(sources)] == list(named)

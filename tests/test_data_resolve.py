@@ -1,0 +1,144 @@
+"""Specs: their grammar, what exists before it, where data lie, and names that are unknown."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from factories import pictures
+from zoo_core import errors
+from zoo_core.data import data_root, load_dataset, load_images
+from zoo_core.data.resolve import parse_spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("mnist", ("mnist", None, slice(None))),
+        ("mnist:test", ("mnist", "test", slice(None))),
+        ("mnist:valid[5:]", ("mnist", "validation", slice(5, None))),
+        ("mnist[:-3]", ("mnist", None, slice(None, -3))),
+        ("hf://user/name", ("hf://user/name", None, slice(None))),
+        ("hf://user/name:test[0:9]", ("hf://user/name", "test", slice(0, 9))),
+        ("./a folder/x.csv:train", ("./a folder/x.csv", "train", slice(None))),
+    ],
+)
+def test_specs_come_apart(spec: str, parts: tuple[str, str | None, slice]) -> None:
+    assert parse_spec(spec) == parts
+
+
+def test_an_unknown_split_gets_a_near_match() -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        load_dataset("mnist:tset")
+    text = "split 'tset' is unknown: expected train, validation, test. Did you mean test?"
+    assert str(caught.value) == text
+
+
+def test_two_splits_that_differ_are_refused() -> None:
+    with pytest.raises(errors.InvalidInput, match="names the split test, but train was asked for"):
+        load_dataset("bars-and-stripes:test", split="train")
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(errors.InvalidInput, match=r"'bars-and-stripes\[99:9\]' selects no rows"):
+        load_dataset("bars-and-stripes[99:9]")
+
+
+def test_an_unknown_name_gets_near_matches_and_what_is_accepted(tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownName) as caught:
+        load_dataset("mnits", root=tmp_path)
+    text = str(caught.value)
+    assert "data set 'mnits' is unknown. Did you mean mnist" in text
+    assert "bars-and-stripes" in text
+    assert str(tmp_path) in text
+    assert "hf://user/name" in text
+
+
+def test_an_empty_spec_is_refused() -> None:
+    with pytest.raises(errors.InvalidInput, match="expected a name, name:split"):
+        load_dataset("")
+
+
+def test_the_root_is_the_argument_then_the_variable_then_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data_root() == tmp_path / "zoo-home" / "data"
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "there"))
+    assert data_root() == tmp_path / "there"
+    assert data_root("here") == Path("here")
+
+
+def test_a_file_of_another_kind(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "x.gz", "wb") as file:
+        file.write(b"0,1")
+    with pytest.raises(errors.InvalidInput, match=r"is no data set: expected a \.csv or \.npy"):
+        load_dataset(str(tmp_path / "x.gz"))
+
+
+@pytest.mark.parametrize("spec", ["time_10:30", "time_10:test", "take[0:3]", "take[0]"])
+def test_what_exists_comes_before_the_grammar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / spec, 40)
+    assert len(load_dataset(spec)) == 36
+    assert len(load_dataset(f"{spec}:test[0:1]")) == 1
+    assert len(load_images([spec], shape=(1, 8, 8)).data) == 40
+    assert len(load_images([f"{spec}:validation"], shape=(1, 8, 8)).data) == 2
+    monkeypatch.chdir("/")
+    assert len(load_dataset(f"{spec}[0:5]", root=tmp_path)) == 5
+
+
+def test_the_name_of_a_standard_set_means_that_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path / "mnist", 40)
+    monkeypatch.chdir(tmp_path)
+    for load in (
+        lambda: load_dataset("mnist", root=tmp_path),
+        lambda: load_images(["mnist"], shape=(1, 8, 8), root=tmp_path),
+    ):
+        with pytest.raises(errors.InvalidInput, match="the files of mnist are not in"):
+            load()
+    assert len(load_dataset("./mnist")) == 36
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("mnist:test[0]", "name:split[a:b]; one row is mnist:test[0:1]."),
+        ("mnist:test[17]", "name:split[a:b]; one row is mnist:test[17:18]."),
+        ("mnist:test[0:5", "expected a name, name:split or name:split[a:b]."),
+        ("mnist[1:2:3]", "expected a name, name:split or name:split[a:b]."),
+        ("mnist[a:b]", "expected a name, name:split or name:split[a:b]."),
+        (f"mnist[0:{'9' * 5000}]", "expected a name, name:split or name:split[a:b]."),
+    ],
+)
+@pytest.mark.parametrize(
+    "load", [load_dataset, lambda spec: load_images([spec], shape=(1, 28, 28))]
+)
+def test_a_spec_that_is_none_is_told_the_grammar(
+    spec: str, text: str, load: Callable[[str], object]
+) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        load(spec)
+    assert text in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("spec", ["x" * 5000, "a/" * 5000, "a\0b", "\x1bc", "\udcff"])
+@pytest.mark.parametrize(
+    "load", [load_dataset, lambda spec: load_images([spec], shape=(1, 28, 28))]
+)
+def test_no_name_is_too_odd_to_be_unknown(spec: str, load: Callable[[str], object]) -> None:
+    with pytest.raises(errors.UnknownName, match="is unknown") as caught:
+        load(spec)
+    assert str(caught.value).isprintable()
+
+
+def test_the_home_of_nobody(tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidInput, match="there is no user 'nouser' with a home"):
+        load_dataset("~nouser/pictures")
+    with pytest.raises(errors.InvalidInput, match="there is no user 'nouser' with a home"):
+        load_images(["~nouser/a.png"], shape=(1, 8, 8))

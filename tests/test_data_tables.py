@@ -1,0 +1,107 @@
+"""Tables: the ways to write CSV, splits, and files that are none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zoo_core import errors
+from zoo_core.data import load_dataset, load_images
+
+
+def write_table(folder: Path, **splits: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in splits.items():
+        (folder / f"{name}.csv").write_text(rows)
+    return folder
+
+
+def test_a_folder_of_tables(tmp_path: Path) -> None:
+    write_table(tmp_path / "pairs", train="0,1\n1,1\n", valid="0,0\n", test="1,0\n1,1\n0,1\n")
+    train = load_dataset("pairs", root=tmp_path)
+    assert train.x.tolist() == [[0, 1], [1, 1]]
+    assert train.x.dtype == torch.uint8
+    assert (train.levels, train.event_shape) == (2, (2,))
+    assert load_dataset("pairs:validation", root=tmp_path).x.tolist() == [[0, 0]]
+    assert len(load_dataset("pairs:test", root=tmp_path)) == 3
+
+
+def test_levels_are_those_of_all_splits(tmp_path: Path) -> None:
+    write_table(tmp_path / "t", train="0,1\n", test="3,1\n")
+    assert load_dataset("t", root=tmp_path).levels == 4
+
+
+def test_a_table_without_the_split(tmp_path: Path) -> None:
+    write_table(tmp_path / "t", train="0,1\n")
+    with pytest.raises(errors.InvalidInput, match="has no validation split: expected a file"):
+        load_dataset("t:validation", root=tmp_path)
+
+
+def test_splits_of_different_widths(tmp_path: Path) -> None:
+    write_table(tmp_path / "t", train="0,1\n", test="0,1,1\n")
+    with pytest.raises(errors.InvalidInput, match="train has 2, test has 3"):
+        load_dataset("t", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("0,1\n1,0\n", [[0, 1], [1, 0]]),
+        ("a,b\n0,1\n1,0\n", [[0, 1], [1, 0]]),
+        ("0;1\n2;0\n", [[0, 1], [2, 0]]),
+        ("0 1\n1 0\n", [[0, 1], [1, 0]]),
+        ("\ufeff0,1\n1,0\n", [[0, 1], [1, 0]]),
+        ("0.0,1.0\n1.0,0.0\n", [[0, 1], [1, 0]]),
+    ],
+)
+def test_the_ways_in_which_people_write_csv(
+    tmp_path: Path, text: str, rows: list[list[int]]
+) -> None:
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    assert load_images([tmp_path / "x.csv"], shape=(2,)).data.x.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("0,1\n0,-1\n", r"row 2, column 2: -1.0 is no category"),
+        ("0,0.5\n", r"row 1, column 2: 0.5 is no category"),
+        ("0,999\n", "whole numbers from 0 to 255"),
+        ("0,1\n0\n", "not a readable table"),
+        ("0,1\nx,y\n", "not a readable table"),
+        ("0,nan\n", "nan is no category"),
+        ("a,b\n", r"expected \(rows, variables\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:loadtxt")
+def test_a_table_that_is_none(tmp_path: Path, text: str, what: str) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(errors.InvalidInput, match=what):
+        load_dataset(str(tmp_path / "x.csv"))
+
+
+def test_one_file_is_split_by_a_fixed_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.stack([np.arange(100), np.arange(100)], 1)
+    np.save(tmp_path / "x.npy", rows)
+    spec = str(tmp_path / "x.npy")
+    parts = [load_dataset(spec, split=split).x for split in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [80, 10, 10]
+    assert torch.cat(parts)[:, 0].sort().values.tolist() == list(range(100))
+    assert torch.equal(parts[0], load_dataset(spec, split="train").x)
+    said = capsys.readouterr().err
+    assert said == "x.npy: 100 rows, split 80/10/10 % at random with a fixed seed\n", "once"
+
+
+def test_a_file_of_too_few_rows(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("0,1\n1,1\n")
+    with pytest.raises(errors.InvalidInput, match="2 rows are too few"):
+        load_dataset(f"{tmp_path}/x.csv:validation")
+
+
+def test_a_pickle_in_a_npy_file_is_never_opened(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(errors.InvalidInput, match="not a readable table"):
+        load_dataset(str(tmp_path / "x.npy"))

@@ -1,0 +1,58 @@
+"""Which files below a folder are images of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from factories import picture, pictures
+from zoo_core.data import load_dataset
+from zoo_core.data.walk import find_images
+
+
+def test_hidden_folders_are_no_data_and_no_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind in ("cat", "dog", ".ipynb_checkpoints", "__MACOSX", ".git", "cat/.thumbnails"):
+        pictures(tmp_path / "a" / kind, 10)
+    train, validation = (
+        load_dataset(str(tmp_path / "a"), split=s) for s in ("train", "validation")
+    )
+    assert train.classes == validation.classes == ("cat", "dog")
+    assert len(train) + len(validation) == 19
+    said = capsys.readouterr().err
+    a = tmp_path / "a"
+    hidden = f"{a}/.git, {a}/.ipynb_checkpoints, {a}/__MACOSX, {a}/cat/.thumbnails"
+    assert said.count(f"{a}: hidden folders are left out: {hidden}\n") == 1
+
+
+def test_a_folder_in_a_hidden_one_is_none_itself(tmp_path: Path) -> None:
+    assert len(find_images(pictures(tmp_path / ".cache" / "a", 3))) == 3
+
+
+def test_links_are_followed_and_circles_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(tmp_path / "elsewhere", 2)
+    pictures(tmp_path / "a" / "cat", 2)
+    (tmp_path / "a" / "dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "a" / "cat" / "round").symlink_to(tmp_path / "a")
+    (tmp_path / "elsewhere" / "self").symlink_to(tmp_path / "elsewhere")
+    found = find_images(tmp_path / "a")
+    assert [str(path.relative_to(tmp_path / "a")) for path in found] == [
+        "cat/000.png", "cat/001.png", "dog/000.png", "dog/001.png"
+    ]  # fmt: skip
+    said = capsys.readouterr().err
+    assert "links that lead back to a folder above them are not followed: " in said
+    assert f"{tmp_path}/a/cat/round" in said
+    assert f"{tmp_path}/a/dog/self" in said
+
+
+def test_deep_folders_are_walked(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(600):
+        folder /= "d"
+    folder.mkdir(parents=True)
+    os.chdir(folder)  # the path is near the longest that there can be
+    picture(Path("a.png"))
+    assert len(find_images(tmp_path)) == 1
