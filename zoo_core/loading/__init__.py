@@ -1,0 +1,30 @@
+"""The one place where an entry, a run folder or a file becomes a model on a device.
+
+`sources` finds what a name stands for, `weights` reads and writes a file of weights, `provenance`
+keeps what is known about a model, `models` builds one and gives it its weights.
+"""
+
+from zoo_core.config import build
+from zoo_core.loading.models import blank, create, load, save
+from zoo_core.loading.provenance import Info, info, requirement, set_info
+from zoo_core.loading.sources import Source, entry_beside, entry_of_run, open_source, resolve
+from zoo_core.loading.weights import WEIGHTS, fill
+
+__all__ = [
+    "WEIGHTS",
+    "Info",
+    "Source",
+    "blank",
+    "build",
+    "create",
+    "entry_beside",
+    "entry_of_run",
+    "fill",
+    "info",
+    "load",
+    "open_source",
+    "requirement",
+    "resolve",
+    "save",
+    "set_info",
+]

@@ -1,0 +1,191 @@
+"""A model from its architecture and weights, on a device: loaded, blank or untrained; and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from zoo_core import plugins
+from zoo_core.config import build
+from zoo_core.errors import InvalidInput
+from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
+from zoo_core.loading.sources import Source, open_source
+from zoo_core.loading.weights import NEEDED, fill, floating_type, write
+from zoo_core.protocols import narrow
+from zoo_core.registry import Entry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.overrides import TorchFunctionMode
+
+    from zoo_core.model import Model
+
+__all__ = ["blank", "create", "load", "save"]
+
+P = TypeVar("P")
+"""A protocol."""
+
+
+@overload
+def load(
+    name: str | Path | Source,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    trainable: bool = False,
+) -> Model: ...
+
+
+@overload
+def load(
+    name: str | Path | Source,
+    *,
+    as_: Callable[..., P],
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    trainable: bool = False,
+) -> P: ...
+
+
+def load(
+    name: str | Path | Source,
+    *,
+    as_: Callable[..., object] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    trainable: bool = False,
+) -> object:
+    """Return a model with its trained weights, read straight onto the device.
+
+    name: an entry of the registry, a run folder, the path of a safetensors file, or a Source.
+    as_: a protocol that the model must implement, as DensityModel; what is returned has its type.
+    device: `cpu`, `cuda`, `cuda:1`, `mps`, …
+    dtype: floating type of the weights, e.g. `bfloat16`; None keeps the architecture's own.
+    trainable: in training mode, with gradients; otherwise in evaluation mode, without.
+
+    Raises UnknownName, PluginError, InvalidWeights, or InvalidInput for a device or a type that
+    is unknown here, or for a protocol that the model does not implement.
+    """
+    source = name if isinstance(name, Source) else open_source(name)
+    plugins.require(source.family, source.requires)  # before torch is imported
+    place, kind = _device(device), floating_type(dtype)
+    model = blank(source)
+    if as_ is not None:
+        narrow(model, as_, source.name)
+    fill(model, source.path, place, kind)
+    set_info(model, Info.of(source))
+    return model.train() if trainable else model.eval().requires_grad_(False)
+
+
+def blank(origin: Entry | Source) -> nn.Module:
+    """Return a model without weights, on the meta device: enough to know what it can do.
+
+    Raises PluginError where its family is not installed in a version that fits.
+    """
+    plugins.require(origin.family, origin.requires)
+    architecture = plugins.architecture(origin.architecture, origin.family)
+    import torch
+
+    with torch.device("meta"), _without_draws():
+        return build(plugins.import_class(architecture.path), origin.config)
+
+
+def create(
+    architecture: str,
+    /,
+    *,
+    seed: int | None = None,
+    device: str | torch.device = "cpu",
+    **config: Any,
+) -> Model:
+    """Return an untrained model of an architecture, in training mode.
+
+    architecture: such as `nade`; `family/architecture` where two families have the name.
+    seed: of the initial weights; None draws them from torch's default generator.
+    config: the architecture's own keywords, such as `shape=(1, 28, 28)`, without a batch.
+
+    Raises UnknownName or PluginError for an architecture, and InvalidInput for a config or a
+    device that cannot be used.
+    """
+    family, record = plugins.find(architecture)
+    cls = plugins.import_class(record.path)
+    import torch
+
+    place = _device(device)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        model = build(cls, config)  # on the CPU, whose draws are the same everywhere
+    set_info(
+        model,
+        Info(
+            name=record.name,
+            architecture=record.name,
+            family=family.name,
+            requires=requirement(family),
+            config=config,
+        ),
+    )
+    return cast("Model", model.to(place))
+
+
+def save(
+    model: nn.Module,
+    path: str | Path,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    dtype: str | torch.dtype | None = None,
+) -> None:
+    """Write a model's weights with the metadata that describe them; the file appears whole or not.
+
+    metadata: what the file says of itself beside what `info` knows of the model. A model that zoo
+        neither loaded nor created needs `family`, `requires`, `architecture` and `config`.
+    dtype: floating type in the file, e.g. `float16`, a half of the bytes; None keeps the model's.
+
+    Raises InvalidInput when the file would not say what it is.
+    """
+    path = Path(path)
+    metadata = {**to_metadata(model, path), **(metadata or {})}
+    if missing := [key for key in NEEDED if key not in metadata]:
+        raise InvalidInput(
+            f"{path} would not say what it is: zoo neither loaded nor created this "
+            f"{type(model).__name__}. Give save its {', '.join(missing)} as metadata."
+        )
+    write(model, path, metadata, dtype)
+
+
+def _without_draws() -> TorchFunctionMode:
+    """Skip the drawing of initial weights: normal draws on the meta device import sympy, 1.3 s."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class WithoutDraws(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            kwargs = kwargs or {}
+            drawing = getattr(function, "__module__", None) == "torch.nn.init"
+            if drawing or function is torch.Tensor.normal_:
+                return args[0] if args else kwargs["tensor"]
+            return function(*args, **kwargs)
+
+    return WithoutDraws()
+
+
+def _device(name: str | torch.device) -> torch.device:
+    """Return a device that works, or say why it does not."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        if device.type != "cpu":
+            torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(
+            f"device {str(name)!r} cannot be used here ({reason}). "
+            "Expected cpu, or cuda, cuda:1 or mps where torch finds one."
+        ) from None
+    return device
