@@ -4,6 +4,9 @@ Shapes: B batch, C channels, H height, W width, D variables (D = C·H·W for ima
 Ranges: images are float tensors (B, C, H, W) in [0, 1]; tables of variables are (B, D).
 Log-probabilities are in nats. Randomness comes from an explicit `torch.Generator`, or from torch's
 default one where none is given.
+
+Over 400 lines, nearly all of them signatures and contracts: whoever writes a model or a task sees
+on this one page all that either can ask of the other.
 """
 
 from __future__ import annotations
