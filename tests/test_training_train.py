@@ -17,7 +17,7 @@ from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import Recipe
-from zoo_core.training.train import settings, train
+from zoo_core.training.train import recipe_of, settings, train
 
 TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
 SMALL: dict[str, Any] = {"data": "bars-and-stripes", "config": {"hidden": 8}, "threads": 1}
@@ -99,6 +99,36 @@ def test_settings_come_from_an_architecture_a_file_a_recipe_or_a_run(tmp_path: P
         assert (changed.epochs, changed.optimizer["lr"]) == (3, 0.1)
         assert changed.config == {"hidden": 9, "seed": 1}
     assert settings("nade", {"data": "x"}) == Recipe("nade", "x")
+
+
+def test_what_a_recipe_says_of_its_data_is_not_said_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A NADE of another table came out with the published 84.81 nats of DNA."""
+    monkeypatch.chdir(tmp_path)
+    path = recipe_of("nade.dna")
+    own = settings(path, {"epochs": 1}).entry
+    assert own["published"]["test_nll"]["published"] == 84.81
+    assert not capsys.readouterr().err
+    small = {**SMALL, "size": None, "epochs": 1, "quiet": True}
+    run = zoo_core.train(path, **small)
+    assert "nade.dna.toml is of binary/dna, not of bars-and-stripes" in capsys.readouterr().err
+    assert run.name == "nade.bars-and-stripes"
+    assert run.entry["summary"] == "nade on bars-and-stripes"
+    assert run.entry["licence"] == {"code": own["licence"]["code"], "weights": "unknown"}
+    assert run.entry["paper"] == own["paper"]
+    assert "tags" not in run.entry
+    assert "published" not in run.entry["metrics"][0]
+
+
+def test_the_protocol_of_other_data_keeps_what_names_none(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'architecture = "vae"\ndata = "mnist"\n[entry.protocol]\niw_bound = {k = 9}\n'
+        'fid = {features = "features.mnist"}\nelbo = {data = "mnist:test"}\n'
+    )
+    assert set(settings(path, {}).entry["protocol"]) == {"iw_bound", "fid", "elbo"}
+    assert settings(path, {"data": "x"}).entry == {"protocol": {"iw_bound": {"k": 9}}}
 
 
 @pytest.mark.parametrize(

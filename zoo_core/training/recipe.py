@@ -27,7 +27,16 @@ from zoo_core.options import option
 from zoo_core.schema import check_recipe
 from zoo_core.text import printable, quoted
 
-__all__ = ["Recipe", "check_field", "override", "parse", "read", "read_table", "value"]
+__all__ = [
+    "Recipe",
+    "check_field",
+    "entry_without_data",
+    "override",
+    "parse",
+    "read",
+    "read_table",
+    "value",
+]
 
 
 def _value(default: Any, **limits: Any) -> Any:
@@ -194,6 +203,23 @@ def override(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
             given = override(old, given)
         place[last] = given
     return result
+
+
+def entry_without_data(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an `[entry]` says of its architecture: all that can be said when other data is learnt.
+
+    Left out are summary, tags, published figures, the licence of the weights, and protocols that
+    name a data set or a feature net.
+    """
+    kept: dict[str, Any] = {"paper": entry["paper"]} if "paper" in entry else {}
+    if "licence" in entry:
+        kept["licence"] = {**entry["licence"], "weights": "unknown"}
+    protocol = {
+        name: table
+        for name, table in entry.get("protocol", {}).items()
+        if not any(isinstance(value, str) for value in table.values())
+    }
+    return kept | ({"protocol": protocol} if protocol else {})
 
 
 def value(text: str) -> Any:

@@ -165,12 +165,22 @@ def settings(
         table = {"architecture": str(what)}
     else:
         table = {}
+    of_data = table.get("data")
     table = recipes.override(table, changes)
     if table.get("start") and resume is None:
         table = starts.defaults(table)
     elif not table:
         raise InvalidInput("give either a recipe or an architecture to train, or a run to resume.")
-    return recipes.parse(table, where)
+    recipe = recipes.parse(table, where)
+    if of_data in (None, recipe.data) or "entry" in changes:
+        return recipe
+    entry = recipes.entry_without_data(recipe.entry)
+    if entry != recipe.entry:
+        say(
+            f"{where} is of {of_data}, not of {recipe.data}: its summary, tags and published "
+            "figures are left out"
+        )
+    return dataclasses.replace(recipe, entry=entry)
 
 
 def _train(
@@ -272,8 +282,9 @@ def _settings_of_torch(recipe: Recipe) -> Iterator[None]:
 
 
 def _name(what: str | Path | Recipe, recipe: Recipe) -> str:
-    """A run's name: a recipe file's stem, or the architecture and the data."""
+    """A run's name: a recipe file's stem where the data is its own, or architecture and data."""
     if isinstance(what, str | Path) and Path(what).suffix == ".toml":
-        return Path(what).stem
+        if recipes.read_table(Path(what)).get("data", recipe.data) == recipe.data:
+            return Path(what).stem
     data = Path(recipe.data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
     return f"{recipe.architecture}.{data.replace('_', '-')}"
