@@ -117,6 +117,12 @@ def test_free_names_count_on(tmp_path: Path) -> None:
     assert names == ["m-sample-3.csv", "m-sample-3.png"]
 
 
+def test_what_is_saved_late_takes_the_next_free_name(tmp_path: Path) -> None:
+    path = tmp_path / "m-sample.csv"
+    places = [output.save_free(path, lambda p: output.write(p, b"x")) for _ in range(3)]
+    assert [place.name for place in places] == ["m-sample.csv", "m-sample-2.csv", "m-sample-3.csv"]
+
+
 def test_tables_hold_their_rows(tmp_path: Path) -> None:
     rows = [{"input": "a,b", "nats": 1.5}, {"input": "c", "nats": float("inf")}]
     output.save_table(tmp_path / "a.csv", rows, PROVENANCE)

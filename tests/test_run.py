@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from zoo_autoregressive.nade import NADE
 from zoo_core import loading, output, plugins, tasks
 from zoo_core.cli import root, run
 from zoo_core.hookspecs import Task
+from zoo_core.tasks import running
 
 Zoo = Callable[..., Result]
 
@@ -97,6 +99,28 @@ def test_a_drawn_seed_is_said_and_repeats_the_samples(zoo: Zoo) -> None:
 def test_the_next_default_name_is_free(zoo: Zoo) -> None:
     assert zoo(IMAGES).stdout == "nade.bars-sample.png\n"
     assert zoo(IMAGES).stdout == "nade.bars-sample-2.png\n"
+
+
+@pytest.mark.parametrize("name", [None, "a.png"], ids=["default", "given"])
+def test_no_work_is_lost_to_a_name_that_is_taken_meanwhile(
+    zoo: Zoo, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Path(name or "nade.bars-sample.png")
+
+    run = running.run
+
+    def while_another_writes(*args: Any, **settings: Any) -> Any:
+        taken.write_text("another's")
+        return run(*args, **settings)
+
+    monkeypatch.setattr(running, "run", while_another_writes)
+    result = zoo(IMAGES, *(["-o", name] if name else []))
+    beside = taken.with_name(f"{taken.stem}-2.png")
+    assert taken.read_text() == "another's"
+    assert output.read_provenance(beside)["task"] == "sample"
+    assert result.stdout == f"{beside}\n"
+    assert result.exit_code == (2 if name else 0)
+    assert ("another process wrote a.png" in result.stderr) is bool(name)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".gif", ".npz", ".safetensors"])

@@ -1,6 +1,9 @@
 """A run folder: what it holds, what it says of itself, and that it is not overwritten."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ import zoo_core
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
+from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.header import read_header
 from zoo_core.training import recipe as recipes
+from zoo_core.training.run import claimed
 
 TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
 SMALL: dict[str, Any] = {"data": "bars-and-stripes", "config": {"hidden": 8}, "threads": 1}
@@ -26,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> zoo_core.Run:
 
 
 def test_a_run_folder_holds_what_it_promises(run: zoo_core.Run) -> None:
-    assert {path.name for path in run.folder.iterdir()} - {"tensorboard"} == {
+    assert {path.name for path in run.folder.iterdir()} - {"tensorboard", ".lock"} == {
         "checkpoints",
         "curve.png",
         "entry.toml",
@@ -91,3 +96,43 @@ def test_a_run_is_not_resumed_with_other_settings(run: zoo_core.Run) -> None:
     result = CliRunner().invoke(root, ["train", "--resume", str(run.folder), "--lr", "0.5"])
     assert result.exit_code == 2
     assert "was trained with other settings" in result.stderr
+
+
+def test_a_run_is_not_resumed_with_other_data(tmp_path: Path) -> None:
+    """A table of which most rows were deleted gave epochs without a step, and no word."""
+    rows = "".join(f"{i % 2},{i // 2 % 2},{i // 4 % 2},1\n" for i in range(200))
+    table, folder = tmp_path / "table.csv", tmp_path / "r"
+    table.write_text(rows)
+    zoo_core.train("nade", data=table, epochs=1, threads=1, output=folder, quiet=True)
+    held = read_header(folder / "checkpoints" / "last.safetensors").metadata["progress"]
+    digest = json.loads(held)["data"]["training"]
+    table.write_text(rows[: len(rows) // 4])
+    with pytest.raises(InvalidInput, match=f"sha256 {digest}, and now it has [0-9a-f]{{64}}"):
+        zoo_core.train(resume=folder, quiet=True)
+
+
+def test_a_folder_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    with claimed(folder):
+        for force in (False, True):
+            with pytest.raises(OutputExists, match=rf"is being trained by process {os.getpid()} "):
+                zoo_core.train("nade", output=folder, force=force, quiet=True, **SMALL)
+        with pytest.raises(OutputExists, match="is being trained by process"):
+            (folder / "recipe.toml").write_text('architecture = "nade"\ndata = "bars-and-stripes"')
+            zoo_core.train(resume=folder, quiet=True)
+    with claimed(folder):
+        pass
+
+
+def test_the_folder_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    code = (
+        "import os, sys, time, pathlib; from zoo_core.training.run import claimed\n"
+        "with claimed(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert done.returncode == -9
+    assert "process" in (folder / ".owner").read_text()
+    with claimed(folder):
+        assert str(os.getpid()) in (folder / ".owner").read_text()
+    assert not (folder / ".owner").exists()

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,21 +187,21 @@ def _write(
     written = []
     provenance = _provenance(spec, sources)
     if plot and (points := _points(standings)):
-        output.plot_points(
+        save = partial(
+            output.plot_points,
             points,
-            plot,
             x_label="parameters",
             y_label="nats (less is better)",
             title=f"{spec}, {next(s.nats.n for s in standings if s.nats):,} rows",
             provenance=provenance,
             force=force,
         )
-        written.append(plot)
+        written.append(output.save_free(plot, save))
     images, columns = _side_by_side(standings)
     if pictures and images is not None:
         picture = output.grid(images, columns)
-        output.save_image(pictures, picture, provenance, force=force)
-        written.append(pictures)
+        save = partial(output.save_image, images=picture, provenance=provenance, force=force)
+        written.append(output.save_free(pictures, save))
     return written
 
 

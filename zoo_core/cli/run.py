@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option, option_flag
 from zoo_core.cli.pull import fetched
-from zoo_core.errors import InvalidInput, PluginError, ZooError
+from zoo_core.errors import InvalidInput, OutputExists, PluginError, ZooError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -266,6 +266,7 @@ def command(
     printed where the output is no terminal.
     """
     from zoo_core import loading
+    from zoo_core.output import save_free
     from zoo_core.tasks.running import run
 
     asked = _asked(context)
@@ -285,8 +286,7 @@ def command(
         **options,
     )
     seconds = time.perf_counter() - start
-    for path in paths:
-        result.save(path, force=force)
+    meant, paths = paths, [save_free(p, lambda q: result.save(q, force=force)) for p in paths]
     if as_json:
         text.echo_json(_as_json(result, paths))
     elif sys.stdout.isatty() and not quiet:
@@ -296,6 +296,12 @@ def command(
     if not quiet:
         seeded = (f"seed {result.provenance['seed']}",) if asked.task.random else ()
         _summarize(result, (*seeded, f"{seconds:.2f} s"), paths)
+    if outputs and paths != meant:
+        taken = ", ".join(str(path) for path in meant if path not in paths)
+        raise OutputExists(
+            f"another process wrote {taken} while this one worked; the result is in "
+            f"{', '.join(map(str, paths))}."
+        )
     if result.failed:
         raise InvalidInput(
             f"{len(result.failed)} of the inputs could not be read as images: "

@@ -11,7 +11,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ __all__ = [
     "free_name",
     "free_names",
     "read_provenance",
+    "save_free",
     "save_gif",
     "save_image",
     "save_table",
@@ -83,6 +84,21 @@ def free_names(stem: str, suffixes: Sequence[str], folder: Path | None = None) -
         if not any(_taken(path) for path in paths):
             return paths
     raise AssertionError("count ends")
+
+
+def save_free(path: Path, save: Callable[[Path], None]) -> Path:
+    """Save under a path that was free before the work, or the next free one; return which it was.
+
+    save: writes the path it is given; raises OutputExists where another process has taken it.
+    """
+    stem = path.stem
+    while True:
+        try:
+            save(path)
+        except OutputExists:
+            path = free_name(stem, path.suffix, path.parent)
+        else:
+            return path
 
 
 def write(path: Path, data: bytes, *, force: bool = False) -> None:

@@ -62,6 +62,8 @@ class Batches:
         fabric: Fabric,
     ) -> None:
         self.recipe, self.fabric = recipe, fabric
+        self.digests = {"training": train.digest, "validation": validation.digest}
+        """Of the splits before anything is done to them."""
         if recipe.labels:
             train = with_labels(train, recipe.labels, seed_for(recipe.seed, "labels"))
         if isinstance(trainer, CaptionReader):

@@ -6,7 +6,7 @@ step's number, and schedules are functions of the step.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -34,6 +34,8 @@ class Progress:
     best_step: int = 0
     recipe: str = ""
     """Digest of the recipe: a run is not resumed with other settings."""
+    data: dict[str, str] = field(default_factory=dict)
+    """Digest of each split: nor with other data."""
 
 
 def write(
@@ -64,13 +66,14 @@ def read(
     optimizers: Mapping[str, Optimizer],
     *,
     recipe: str,
+    data: Mapping[str, str],
 ) -> Progress:
     """Put a checkpoint's state into modules and optimisers, and return where training stood.
 
     Tensors of modules that are no longer there are ignored: trainers had counters of their steps.
 
-    Raises InvalidInput when the checkpoint was made with another recipe, does not fit the modules,
-    or is no checkpoint.
+    Raises InvalidInput when the checkpoint was made with another recipe or other data, does not fit
+    the modules, or is no checkpoint.
     """
     try:
         progress, tensors = _contents(path)
@@ -81,6 +84,14 @@ def read(
             f"{path} was made with other settings than these. Resume with the recipe in its "
             "run folder, or start a new run in another folder (-o)."
         )
+    for split, digest in progress.data.items():
+        if data[split] != digest:
+            raise InvalidInput(
+                f"{path} was made with {split} data of the sha256 {digest}, and now it has "
+                f"{data[split]}. Resume with the data as they were, or start a new run in another "
+                "folder (-o)."
+            )
+    progress.data = dict(data)  # of checkpoints from before they held it, too
     try:
         for name, module in modules.items():
             module.load_state_dict(_below(tensors, f"modules/{name}/"))

@@ -69,7 +69,7 @@ class Loop:
         """What is validated and published."""
         self.state: dict[str, nn.Module] = dict(self.networks)
         """What a checkpoint holds, beside optimisers and progress."""
-        self.progress = checkpoint.Progress(recipe=recipe.digest)
+        self.progress = checkpoint.Progress(recipe=recipe.digest, data=batches.digests)
         self.finished = False
         self.resumed = False
         """Whether a checkpoint is gone on from."""
@@ -85,7 +85,7 @@ class Loop:
         """Train to the end of the recipe, or until a callback ends it.
 
         Raises Interrupted when a signal asked to stop, and InvalidInput when a loss is not finite
-        or `resume` finds other settings.
+        or `resume` finds other settings or data.
         """
         torch.manual_seed(seed_for(self.recipe.seed, "begin"))
         # a run may be killed before its first checkpoint
@@ -100,7 +100,11 @@ class Loop:
             callback.prepare(self)
         if self.resumed:
             self.progress = checkpoint.read(
-                self.last, self.state, self.optimizers.of, recipe=self.recipe.digest
+                self.last,
+                self.state,
+                self.optimizers.of,
+                recipe=self.recipe.digest,
+                data=self.batches.digests,
             )
         for callback in self.callbacks:
             callback.begin(self)

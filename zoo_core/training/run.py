@@ -8,12 +8,16 @@ runs/nade.mnist/
     entry.toml          a registry entry for them, at the end
     samples/            what the networks made at each validation, where their trainer shows it;
                         samples.gif runs through them
+    .lock               held by the process that trains, which .owner names
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +33,7 @@ from zoo_core.training.recipe import Recipe, read
 if TYPE_CHECKING:
     from zoo_core.model import Model
 
-__all__ = ["Run", "prepare", "toml"]
+__all__ = ["Run", "claimed", "prepare", "toml"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,36 @@ class Run:
         return loading.load(self.folder / loading.WEIGHTS, device=self.device)
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder of a run, which is made, against every other training.
+
+    The operating system drops the lock of a process that dies, however it does.
+
+    Raises OutputExists that names the process which holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        by = owner.read_text() if owner.is_file() else "another process"
+        raise OutputExists(
+            f"{folder} is being trained by {by}. Wait until it ends, stop it, or choose another "
+            "folder (-o)."
+        ) from None
+    try:
+        write_atomic(owner, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
 def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
-    """Make the folder of a run, or check that what it holds can be resumed.
+    """Write the recipe of a run into its folder, or check that what it holds can be resumed.
 
     force: replace the run that it holds.
 
@@ -80,7 +112,6 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
             f"{folder} already holds a run. Go on with it: zoo train --resume "
             f"{folder}. Or choose another folder (-o), or replace it (--force)."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, toml(asdict(recipe)).encode())
 
 

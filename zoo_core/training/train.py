@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +23,7 @@ from zoo_core.training.entry import Publisher
 from zoo_core.training.fit import make_loop
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
-from zoo_core.training.run import Run, prepare
+from zoo_core.training.run import Run, claimed, prepare
 from zoo_core.training.seeds import seed_for
 
 if TYPE_CHECKING:
@@ -203,28 +203,30 @@ def _train(
     if recipe.start and not recipe.start_sha256:
         sha256 = loading.open_source(recipe.start).sha256
         recipe = dataclasses.replace(recipe, start_sha256=sha256)
-    if fabric.is_global_zero:
-        prepare(folder, recipe, resume=resume, force=force)
-    fabric.launch()
-    torch.manual_seed(seed_for(recipe.seed, "initialise"))
-    model = loading.build(cls, recipe.config)
-    trainer = _trainer(architecture, model, recipe)
-    publisher = Publisher(recipe, folder, family, architecture, data, data_root)
-    loop = make_loop(
-        trainer,
-        recipe,
-        data,
-        validation,
-        folder,
-        fabric=fabric,
-        publish=publisher.publish,
-        callbacks=[starts.Start(recipe)] if recipe.start else [],
-        quiet=quiet,
-    )
-    if fabric.is_global_zero and not quiet:
-        say(_introduction(publisher.name, trainer))
-    loop.run(resume=resume)
-    entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
+    # of several processes the first one writes
+    with claimed(folder) if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero:
+            prepare(folder, recipe, resume=resume, force=force)
+        fabric.launch()
+        torch.manual_seed(seed_for(recipe.seed, "initialise"))
+        model = loading.build(cls, recipe.config)
+        trainer = _trainer(architecture, model, recipe)
+        publisher = Publisher(recipe, folder, family, architecture, data, data_root)
+        loop = make_loop(
+            trainer,
+            recipe,
+            data,
+            validation,
+            folder,
+            fabric=fabric,
+            publish=publisher.publish,
+            callbacks=[starts.Start(recipe)] if recipe.start else [],
+            quiet=quiet,
+        )
+        if fabric.is_global_zero and not quiet:
+            say(_introduction(publisher.name, trainer))
+        loop.run(resume=resume)
+        entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
 
 
@@ -283,8 +285,8 @@ def _settings_of_torch(recipe: Recipe) -> Iterator[None]:
 
 def _name(what: str | Path | Recipe, recipe: Recipe) -> str:
     """A run's name: a recipe file's stem where the data is its own, or architecture and data."""
-    if isinstance(what, str | Path) and Path(what).suffix == ".toml":
-        if recipes.read_table(Path(what)).get("data", recipe.data) == recipe.data:
-            return Path(what).stem
+    path = Path(what) if isinstance(what, str | Path) else Path()
+    if path.suffix == ".toml" and recipes.read_table(path).get("data") in (None, recipe.data):
+        return path.stem
     data = Path(recipe.data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
     return f"{recipe.architecture}.{data.replace('_', '-')}"
