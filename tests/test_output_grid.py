@@ -43,3 +43,19 @@ def test_what_fills_a_row_looks_like_the_space_between() -> None:
 
 def test_grid_takes_half_precision() -> None:
     assert output.grid(torch.ones(1, 1, 2, 2, dtype=torch.bfloat16)).getpixel((0, 0)) == 255
+
+
+def test_parts_stand_one_above_the_other() -> None:
+    x = torch.arange(3.0).view(3, 1, 1, 1)
+    images, names = output.stacked((x, 10 + x), 2, ("a", "b"))
+    space = float(output.blank(x, 1))
+    assert images.flatten().tolist() == [0, 1, 10, 11, 2, space, 12, space]
+    assert names == ["a", "b", "a", "b"]
+
+
+def test_heat_rises_from_black_and_ends_at_the_highest() -> None:
+    colours = output.heat(torch.tensor([[[-1.0, 0.0, 1.0, 2.0, 9.0]]]), 2.0)
+    assert colours.shape == (1, 3, 1, 5)
+    brightness = colours.sum(1).flatten()
+    assert brightness[0] == brightness[1] < 0.1 < brightness[2] < brightness[3] == brightness[4]
+    assert output.heat(torch.zeros(1, 2, 2), 0.0).max() < 0.1

@@ -59,3 +59,13 @@ def test_a_scatter_has_a_colour_for_each_group(tmp_path: Path) -> None:
         output.plot_scatter(groups, path, x_label="z0", y_label="z1")
     for n in (2, 10, 16, 30):
         assert len({str(hue) for hue in plots._hues(n)}) == n
+
+
+def test_bars_are_of_the_greatest_values(tmp_path: Path) -> None:
+    path = tmp_path / "b.png"
+    output.plot_bars({f"x{i}": i for i in range(50)}, path, label="nats", provenance=PROVENANCE)
+    assert output.read_provenance(path) == PROVENANCE
+    with Image.open(path) as many:
+        output.plot_bars({"x0": 1.0}, tmp_path / "one.png", label="nats")
+        with Image.open(tmp_path / "one.png") as one:
+            assert one.height < many.height < 1200

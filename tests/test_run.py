@@ -180,7 +180,7 @@ def test_tasks_flags_and_choices_are_completed(zoo: Zoo) -> None:
     assert completed("run", "--task", "s") == ["sample", "score"]
     assert completed("run", "--task", "g") == ["growth"]
     assert completed("run", IMAGES, "--task", "") == [
-        *("sample", "score", "detect", "complete", "nearest")
+        *("sample", "score", "explain", "detect", "complete", "nearest")
     ]
     assert completed("run", implicit(), "-t", "interpolate", "--st") == ["--steps"]
     assert completed("run", "gan.bars.safetensors", "-t", "interpolate", "--path", "") == [
@@ -302,7 +302,11 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["-o", "a.csv"], 2, "Known are .png, .gif, .npz, .safetensors."),
         (["-o", "none/a.png"], 2, "the folder none does not exist"),
         (["--task", "transmute"], 3, "there is no task 'transmute'."),
-        (["--task", "transmute"], 3, "nade.bars can sample, score, detect, complete, nearest."),
+        (
+            ["--task", "transmute"],
+            3,
+            "nade.bars can sample, score, explain, detect, complete, nearest.",
+        ),
         (["--to", "noto"], 2, "sample does not use --to: name one that does, as --task translate."),
         (["-i", BARS], 2, "sample does not use --input: name one that does, as --task score or"),
         (

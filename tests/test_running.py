@@ -90,7 +90,12 @@ def test_a_model_in_training_is_evaluated_and_goes_on_training() -> None:
 @pytest.mark.parametrize(
     ("task", "options", "error", "text"),
     [
-        ("sampel", {}, UnknownName, "Did you mean sample? nade can sample, score, detect, comp"),
+        (
+            "sampel",
+            {},
+            UnknownName,
+            "Did you mean sample? nade can sample, score, explain, detect, comp",
+        ),
         ("traverse", {}, InvalidInput, "nade cannot traverse: the task needs a model that is a D"),
         ("sample", {"stesp": 1}, InvalidInput, "has no option stesp. It takes n, temperature, l"),
         ("sample", {"temperatur": 1}, InvalidInput, "Did you mean temperature?"),

@@ -47,7 +47,14 @@ def run(task: str, model: nn.Module, data: str = "", **options: Any) -> Result:
 
 
 def test_a_task_is_available_when_its_protocol_is() -> None:
-    assert tasks.able(nade()) == ("sample", "score", "detect", "complete", "nearest")
+    assert tasks.able(nade()) == (
+        "sample",
+        "score",
+        "explain",
+        "detect",
+        "complete",
+        "nearest",
+    )
     assert tasks.able(Sampler()) == ("sample", "nearest")
     assert tasks.able(nn.Linear(1, 1)) == ()
 
@@ -107,7 +114,7 @@ def test_a_label_of_a_model_without_any_is_refused_with_what_it_can() -> None:
     with pytest.raises(InvalidInput, match=r"^--label 0: nade\.bars was trained wi") as no:
         run("sample", nade(), label=0)
     assert str(no.value).endswith(
-        "Leave --label out; it can sample, score, detect, complete, nearest."
+        "Leave --label out; it can sample, score, explain, detect, complete, nearest."
     )
 
 

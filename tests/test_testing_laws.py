@@ -335,6 +335,7 @@ BROKEN: list[tuple[type[nn.Module], str, str]] = [
     (Frozen, "one_batch_can_be_overfitted", "nats"),
     (WrongOrder, "order_is_a_permutation", "order = [0, 0"),
     (WrongSum, "conditionals_sum_to_log_prob", "a difference of"),
+    (WrongSum, "explanation_sums_to_nats", "a difference of"),
     (WrongSum, "sums_to_one", "a sum of"),
     (OfTheBatch, "log_prob_is_of_each_input_alone", "a difference of"),
     (WrongShape, "event_shape", "event_shape = (9,)"),

@@ -32,6 +32,16 @@ def zoo_tasks() -> list[Task]:
             defaults=2,
         ),
         Task(
+            "explain",
+            "zoo_core.tasks.explain:explain",
+            "zoo_core.protocols:Explainable",
+            "Give the nats of each variable: where an input is improbable",
+            (".png", *_TABLE),
+            _SCORES,
+            defaults=2,
+            declared=False,
+        ),
+        Task(
             "detect",
             "zoo_core.tasks.detect:detect",
             "zoo_core.protocols:Scored",

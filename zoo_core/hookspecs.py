@@ -167,8 +167,8 @@ class Task:
     latents: int = 0
     """How many latent variables a model must have for it; 0 where any number will do."""
     declared: bool = True
-    """Whether architectures and entries list it among their tasks; otherwise it is offered for any
-    model that implements the protocol, without being listed."""
+    """Whether architectures and entries must list it among their tasks; otherwise it is offered for
+    any model that implements the protocol, listed or not."""
 
     def __post_init__(self, options: object, settings: object) -> None:
         if options is not None or settings is not None:

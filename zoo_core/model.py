@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         protocols.LatentVariable,
         protocols.Traversable,
         protocols.Pathfinder,
-        protocols.Bound,
+        protocols.TermwiseBound,
         protocols.Completer,
         protocols.PartCompleter,
         protocols.Classifier,

@@ -32,7 +32,9 @@ __all__ = [
     "Conditional",
     "Decoder",
     "DensityModel",
+    "ELBOTerms",
     "Encoder",
+    "Explainable",
     "Featurizer",
     "FromParts",
     "Generator",
@@ -41,6 +43,7 @@ __all__ = [
     "Pathfinder",
     "Prompted",
     "Scored",
+    "TermwiseBound",
     "Trainer",
     "Translator",
     "Traversable",
@@ -403,6 +406,31 @@ class Bound(Protocol):
         """
         ...
 
+
+class ELBOTerms(NamedTuple):
+    """The evidence lower bound of each input, term by term, in nats."""
+
+    reconstruction: Tensor
+    """log p(x_i|z) of each variable, one draw of z: (B, *event_shape)."""
+    prior_fitting: Tensor
+    """KL of each latent to its prior, or its estimate, (B, number of latents); not subtracted
+    yet."""
+
+
+@runtime_checkable
+class TermwiseBound(Bound, Protocol):
+    """A bound that splits into a term for each variable and one for each latent."""
+
+    def elbo_terms(self, x: Tensor, *, generator: Random | None = None) -> ELBOTerms:
+        """The terms whose sums `elbo` gives, from equal seeds.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+
+Explainable = Autoregressive | TermwiseBound
+"""A model that says what each variable of an input costs."""
 
 Scored = DensityModel | Bound
 """A model with a likelihood, exact or bounded."""

@@ -127,6 +127,7 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
     tasks = {
         "sample": ("-n 16", "draw 16 samples"),
         "score": (f"--task score {inputs}", "log-probability of each input"),
+        "explain": (f"--task explain {inputs}", "what each variable of it costs"),
         "detect": (f"--task detect {inputs} --against FOLDER", "tell inputs from odd ones"),
         "complete": (f"--task complete {inputs}", "draw the missing part"),
         "encode": (f"--task encode {inputs} -o latents.npz", "the latents of each input"),

@@ -17,8 +17,15 @@ from zoo_core.output.files import (
     sidecar,
     write,
 )
-from zoo_core.output.grid import blank, grid
-from zoo_core.output.plots import Point, plot_curve, plot_histogram, plot_points, plot_scatter
+from zoo_core.output.grid import blank, grid, heat, stacked
+from zoo_core.output.plots import (
+    Point,
+    plot_bars,
+    plot_curve,
+    plot_histogram,
+    plot_points,
+    plot_scatter,
+)
 from zoo_core.output.terminal import show
 
 __all__ = [
@@ -29,6 +36,8 @@ __all__ = [
     "free_name",
     "free_names",
     "grid",
+    "heat",
+    "plot_bars",
     "plot_curve",
     "plot_histogram",
     "plot_points",
@@ -41,5 +50,6 @@ __all__ = [
     "save_tensors",
     "show",
     "sidecar",
+    "stacked",
     "write",
 ]

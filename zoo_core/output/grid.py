@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["blank", "grid", "pixels"]
+__all__ = ["blank", "grid", "heat", "pixels", "stacked"]
 
 _GAP = 96
 """Grey level between the tiles: apart from the black and from the white of binary images."""
@@ -63,6 +63,35 @@ def blank(images: Tensor, n: int) -> Tensor:
     images: (m, C, H, W); return (n, C, H, W).
     """
     return images.new_full((n, *images.shape[1:]), _GAP / 255)
+
+
+def stacked(
+    parts: Sequence[Tensor], columns: int, names: Sequence[str]
+) -> tuple[Tensor, list[str]]:
+    """Images in rows, each above the images that belong to it, and the rows' names.
+
+    parts: what stands one above the other, each (n, C, H, W).
+    names: of each part.
+    """
+    import torch
+
+    rest = blank(parts[0], -len(parts[0]) % columns)
+    rows = [torch.cat([part, rest]).split(columns) for part in parts]
+    images = torch.cat([row for group in zip(*rows, strict=True) for row in group])
+    return images, [*names] * len(rows[0])
+
+
+def heat(values: Tensor, highest: float) -> Tensor:
+    """Values as colours, from black by red to pale yellow, (n, 3, H, W), in [0, 1].
+
+    values: (n, H, W); what is below 0 or above `highest` has the colour of the end.
+    """
+    import torch
+    from matplotlib import colormaps
+
+    shares = (values / max(highest, 1e-12)).clamp(0, 1).numpy()
+    colours = torch.from_numpy(colormaps["inferno"](shares)[..., :3])
+    return colours.permute(0, 3, 1, 2).float()
 
 
 def _named(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Histograms, scatters and training curves, drawn by matplotlib without a display."""
+"""Histograms, bars, scatters and training curves, drawn by matplotlib without a display."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Point", "plot_curve", "plot_histogram", "plot_points", "plot_scatter"]
+__all__ = ["Point", "plot_bars", "plot_curve", "plot_histogram", "plot_points", "plot_scatter"]
 
 _COLOURS = ("#1f6fb4", "#e07b1a", "#3a923a", "#b33a3a", "#7a5ba6", "#7f5a4f")
 _INK = "#333333"
+
+_MOST_BARS = 30
+"""Bars that one picture has room for."""
 
 _SIDES = (
     (8, 0, "left", "center"),
@@ -73,6 +76,36 @@ def plot_histogram(
         axes.axvline(float(np.mean(values)), color=colour, lw=1.2, ls="--")
     axes.set_xlabel(f"{label} (dashed: mean)")
     axes.set_ylabel("% of inputs")
+    _finish(figure, axes, path, provenance, force)
+
+
+def plot_bars(
+    values: Mapping[str, float],
+    path: Path,
+    *,
+    label: str,
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Draw a bar for each of the greatest values, the greatest on top.
+
+    Args:
+        values: by name.
+        path: the PNG to write.
+        label: what the values are, with their unit.
+        title: a line above the picture.
+        provenance: put into the PNG.
+        force: overwrite.
+    """
+    shown = sorted(values.items(), key=lambda item: item[1])[-_MOST_BARS:]
+    figure, axes = _figure(title, size=(7.2, 1.2 + 0.22 * len(shown)))
+    bars = axes.barh([name for name, _ in shown], [value for _, value in shown], color=_COLOURS[0])
+    axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8, color=_INK)
+    axes.margins(x=0.1, y=0.01)
+    axes.grid(visible=False)
+    rest = f"the {len(shown)} greatest of {len(values)}; " if len(values) > len(shown) else ""
+    axes.set_xlabel(rest + label)
     _finish(figure, axes, path, provenance, force)
 
 

@@ -10,8 +10,6 @@ from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from zoo_core.tasks.context import Context
 
 __all__ = ["Options", "reconstruct"]
@@ -27,6 +25,7 @@ class Options(Inputs):
 
 def reconstruct(model: LatentVariable, options: Options, context: Context) -> Result:
     """Show what is left of each input when only its latents are kept."""
+    from zoo_core import output
     from zoo_core.tasks.inputs import load_inputs, table_rows
     from zoo_core.tasks.latents import decoded, encoded
 
@@ -49,17 +48,5 @@ def reconstruct(model: LatentVariable, options: Options, context: Context) -> Re
         tables = zip(rows, table_rows(model, mean), strict=True)
         return replace(result, rows=[{**row, **variables} for row, variables in tables])
     columns = min(len(x), _COLUMNS)
-    images, names = _pairs(x, mean, columns)
+    images, names = output.stacked((x, mean), columns, ("input", "reconstruction"))
     return replace(result, rows=rows, images=images, columns=columns, names=names, frames=[x, mean])
-
-
-def _pairs(x: Tensor, mean: Tensor, columns: int) -> tuple[Tensor, list[str]]:
-    """Rows of inputs, each above the row of their reconstructions, and the rows' names."""
-    import torch
-
-    from zoo_core import output
-
-    over = output.blank(x, -len(x) % columns)
-    rows = [torch.cat([part, over]).split(columns) for part in (x, mean)]
-    images = torch.cat([image for pair in zip(*rows, strict=True) for image in pair])
-    return images, ["input", "reconstruction"] * len(rows[0])

@@ -47,6 +47,8 @@ class Result:
     """Strings that lie beside the tensors, as the names of inputs."""
     groups: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Values to draw as histograms, by name."""
+    bars: Mapping[str, float] = field(default_factory=dict)
+    """Nats to draw as bars, by what costs them."""
     points: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     """Latents in the plane to draw as dots, by name."""
 
@@ -76,6 +78,15 @@ class Result:
                     path,
                     x_label="z0",
                     y_label="z1",
+                    title=self.summary,
+                    provenance=provenance,
+                    force=force,
+                )
+            case ".png" if self.bars:
+                output.plot_bars(
+                    self.bars,
+                    path,
+                    label="mean nats",
                     title=self.summary,
                     provenance=provenance,
                     force=force,

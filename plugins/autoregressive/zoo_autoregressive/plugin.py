@@ -2,7 +2,7 @@
 
 from zoo_core.hookspecs import Architecture, Metric, hookimpl
 
-_ALL = ("sample", "score", "detect", "complete")
+_ALL = ("sample", "score", "explain", "detect", "complete")
 _COUNTING = "zoo_autoregressive.counting:Counting"
 
 
@@ -58,7 +58,7 @@ def zoo_architectures() -> list[Architecture]:
             name="fvsbn",
             path="zoo_autoregressive.fvsbn:FVSBN",
             summary="Fully visible sigmoid belief network: logistic regression on all predecessors",
-            tasks=("sample", "score", "detect", "complete"),
+            tasks=_ALL,
             exports=("conditionals",),
             paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
             "Density Estimators?",
@@ -67,7 +67,7 @@ def zoo_architectures() -> list[Architecture]:
             name="made",
             path="zoo_autoregressive.made:MADE",
             summary="Masked autoencoder: all conditionals in one pass of a masked network",
-            tasks=("sample", "score", "detect", "complete"),
+            tasks=_ALL,
             exports=("step",),
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
         ),
@@ -83,7 +83,7 @@ def zoo_architectures() -> list[Architecture]:
             name="eonade",
             path="zoo_autoregressive.eonade:EoNADE",
             summary="Order-agnostic NADE: a mixture over orders that completes any mask",
-            tasks=_ALL,
+            tasks=("sample", "score", "detect", "complete"),
             paper="Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator",
             trainer="zoo_autoregressive.eonade:OrderAgnostic",
         ),
@@ -91,7 +91,7 @@ def zoo_architectures() -> list[Architecture]:
             name="nade",
             path="zoo_autoregressive.nade:NADE",
             summary="Neural autoregressive distribution estimator: one hidden layer, tied weights",
-            tasks=("sample", "score", "detect", "complete"),
+            tasks=_ALL,
             exports=("conditionals", "step"),
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
         ),

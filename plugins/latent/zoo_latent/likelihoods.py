@@ -42,13 +42,17 @@ class Likelihood(nn.Module):
         """The output, (P, *event_shape), that best encodes a mean, event_shape."""
         raise NotImplementedError
 
-    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z), (*batch,), nats.
+    def terms(self, output: Tensor, x: Tensor) -> Tensor:
+        """log p(x_i|z) of each variable, (*batch, *event_shape), nats.
 
         output: (*batch, P, *event_shape).
         x: inputs that broadcast against (*batch, *event_shape), in [0, 1].
         """
         raise NotImplementedError
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), (*batch,), nats: the sum of the terms."""
+        return self.terms(output, x).sum(self.event_dims)
 
     def mean(self, output: Tensor) -> Tensor:
         """E[x|z], (*batch, *event_shape), in [0, 1]."""
@@ -71,8 +75,13 @@ class Bernoulli(Likelihood):
         """logit(mean), clamped to be finite."""
         return finite_logit(mean).unsqueeze(0)
 
+    def terms(self, output: Tensor, x: Tensor) -> Tensor:
+        """x·l − log(1 + exp l)."""
+        logit = output.squeeze(self.axis)
+        return x * logit - functional.softplus(logit)
+
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """∑ x·l − log(1 + exp l)."""
+        """∑ x·l − log(1 + exp l), by one product."""
         logit = output.squeeze(self.axis).flatten(self.axis + 1)
         agreement: Tensor = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
         return agreement - functional.softplus(logit).sum(-1)
@@ -112,12 +121,11 @@ class Gaussian(Likelihood):
         mean = finite_logit(mean) if self.squashed else mean
         return torch.stack([mean, torch.full_like(mean, -1.0)])[: self.P]
 
-    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """∑ log N(x; μ, σ²)."""
+    def terms(self, output: Tensor, x: Tensor) -> Tensor:
+        """log N(x; μ, σ²)."""
         mu, log_sigma = self._moments(output)
         squares = ((x - mu) * (-log_sigma).exp()) ** 2
-        terms = -0.5 * squares - log_sigma - 0.5 * math.log(2 * math.pi)
-        return terms.sum(self.event_dims)
+        return -0.5 * squares - log_sigma - 0.5 * math.log(2 * math.pi)
 
     def mean(self, output: Tensor) -> Tensor:
         """μ, clamped to [0, 1]."""
@@ -155,12 +163,12 @@ class Categorical(Likelihood):
         """Zeros: a mean says little about a distribution over many values."""
         return mean.new_zeros(self.P, *mean.shape)
 
-    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """∑ log softmax at the value of x."""
+    def terms(self, output: Tensor, x: Tensor) -> Tensor:
+        """log softmax at the value of x."""
         category = (x * (self.P - 1)).round().long().unsqueeze(self.axis)
         shape = (*output.shape[: self.axis], 1, *output.shape[self.axis + 1 :])
         chosen = output.gather(self.axis, category.expand(shape)).squeeze(self.axis)
-        return (chosen - output.logsumexp(self.axis)).sum(self.event_dims)
+        return chosen - output.logsumexp(self.axis)
 
     def mean(self, output: Tensor) -> Tensor:
         """The mean value."""

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import ELBO, Traversal
+from zoo_core.protocols import ELBO, ELBOTerms, Traversal
 from zoo_latent.layers import ConvDecoder, ConvEncoder, MLPDecoder, TimmEncoder, affine, mlp
 from zoo_latent.likelihoods import make_likelihood
 from zoo_latent.mixture import Mixture
@@ -54,10 +54,14 @@ class Normal(NamedTuple):
         eps = torch.randn(shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype)
         return torch.addcmul(self.mu, (0.5 * self.log_var).exp(), eps)
 
+    def terms(self, z: Tensor) -> Tensor:
+        """log N(z_i; mu_i, var_i) of each latent, (*batch, Z)."""
+        squares = (z - self.mu) ** 2 * (-self.log_var).exp()
+        return -0.5 * (squares + self.log_var + math.log(2 * math.pi))
+
     def log_prob(self, z: Tensor) -> Tensor:
         """log N(z; mu, var), (*batch,)."""
-        squares = (z - self.mu) ** 2 * (-self.log_var).exp()
-        return -0.5 * (squares + self.log_var + math.log(2 * math.pi)).sum(-1)
+        return self.terms(z).sum(-1)
 
     def kl(self) -> Tensor:
         """KL to N(0, I) of each latent, (*batch, Z), nats."""
@@ -213,8 +217,18 @@ class VAE(nn.Module):
         kl = path.top.kl()
         self._note(kl)
         reconstruction = self.likelihood.log_prob(self.decoder(path.z), x)
-        prior_fitting = (path.ratio + kl.sum(-1)).expand_as(reconstruction)
+        prior_fitting = (path.ratios.sum(-1) + kl.sum(-1)).expand_as(reconstruction)
         return ELBO(reconstruction.mean(0), prior_fitting.mean(0))
+
+    def elbo_terms(self, x: Tensor, *, generator: torch.Generator | None = None) -> ELBOTerms:
+        """The terms of `elbo`: of each variable, and of each latent from the first layer upwards.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        """
+        path = self._climb(self.posterior(x), 1, generator)
+        kl = path.top.kl().expand_as(path.z_top)
+        reconstruction = self.likelihood.terms(self.decoder(path.z), x)
+        return ELBOTerms(reconstruction[0], torch.cat([path.ratios, kl], -1)[0])
 
     def log_weights(self, x: Tensor, k: int, *, generator: torch.Generator | None = None) -> ELBO:
         """The two terms of log w = log p(x|z) − log q(z|x)/p(z) of k samples, each (k, B), nats.
@@ -257,19 +271,19 @@ class VAE(nn.Module):
         path = self._climb(q, k, generator)
         self._note(path.top.kl())
         prior = Normal(torch.zeros_like(path.z_top), torch.zeros_like(path.z_top))
-        ratio = path.ratio + path.top.log_prob(path.z_top) - prior.log_prob(path.z_top)
+        ratio = path.ratios.sum(-1) + path.top.log_prob(path.z_top) - prior.log_prob(path.z_top)
         return ELBO(self.likelihood.log_prob(self.decoder(path.z), x), ratio)
 
     def _climb(self, q: Normal, k: int, generator: torch.Generator | None) -> _Path:
         """Sample the latents from x upwards, k times."""
         z = first = q.draw(generator, k)
-        ratio = z.new_zeros(())
+        ratios = [z.new_empty(*z.shape[:-1], 0)]
         for up, down in zip(self.q[1:], self.p, strict=True):
             below, z_below = q, z
             q = up(z_below)
             z = q.draw(generator)
-            ratio = ratio + below.log_prob(z_below) - down(z).log_prob(z_below)
-        return _Path(first, ratio, q, z)
+            ratios.append(below.terms(z_below) - down(z).terms(z_below))
+        return _Path(first, torch.cat(ratios, -1), q, z)
 
     @torch.no_grad()
     def _note(self, kl: Tensor) -> None:
@@ -284,8 +298,8 @@ class _Path(NamedTuple):
 
     z: Tensor
     """Of the first layer, (k, B, Z)."""
-    ratio: Tensor
-    """∑ log q(z_l | z_{l-1}) − log p(z_l | z_{l+1}) below the top, (k, B), or nothing, ()."""
+    ratios: Tensor
+    """log q(z_l | z_{l-1}) − log p(z_l | z_{l+1}) of each latent below the top, (k, B, any)."""
     top: Normal
     """q of the top layer, (B, Z) where it is the first, else (k, B, Z)."""
     z_top: Tensor
