@@ -32,8 +32,10 @@ def test_every_error_is_a_line_and_its_exit_code(kind: type[ZooError]) -> None:
 def test_exit_codes_are_the_documented_ones() -> None:
     codes = {kind.__name__: kind.exit_code for kind in TREE}
     assert codes == {
+        "BusyError": 9,
         "CheckFailed": 7,
         "DigestMismatch": 6,
+        "DiskError": 8,
         "InvalidInput": 2,
         "InvalidRegistry": 1,
         "InvalidWeights": 1,

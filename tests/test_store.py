@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
 from zoo_core import store as store_module
-from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
+from zoo_core import transfer
+from zoo_core.errors import (
+    BusyError,
+    DigestMismatch,
+    DiskError,
+    InvalidInput,
+    NetworkError,
+    ZooError,
+)
+from zoo_core.partial import Partial, partials
 from zoo_core.store import Blob, Store, can_pull
 from zoo_core.urls import local_path
 
@@ -122,6 +133,11 @@ def server() -> Iterator[str]:
         running.shutdown()
 
 
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "home")
@@ -140,9 +156,14 @@ def blob(*sources: object) -> Blob:
 
 def leave_partial(store: Store, data: bytes) -> Path:
     path = store.path(SHA).with_suffix(".partial")
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def held(store: Store) -> int:
+    """Bytes that are here of a blob that is being pulled."""
+    return sum(partial.stat().st_size for partial in partials(store.path(SHA)))
 
 
 def is_stored(store: Store) -> bool:
@@ -430,24 +451,22 @@ def test_offline_asks_no_server(store: Store, server: str, monkeypatch: pytest.M
 
 
 def test_a_killed_pull_resumes(store: Store, server: str) -> None:
-    partial = store.path(SHA).with_suffix(".partial")
     process = pulling(store.home, f"{server}/gated/weights")
-    wait_for(lambda: partial.exists() and partial.stat().st_size > 1_000_000)
+    wait_for(lambda: held(store) > 1_000_000)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    held = partial.stat().st_size
+    before = held(store)
     assert not store.path(SHA).exists()
     Handler.gate.set()
     store.fetch(blob(f"{server}/ranges/weights"))
     assert is_stored(store)
-    assert Handler.asked[-1] == ("ranges", held)
+    assert Handler.asked[-1] == ("ranges", before)
 
 
 def test_of_two_processes_one_downloads(store: Store, server: str) -> None:
     url = f"{server}/gated/weights"
-    partial = store.path(SHA).with_suffix(".partial")
     processes = [pulling(store.home, url), pulling(store.home, url)]
-    wait_for(lambda: partial.exists() and partial.stat().st_size > 0)
+    wait_for(lambda: held(store) > 0)
     time.sleep(0.5)  # for the second one to reach the lock
     Handler.gate.set()
     assert [process.wait(30) for process in processes] == [0, 0]
@@ -486,8 +505,8 @@ def test_a_full_disk_is_named(store: Store, source: Path, monkeypatch: pytest.Mo
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store_module._Partial, "append", full)
-    with pytest.raises(ZooError, match=r"cannot be written: No space left on device. Make room"):
+    monkeypatch.setattr(Partial, "append", full)
+    with pytest.raises(DiskError, match=r"cannot be written: No space left on device. Make room"):
         store.fetch(blob(source))
     assert not store.path(SHA).exists()
 
@@ -529,17 +548,22 @@ def test_a_flipped_byte_is_pulled_again_and_kept_aside(
     assert store.fetch(blob(source)) == path
     assert is_stored(store)
     assert (store.home / "damaged" / path.name).read_bytes() == b"!" + DATA[1:]
-    assert "was changed since it was pulled: it is moved to" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search("was changed since it was pulled: it is moved to .*, and pulled again", said)
     assert store.blobs() == [path]
 
 
 def test_a_flipped_byte_is_never_served_offline(
-    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     flip(store.fetch(blob(source)))
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(NetworkError):
         store.fetch(blob("http://a.invalid/b"))
+    assert re.search("it is moved to .*, and not used", capsys.readouterr().err)
 
 
 def test_a_file_that_nothing_touched_is_not_read_again(
@@ -585,6 +609,23 @@ def test_weights_of_the_code_that_are_not_what_was_promised_are_not_used(
     assert path == store.path(SHA) and is_stored(store)
 
 
+def test_a_file_of_the_code_that_cannot_be_read_leaves_the_sources(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = source.with_name("shipped")
+    shipped.write_bytes(DATA)
+    digest = store_module._digest
+
+    def closed(path: Path) -> str:
+        if path == shipped:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return digest(path)
+
+    monkeypatch.setattr(store_module, "_digest", closed)
+    assert store.fetch(replace(blob(source), shipped=(shipped,))) == store.path(SHA)
+    assert is_stored(store)
+
+
 def test_verify_sees_one_changed_byte(store: Store, source: Path) -> None:
     path = store.fetch(blob(source))
     assert store.verify(SHA)
@@ -627,7 +668,7 @@ def test_fsspec_is_imported_for_urls_only(store: Store, source: Path) -> None:
         "import sys; from pathlib import Path; from zoo_core.store import Blob, Store; "
         "home, source, sha, size = sys.argv[1:]; "
         "Store(Path(home)).fetch(Blob(sha, int(size), (source,))); "
-        "print(sorted({'fsspec', 'aiohttp', 'torch', 'numpy', 'filelock'} & set(sys.modules)))"
+        "print(sorted({'fsspec', 'urllib3', 'torch', 'numpy', 'filelock'} & set(sys.modules)))"
     )
     arguments = [sys.executable, "-c", code, str(store.home), str(source), SHA, str(len(DATA))]
     first, second = (
@@ -635,3 +676,50 @@ def test_fsspec_is_imported_for_urls_only(store: Store, source: Path) -> None:
         for _ in range(2)
     )
     assert (first, second) == ("['filelock']", "[]")
+
+
+# Room, locks and the folder
+
+
+def test_a_disk_without_room_is_said_before_anything_is_fetched(
+    store: Store, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(DiskError, match="has room for 1,000 bytes, and 2,800,000 are to come"):
+        store.fetch(blob(f"{server}/ranges/weights"))
+    assert Handler.asked == []
+    assert list((store.home / "blobs").iterdir()) == []
+    leave_partial(store, DATA[:-999])
+    store.fetch(blob(f"{server}/ranges/weights"))
+    assert is_stored(store)
+
+
+def test_a_lock_that_is_held_for_ever_is_given_up(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store_module, "PATIENCE", 0.2)
+    with store._locked(SHA):
+        other = Store(store.home)
+        partial = store.path(SHA).with_name(f"sha256-{SHA}.a-host-7-1-0.partial")
+        partial.write_bytes(DATA[:100])
+        with pytest.raises(BusyError, match="is being pulled by process 7 on a-host, which has"):
+            other.fetch(blob(source))
+    assert "note: waiting for process 7 on a-host, which pulls the same" in capsys.readouterr().err
+    assert other.fetch(blob(source)) == store.path(SHA)
+
+
+def test_a_file_system_without_locks_costs_no_more_than_a_transfer(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **keywords: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    store.fetch(blob(source))
+    assert is_stored(store)
+
+
+def test_the_folder_is_tagged_as_a_cache(store: Store, source: Path) -> None:
+    store.fetch(blob(source))
+    tag = (store.home / "CACHEDIR.TAG").read_text()
+    assert tag.startswith("Signature: 8a477f597d28d172789f06886806bc55\n")

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from zoo_core.text import printable
 
 __all__ = [
+    "BusyError",
     "CheckFailed",
     "DigestMismatch",
+    "DiskError",
     "InvalidInput",
     "InvalidRegistry",
     "InvalidWeights",
@@ -80,6 +82,18 @@ class CheckFailed(ZooError):
     """A recomputed metric lies outside the tolerance of the published one."""
 
     exit_code = 7
+
+
+class DiskError(ZooError):
+    """The store has no room, or cannot be written."""
+
+    exit_code = 8
+
+
+class BusyError(ZooError):
+    """Another process holds what this one needs, and comes no further."""
+
+    exit_code = 9
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError
 from zoo_core.files import open_regular, user_path, write_atomic
-from zoo_core.urls import hidden, is_url, open_url, reason
+from zoo_core.sources import SourceError, read
+from zoo_core.urls import hidden, is_url
 
 __all__ = ["FRESH", "MAX_BYTES", "origin_of", "read_document"]
 
@@ -87,12 +88,16 @@ def _download(origin: str) -> bytes:
             f"the registry {hidden(origin)} has not been read before and ZOO_OFFLINE is set. "
             "Unset it once, or copy the registry here and name its path in ZOO_REGISTRY."
         )
+    data = b""
     try:
-        stream, _ = open_url(origin, total=PATIENCE)
-        with stream:
-            return stream.read(MAX_BYTES + 1)
-    except Exception as error:  # each file system has errors of its own
-        raise NetworkError(f"cannot read the registry {hidden(origin)}: {reason(error)}.") from None
+        with read(origin, total=PATIENCE) as answer:
+            for chunk in answer.chunks:
+                data += chunk
+                if len(data) > MAX_BYTES:
+                    break
+    except SourceError as error:
+        raise NetworkError(f"cannot read the registry {hidden(origin)}: {error}.") from None
+    return data
 
 
 def _validated(data: bytes, origin: str) -> dict[str, Any]:

@@ -6,37 +6,37 @@ file that has that name can be used without a lock, without the network, from a 
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo_core import environment
-from zoo_core.errors import DigestMismatch, InvalidInput, NetworkError, ZooError
-from zoo_core.files import publish, write_atomic
-from zoo_core.header import stray
-from zoo_core.urls import hidden, local_path, open_url, reason
+from zoo_core.errors import BusyError, DiskError, InvalidInput, NetworkError, ZooError
+from zoo_core.files import write_atomic
+from zoo_core.partial import Partial, Progress, owner, partials
+from zoo_core.transfer import Blob, fill
+from zoo_core.urls import hidden, local_path
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 __all__ = ["Blob", "Progress", "Store", "can_pull"]
 
-CHUNK = 2**20
+PATIENCE = 60.0
+"""Seconds for which another process is waited for that comes no further."""
 
-Progress = Callable[[int], None]
-"""Told how many bytes more are there; a negative number when a pull begins again."""
+_MISSING_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system says that knows no locks."""
 
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """What a registry promises of one file."""
-
-    sha256: str
-    """64 hexadecimal digits."""
-    bytes: int
-    sources: tuple[str, ...]
-    """Absolute paths or URLs, tried in turn."""
-    shipped: tuple[Path, ...] = ()
-    """Where the file may lie that came with the code: it is used there, and never copied."""
+_CACHEDIR = """\
+Signature: 8a477f597d28d172789f06886806bc55
+# Weights that zoo fetches again: a backup may leave this folder out.
+"""
 
 
 def can_pull(blob: Blob, *, offline: bool) -> bool:
@@ -70,7 +70,8 @@ class Store:
         what it was is moved to the folder `damaged`, which stderr says, and pulled anew.
 
         Raises NetworkError when it cannot be reached, DigestMismatch when what was reached is not
-        what the registry promises, ZooError when the store cannot be written.
+        what the registry promises, DiskError when the store has no room or cannot be written, and
+        BusyError when another process pulls the same and comes no further.
         """
         stored = self.path(blob.sha256)
         for path in (stored, *blob.shipped):
@@ -82,7 +83,7 @@ class Store:
         with self._locked(blob.sha256):
             # Another process may have pulled it while we waited for the lock.
             if not self._is_sound(stored, blob):
-                self._set_aside(blob.sha256)
+                self._set_aside(blob.sha256, "pulled again" if reachable else "not used")
                 if not reachable:
                     raise NetworkError(_refusal(blob))
                 self._pull(blob, progress or (lambda more: None))
@@ -109,7 +110,8 @@ class Store:
         """Remove a blob, and what a killed pull left of it; return the bytes that this freed."""
         with self._locked(sha256):
             self._record(sha256).unlink(missing_ok=True)
-            return _unlink(self.path(sha256)) + _unlink(self._partial(sha256))
+            path = self.path(sha256)
+            return sum(map(_unlink, [path, *partials(path)]))
 
     def blobs(self) -> list[Path]:
         """Return the stored blobs, sorted by name; unfinished ones are left out."""
@@ -120,12 +122,14 @@ class Store:
         if _size(path) != blob.bytes:
             return False
         record = self._record(blob.sha256)
-        try:
-            if not environment.verify_always() and record.read_text() == _identity(path):
+        always = environment.verify_always()
+        with suppress(OSError):  # it was never verified here
+            if not always and record.read_text() == _identity(path):
                 return True
-        except OSError:
-            pass  # it was never verified here
-        if _digest(path) != blob.sha256:
+        try:
+            if _digest(path) != blob.sha256:
+                return False
+        except OSError:  # not for us to read: another place, or a source, may have it
             return False
         self._remember(path, blob.sha256)
         return True
@@ -136,8 +140,8 @@ class Store:
             self._record(sha256).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._record(sha256), _identity(path).encode())
 
-    def _set_aside(self, sha256: str) -> None:
-        """Move away what has a blob's name and is not the blob, and say so."""
+    def _set_aside(self, sha256: str, then: str) -> None:
+        """Move away what has a blob's name and is not the blob, and say so, and what comes then."""
         path = self.path(sha256)
         if _size(path) is None:
             return
@@ -146,102 +150,94 @@ class Store:
         path.replace(damaged)
         sys.stderr.write(
             f"warning: {path} was changed since it was pulled: it is moved to {damaged}, and "
-            "pulled again.\n"
+            f"{then}.\n"
         )
 
     def _record(self, sha256: str) -> Path:
         return self.home / "verified" / f"sha256-{sha256}"
 
-    def _partial(self, sha256: str) -> Path:
-        return self.path(sha256).with_suffix(".partial")
-
     @contextmanager
     def _locked(self, sha256: str) -> Iterator[None]:
         """Hold the blob's lock, with the folders made; explain a store that cannot be written."""
-        from filelock import FileLock
-
         try:
-            (self.home / "blobs").mkdir(parents=True, exist_ok=True)
-            (self.home / "locks").mkdir(exist_ok=True)
-            with FileLock(self.home / "locks" / f"{sha256}.lock"):
+            self._make_folders()
+            with self._lock(sha256):
                 yield
         except OSError as error:
-            raise ZooError(
+            raise DiskError(
                 f"The store {self.home} cannot be written: {error.strerror or error}."
                 " Make room or give access there, or set ZOO_HOME to another folder."
             ) from error
 
+    def _make_folders(self) -> None:
+        for name in ("blobs", "locks"):
+            (self.home / name).mkdir(parents=True, exist_ok=True)
+        tag = self.home / "CACHEDIR.TAG"
+        if not tag.exists():
+            write_atomic(tag, _CACHEDIR.encode())
+
+    @contextmanager
+    def _lock(self, sha256: str) -> Iterator[None]:
+        """Let one process pull a blob; where a file system has no locks, each of them pulls."""
+        from filelock import FileLock
+
+        lock = FileLock(self.home / "locks" / f"{sha256}.lock")
+        try:
+            self._acquire(lock, self.path(sha256))
+        except OSError as error:
+            if error.errno not in _MISSING_LOCKS:
+                raise
+        except NotImplementedError:  # the same, as filelock says it
+            pass
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _acquire(self, lock: BaseFileLock, path: Path) -> None:
+        """Wait for a lock for as long as its holder's file grows."""
+        from filelock import Timeout
+
+        held, since, said = -1, time.monotonic(), False
+        while True:
+            try:
+                lock.acquire(timeout=min(1.0, PATIENCE))
+                return
+            except Timeout:
+                pass
+            found = partials(path)
+            size = sum(_size(partial) or 0 for partial in found)
+            who = next(filter(None, map(owner, found)), "another process")
+            if size != held:
+                held, since = size, time.monotonic()
+            elif time.monotonic() - since >= PATIENCE:
+                raise BusyError(
+                    f"{path.name} is being pulled by {who}, which has come no further for"
+                    f" {PATIENCE:.0f} seconds. Wait for it or end it, then try again."
+                )
+            if not said:
+                sys.stderr.write(f"note: waiting for {who}, which pulls the same weights.\n")
+                said = True
+
     def _pull(self, blob: Blob, progress: Progress) -> None:
-        """Try the sources in turn; the first that holds the promised bytes wins."""
+        """Pull a blob from the sources that may be asked."""
         offline = environment.offline()
-        failures: list[ZooError] = []
-        with _Partial(self._partial(blob.sha256), progress) as partial:
-            for source in blob.sources:
-                if offline and not local_path(source):
-                    continue
-                try:
-                    _download(source, blob, partial)
-                except ZooError as failure:
-                    failures.append(failure)
-                else:
-                    partial.publish(self.path(blob.sha256))
-                    self._remember(self.path(blob.sha256), blob.sha256)
-                    return
-            raise _summary(blob, failures, kept=partial.size)
+        partial = Partial(self.path(blob.sha256), progress)
+        try:
+            self._check_room(blob.bytes - partial.size)
+            fill(partial, blob, [s for s in blob.sources if not offline or local_path(s)])
+            partial.publish()
+        finally:
+            partial.release()
+        self._remember(self.path(blob.sha256), blob.sha256)
 
-
-class _Partial:
-    """A file that grows towards a blob, hashed as it grows; what a killed pull left is kept."""
-
-    def __init__(self, path: Path, progress: Progress) -> None:
-        self.path = path
-        self.progress = progress
-        self.file = path.open("a+b")
-        self._begin()
-        self.file.seek(0)
-        while chunk := self.file.read(CHUNK):
-            self._count(chunk)
-
-    def __enter__(self) -> _Partial:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.file.close()
-        if self.size == 0:
-            self.path.unlink(missing_ok=True)
-
-    def append(self, chunk: bytes) -> None:
-        self.file.write(chunk)
-        self._count(chunk)
-
-    def restart(self) -> None:
-        self.file.truncate(0)
-        self.progress(-self.size)
-        self._begin()
-
-    def holds(self, blob: Blob) -> bool:
-        return self.size == blob.bytes and self.sha256.hexdigest() == blob.sha256
-
-    def head(self) -> bytes:
-        self.file.seek(0)
-        return self.file.read(64)
-
-    def publish(self, path: Path) -> None:
-        """Give the bytes their final name."""
-        self.file.flush()
-        publish(self.path, path)
-        path.chmod(0o444)  # last: a partial file that cannot be opened again would stay for ever
-
-    def _begin(self) -> None:
-        import hashlib
-
-        self.sha256 = hashlib.sha256()
-        self.size = 0
-
-    def _count(self, chunk: bytes) -> None:
-        self.sha256.update(chunk)
-        self.size += len(chunk)
-        self.progress(len(chunk))
+    def _check_room(self, needed: int) -> None:
+        free = shutil.disk_usage(self.home).free
+        if needed > free:
+            raise DiskError(
+                f"The store {self.home} has room for {free:,} bytes, and {needed:,} are to come."
+                " Make room there, or set ZOO_HOME to a folder on another disk."
+            )
 
 
 def _unlink(path: Path) -> int:
@@ -270,99 +266,9 @@ def _identity(path: Path) -> str:
     return f"{path}\n{is_.st_dev} {is_.st_ino} {is_.st_size} {is_.st_mtime_ns} {is_.st_ctime_ns}\n"
 
 
-def _download(source: str, blob: Blob, partial: _Partial) -> None:
-    """Complete the partial file from one source, or raise and say why it cannot be done.
-
-    A connection that drops is taken up again for as long as each one brings the file further.
-    """
-    if partial.size >= blob.bytes and not partial.holds(blob):
-        partial.restart()
-    held = partial.size
-    furthest = held
-    while True:
-        try:
-            _receive(source, blob, partial)
-            break
-        except NetworkError:
-            if partial.size <= furthest:
-                raise
-            furthest = partial.size
-    if partial.holds(blob):
-        return
-    failure = _mismatch(source, blob, partial)
-    partial.restart()
-    if not held:
-        raise failure
-    # What we held may have been another source's: this one deserves a clean start.
-    _download(source, blob, partial)
-
-
-def _receive(source: str, blob: Blob, partial: _Partial) -> None:
-    """Append what the source holds after the partial file's end, until it is clearly too much."""
-    if partial.holds(blob):  # killed between the last byte and the final name
-        return
-    for position, chunk in _chunks(source, partial.size):
-        if position != partial.size:  # the server ignored the range: never append the whole file
-            partial.restart()
-        partial.append(chunk)
-        if partial.size > blob.bytes:
-            return
-
-
-def _chunks(source: str, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Read a source from `offset` on: pairs of position and bytes.
-
-    A server may ignore the range and begin at 0; the position says so.
-    """
-    try:
-        stream, position = open_url(source, offset)
-        with stream:
-            while chunk := stream.read(CHUNK):
-                yield position, chunk
-                position += len(chunk)
-    except Exception as error:  # each of fsspec's file systems raises kinds of its own
-        raise _failure(source, error) from error
-
-
-def _failure(source: str, error: Exception) -> ZooError:
-    path = local_path(source)
-    if path and isinstance(error, FileNotFoundError):
-        return ZooError(
-            f"There is no file {path}."
-            " Put the weights there, or correct the registry that names it."
-        )
-    if path:
-        return ZooError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.")
-    return NetworkError(f"Cannot fetch {hidden(source)}: {reason(error)}.")
-
-
-def _mismatch(source: str, blob: Blob, partial: _Partial) -> DigestMismatch:
-    got = f"sha256 {partial.sha256.hexdigest()} ({partial.size} bytes)"
-    if partial.size > blob.bytes:
-        got = f"more than {blob.bytes} bytes"
-    return DigestMismatch(
-        f"{hidden(source)} does not hold what the registry promises:"
-        f" expected sha256 {blob.sha256} ({blob.bytes} bytes), got {got}."
-        f" Nothing of it was kept. {stray(partial.head())}".rstrip()
-    )
-
-
 def _refusal(blob: Blob) -> str:
     return (
         f"sha256-{blob.sha256} is not in the store, and was not fetched from"
         f" {', '.join(map(hidden, blob.sources))} because ZOO_OFFLINE (or HF_HUB_OFFLINE) is set."
         " Unset it, or copy the file into the store from another machine."
     )
-
-
-def _summary(blob: Blob, failures: list[ZooError], kept: int) -> ZooError:
-    """One error for all sources: of the gravest kind among them, with a line for each."""
-    if not failures:
-        return ZooError(f"The registry names no source of sha256-{blob.sha256}: nothing to fetch.")
-    for kind in (DigestMismatch, NetworkError, ZooError):
-        if any(isinstance(failure, kind) for failure in failures):
-            break
-    text = "\n".join(map(str, failures))
-    if kept:
-        text += f"\nThe {kept} bytes that arrived are kept: the same command goes on from there."
-    return kind(text)

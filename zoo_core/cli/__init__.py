@@ -225,7 +225,8 @@ def root() -> None:
     (zsh and fish: zoo completion --help).
 
     Exit codes: 0 done, 1 other failure, 2 usage, 3 unknown name, 4 plugin missing or broken,
-    5 network failed or offline, 6 digest mismatch, 7 metric off, 130 interrupted.
+    5 network failed or offline, 6 digest mismatch, 7 metric off, 8 disk full or not writable,
+    9 another process is busy with it, 130 interrupted.
     """  # noqa: D301 - click looks for the character backspace
 
 
