@@ -1,11 +1,15 @@
 """Checkpoints hold networks and optimisers, and refuse what they are not of."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+import zoo_core
 from zoo_core.errors import InvalidInput
 from zoo_core.training import checkpoint
 from zoo_core.training.checkpoint import Progress
@@ -70,3 +74,81 @@ def test_a_broken_file_is_no_checkpoint(keep: int, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InvalidInput, match=r"is not a checkpoint: .* start a new run"):
         checkpoint.read(path, {}, {}, recipe="abc", data=DATA)
+
+
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.99])
+def test_a_changed_byte_is_found(at: float, path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(at * len(data))] ^= 1
+    path.write_bytes(data)
+    network, optimizer = stepped(1)
+    with pytest.raises(InvalidInput, match="is not a checkpoint"):
+        checkpoint.read(path, {"model": network}, {"model": optimizer}, recipe="abc", data=DATA)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": -1},
+        {"step": "7"},
+        {"best": float("nan")},
+        {"recipe": None},
+        {"data": {"test": "12"}},
+        {"more": 1},
+    ],
+)
+def test_what_says_no_place_of_a_run_is_no_checkpoint(path: Path, change: dict[str, Any]) -> None:
+    said = {"step": 7, "epoch": 2, "best": 0.5, "best_step": 6, "recipe": "abc"} | change
+    save_file({}, path, {"progress": json.dumps(said)})
+    with pytest.raises(InvalidInput, match="is not a checkpoint"):
+        checkpoint.read(path, {}, {}, recipe="abc", data=DATA)
+
+
+def test_one_of_an_older_version_without_a_checksum_is_read(path: Path) -> None:
+    said = {"step": 7, "epoch": 2, "best": 0.5, "best_step": 6, "recipe": "abc"}
+    save_file({}, path, {"progress": json.dumps(said)})
+    assert checkpoint.read(path, {}, {}, recipe="abc", data=DATA).step == 7
+
+
+def test_the_one_before_is_kept(path: Path) -> None:
+    network, _ = stepped(0)
+    first = path.read_bytes()
+    checkpoint.write(path, Progress(8, 2, 0.5, 6, recipe="abc"), {"model": network}, {})
+    assert checkpoint.previous(path).read_bytes() == first
+    assert checkpoint.read(path, {"model": network}, {}, recipe="abc", data=DATA).step == 8
+
+
+def train(folder: Path, **settings: Any) -> Path:
+    return zoo_core.train(
+        "fvsbn", data="bars-and-stripes", epochs=3, output=folder, quiet=True, **settings
+    ).folder
+
+
+@pytest.mark.parametrize("keep", [0, -1])
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+    tmp_path: Path, keep: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, run = train(tmp_path / "whole" / "run"), train(tmp_path / "run")
+    last = run / "checkpoints" / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:keep])
+    capsys.readouterr()
+    zoo_core.train(resume=run, quiet=True)
+    said = capsys.readouterr().err
+    assert f"warning: {last} is not a checkpoint" in said
+    assert f"The run goes on from {run / 'checkpoints' / 'previous.safetensors'}, step 22." in said
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (whole, run)]
+    assert weights[0] == weights[1]
+
+
+def test_where_no_checkpoint_is_sound_the_last_is_named(tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"nothing")
+    with pytest.raises(InvalidInput, match=r"last\.safetensors is not a checkpoint: .* a new run"):
+        zoo_core.train(resume=run, quiet=True)
+
+
+def test_a_checkpoint_that_is_gone_is_that_before(tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    (run / "checkpoints" / "last.safetensors").unlink()
+    assert zoo_core.train(resume=run, quiet=True).metrics

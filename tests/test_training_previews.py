@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zoo_core.data import Dataset
 from zoo_core.output import read_provenance
 from zoo_core.training.fit import make_loop
+from zoo_core.training.previews import _film
 from zoo_core.training.protocols import Update
 from zoo_core.training.recipe import Recipe
 
@@ -88,6 +89,19 @@ def test_each_validation_leaves_a_picture_and_all_of_them_a_film(
     with Image.open(tmp_path / "samples.gif") as film, Image.open(paths[0]) as picture:
         assert film.n_frames == 3
         assert film.size == picture.size == (2 * 64 + 2, 2 * 64 + 2)
+
+
+def test_a_damaged_picture_is_left_out_of_the_film(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    for step in (1, 2):
+        Image.new("RGB", (4, 4)).save(folder / f"{step:08}.png")
+    (folder / "00000003.png").write_bytes(b"nothing")
+    _film(tmp_path)
+    assert read_provenance(tmp_path / "samples.gif") == {"steps": [1, 2]}
+    assert f"{folder / '00000003.png'} is left out of the film" in capsys.readouterr().err
 
 
 def test_previews_are_of_the_same_noise_and_of_weights_as_they_are(painted: Painter) -> None:

@@ -2,12 +2,17 @@
 
 Nothing else has to be kept: every random stream of the loop is derived from the recipe's seed and a
 step's number, and schedules are functions of the step.
+
+The one before the last is kept, too: a damaged file costs the steps between them, not the run.
 """
 
 import json
+import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,11 +21,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from zoo_core import files
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, InvalidWeights
+from zoo_core.header import read_header
+from zoo_core.rules import is_int
+from zoo_core.text import printable
 
-__all__ = ["Progress", "read", "write"]
+__all__ = ["Damaged", "Progress", "previous", "read", "write"]
 
 
+_NO_CHECKPOINT = (LookupError, TypeError, ValueError, RecursionError)
+"""What is raised by contents that are none of ours."""
 _ANEW = "Resume with the version that made it, or start a new run in another folder (-o)."
 
 
@@ -38,26 +48,36 @@ class Progress:
     """Digest of each split: nor with other data."""
 
 
+class Damaged(InvalidInput):
+    """A checkpoint that is not what was written."""
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the last is, or would be."""
+    return path.with_name("previous.safetensors")
+
+
 def write(
     path: Path,
     progress: Progress,
     modules: Mapping[str, torch.nn.Module],
     optimizers: Mapping[str, Optimizer],
 ) -> None:
-    """Write a checkpoint; the file appears whole or not at all."""
+    """Write a checkpoint; the file appears whole or not at all, and the one before it is kept."""
     tensors = {
-        f"modules/{name}/{key}": value
+        f"modules/{name}/{key}": value.detach().contiguous()
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }
     for name, optimizer in optimizers.items():
         tensors.update(_flatten(name, optimizer))
+    # one key of metadata: the library writes several in no fixed order
+    stood = asdict(progress)
+    said = {**stood, "checksum": _checksum(stood, tensors)}
     with files.atomic(path) as partial:
-        save_file(
-            {key: value.detach().contiguous() for key, value in tensors.items()},
-            partial,
-            {"progress": json.dumps(asdict(progress))},
-        )
+        save_file(tensors, partial, {"progress": json.dumps(said)})
+        if path.is_file():
+            path.replace(previous(path))
 
 
 def read(
@@ -72,24 +92,26 @@ def read(
 
     Tensors of modules that are no longer there are ignored: trainers had counters of their steps.
 
-    Raises InvalidInput when the checkpoint was made with another recipe or other data, does not fit
-    the modules, or is no checkpoint.
+    Raises InvalidInput when the checkpoint was made with another recipe or other data, or does not
+    fit the modules, and Damaged when it is not what was written.
     """
     try:
         progress, tensors = _contents(path)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"{path} is not a checkpoint: {error!r}. {_ANEW}") from None
+    except (InvalidWeights, SafetensorError, *_NO_CHECKPOINT) as error:
+        raise Damaged(
+            f"{printable(path)} is not a checkpoint: {printable(repr(error))}. {_ANEW}"
+        ) from None
     if progress.recipe != recipe:
         raise InvalidInput(
-            f"{path} was made with other settings than these. Resume with the recipe in its "
-            "run folder, or start a new run in another folder (-o)."
+            f"{printable(path)} was made with other settings than these. Resume with the recipe in "
+            "its run folder, or start a new run in another folder (-o)."
         )
     for split, digest in progress.data.items():
         if data[split] != digest:
             raise InvalidInput(
-                f"{path} was made with {split} data of the sha256 {digest}, and now it has "
-                f"{data[split]}. Resume with the data as they were, or start a new run in another "
-                "folder (-o)."
+                f"{printable(path)} was made with {split} data of the sha256 {digest}, and now it "
+                f"has {data[split]}. Resume with the data as they were, or start a new run in "
+                "another folder (-o)."
             )
     progress.data = dict(data)  # of checkpoints from before they held it, too
     try:
@@ -97,19 +119,42 @@ def read(
             module.load_state_dict(_below(tensors, f"modules/{name}/"))
         for name, optimizer in optimizers.items():
             _restore(optimizer, _below(tensors, f"optimizers/{name}/"))
-    except (RuntimeError, ValueError) as error:  # what torch raises for missing or other tensors
+    except (RuntimeError, *_NO_CHECKPOINT) as error:  # torch's, for missing or other tensors
         raise InvalidInput(
-            f"{path} was made by another version of this architecture or its trainer: "
-            f"{' '.join(str(error).split())} {_ANEW}"
+            f"{printable(path)} was made by another version of this architecture or its trainer: "
+            f"{printable(error)} {_ANEW}"
         ) from None
     return progress
 
 
 def _contents(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    said = json.loads(read_header(path).metadata["progress"])
+    checksum = said.pop("checksum", None)  # older ones have none
+    _check(said)
     with safe_open(path, framework="pt") as file:
-        progress = Progress(**json.loads(file.metadata()["progress"]))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    return progress, tensors
+    if checksum not in (None, _checksum(said, tensors)):
+        raise ValueError("its bytes are not those that were written: the file is damaged")
+    return Progress(**said), tensors
+
+
+def _check(said: dict[str, Any]) -> None:
+    best, data = said["best"], said.get("data", {})
+    sound = all(is_int(said[key]) and said[key] >= 0 for key in ("step", "epoch", "best_step"))
+    sound &= isinstance(best, float) and not math.isnan(best) and isinstance(said["recipe"], str)
+    if not sound or not isinstance(data, dict) or not data.keys() <= {"training", "validation"}:
+        raise ValueError("where training stood is not in its metadata")
+
+
+def _checksum(progress: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of all that a checkpoint holds; a digest would take as long as writing it."""
+    value = zlib.crc32(json.dumps(progress).encode())
+    for key in sorted(tensors):
+        tensor = tensors[key].cpu()
+        what = f"{key} {tensor.dtype} {tuple(tensor.shape)}"
+        value = zlib.crc32(what.encode(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
+    return value
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -119,7 +164,7 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _flatten(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
     """The state of each parameter; hyper-parameters come from the recipe and the schedule."""
     return {
-        f"optimizers/{name}/{index}/{key}": torch.as_tensor(value)
+        f"optimizers/{name}/{index}/{key}": torch.as_tensor(value).detach().contiguous()
         for index, state in optimizer.state_dict()["state"].items()
         for key, value in state.items()
     }

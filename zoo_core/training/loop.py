@@ -23,6 +23,7 @@ from zoo_core.training.callbacks import Callback, Validation
 from zoo_core.training.optimizers import Optimizers
 from zoo_core.training.protocols import Restarting, step_of
 from zoo_core.training.recipe import Recipe
+from zoo_core.training.report import say
 from zoo_core.training.seeds import seed_default, seed_for, stream
 from zoo_core.training.signals import stop_between_steps
 
@@ -89,7 +90,7 @@ class Loop:
         """
         torch.manual_seed(seed_for(self.recipe.seed, "begin"))
         # a run may be killed before its first checkpoint
-        self.resumed = resume and self.last.is_file()
+        self.resumed = resume and any(path.exists() for path in self._checkpoints)
         if not self.resumed:
             self.trainer.begin(self.batches.mean())
         self.optimizers = Optimizers(
@@ -99,13 +100,7 @@ class Loop:
         for callback in self.callbacks:
             callback.prepare(self)
         if self.resumed:
-            self.progress = checkpoint.read(
-                self.last,
-                self.state,
-                self.optimizers.of,
-                recipe=self.recipe.digest,
-                data=self.batches.digests,
-            )
+            self.progress = self._read()
         for callback in self.callbacks:
             callback.begin(self)
         try:
@@ -116,6 +111,30 @@ class Loop:
             for callback in self.callbacks:
                 callback.end(self)
         return self.progress
+
+    @property
+    def _checkpoints(self) -> tuple[Path, Path]:
+        return self.last, checkpoint.previous(self.last)
+
+    def _read(self) -> checkpoint.Progress:
+        """Go back to the last checkpoint, or to the one before it where that is damaged."""
+        damages = []
+        for path in filter(Path.exists, self._checkpoints):
+            try:
+                progress = checkpoint.read(
+                    path,
+                    self.state,
+                    self.optimizers.of,
+                    recipe=self.recipe.digest,
+                    data=self.batches.digests,
+                )
+            except checkpoint.Damaged as error:
+                damages.append(error)
+                continue
+            if damages and self.fabric.is_global_zero:
+                say(f"warning: {damages[0]}\nThe run goes on from {path}, step {progress.step}.")
+            return progress
+        raise damages[0]
 
     def _epoch(self, stopping: Callable[[], bool]) -> None:
         """Train the rest of an epoch, and validate when it is time."""

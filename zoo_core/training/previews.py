@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.text import printable
 from zoo_core.training.callbacks import Callback, Validation
 from zoo_core.training.protocols import Preview
 from zoo_core.training.report import say
@@ -66,8 +67,12 @@ def _film(folder: Path) -> None:
 
     from zoo_core.output import save_gif
 
-    paths = sorted((folder / "samples").glob("*.png"))
-    if paths:
-        steps = [int(path.stem) for path in paths]
-        frames = [Image.open(path).convert("RGB") for path in paths]
-        save_gif(folder / "samples.gif", frames, {"steps": steps}, force=True)
+    frames = {}
+    for path in sorted((folder / "samples").glob("[0-9]*.png")):
+        try:
+            frames[int(path.stem)] = Image.open(path).convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:  # as Pillow and int say it
+            say(f"warning: {printable(path)} is left out of the film: {printable(error)}")
+    if frames:
+        steps = list(frames)
+        save_gif(folder / "samples.gif", list(frames.values()), {"steps": steps}, force=True)

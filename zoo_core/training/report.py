@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from zoo_core.errors import InvalidInput
 from zoo_core.files import write_atomic
+from zoo_core.rules import is_int
+from zoo_core.text import printable
 from zoo_core.training.callbacks import Callback, Validation
 
 if TYPE_CHECKING:
@@ -163,14 +165,32 @@ class Report:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """The rows that were written whole: a killed run may leave half a line."""
-    rows = []
-    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    """The rows that were written whole, without the half line that a killed run may leave."""
+    if not path.is_file():
+        return []
+    whole = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
+    rows = [_row_of(line) for line in whole]
+    if damaged := [number for number, row in enumerate(rows, start=1) if row is None]:
+        say(
+            f"warning: {printable(path)}: {len(damaged)} of its lines, from line {damaged[0]} on, "
+            "are no rows of numbers. They are left out; the weights do not depend on them."
+        )
+    return [row for row in rows if row is not None]
+
+
+def _row_of(line: bytes) -> dict[str, Any] | None:
+    """A row of the file; None for a line that is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not all(map(_is_value, row.values())):
+        return None
+    return row if is_int(row.get("step")) else None
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, float) or is_int(value)
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -1,0 +1,40 @@
+"""The rows of `metrics.jsonl` that a resumed run goes on from."""
+
+from pathlib import Path
+
+import pytest
+
+from zoo_core.training.report import Report
+
+
+def test_rows_that_are_none_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    damaged = [
+        b"nothing",
+        b"\xff",
+        b"[1]",
+        b'{"loss": 1}',
+        b'{"step": "1"}',
+        b'{"step": 1, "loss": [2]}',
+        b'{"step": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+    ]
+    rows = [b'{"step": 1, "nll": 2.5}', *damaged, b'{"step": 2, "nll": NaN}', b'{"step": 9}']
+    path.write_bytes(b"\n".join(rows) + b'\n{"step": 3, "nl')
+    report = Report(tmp_path, 9, 5, quiet=True)
+    report.close()
+    assert [row["step"] for row in report.rows] == [1, 2]
+    assert path.read_text() == '{"step": 1, "nll": 2.5}\n{"step": 2, "nll": NaN}\n'
+    said = capsys.readouterr().err
+    assert f"{path}: {len(damaged)} of its lines, from line 2 on, are no rows of numbers" in said
+
+
+def test_half_a_line_at_the_end_is_nothing_to_speak_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st')
+    report = Report(tmp_path, 9, 5, quiet=True)
+    report.close()
+    assert (report.rows, capsys.readouterr().err) == ([{"step": 1}], "")
