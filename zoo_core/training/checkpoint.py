@@ -153,7 +153,7 @@ def _checksum(progress: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int
         tensor = tensors[key].cpu()
         what = f"{key} {tensor.dtype} {tuple(tensor.shape)}"
         value = zlib.crc32(what.encode(), value)
-        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
     return value
 
 
