@@ -96,15 +96,21 @@ def test_plugins_reports_what_became_of_each(run: Run, site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["list"], ["show", "nade.mnist"], ["list", "--where", "params<5M"]]
+    ("args", "loader"),
+    [
+        (["--help"], "pluggy"),
+        (["list"], "pluggy"),
+        (["list", "--where", "params<5M"], "pluggy"),
+        (["show", "nade.mnist"], "torch"),  # it loads the records of tasks
+    ],
 )
 def test_reading_commands_import_nothing_heavy(
-    environment: dict[str, str], args: list[str]
+    environment: dict[str, str], args: list[str], loader: str
 ) -> None:
     code = (
         "import sys\nfrom zoo_core.cli import root\n"
         f"try: root.main({args!r}, prog_name='zoo')\nexcept SystemExit: pass\n"
-        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+        f"print([m for m in {(*HEAVY, loader)!r} if m in sys.modules], file=sys.stderr)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True

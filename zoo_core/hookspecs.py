@@ -17,6 +17,7 @@ from typing import Any
 import pluggy
 
 from zoo_core.errors import PluginError
+from zoo_core.groups import COMMANDS, GROUP
 from zoo_core.rules import Rule, check_record, matching
 
 __all__ = [
@@ -30,12 +31,6 @@ __all__ = [
     "hookimpl",
     "hookspec",
 ]
-
-GROUP = "zoo.families.v1"
-"""The entry-point group. The number changes when a hook changes in a way that old plugins break."""
-
-COMMANDS = "zoo.commands.v1"
-"""The entry-point group of commands: `name = "package.module:command"`."""
 
 hookspec = pluggy.HookspecMarker("zoo")
 """Marks the hooks below."""

@@ -8,7 +8,6 @@ goes through `command_line`.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 
 __all__ = ["LIMIT", "command_line", "printable", "quoted"]
@@ -63,6 +62,8 @@ def _escape(text: str) -> str:
 
 def _quote(word: str) -> str:
     if word.isprintable():
+        import shlex
+
         return shlex.quote(word)
     # $'…' holds any byte, also those of a file name that is no Unicode
     return "$'" + "".join(map(_quote_character, word)) + "'"

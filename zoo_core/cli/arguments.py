@@ -1,13 +1,17 @@
 """Arguments that commands share, with the completion of their values."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from zoo_core.errors import ZooError
-from zoo_core.options import Option
+
+if TYPE_CHECKING:
+    from zoo_core.options import Option
 
 __all__ = [
     "complete_entry",

@@ -4,6 +4,8 @@
 came of it, `lookup` searches their records.
 """
 
+from typing import TYPE_CHECKING
+
 from zoo_core.plugins.discovery import (
     Family,
     commands,
@@ -13,16 +15,18 @@ from zoo_core.plugins.discovery import (
     registries,
     require,
 )
-from zoo_core.plugins.loading import (
-    SLOW,
-    Loaded,
-    forget,
-    import_class,
-    import_object,
-    load,
-    load_all,
-)
-from zoo_core.plugins.lookup import architecture, find, offer, offers, own
+
+if TYPE_CHECKING:
+    from zoo_core.plugins.loading import (
+        SLOW,
+        Loaded,
+        forget,
+        import_class,
+        import_object,
+        load,
+        load_all,
+    )
+    from zoo_core.plugins.lookup import architecture, find, offer, offers, own
 
 __all__ = [
     "SLOW",
@@ -45,3 +49,12 @@ __all__ = [
     "registries",
     "require",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what loads or looks up when it is first used: to find families, pluggy is not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from zoo_core.plugins import loading, lookup
+
+    return getattr(loading if hasattr(loading, name) else lookup, name)

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo_core import environment, hookspecs
+from zoo_core import environment
 from zoo_core.errors import PluginError
+from zoo_core.groups import COMMANDS, GROUP
 
 __all__ = [
     "Family",
@@ -31,7 +32,7 @@ __all__ = [
     "require",
 ]
 
-_STEM = hookspecs.GROUP.rstrip("0123456789")
+_STEM = GROUP.rstrip("0123456789")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Family:
     module: str
     rivals: tuple["Family", ...] = ()
     """Other distributions that claim the same name; none of them is loaded."""
-    group: str = hookspecs.GROUP
+    group: str = GROUP
     """The entry-point group that it is written for."""
     core: str = ""
     """The versions of zoo-core that it asks for, such as `>=0.1,<0.2`; empty when it names none."""
@@ -172,7 +173,7 @@ def _scan(folders: tuple[str, ...]) -> _Scan:
     for distribution in _distributions(folders):
         for family in _families(distribution):
             claims.setdefault(family.name, []).append(family)
-        for name, value in distribution.points.get(hookspecs.COMMANDS, {}).items():
+        for name, value in distribution.points.get(COMMANDS, {}).items():
             commands.setdefault(name, (value, _canonical(distribution.name)))
         if _canonical(distribution.name) == "zoo-core":
             core = distribution.version
@@ -196,7 +197,7 @@ def _families(distribution: _Distribution) -> Iterator[Family]:
     name, version, core, points = distribution
     groups = [group for group in points if re.fullmatch(rf"{re.escape(_STEM)}\d+", group)]
     # a distribution may be written for several groups; ours is the one that counts
-    for group in [hookspecs.GROUP] if hookspecs.GROUP in groups else groups[:1]:
+    for group in [GROUP] if GROUP in groups else groups[:1]:
         for family, module in points[group].items():
             yield Family(family, name, version, module, group=group, core=core)
 
@@ -213,7 +214,7 @@ def _distributions(folders: Iterable[str]) -> Iterator[_Distribution]:
             if not info.endswith((".dist-info", ".egg-info")):
                 continue
             text = _read(Path(folder, info, "entry_points.txt"))
-            if _STEM not in text and hookspecs.COMMANDS not in text:
+            if _STEM not in text and COMMANDS not in text:
                 continue
             name, version, core = _identity(Path(folder, info))
             if (key := _canonical(name)) not in seen:
