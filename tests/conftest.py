@@ -16,7 +16,7 @@ import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
 
-from factories import save_idx
+from factories import save, save_idx
 from zoo_core import plugins
 from zoo_core.cli import project, root
 from zoo_core.data.faces import drawing
@@ -231,6 +231,14 @@ def mnist(tmp_path: Path) -> Path:
         save_idx(raw / f"{stem}-images-idx3-ubyte", np.ascontiguousarray(x))
         save_idx(raw / f"{stem}-labels-idx1-ubyte", (number % 10).astype(np.uint8))
     return tmp_path / "root"
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Five pictures of two pixels in two classes."""
+    for i, (kind, left) in enumerate(zip("aabbb", (10, 60, 110, 160, 210), strict=True)):
+        save(tmp_path / "pets" / kind / f"{i}.png", np.array([[left, 255 - left]], np.uint8))
+    return tmp_path / "pets"
 
 
 @pytest.fixture

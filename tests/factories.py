@@ -26,6 +26,11 @@ def picture(path: Path, size: tuple[int, int] = (8, 8), mode: str = "L", fill: A
     return save(path, Image.new(mode, size, fill))
 
 
+def square(path: Path, *colour: int, size: int = 4) -> str:
+    """Save a square of one colour, RGB or RGBA; return its path as text."""
+    return str(picture(path, (size, size), "RGBA" if len(colour) == 4 else "RGB", colour))
+
+
 def pictures(folder: Path, n: int, **options: Any) -> Path:
     """Save n images, each of its own grey level unless `fill` is given, and return the folder."""
     for i in range(n):

@@ -1,11 +1,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from zoo_core import plugins
 from zoo_core.cli import root
+from zoo_core.cli.show import commands
+from zoo_core.hookspecs import Task
 from zoo_core.registry import Registry
 
 Write = Callable[..., Path]
@@ -78,3 +82,16 @@ def test_show_offers_near_matches(zoo: Zoo, two: Path) -> None:
     result = zoo("show", "nade.mnits")
     assert result.exit_code == 3
     assert "Did you mean nade.mnist?" in result.stderr
+
+
+def test_a_card_has_a_command_for_each_task(
+    entry: Callable[..., dict[str, Any]],
+    write_registry: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = list(plugins.own(Task))
+    path = write_registry(entry(tasks=names))
+    monkeypatch.setenv("ZOO_REGISTRY", str(path))
+    shown = dict(commands(Registry.load().lookup("nade")))
+    assert "zoo run nade.mnist --task traverse" in shown
+    assert not set(names) & set(shown.values())  # each says what it does

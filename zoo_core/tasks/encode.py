@@ -24,10 +24,10 @@ class Options(Inputs):
 def encode(model: Encoder, options: Options, context: Context) -> Result:
     """Encode each input: the mean of its posterior, where there is one."""
     from zoo_core.tasks.inputs import load_inputs
-    from zoo_core.tasks.latents import encoded, latent_columns
+    from zoo_core.tasks.latents import encode_inputs, latent_columns
 
     batch = load_inputs(model, options.inputs, context)
-    z = encoded(model, batch.x, context).cpu()
+    z = encode_inputs(model, batch.x, context).cpu()
     labels = {"label": _label_names(batch)} if batch.labels is not None else {}
     rows: list[dict[str, Any]] = [
         {"input": name, **{key: names[i] for key, names in labels.items()}, **latents}

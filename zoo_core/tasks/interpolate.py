@@ -62,7 +62,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     Of prompts, draw what lies between neighbouring ones.
     """
     from zoo_core.tasks.inputs import table_rows
-    from zoo_core.tasks.latents import decoded
+    from zoo_core.tasks.latents import decode_latents
 
     if options.prompts:
         return _of_prompts(model, options, context)
@@ -70,7 +70,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
         raise InvalidInput("--temperature is for ways between prompts: give --prompt twice.")
     ends = (_of_inputs if options.inputs else _of_draws)(model, options, context)
     z, kind = _ways(model, ends.z, options)
-    x = decoded(model, z.flatten(0, 1), context)
+    x = decode_latents(model, z.flatten(0, 1), context)
     n, steps = len(z), options.steps
     result = Result(
         summary=f"{n} way{'s' if n > 1 else ''} through the latents of {context.name}",
@@ -162,9 +162,9 @@ def _of_inputs(model: Decoder, options: Options, context: Context) -> _Ends:
     """From each input to the next."""
     import torch
 
-    from zoo_core.tasks.latents import given
+    from zoo_core.tasks.latents import load_latents
 
-    z, batch = given(model, options.inputs, context, "interpolate")
+    z, batch = load_latents(model, options.inputs, context, "interpolate")
     if len(z) < 2:
         raise InvalidInput(
             f"--input {options.inputs[0]} is one input, and a way has two ends. Give a second "
@@ -176,11 +176,11 @@ def _of_inputs(model: Decoder, options: Options, context: Context) -> _Ends:
 
 def _of_draws(model: Decoder, options: Options, context: Context) -> _Ends:
     """From the first to the second draw of each pair."""
-    from zoo_core.tasks.latents import drawn
+    from zoo_core.tasks.latents import sample_latents
 
     pairs = options.pairs
     names = [f"draw {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
-    return _Ends(drawn(model, 2 * pairs, context).unflatten(0, (pairs, 2)), names)
+    return _Ends(sample_latents(model, 2 * pairs, context).unflatten(0, (pairs, 2)), names)
 
 
 def _ways(model: Decoder, ends: Tensor, options: Options) -> tuple[Tensor, str]:

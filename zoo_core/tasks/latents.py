@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_encoder",
-    "decoded",
-    "drawn",
-    "encoded",
-    "given",
+    "decode_latents",
+    "encode_inputs",
     "latent_columns",
+    "load_latents",
+    "sample_latents",
 ]
 
 
-def given(
+def load_latents(
     model: Decoder, inputs: Sequence[str], context: Context, task: str
 ) -> tuple[Tensor, Batch]:
     """The latents of the inputs of a task that can do without, (B, latent_dim), and the inputs.
@@ -35,7 +35,7 @@ def given(
     """
     encoder = as_encoder(model, inputs, context, task)
     batch = load_inputs(model, inputs, context)
-    return encoded(encoder, batch.x, context), batch
+    return encode_inputs(encoder, batch.x, context), batch
 
 
 def as_encoder(model: Decoder, inputs: Sequence[str], context: Context, task: str) -> Encoder:
@@ -51,17 +51,17 @@ def as_encoder(model: Decoder, inputs: Sequence[str], context: Context, task: st
     return model
 
 
-def encoded(model: Encoder, x: Tensor, context: Context) -> Tensor:
+def encode_inputs(model: Encoder, x: Tensor, context: Context) -> Tensor:
     """The latents of inputs (B, *event_shape), (B, latent_dim): the posterior's means."""
     return _batched(model.encode, x, context)
 
 
-def decoded(model: Decoder, z: Tensor, context: Context) -> Tensor:
+def decode_latents(model: Decoder, z: Tensor, context: Context) -> Tensor:
     """The mean samples of latents (n, latent_dim), (n, *event_shape), in [0, 1], on the CPU."""
     return _batched(model.decode, z, context).cpu()
 
 
-def drawn(model: Decoder, n: int, context: Context) -> Tensor:
+def sample_latents(model: Decoder, n: int, context: Context) -> Tensor:
     """Latents from the prior by the context's seed, (n, latent_dim)."""
     with torch.inference_mode():
         return model.latent(n, generator=context.generator(model))

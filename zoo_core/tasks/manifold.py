@@ -43,9 +43,9 @@ def plane(model: Decoder, side: int, context: Context) -> Tensor:
     """
     import torch
 
-    from zoo_core.tasks.latents import drawn
+    from zoo_core.tasks.latents import sample_latents
 
-    z = drawn(model, _DRAWS, replace(context, seed=0)).float()
+    z = sample_latents(model, _DRAWS, replace(context, seed=0)).float()
     u = (torch.arange(side, device=z.device) + 0.5) / side
     right, up = z.quantile(u, 0).unbind(1)
     z1, z0 = torch.meshgrid(up.flip(0), right, indexing="ij")
@@ -55,11 +55,11 @@ def plane(model: Decoder, side: int, context: Context) -> Tensor:
 def _tiles(model: Decoder, options: Options, context: Context) -> Result:
     from zoo_core.tasks.context import weight_of
     from zoo_core.tasks.inputs import table_rows
-    from zoo_core.tasks.latents import decoded, latent_columns
+    from zoo_core.tasks.latents import decode_latents, latent_columns
 
     side = options.side
     z = plane(model, side, context)
-    x = decoded(model, z.to(weight_of(model).dtype), context)
+    x = decode_latents(model, z.to(weight_of(model).dtype), context)
     rows = latent_columns(z)
     (left, bottom), (right, top) = z.amin(0).tolist(), z.amax(0).tolist()
     result = Result(

@@ -27,11 +27,11 @@ def reconstruct(model: LatentVariable, options: Options, context: Context) -> Re
     """Show what is left of each input when only its latents are kept."""
     from zoo_core import output
     from zoo_core.tasks.inputs import load_inputs, table_rows
-    from zoo_core.tasks.latents import decoded, encoded
+    from zoo_core.tasks.latents import decode_latents, encode_inputs
 
     batch = load_inputs(model, options.inputs, context)
-    z = encoded(model, batch.x, context)
-    x, mean = batch.x.float().cpu(), decoded(model, z, context).float()
+    z = encode_inputs(model, batch.x, context)
+    x, mean = batch.x.float().cpu(), decode_latents(model, z, context).float()
     errors = (mean - x).square().flatten(1).mean(1)
     rows = [
         {"input": name, "squared_error": error}

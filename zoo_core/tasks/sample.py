@@ -86,10 +86,12 @@ def _drawn_as(
             "give one of them."
         )
     if decoder and not condition and options.draw != "sample" and options.temperature == 1:
-        from zoo_core.tasks.latents import decoded, drawn
+        from zoo_core.tasks.latents import decode_latents, sample_latents
 
-        z = drawn(decoder, options.n, context)
-        return decoded(decoder, z, context), ("means of each pixel; --draw sample adds noise",)
+        z = sample_latents(decoder, options.n, context)
+        return decode_latents(decoder, z, context), (
+            "means of each pixel; --draw sample adds noise",
+        )
     noisy = ("each pixel is sampled with the decoder's noise",) if decoder else ()
     return draw(model, options.n, context, temperature=options.temperature, **condition), noisy
 

@@ -50,22 +50,22 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     import torch
 
     from zoo_core.tasks.inputs import load_inputs
-    from zoo_core.tasks.latents import as_encoder, decoded, drawn, encoded
+    from zoo_core.tasks.latents import as_encoder, decode_latents, encode_inputs, sample_latents
 
     notes: tuple[str, ...] = ()
     if options.inputs:
         encoder = as_encoder(model, options.inputs, context, "traverse")
         batch = load_inputs(model, options.inputs, context)
-        base = encoded(encoder, batch.x[: options.starts], context)
+        base = encode_inputs(encoder, batch.x[: options.starts], context)
         found = walks(model, context, batch.x[:_JUDGED])
         source, notes = ", ".join(batch.names[: options.starts]), batch.notes
     else:
-        base, found = drawn(model, options.starts, context), walks(model, context)
+        base, found = sample_latents(model, options.starts, context), walks(model, context)
         source = "draws" if options.starts > 1 else "a draw"
     shown = found[: options.rows]
     rows = _rows(shown, base)
     z = torch.cat([row.z for row in rows])
-    x = decoded(model, z, context)
+    x = decode_latents(model, z, context)
     result = Result(
         summary=f"{len(shown)} of {len(found)} walks through the latents of {context.name}",
         figures=(f"from {source}",),
@@ -87,14 +87,14 @@ def walks(model: Decoder, context: Context, x: Tensor | None = None) -> Sequence
     """
     import torch
 
-    from zoo_core.tasks.latents import drawn
+    from zoo_core.tasks.latents import sample_latents
 
     if isinstance(model, Traversable):
         if x is None or not isinstance(model, Encoder):
             return model.traversals()
         with torch.inference_mode():
             return model.traversals(x)
-    z = drawn(model, _DRAWS, replace(context, seed=0)).float()
+    z = sample_latents(model, _DRAWS, replace(context, seed=0)).float()
     # a uniform prior ends before three deviations
     low = torch.maximum(z.mean(0) - _REACH * z.std(0), z.amin(0))
     high = torch.minimum(z.mean(0) + _REACH * z.std(0), z.amax(0))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from torch import Tensor, nn
 from zoo_adversarial.stargan import StarGAN
 
-import zoo_core
+from factories import square
+from toy_models import Dimmer, run
 from zoo_core import loading, tasks
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput, UnknownName
@@ -19,25 +19,8 @@ from zoo_core.tasks.result import Result as Done
 STYLES = ("noto", "openmoji", "fluent")
 
 
-class Dimmer(nn.Module):
-    """Its domains are how much of the light is left."""
-
-    event_shape = (3, 4, 4)
-    domains = ("half", "none")
-
-    def translate(self, x: Tensor, to: str) -> Tensor:
-        return x * {"half": 0.5, "none": 0.0}[to]
-
-
-def picture(path: Path, *colour: int, size: int = 4) -> str:
-    Image.new("RGBA" if len(colour) == 4 else "RGB", (size, size), colour).save(path)
-    return str(path)
-
-
 def translate(*inputs: str, to: str) -> Done:
-    model = Dimmer()
-    loading.set_info(model, loading.Info(name="dimmer", architecture=""))
-    return zoo_core.run(model, "translate", inputs=inputs, to=to, batch_size=2)
+    return run("translate", Dimmer(), *inputs, to=to, batch_size=2)
 
 
 def test_a_translator_can_translate_and_no_more() -> None:
@@ -45,20 +28,20 @@ def test_a_translator_can_translate_and_no_more() -> None:
 
 
 def test_one_domain_gives_the_translations_alone(tmp_path: Path) -> None:
-    inputs = [picture(tmp_path / f"{i}.png", 51 * i, 0, 0) for i in range(3)]
+    inputs = [square(tmp_path / f"{i}.png", 51 * i, 0, 0) for i in range(3)]
     result = translate(*inputs, to="half")
     assert result.images is not None
     assert result.images[:, 0, 0, 0].tolist() == pytest.approx([0, 0.1, 0.2])
     assert result.columns is None
     assert torch.equal(result.tensors["half"], result.images)
     assert result.texts == {"names": tuple(inputs)}
-    assert result.summary == "3 inputs translated to half by dimmer"
+    assert result.summary == "3 inputs translated to half by m"
     assert not result.failed
 
 
 def test_all_domains_are_columns_beside_the_input(tmp_path: Path) -> None:
     for i in (1, 2):
-        picture(tmp_path / f"{i}.png", 51 * i, 0, 0)
+        square(tmp_path / f"{i}.png", 51 * i, 0, 0)
     result = translate(str(tmp_path), to="all")
     assert result.images is not None
     assert result.columns == 3
@@ -70,7 +53,7 @@ def test_all_domains_are_columns_beside_the_input(tmp_path: Path) -> None:
 
 def test_a_domain_has_to_be_given(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"needs a domain: give --to half or none, or --to all"):
-        translate(picture(tmp_path / "a.png", 1, 1, 1), to="")
+        translate(square(tmp_path / "a.png", 1, 1, 1), to="")
 
 
 # At the terminal
@@ -94,7 +77,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     }
     loading.save(StarGAN(**config), Path("stargan.tiny.safetensors"), described)  # type: ignore[arg-type]
     for i in range(3):
-        picture(Path("in", f"{i}.png"), 80 * i, 0, 0, 128, size=8 + i)
+        square(Path("in", f"{i}.png"), 80 * i, 0, 0, 128, size=8 + i)
 
     def invoke(*args: str) -> Result:
         return CliRunner().invoke(root, ["run", "stargan.tiny.safetensors", *args], prog_name="zoo")

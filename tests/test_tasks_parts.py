@@ -7,53 +7,19 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from torch import Tensor, nn
 from zoo_adversarial.keypatch import KeyPatch
-from zoo_autoregressive.nade import NADE
 
-import zoo_core
+from factories import square
+from toy_models import Tinter, nade, run
 from zoo_core import loading, tasks
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import FromParts
 from zoo_core.tasks.parts import boxes_of
 from zoo_core.tasks.result import Result as Done
 
 
-class Tinter(nn.Module):
-    """It finds the corners; its images are of the colour in the middle of the first part."""
-
-    event_shape = (3, 4, 4)
-
-    def find_parts(self, x: Tensor) -> Tensor:
-        return torch.tensor([[[0, 0, 2, 2], [2, 2, 2, 2]]]).expand(len(x), -1, -1)
-
-    def complete_from(
-        self,
-        x: Tensor,
-        boxes: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> FromParts:
-        places = boxes[..., :2] + boxes[..., 2:] // 2
-        colours = torch.stack(
-            [image[:, at[:, 1], at[:, 0]].T for image, at in zip(x, places, strict=True)]
-        )
-        parts = colours[..., None, None].expand(-1, -1, 3, 4, 4)
-        light = temperature * torch.rand(len(x), 1, 1, 1, generator=generator)
-        return FromParts(parts, x[:, :1], parts[:, 0] * light)
-
-
-def picture(path: Path, *colour: int, size: int = 4) -> str:
-    Image.new("RGBA" if len(colour) == 4 else "RGB", (size, size), colour).save(path)
-    return str(path)
-
-
 def complete(*inputs: str, **options: object) -> Done:
-    model = Tinter()
-    loading.set_info(model, loading.Info(name="tinter", architecture=""))
-    return zoo_core.run(model, "complete", seed=0, batch_size=2, inputs=inputs, **options)
+    return run("complete", Tinter(), *inputs, batch_size=2, **options)
 
 
 def test_what_takes_parts_can_complete_and_no_more() -> None:
@@ -61,7 +27,7 @@ def test_what_takes_parts_can_complete_and_no_more() -> None:
 
 
 def test_a_row_is_parts_mask_completions_and_input(tmp_path: Path) -> None:
-    inputs = [picture(tmp_path / f"{i}.png", 51 * i, 0, 255) for i in range(3)]
+    inputs = [square(tmp_path / f"{i}.png", 51 * i, 0, 255) for i in range(3)]
     result = complete(*inputs, samples=2)
     assert result.images is not None
     assert result.columns == 2 + 1 + 2 + 1
@@ -72,18 +38,18 @@ def test_a_row_is_parts_mask_completions_and_input(tmp_path: Path) -> None:
     assert not torch.equal(first, second)
     assert result.tensors["boxes"].tolist() == [[[0, 0, 2, 2], [2, 2, 2, 2]]] * 3
     assert result.tensors["completions"].shape == (2, 3, 3, 4, 4)
-    assert result.summary == "2 × 3 completions by tinter from 2 parts each"
+    assert result.summary == "2 × 3 completions by m from 2 parts each"
     assert result.figures == ("columns: parts, their mask, 2 completions, input",)
     again = complete(*inputs, samples=2).images
     assert again is not None and torch.equal(again, result.images)
 
 
 def test_parts_by_hand_are_those_of_each_input(tmp_path: Path) -> None:
-    inputs = [picture(tmp_path / f"{i}.png", 51 * i, 0, 255) for i in range(3)]
+    inputs = [square(tmp_path / f"{i}.png", 51 * i, 0, 255) for i in range(3)]
     result = complete(*inputs, samples=1, patches=("1,0,3,2",))
     assert result.columns == 4
     assert result.tensors["boxes"].tolist() == [[[1, 0, 3, 2]]] * 3
-    assert result.summary == "1 × 3 completions by tinter from 1 part each"
+    assert result.summary == "1 × 3 completions by m from 1 part each"
     assert result.figures == ("columns: parts, their mask, completion, input",)
 
 
@@ -94,12 +60,12 @@ def test_a_patch_is_four_whole_numbers(patch: str) -> None:
 
 
 def test_what_takes_parts_has_no_mask_to_keep(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"--keep left: tinter completes from parts, not from a"):
-        complete(picture(tmp_path / "a.png", 1, 1, 1), keep="left")
+    with pytest.raises(InvalidInput, match=r"--keep left: m completes from parts, not from a"):
+        complete(square(tmp_path / "a.png", 1, 1, 1), keep="left")
 
 
 def test_a_broken_file_is_named_and_the_others_are_done(tmp_path: Path) -> None:
-    picture(tmp_path / "a.png", 1, 2, 3)
+    square(tmp_path / "a.png", 1, 2, 3)
     (tmp_path / "b.png").write_bytes(b"no picture")
     result = complete(str(tmp_path), samples=1)
     assert result.failed == (str(tmp_path / "b.png"),)
@@ -124,7 +90,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         "data": "emoji",
     }
     loading.save(KeyPatch(**config), Path("keypatch.tiny.safetensors"), described)  # type: ignore[arg-type]
-    picture(Path("a.png"), 80, 0, 0, 128, size=9)
+    square(Path("a.png"), 80, 0, 0, 128, size=9)
 
     def invoke(*args: str) -> Result:
         arguments = ["run", "keypatch.tiny.safetensors", *args]
@@ -166,7 +132,5 @@ def test_a_patch_that_cannot_be_is_refused(
 
 
 def test_a_mask_model_takes_no_patches() -> None:
-    model = NADE(shape=(1, 3, 3), hidden=2)
-    loading.set_info(model, loading.Info(name="nade", architecture="nade"))
-    with pytest.raises(InvalidInput, match=r"--patch 0,0,1,1: nade completes from a mask, not fr"):
-        zoo_core.run(model, "complete", patches=("0,0,1,1",))
+    with pytest.raises(InvalidInput, match=r"--patch 0,0,1,1: m completes from a mask, not fr"):
+        run("complete", nade(), patches=("0,0,1,1",))

@@ -1,0 +1,42 @@
+"""A user's inputs as a model takes them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from toy_models import Invertible, nade, run
+from zoo_core import tasks
+from zoo_core.errors import InvalidInput
+
+
+def test_grey_inputs_of_a_binary_model_are_drawn_once_and_it_says_so(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 100).save(tmp_path / "grey.png")
+    first, second = (
+        run("score", nade(), inputs=(str(tmp_path / "grey.png"),), seed=seed) for seed in (1, 2)
+    )
+    assert first.rows == second.rows
+    assert "grey levels were drawn as black or white" in first.notes[0]
+
+
+def test_black_and_white_inputs_are_taken_as_they_are(tmp_path: Path) -> None:
+    model = nade()
+    Image.new("L", (4, 4), 255).save(tmp_path / "white.png")
+    result = run("score", model, inputs=(str(tmp_path / "white.png"),))
+    assert not result.notes
+    expected = -float(model.log_prob(torch.ones(1, 1, 4, 4)))
+    assert result.rows[0]["nats"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_categories_are_no_binary_variables(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0,1,2\n1,0,0\n")
+    with pytest.raises(InvalidInput, match="holds 3 categories, but the model is binary"):
+        run("score", nade(3), inputs=(str(tmp_path / "t.csv"),))
+
+
+@pytest.mark.parametrize("task", ["score", "detect", "complete", "encode", "reconstruct"])
+def test_a_task_of_inputs_asks_for_them(task: str) -> None:
+    model = nade() if tasks.implements(tasks.find(task), nade()) else Invertible()
+    with pytest.raises(InvalidInput, match="give --input an image file, a folder, a table"):
+        run(task, model)
