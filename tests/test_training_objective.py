@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from zoo_core.protocols import Trainer
-from zoo_core.training.objective import Objective
+from zoo_core.training.objective import Objective, unwrapped
 
 PAGE = Path(__file__).parents[1] / "docs" / "plugins" / "trainers.md"
 
@@ -106,3 +107,17 @@ def test_the_network_is_the_one_that_the_loop_put_in_place() -> None:
     trainer, other = shown()(Line()), Line()
     trainer.networks["model"] = other
     assert trainer.model is other
+
+
+def test_slopes_are_taken_of_a_network_without_its_wrapper() -> None:
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    wrapped = fabric.setup_module(nn.Linear(3, 1))
+    networks: dict[str, nn.Module] = {"model": wrapped}
+    x = torch.ones(2, 3, requires_grad=True)
+    with unwrapped(networks, "model"):
+        (slope,) = torch.autograd.grad(networks["model"](x).sum(), x, create_graph=True)
+    torch.testing.assert_close(slope, wrapped.weight.expand(2, -1))
+    assert networks["model"] is wrapped
+    plain: dict[str, nn.Module] = {"model": nn.Linear(3, 1)}
+    with unwrapped(plain, "model"):
+        assert isinstance(plain["model"], nn.Linear)

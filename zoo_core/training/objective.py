@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
+from lightning_fabric.wrappers import is_wrapped
 from torch import Tensor, nn
 
 from zoo_core.training.protocols import Update
 
-__all__ = ["Objective", "frozen", "network_of"]
+__all__ = ["Objective", "frozen", "network_of", "unwrapped"]
 
 N = TypeVar("N")
 """The class of a network, or a protocol that it implements."""
@@ -83,6 +84,17 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
         yield network
     finally:
         network.requires_grad_(True)
+
+
+@contextmanager
+def unwrapped(networks: dict[str, nn.Module], name: str) -> Iterator[None]:
+    """Use a network without Fabric's wrapper, which refuses gradients of its gradients."""
+    network = networks[name]
+    networks[name] = cast("nn.Module", network.module) if is_wrapped(network) else network
+    try:
+        yield
+    finally:
+        networks[name] = network
 
 
 def network_of(networks: Mapping[str, nn.Module], name: str, cls: Callable[..., N]) -> N:

@@ -470,7 +470,7 @@ def test_dcgan_enlarges_by_neighbours_too() -> None:
 
 
 def test_a_spectral_discriminator_bounds_its_layers_and_has_no_batch_norm() -> None:
-    network = DCGAN((1, 16, 16), z=4, channels=4).opponent(spectral=True)
+    network = DCGAN((1, 16, 16), z=4, channels=4).opponent(norm="spectral")
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network)
     for _ in range(50):
         network(torch.rand(4, 1, 16, 16))
@@ -479,4 +479,14 @@ def test_a_spectral_discriminator_bounds_its_layers_and_has_no_batch_norm() -> N
     ]
     assert norms and all(abs(float(norm.detach()) - 1) < 0.1 for norm in norms)
     with pytest.raises(InvalidInput, match=r"config\.trunk = false: what is kept"):
-        DCGAN((1, 16, 16), z=4, channels=4, trunk=True).opponent(spectral=True)
+        DCGAN((1, 16, 16), z=4, channels=4, trunk=True).opponent(norm="spectral")
+    with pytest.raises(InvalidInput, match="norm is 'layer'; expected batch, spectral, none"):
+        DCGAN((1, 16, 16), z=4, channels=4).opponent(norm="layer")
+
+
+def test_a_discriminator_without_norms_keeps_the_scale_of_its_maps() -> None:
+    torch.manual_seed(0)
+    network = DCGAN((3, 64, 64), z=4, channels=16).opponent(norm="none")
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network)
+    scores = network(torch.randn(64, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert 0.1 < float(scores.detach().square().mean().sqrt()) < 10

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of
+from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.trainer import AdversarialTrainer, spread
 
 from zoo_core.errors import InvalidInput
@@ -83,6 +83,31 @@ def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
     for weight in (0.5, 1.0):
         penalty = gradient_penalty(lambda x, w=weight: w * x.flatten(1).sum(1), x, y, random())
         assert float(penalty) == pytest.approx((weight * math.sqrt(48) - 1) ** 2, rel=1e-5)
+
+
+def test_r1_of_a_linear_critic_is_half_its_squared_slope() -> None:
+    x = torch.rand(4, 3, 4, 4, generator=random())
+    penalty = slope_penalty(lambda x: 0.5 * x.flatten(1).sum(1), x)
+    assert float(penalty) == pytest.approx(48 * 0.25 / 2)
+
+
+def test_r1_is_a_term_of_every_so_many_steps() -> None:
+    plain, penalised = (AdversarialTrainer(Shift(), r1=r1, penalty_every=2) for r1 in (0.0, 3.0))
+    x = torch.rand(4, 1, 1, 1, generator=random())
+    real, D = plain.real(x), plain.networks["discriminator"]
+    expected = 2 * 3.0 * float(slope_penalty(D, real).detach())
+    assert expected > 0
+    for step in (1, 2):
+        without, with_r1 = (discriminator_loss(trainer, x, step) for trainer in (plain, penalised))
+        assert with_r1 - without == pytest.approx(expected if step == 2 else 0.0, rel=1e-4)
+
+
+def discriminator_loss(trainer: AdversarialTrainer, x: Tensor, step: int) -> float:
+    """The loss that a step updates the discriminator by."""
+    found: list[float] = []
+    updates = {"model": lambda loss: None, "discriminator": lambda loss: found.append(loss.item())}
+    trainer.training_step(x, updates, random(), None, step)
+    return found[0]
 
 
 def test_an_unknown_game_is_refused() -> None:

@@ -13,7 +13,8 @@ Differences from the paper:
   from 7x7 up are too few: a digit's parts then agree by nothing but linear maps of z.
 - The recipe of digits has rates of its own for both networks, where the paper's are 2e-4.
 - Options that the recipe of faces takes: `up = "nearest"`, maps enlarged by nearest neighbours
-  before a convolution; and a discriminator with spectral norm (Miyato et al. 2018) for batch norm.
+  before a convolution; and a discriminator with spectral norm (Miyato et al. 2018) or with no norm
+  in place of batch norm.
 - `preset = "compact"` is a network of another kind, small and well known from scripts: a dense
   layer, two nearest-neighbour enlargements and 3x3 convolutions against four strided convolutions
   with dropout, z ~ N(0, I). At 32x32 and 64 channels it has 1.05 and 0.10 million parameters.
@@ -48,6 +49,7 @@ __all__ = ["DCGAN"]
 
 _PRESETS = ("paper", "compact")
 _UP = ("transposed", "nearest")
+_NORMS = ("batch", "spectral", "none")
 _SMALLEST = 4
 """Largest side at which the generator begins."""
 _POOLED = 4
@@ -101,20 +103,25 @@ class DCGAN(LatentGenerator):
 
     # The discriminator, and what is kept of it
 
-    def opponent(self, channels: int | None = None, spectral: bool = False) -> nn.Sequential:
+    def opponent(self, channels: int | None = None, norm: str = "batch") -> nn.Sequential:
         """Make a discriminator, which gives logits (n,).
 
         channels: feature maps of its first layer at half size; the generator's by default.
-        spectral: whether spectral norm (Miyato et al. 2018) takes the place of batch norm: it
-            bounds how fast logits change, so that a discriminator that is ahead still teaches.
+        norm: `batch`; `spectral` (Miyato et al. 2018), which bounds how fast logits change, so that
+            a discriminator that is ahead still teaches; or `none`, for a penalty that does so.
 
-        Raises InvalidInput for spectral norm in another preset or beside `trunk`.
+        Raises InvalidInput for another norm, and for one but `batch` in another preset or beside
+        `trunk`.
         """
         channels = channels or self.channels
-        if spectral and (self.preset == "compact" or self.trunk is not None):
+        if norm not in _NORMS:
             raise InvalidInput(
-                "trainer.discriminator.spectral needs config.preset = 'paper' and config.trunk = "
-                "false: what is kept of a discriminator has batch norm."
+                f"trainer.discriminator.norm is {norm!r}; expected {', '.join(_NORMS)}."
+            )
+        if norm != "batch" and (self.preset == "compact" or self.trunk is not None):
+            raise InvalidInput(
+                f"trainer.discriminator.norm = {norm!r} needs config.preset = 'paper' and "
+                "config.trunk = false: what is kept of a discriminator has batch norm."
             )
         if self.preset == "compact":
             trunk, features = compact_trunk(self.event_shape, channels)
@@ -122,12 +129,14 @@ class DCGAN(LatentGenerator):
         else:
             sides = _sides(self.event_shape)
             network = _discriminator(
-                self.event_shape[0], sides, _widths(channels, sides), not spectral
+                self.event_shape[0], sides, _widths(channels, sides), norm == "batch"
             )
         network.apply(initialise)
-        for layer in network if spectral else ():
-            if isinstance(layer, nn.Conv2d):
+        for layer in network:
+            if isinstance(layer, nn.Conv2d) and norm == "spectral":
                 spectral_norm(layer)
+            if isinstance(layer, nn.Conv2d) and norm == "none":  # so that maps keep their scale
+                nn.init.kaiming_normal_(layer.weight, 0.2)
         return network
 
     def keep(self, discriminator: nn.Module) -> None:

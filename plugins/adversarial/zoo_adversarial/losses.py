@@ -1,4 +1,4 @@
-"""GAN losses by name, and the gradient penalty.
+"""GAN losses by name, and gradient penalties.
 
 Scores are the discriminator's outputs, one or more for each image; a loss is their mean. Where
 scores are the logits of a probability, D(x) = σ(score).
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from zoo_core.errors import InvalidInput, did_you_mean
 
-__all__ = ["LOSSES", "Loss", "gradient_penalty", "loss_of"]
+__all__ = ["LOSSES", "Loss", "gradient_penalty", "loss_of", "slope_penalty"]
 
 _EPS = 1e-8
 
@@ -97,3 +97,14 @@ def gradient_penalty(
     (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
     norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()
     return (norm - 1).square().mean()
+
+
+def slope_penalty(D: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """R1, E[‖∇D(x)‖²] / 2 at real images (Mescheder et al. 2018).
+
+    D: returns a score for each image, (n,).
+    real: (n, C, H, W).
+    """
+    real = real.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+    return slope.flatten(1).square().sum(1).mean() / 2

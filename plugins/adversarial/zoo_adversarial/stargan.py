@@ -56,7 +56,7 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jittered, mirrored
-from zoo_core.training.objective import frozen
+from zoo_core.training.objective import frozen, unwrapped
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -349,7 +349,9 @@ class Star:
         loss = self.game.discriminator(real, drawn) + self.w_domain * domain
         if self.game.penalised:
             x, fake = seen.chunk(2)
-            penalty = gradient_penalty(lambda between: D(between)[0].mean(1), x, fake, generator)
+            with unwrapped(self.networks, "discriminator"):
+                D = self.networks["discriminator"]
+                penalty = gradient_penalty(lambda x: D(x)[0].mean(1), x, fake, generator)
             loss = loss + self.w_penalty * penalty
         update(loss)
         return {"distance": (real - drawn).detach().mean(), "domain": domain.detach()}

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_c
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.losses import gradient_penalty, loss_of
+from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.protocols import narrow
-from zoo_core.training.objective import frozen, network_of
+from zoo_core.training.objective import frozen, network_of, unwrapped
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -92,6 +92,7 @@ class AdversarialTrainer:
         penalty_every: steps between gradient penalties, each weighted by that number (the lazy
             regularisation of Karras et al. 2020).
         discriminator: keywords of the model's opponent.
+        r1: weight of R1, the penalty of slopes at real images, beside any loss.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -104,9 +105,11 @@ class AdversarialTrainer:
         penalty: float = 10.0,
         penalty_every: int = 1,
         discriminator: Mapping[str, Any] | None = None,
+        r1: float = 0.0,
     ) -> None:
         self.loss = loss_of(loss)
         self.n_critic, self.penalty, self.penalty_every = n_critic, penalty, penalty_every
+        self.r1 = r1
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator": _opponent(narrow(model, Adversary), discriminator or {}),
@@ -158,12 +161,22 @@ class AdversarialTrainer:
         of_real, of_fake = self.judge(real), self.judge(fake)
         loss = self.loss.discriminator(of_real.scores, of_fake.scores)
         loss = loss + self.discriminator_term(of_real, of_fake, drawn)
-        if self.loss.penalised and step % self.penalty_every == 0:
-            penalty = gradient_penalty(lambda x: self.judge(x).scores, real, fake, generator)
-            loss = loss + self.penalty * self.penalty_every * penalty
+        if step % self.penalty_every == 0:
+            with unwrapped(self.networks, "discriminator"):
+                loss = loss + self.penalty_every * self._penalties(real, fake, generator)
         update(loss)
         with torch.no_grad():
             return self.figures(of_real, of_fake, drawn)
+
+    def _penalties(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | float:
+        """The loss's gradient penalty and R1, each with its weight, where there is one."""
+        total: Tensor | float = 0.0
+        if self.loss.penalised:
+            slopes = gradient_penalty(lambda x: self.judge(x).scores, real, fake, generator)
+            total = total + self.penalty * slopes
+        if self.r1:
+            total = total + self.r1 * slope_penalty(lambda x: self.judge(x).scores, real)
+        return total
 
     def _mean(self, scores: Tensor) -> Tensor:
         """Mean of D(x); of probabilities, where scores are logits."""
