@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 from zoo_core import loading, plugins
 from zoo_core.errors import InvalidInput
+from zoo_core.header import read_header
+from zoo_core.loading.names import match, named
 from zoo_core.output import files
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def write(model: nn.Module, source: Source, folder: Path, *, force: bool = False
     """
     stem = re.sub(r"\W", "_", source.name)
     code, weights = folder / f"{stem}.py", folder / f"{stem}.safetensors"
-    content = source_of(type(model), source.config, _heading(model, stem))
+    content = source_of(type(model), source.config, _heading(model, stem), _renamed(model, source))
     folder.mkdir(parents=True, exist_ok=True)
     for path in (code, weights):
         files.check_free(path, force=force)
@@ -53,17 +55,35 @@ def write(model: nn.Module, source: Source, folder: Path, *, force: bool = False
     yield weights
 
 
-def source_of(cls: type, config: Mapping[str, object], heading: str) -> str:
+def source_of(
+    cls: type, config: Mapping[str, object], heading: str, renamed: Mapping[str, str]
+) -> str:
     """The text of a module that defines a class and loads it with a config.
 
     heading: what its docstring says.
+    renamed: the name in the weights file of each tensor that has another name there.
     """
     closure = _Closure(_packages(cls))
     closure.take((cls.__module__, cls.__name__))
     body = "\n\n\n".join(closure.definitions())
     shown = pprint.pformat(dict(config), width=96, sort_dicts=False)
     imports = "\n".join(closure.import_lines())
-    return _FILE.format(heading=heading, imports=imports, body=body, config=shown, cls=cls.__name__)
+    names = pprint.pformat(dict(renamed), width=96)
+    return _FILE.format(
+        heading=heading, imports=imports, body=body, config=shown, names=names, cls=cls.__name__
+    )
+
+
+def _renamed(model: nn.Module, source: Source) -> dict[str, str]:
+    """Tensors that the weights file has by another name: tied ones, and those of a wrapper."""
+    own = named(model)
+    given = match(read_header(source.path).tensors, own)
+    return {
+        name: given[first]
+        for first, each in own.items()
+        for name in each.names
+        if name != given[first]
+    }
 
 
 _FILE = '''"""{heading}"""
@@ -77,6 +97,8 @@ from __future__ import annotations
 
 
 CONFIG = {config}
+NAMES = {names}
+"""The names in the file of tensors that have another one there."""
 
 
 def load(path=None, device="cpu") -> {cls}:
@@ -86,8 +108,10 @@ def load(path=None, device="cpu") -> {cls}:
     from safetensors.torch import load_file
 
     model = {cls}(**CONFIG)
+    state = load_file(path or Path(__file__).with_suffix(".safetensors"))
+    state = {{name: state[NAMES.get(name, name)] for name in model.state_dict()}}
     # where they are stored in half precision, they become what the model's own are
-    model.load_state_dict(load_file(path or Path(__file__).with_suffix(".safetensors")))
+    model.load_state_dict(state)
     return model.to(device).eval().requires_grad_(False)
 
 

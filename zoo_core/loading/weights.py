@@ -7,13 +7,15 @@ Its safetensors metadata name the family, the architecture and the config, so th
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.files import atomic
-from zoo_core.header import read_header
+from zoo_core.header import Header, read_header
+from zoo_core.loading.names import Named, match, named, unshared, unwrapped
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +73,17 @@ def fill(
 
     Raises InvalidWeights that names the tensors which are missing, unexpected or of another shape.
     """
-    model.load_state_dict(_tensors(path, model.state_dict(), device, dtype), assign=True)
+    from torch import nn
+
+    model = unwrapped(model)
+    own = named(model)
+    state: dict[str, torch.Tensor] = {}
+    for name, tensor in _tensors(path, own, device, dtype).items():
+        each = own[name]
+        if len(each.names) > 1 and isinstance(each.tensor, nn.Parameter):
+            tensor = nn.Parameter(tensor, each.tensor.requires_grad)  # one object, hence still tied
+        state |= dict.fromkeys(each.names, tensor)
+    model.load_state_dict(state, assign=True)
 
 
 def write(
@@ -85,11 +97,11 @@ def write(
 
     kind = floating_type(dtype)
     state = {
-        name: tensor.detach().to(kind if tensor.is_floating_point() else None).contiguous()
-        for name, tensor in model.state_dict().items()
+        name: tensor.to(kind if tensor.is_floating_point() else None)
+        for name, (tensor, _) in named(unwrapped(model)).items()
     }
     with atomic(path) as partial:
-        save_file(state, partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
+        save_file(unshared(state), partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
         partial.chmod(0o644)  # the library gives it to its owner alone
 
 
@@ -110,41 +122,55 @@ def floating_type(name: str | torch.dtype | None) -> torch.dtype | None:
 
 def _tensors(
     path: Path,
-    expected: Mapping[str, torch.Tensor],
+    own: Mapping[str, Named],
     device: torch.device | str,
     dtype: torch.dtype | None,
 ) -> dict[str, torch.Tensor]:
-    """Read the tensors that a model expects, strictly, each straight onto the device."""
+    """Read the tensors that a model has, strictly, each straight onto the device."""
     from safetensors import SafetensorError, safe_open
 
     header = read_header(path)
-    offenders = [f"{key} is missing" for key in expected if key not in header.tensors]
-    offenders += [f"{key} is not expected" for key in header.tensors if key not in expected]
-    for key in expected.keys() & header.tensors.keys():
-        if tuple(header.tensors[key].shape) != tuple(expected[key].shape):
-            offenders.append(
-                f"{key} has shape {tuple(header.tensors[key].shape)} "
-                f"instead of {tuple(expected[key].shape)}"
-            )
+    given = match(header.tensors, own)
+    misfits = _misfits(header, given, own)
     state = {}
-    if not offenders:
+    if not misfits:
         try:
             with safe_open(path, framework="pt", device=str(device)) as file:
-                state = {key: file.get_tensor(key) for key in expected}
+                for name, key in given.items():
+                    state[name] = file.get_tensor(key)
         except SafetensorError as error:
             raise InvalidWeights(f"{path} is not sound safetensors: {error}.") from None
-        offenders = [
-            f"{key} has type {tensor.dtype} instead of {expected[key].dtype}"
-            for key, tensor in state.items()
-            if tensor.is_floating_point() != expected[key].is_floating_point()
-            or (not tensor.is_floating_point() and tensor.dtype != expected[key].dtype)
-        ]
-    if offenders:
-        more = f", and {len(offenders) - 5} more" if len(offenders) > 5 else ""
+        misfits = _mistyped(state, own)
+    if misfits:
+        more = f", and {len(misfits) - 5} more" if len(misfits) > 5 else ""
         raise InvalidWeights(
-            f"{path} does not fit its architecture: {'; '.join(sorted(offenders)[:5])}{more}."
+            f"{path} does not fit its architecture: {'; '.join(sorted(misfits)[:5])}{more}."
         )
+    if wrapped := next((key for name, key in given.items() if name != key), None):
+        sys.stderr.write(f"{path} names the tensors of a wrapped module, as {wrapped}: it fits\n")
     return {
-        key: tensor.to(dtype or expected[key].dtype) if tensor.is_floating_point() else tensor
-        for key, tensor in state.items()
+        name: tensor.to(dtype or own[name].tensor.dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
     }
+
+
+def _misfits(header: Header, given: Mapping[str, str], own: Mapping[str, Named]) -> list[str]:
+    """What keeps the tensors of a file from being those of a model, by names and shapes."""
+    found = [f"{name} is missing" for name in own if name not in given]
+    for name, key in given.items():
+        shape = tuple(header.tensors[key].shape)
+        if name not in own:
+            found.append(f"{key} is not expected")
+        elif shape != (wanted := tuple(own[name].tensor.shape)):
+            found.append(f"{key} has shape {shape} instead of {wanted}")
+    return found
+
+
+def _mistyped(state: Mapping[str, torch.Tensor], own: Mapping[str, Named]) -> list[str]:
+    """Tensors of another type than the model's; floating ones may have any floating type."""
+    return [
+        f"{name} has type {tensor.dtype} instead of {wanted}"
+        for name, tensor in state.items()
+        if tensor.dtype != (wanted := own[name].tensor.dtype)
+        and not (tensor.is_floating_point() and wanted.is_floating_point)
+    ]

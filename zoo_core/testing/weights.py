@@ -41,7 +41,7 @@ def meta_load_equals_eager_load(case: Case) -> None:
         path = _saved(case.stirred(), case, Path(folder))
         lazy = loading.load(path)
         eager = case.fresh(seed=7)
-        eager.load_state_dict(load_file(path))
+        loading.fill(eager, path)
     left = [name for name, tensor in _tensors(lazy).items() if tensor.is_meta]
     expect(not left, f"left on the meta device: {', '.join(left)}", "every tensor on the CPU")
     ours, theirs = _tensors(lazy), _tensors(eager)

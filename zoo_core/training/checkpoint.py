@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from zoo_core import files
 from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.header import read_header
+from zoo_core.loading.names import unshared
 from zoo_core.rules import is_int
 from zoo_core.text import printable
 
@@ -65,12 +66,13 @@ def write(
 ) -> None:
     """Write a checkpoint; the file appears whole or not at all, and the one before it is kept."""
     tensors = {
-        f"modules/{name}/{key}": value.detach().contiguous()
+        f"modules/{name}/{key}": value
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }
     for name, optimizer in optimizers.items():
         tensors.update(_flatten(name, optimizer))
+    tensors = unshared(tensors)  # tied weights are a tensor for each of their names
     # one key of metadata: the library writes several in no fixed order
     stood = asdict(progress)
     said = {**stood, "checksum": _checksum(stood, tensors)}
