@@ -3,7 +3,9 @@ from pathlib import Path
 
 import packaging.specifiers  # noqa: F401 - before the path changes
 import pytest
+from click.testing import CliRunner
 
+from zoo_core.cli import root
 from zoo_core.testing import FAMILY_LAWS, LAWS, Verdict, check
 
 Make = Callable[[str], Path]
@@ -98,12 +100,21 @@ BREAKAGES = {
     "undeclared-task": (
         ("plugin.py", '("sample", "score", "detect")', '("sample",)'),
         "tasks_are_implemented",
-        "declared ['sample']",
+        "declared ['sample'], without detect",
+    ),
+    "task-without-its-method": (
+        (
+            "plugin.py",
+            '("sample", "score", "detect")',
+            '("sample", "score", "detect", "interpolate")',
+        ),
+        "tasks_are_implemented",
+        "interpolate is declared, but Broken is not a Decoder: it has no latent_dim, latent, d",
     ),
     "trainer-that-does-not-learn": (
         ("plugin.py", "        )\n", '            trainer="zoo_broken.trainer:Idle",\n        )\n'),
         "training_makes_progress",
-        "nll 6.238 -> 6.238",
+        "give another in the record, as Check(lr=0.001)",
     ),
     "resume-that-differs": (
         (
@@ -156,3 +167,19 @@ def test_a_trainer_that_the_data_do_not_fit_is_not_said_to_pass(make_family: Mak
     (verdict,) = check("broken", ["training_makes_progress"])
     assert verdict.outcome == "skipped"
     assert "bars-and-stripes has rows of shape (1, 3, 3)" in verdict.text
+
+
+def test_laws_that_one_error_breaks_name_one_cause(make_family: Make) -> None:
+    folder = make_family("broken")
+    change(folder, MODEL, "x = x.flatten(1)", "x = x.flattened(1)")
+    laws = ("sums_to_one", "conditionals_sum_to_log_prob", "event_shape")
+    verdicts = failures("broken", *laws)
+    assert set(verdicts) == set(laws[:2])
+    (cause,) = {verdict.cause for verdict in verdicts.values()}
+    assert cause.startswith("AttributeError at ") and cause.endswith(", in conditionals")
+    result = CliRunner().invoke(
+        root, ["plugin", "check", "broken", "--law", laws[0], "--law", laws[1]]
+    )
+    assert result.exit_code == 4
+    assert result.stdout.count("has no attribute 'flattened'") == 1
+    assert "for the same cause as sums_to_one: AttributeError at" in result.stdout

@@ -485,8 +485,16 @@ def test_a_grid_is_laid_over_two_variables_at_most() -> None:
 
 
 def test_an_undeclared_task_breaks_its_law() -> None:
-    with pytest.raises(LawBroken, match="declared \\['sample'\\]"):
+    with pytest.raises(LawBroken, match=r"declared \['sample'\], without detect"):
         LAWS["tasks_are_implemented"](case_of(Chain, tasks=("sample",)))
+
+
+def test_a_declared_task_names_the_method_that_is_missing() -> None:
+    tasks = ("interpolate", "sample", "score")
+    with pytest.raises(
+        LawBroken, match="interpolate is declared, but Chain is not a Decoder: it h"
+    ):
+        LAWS["tasks_are_implemented"](case_of(Chain, tasks=tasks))
 
 
 def test_exports_are_tried_where_they_are_declared_and_on_one_config() -> None:

@@ -12,7 +12,16 @@ on this one page all that either can ask of the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    runtime_checkable,
+)
 
 from zoo_core.errors import InvalidInput
 
@@ -492,12 +501,15 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
     if isinstance(protocol, type) and isinstance(model, protocol):
         return cast("P", model)
     wanted = getattr(protocol, "__name__", str(protocol)).lstrip("_")
-    lacks = [member for member in _members(protocol) if not hasattr(model, member)]
+    lacks = " or ".join(
+        ", ".join(member for member in _members(each) if not hasattr(model, member))
+        for each in get_args(protocol) or (protocol,)
+    )
     able = [
         each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
     ]
     raise InvalidInput(
-        f"{name or type(model).__name__} is not a {wanted}: it has no {', '.join(lacks)}. "
+        f"{name or type(model).__name__} is not a {wanted}: it has no {lacks}. "
         f"It implements {', '.join(able) or 'no protocol'}."
     )
 

@@ -84,11 +84,11 @@ def check(what: str, laws: tuple[str, ...], verbose: bool, as_json: bool) -> int
     _check_laws(laws)
     from zoo_core.testing import check
 
-    verdicts = []
+    verdicts: list[Verdict] = []
     for verdict in check(what, laws or None):
-        verdicts.append(verdict)
         if not as_json:
-            _show(verdict, verbose)
+            _show(verdict, verbose, verdicts)
+        verdicts.append(verdict)
     if as_json:
         text.echo_json([_row(verdict) for verdict in verdicts])
     _conclude(what, verdicts)
@@ -131,10 +131,14 @@ _MARKS = {
 }
 
 
-def _show(verdict: Verdict, verbose: bool) -> None:
+def _show(verdict: Verdict, verbose: bool, before: Iterable[Verdict]) -> None:
+    """Say what came of a law; a cause that was said of one before is not said again."""
     mark, colour = _MARKS[verdict.outcome]
     said = verdict.outcome != "passed" or verbose
     lines = verdict.text.splitlines() if said else []
+    same = (each.law for each in before if each.cause and each.cause == verdict.cause)
+    if (first := next(same, None)) and not verbose:
+        lines = [f"for the same cause as {first}: {verdict.cause}"]
     click.echo(f"{click.style(mark, fg=colour)}  {verdict.law}  {verdict.case}")
     for line in lines:
         click.echo(f"      {line.strip()}")

@@ -25,6 +25,8 @@ class Verdict:
     """`passed`, `failed` or `skipped`."""
     text: str
     """What the law says, what was measured and expected, or why it is skipped."""
+    cause: str = ""
+    """Of an error: what and where; laws that fail by it have one cause."""
 
 
 def check(name: str, laws: Collection[str] | None = None) -> Iterator[Verdict]:
@@ -65,7 +67,7 @@ def _verdict(law: Law, case: object) -> Verdict:
     try:
         law(case)
     except LawBroken as broken:
-        return Verdict(law.name, str(case), "failed", str(broken))
+        return Verdict(law.name, str(case), "failed", str(broken), broken.cause)
     except LawSkipped as skipped:
         return Verdict(law.name, str(case), "skipped", str(skipped))
     return Verdict(law.name, str(case), "passed", law.sentence)

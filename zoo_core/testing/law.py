@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any
 from unittest import SkipTest
@@ -27,10 +29,17 @@ __all__ = [
 ]
 
 _SMALLEST_COUNT = 5.0
+_OTHERS = {"zoo_core", "torch"}
+"""Folders of code that a family's author did not write."""
 
 
 class LawBroken(AssertionError):
     """A model does not keep a law; the text says which, what was measured and what expected."""
+
+    def __init__(self, text: str, cause: str = "") -> None:
+        super().__init__(text)
+        self.cause = cause
+        """Where in the family's own code an error was raised; empty where none was."""
 
 
 class LawSkipped(SkipTest):
@@ -73,9 +82,11 @@ class Law:
         except LawSkipped:
             raise
         except Exception as error:
-            raised = _Unexpected(_form(f"{type(error).__name__}: {error}", "no error"))
+            kind, place = type(error).__name__, _place(error)
+            raised = _form(f"{kind}: {error}", "no error")
             raise LawBroken(
-                f"{case} breaks the law {self.name}: {self.sentence}\n{raised}"
+                f"{case} breaks the law {self.name}: {self.sentence}\n{raised}\n  at: {place}",
+                f"{kind} at {place}",
             ) from error
 
 
@@ -99,6 +110,14 @@ def expect(kept: bool | Tensor, measured: object, expected: object) -> None:
     """Go on when `kept`; otherwise the law that calls it is broken."""
     if not bool(kept):
         raise _Unexpected(_form(measured, expected))
+
+
+def _place(error: Exception) -> str:
+    """The last line outside of zoo's core and torch that an error came through."""
+    lines = traceback.extract_tb(error.__traceback__)
+    own = [line for line in lines if not set(Path(line.filename).parts) & _OTHERS]
+    line = (own or lines)[-1]
+    return f"{line.filename}:{line.lineno}, in {line.name}"
 
 
 def _form(measured: object, expected: object) -> str:

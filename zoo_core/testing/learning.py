@@ -26,6 +26,7 @@ _EPOCHS = 10
 _STOP = 2
 """The step after which a run is stopped: in the middle of its first epoch."""
 _PROGRESS = 0.01
+_HIGHEST_RATE = 0.01
 
 
 @law(nn.Module)
@@ -42,7 +43,8 @@ def training_makes_progress(case: Case) -> None:
         after < before - _PROGRESS,
         f"{name} {before:.3f} -> {after:.3f} on {case.data}",
         f"less by {_PROGRESS} or more: does `training_step` call update[network](loss) with a loss "
-        "that depends on the network?",
+        f"that depends on the network? If so, {_rate(case):g} is no rate for it: give another in "
+        "the record, as Check(lr=0.001)",
     )
 
 
@@ -98,7 +100,7 @@ def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | N
         validate_every=epochs,
         batch_size=_BATCH,
         binarize="none",
-        optimizer={"opt": "adam", "lr": min(case.lr, 0.01)},
+        optimizer={"opt": "adam", "lr": _rate(case)},
     )
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
@@ -107,6 +109,10 @@ def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | N
         trainer = case.trainer(case.fresh().train())
     batches = Batches(recipe, data, data, trainer, fabric)
     return Loop(trainer, batches, recipe, folder, fabric=fabric, callbacks=[Stop()])
+
+
+def _rate(case: Case) -> float:
+    return min(case.lr, _HIGHEST_RATE)
 
 
 def _data(case: Case) -> Dataset:
