@@ -485,7 +485,7 @@ def test_a_grid_is_laid_over_two_variables_at_most() -> None:
 
 
 def test_an_undeclared_task_breaks_its_law() -> None:
-    with pytest.raises(LawBroken, match=r"declared \['sample'\], without detect"):
+    with pytest.raises(LawBroken, match=r"declared \['sample'\], without complete, detect, score"):
         LAWS["tasks_are_implemented"](case_of(Chain, tasks=("sample",)))
 
 
