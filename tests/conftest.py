@@ -16,7 +16,7 @@ import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
 
-from factories import save, save_idx
+from factories import picture, save, save_idx
 from zoo_core import plugins
 from zoo_core.cli import project, root
 from zoo_core.data.faces import drawing
@@ -248,6 +248,22 @@ def dicebear() -> None:
         drawing.check_packages()
     except InvalidInput as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def onnxruntime() -> Any:
+    """The package, or a skip where it or what exports to it is not installed."""
+    for name in ("onnx", "onnxscript"):
+        pytest.importorskip(name)
+    return pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def grey(tmp_path: Path) -> str:
+    """A test split of one grey image of 3x3."""
+    for split in ("train", "val", "test"):
+        picture(tmp_path / "grey" / split / "x.png", (3, 3), fill=128)
+    return f"{tmp_path / 'grey'}:test"
 
 
 def _toml(value: Any) -> str:

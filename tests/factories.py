@@ -1,4 +1,4 @@
-"""What several tests make: pictures, files of MNIST's format, and faces."""
+"""What several tests make: pictures, files of MNIST's format, faces, and weights."""
 
 import struct
 from pathlib import Path
@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from zoo_core import loading
 from zoo_core.data import Dataset
 from zoo_core.data.faces import drawing, sets
 from zoo_core.data.faces.people import share_out
 from zoo_core.data.faces.styles import TOON_HEAD
+from zoo_core.testing import Case, cases
 
 
 def save(path: Path, image: Image.Image | np.ndarray, **options: Any) -> Path:
@@ -56,3 +58,15 @@ def draw_faces(n: int = 6) -> Dataset:
     labels, jobs = face_jobs(n)
     x = drawing.draw(jobs, 64)
     return Dataset("faces", "train", x, 256, labels, attributes=TOON_HEAD.values)
+
+
+def case_of(architecture: str, family: str = "autoregressive") -> Case:
+    """The first case of an architecture in the table of laws."""
+    return next(case for case in cases(family) if case.architecture.name == architecture)
+
+
+def save_case(case: Case, folder: Path, name: str = "model") -> Path:
+    """Save weights of a case's model; return their path."""
+    path = folder / f"{name}.safetensors"
+    loading.save(case.stirred(), path, {"name": name, **case.metadata()})
+    return path

@@ -6,7 +6,7 @@ from PIL import Image
 
 from zoo_core import output
 from zoo_core.errors import InvalidInput, OutputExists
-from zoo_core.output import plots
+from zoo_core.output import Point, plot_points, plots
 
 PROVENANCE = {"entry": "nade.mnist", "seed": 7, "note": "−π"}
 
@@ -69,3 +69,27 @@ def test_bars_are_of_the_greatest_values(tmp_path: Path) -> None:
         output.plot_bars({"x0": 1.0}, tmp_path / "one.png", label="nats")
         with Image.open(tmp_path / "one.png") as one:
             assert one.height < many.height < 1200
+
+
+def test_names_of_points_do_not_cover_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes: list[Any] = []
+    finish = plots._finish
+
+    def look(figure: Any, axes: Any, *rest: Any) -> None:
+        boxes.extend(text.get_window_extent() for text in axes.texts)
+        finish(figure, axes, *rest)
+
+    monkeypatch.setattr(plots, "_finish", look)
+    close = [Point(f"architecture.{i}", 31, 6.76 + 0.01 * i) for i in range(3)]
+    far = [Point("far.away", 65535, 6.2), Point("bound", 16, 9.2, hollow=True)]
+    plot_points([*close, *far], tmp_path / "p.png", x_label="parameters", y_label="nats")
+    assert len(boxes) == 5
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
+    assert not any(a.overlaps(b) for a, b in pairs)
+
+
+def test_a_plot_of_nothing() -> None:
+    with pytest.raises(InvalidInput, match=r"cannot draw p\.png: there are no values"):
+        plot_points([], Path("p.png"), x_label="x", y_label="y")

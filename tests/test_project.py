@@ -11,7 +11,11 @@ from zoo_core.registry import Entry, Registry, own_registry
 from zoo_core.tasks import able, of_entry
 
 ROOT = Path(__file__).parent.parent
+
+
 PICTURES = sorted((ROOT / "docs" / "assets").glob("*.png"))
+
+
 PUBLISHED = Registry.load((str(own_registry()),)).entries
 
 
@@ -61,3 +65,17 @@ def test_the_changelog_has_this_version() -> None:
     from zoo_core import __version__
 
     assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_ladders_page_has_the_registrys_figures() -> None:
+
+    from zoo_core.registry import Registry
+
+    page = (Path(__file__).parent.parent / "docs" / "ladder.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w.-]+)` \| ([\d,]+) \|.* ([\d.]+) \|$", page, re.M)
+    entries = Registry.load().entries
+    assert len(rows) == 16
+    for name, numbers, nats in rows:
+        value = entries[name].metric("test_nll").value
+        assert float(nats) == pytest.approx(value, abs=0.0051), name
+        assert numbers == f"{entries[name].weights.parameters:,}", name

@@ -38,12 +38,18 @@ def nade(*shape: int, order: str = "raster") -> NADE:
     return model.eval().requires_grad_(False)
 
 
-def save_feature_net(folder: Path) -> str:
-    """Save the weights of a small feature net; return their path."""
-    config = {"shape": [1, 4, 4], "heads": [2], "channels": [4, 4, 4, 8], "stem": 4}
+def feature_net(**changes: Any) -> FeatureNet:
+    """A small feature net with two heads, of 8x8 images unless `shape` is given."""
+    config = {"shape": [1, 8, 8], "heads": [3, 4], "channels": [4, 4, 4, 8], "stem": 4}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = loading.build(FeatureNet, config).eval()
+        return FeatureNet(**{**config, **changes}).eval()
+
+
+def save_feature_net(folder: Path) -> str:
+    """Save the weights of a small feature net of 4x4 images; return their path."""
+    config = {"shape": [1, 4, 4], "heads": [2], "channels": [4, 4, 4, 8], "stem": 4}
+    model = feature_net(**config)
     record = {"family": "features", "requires": "zoo-core", "architecture": "features"}
     path = folder / "features.small.safetensors"
     loading.save(model, path, {**record, "name": "features.small", "config": config})
@@ -142,6 +148,20 @@ class Table(Sampler):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         return torch.tensor([[0.0, 1.0, 1.0]]).expand(n, -1)
+
+
+class Coins(nn.Module):
+    """Independent variables, each 1 with probability 3/4."""
+
+    levels = 2
+
+    def __init__(self, shape: tuple[int, ...] = (1, 3, 3)) -> None:
+        super().__init__()
+        self.event_shape = shape
+        self.p = nn.Parameter(torch.tensor(0.75))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0.5, self.p.log(), (1 - self.p).log()).flatten(1).sum(1)
 
 
 class Logistic(nn.Module):

@@ -1,4 +1,4 @@
-"""The files of the page that plays, where what runs them is missing too."""
+"""The files of the page that plays, also where what runs them is missing."""
 
 import json
 from pathlib import Path

@@ -1,100 +1,21 @@
-"""Models beside one another: what is measured, what is said of it, and the plot."""
+"""The command compare: a table, a plot, and what cannot be compared."""
 
 import json
-import math
-import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
-from torch import Tensor, nn
 
 from zoo_core import loading, plugins
 from zoo_core.cli import root
-from zoo_core.errors import InvalidInput
 from zoo_core.metrics import measure
-from zoo_core.metrics.comparison import Comparison, parameters
-from zoo_core.output import Point, plot_points, read_provenance
-from zoo_core.protocols import ELBO
+from zoo_core.metrics.comparison import parameters
+from zoo_core.output import read_provenance
 
 BARS = "bars-and-stripes:test"
-
-
-class Noise(nn.Module):
-    """An implicit model: it draws, and gives no likelihood."""
-
-    levels = 2
-    event_shape = (1, 3, 3)
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        return torch.rand(n, 1, 3, 3, generator=generator).round()
-
-
-class Bounded(Noise):
-    """A model with a bound that is estimated from random numbers."""
-
-    levels = 2
-
-    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> ELBO:
-        return ELBO(-torch.ones(len(x)), 9 + torch.rand(len(x), generator=generator))
-
-    def log_prob_bound(
-        self, x: Tensor, k: int = 1, *, generator: torch.Generator | None = None
-    ) -> Tensor:
-        return -10 - torch.rand(len(x), generator=generator)
-
-
-class Coins(Noise):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(9))
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return x.flatten(1).shape[1] * -math.log(2) + 0 * x.flatten(1).sum(1)
-
-
-class Economical(Coins):
-    free_parameters = 3
-
-
-def test_an_explicit_model_is_exact() -> None:
-    standing = Comparison(BARS, samples=5).stand("coins", Coins())
-    assert (standing.kind, standing.note, standing.values) == ("exact", "", "binary")
-    assert standing.nats is not None
-    assert standing.nats.value == pytest.approx(9 * math.log(2), abs=1e-5)
-    assert standing.bits_per_dim == pytest.approx(1, abs=1e-5)
-    assert standing.samples is not None
-    assert standing.samples.shape == (5, 1, 3, 3)
-
-
-def test_a_bound_is_marked_and_the_same_each_time() -> None:
-    first, again = (Comparison(BARS).stand("bounded", Bounded()) for _ in range(2))
-    assert first.kind == "bound"
-    assert first.nats == again.nats
-    assert first.nats is not None
-    assert 10 < first.nats.value < 11
-
-
-def test_an_implicit_model_is_listed_with_a_note() -> None:
-    standing = Comparison(BARS, samples=2).stand("noise", Noise())
-    assert (standing.nats, standing.bits_per_dim, standing.kind) == (None, None, "")
-    assert standing.note == "an implicit model: it draws, and gives no likelihood"
-    assert standing.samples is not None
-
-
-def test_a_model_may_say_how_many_of_its_numbers_are_used() -> None:
-    assert (parameters(Coins()), parameters(Economical())) == (9, 3)
-
-
-def test_rows_of_another_shape_name_the_model_and_what_to_do() -> None:
-    with pytest.raises(InvalidInput, match=r"coins takes rows of shape \(1, 3, 3\), but those of"):
-        Comparison(table_of_four()).stand("coins", Coins())
 
 
 def table_of_four() -> str:
@@ -256,43 +177,3 @@ def test_a_plot_is_not_overwritten(publish: Publish) -> None:
     assert Path("plot.png").read_text() == "mine"
     assert zoo("compare", "markov", "-o", "plot.png", "--force").exit_code == 0
     assert Path("plot-samples.png").is_file()
-
-
-def test_names_of_points_do_not_cover_one_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from zoo_core.output import plots
-
-    boxes: list[Any] = []
-    finish = plots._finish
-
-    def look(figure: Any, axes: Any, *rest: Any) -> None:
-        boxes.extend(text.get_window_extent() for text in axes.texts)
-        finish(figure, axes, *rest)
-
-    monkeypatch.setattr(plots, "_finish", look)
-    close = [Point(f"architecture.{i}", 31, 6.76 + 0.01 * i) for i in range(3)]
-    far = [Point("far.away", 65535, 6.2), Point("bound", 16, 9.2, hollow=True)]
-    plot_points([*close, *far], tmp_path / "p.png", x_label="parameters", y_label="nats")
-    assert len(boxes) == 5
-    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
-    assert not any(a.overlaps(b) for a, b in pairs)
-
-
-def test_a_plot_of_nothing() -> None:
-    with pytest.raises(InvalidInput, match=r"cannot draw p\.png: there are no values"):
-        plot_points([], Path("p.png"), x_label="x", y_label="y")
-
-
-def test_the_ladders_page_has_the_registrys_figures() -> None:
-
-    from zoo_core.registry import Registry
-
-    page = (Path(__file__).parent.parent / "docs" / "ladder.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([\w.-]+)` \| ([\d,]+) \|.* ([\d.]+) \|$", page, re.M)
-    entries = Registry.load().entries
-    assert len(rows) == 16
-    for name, numbers, nats in rows:
-        value = entries[name].metric("test_nll").value
-        assert float(nats) == pytest.approx(value, abs=0.0051), name
-        assert numbers == f"{entries[name].weights.parameters:,}", name

@@ -1,0 +1,93 @@
+"""Models beside one another: exact values, bounds, and none."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import InvalidInput
+from zoo_core.metrics.comparison import Comparison, parameters
+from zoo_core.protocols import ELBO
+
+BARS = "bars-and-stripes:test"
+
+
+class Noise(nn.Module):
+    """An implicit model: it draws, and gives no likelihood."""
+
+    levels = 2
+    event_shape = (1, 3, 3)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        return torch.rand(n, 1, 3, 3, generator=generator).round()
+
+
+class Bounded(Noise):
+    """A model with a bound that is estimated from random numbers."""
+
+    levels = 2
+
+    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> ELBO:
+        return ELBO(-torch.ones(len(x)), 9 + torch.rand(len(x), generator=generator))
+
+    def log_prob_bound(
+        self, x: Tensor, k: int = 1, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return -10 - torch.rand(len(x), generator=generator)
+
+
+class FairCoins(Noise):
+    """Independent variables, each 1 with probability 1/2, by nine numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(9))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return x.flatten(1).shape[1] * -math.log(2) + 0 * x.flatten(1).sum(1)
+
+
+class Economical(FairCoins):
+    """It says that it uses three of its numbers."""
+
+    free_parameters = 3
+
+
+def test_an_explicit_model_is_exact() -> None:
+    standing = Comparison(BARS, samples=5).stand("coins", FairCoins())
+    assert (standing.kind, standing.note, standing.values) == ("exact", "", "binary")
+    assert standing.nats is not None
+    assert standing.nats.value == pytest.approx(9 * math.log(2), abs=1e-5)
+    assert standing.bits_per_dim == pytest.approx(1, abs=1e-5)
+    assert standing.samples is not None
+    assert standing.samples.shape == (5, 1, 3, 3)
+
+
+def test_a_bound_is_marked_and_the_same_each_time() -> None:
+    first, again = (Comparison(BARS).stand("bounded", Bounded()) for _ in range(2))
+    assert first.kind == "bound"
+    assert first.nats == again.nats
+    assert first.nats is not None
+    assert 10 < first.nats.value < 11
+
+
+def test_an_implicit_model_is_listed_with_a_note() -> None:
+    standing = Comparison(BARS, samples=2).stand("noise", Noise())
+    assert (standing.nats, standing.bits_per_dim, standing.kind) == (None, None, "")
+    assert standing.note == "an implicit model: it draws, and gives no likelihood"
+    assert standing.samples is not None
+
+
+def test_a_model_may_say_how_many_of_its_numbers_are_used() -> None:
+    assert (parameters(FairCoins()), parameters(Economical())) == (9, 3)
+
+
+def test_rows_of_another_shape_name_the_model_and_what_to_do(tmp_path: Path) -> None:
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"{split}.csv").write_text("0,1,1,0\n1,1,0,0\n")
+    with pytest.raises(InvalidInput, match=r"coins takes rows of shape \(1, 3, 3\), but those of"):
+        Comparison(f"{tmp_path}:test").stand("coins", FairCoins())
