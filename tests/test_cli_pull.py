@@ -52,3 +52,31 @@ def test_a_name_or_a_glob_that_no_entry_fits_fails_as_that_of_show(
     assert (result.exit_code, result.stdout) == (zoo("show", "zebra").exit_code, "")
     assert "no entry" in result.stderr
     assert f"'{name}'" in result.stderr
+
+
+def test_a_failure_does_not_keep_the_others_from_being_fetched(
+    zoo: Zoo, published: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = published("nade.a", "nade.b", "vae.c")
+    monkeypatch.setenv("ZOO_REGISTRY", str(path))
+    (path.parent / "nade.a.bin").unlink()
+    (path.parent / "nade.b.bin").write_text("weights of no")
+    result = zoo("pull", "*")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("vae.c  ")
+    first, *lines = result.stderr.splitlines()
+    assert first == "error: 2 were not fetched:"
+    assert "nade.a: There is no file" in lines[0]
+    assert "nade.b: " in lines[1] and "does not hold what the registry promises" in lines[1]
+    assert names(zoo("list", "--pulled", "--json")) == ["vae.c"]
+    assert zoo("pull", "nade.b", "vae.c").exit_code == 6
+
+
+def test_json_is_printed_also_where_something_failed(zoo: Zoo, two: Path) -> None:
+    (two.parent / "nade.mnist.bin").write_text("weights of nobody....")
+    result = zoo("pull", "*", "--json")
+    assert result.exit_code == 6
+    nade, vae = json.loads(result.stdout)
+    assert vae["pulled"] and "error" not in vae
+    assert not nade["pulled"]
+    assert "does not hold what the registry promises" in nade["error"]

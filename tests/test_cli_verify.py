@@ -7,6 +7,7 @@ import pytest
 from click.testing import Result
 
 import zoo_core
+from zoo_core.store import Store
 
 Zoo = Callable[..., Result]
 
@@ -19,7 +20,7 @@ def test_a_damaged_file_fails_verification(zoo: Zoo, two: Path) -> None:
     result = zoo("verify", "--json")
     assert result.exit_code == 6
     assert [row["sound"] for row in json.loads(result.stdout)] == [False, True]
-    assert "Replace them: zoo rm nade.mnist && zoo pull nade.mnist" in result.stderr
+    assert "Replace them: zoo verify --repair nade.mnist" in result.stderr
     zoo("rm", "nade")
     zoo("pull", "nade")
     assert zoo("verify", "nade").stdout == "nade.mnist  sound\n"
@@ -73,3 +74,60 @@ def test_files_and_run_folders_are_held_against_their_entries(
     result = zoo("verify", "./run")
     assert result.exit_code == 1
     assert "run/model.safetensors is not a sound safetensors file" in result.stderr
+
+
+def damage(zoo: Zoo, name: str) -> Path:
+    path = Path(json.loads(zoo("show", name, "--json").stdout)["path"])
+    path.chmod(0o644)
+    path.write_bytes(b"!" + path.read_bytes()[1:])
+    return path
+
+
+def test_what_is_damaged_is_moved_away_and_fetched_again(zoo: Zoo, two: Path) -> None:
+    zoo("pull", "nade", "vae")
+    path = damage(zoo, "nade")
+    result = zoo("verify", "--repair")
+    assert (result.exit_code, result.stdout) == (0, "nade.mnist  sound\nvae.faces   sound\n")
+    assert f"{path} was changed since it was pulled: it is moved to" in result.stderr
+    assert path.read_text() == "weights of nade.mnist"
+    assert zoo("verify").exit_code == 0
+
+
+def test_what_cannot_be_fetched_again_stays_out_of_the_way(zoo: Zoo, two: Path) -> None:
+    zoo("pull", "nade")
+    path = damage(zoo, "nade")
+    (two.parent / "nade.mnist.bin").unlink()
+    result = zoo("verify", "--repair", "nade")
+    assert result.exit_code == 6
+    assert "nade.mnist cannot be fetched: There is no file" in result.stderr
+    assert not path.exists()
+
+
+def test_a_damage_that_leaves_no_trace_is_not_used_after_verify(zoo: Zoo, two: Path) -> None:
+    """As of a disk that loses a bit: only reading all of it shows that."""
+    zoo("pull", "nade")
+    path = damage(zoo, "nade")
+    store = Store()
+    store._remember(path, path.name.removeprefix("sha256-"))
+    assert zoo("verify").exit_code == 6
+    assert zoo("pull", "nade").exit_code == 0
+    assert path.read_text() == "weights of nade.mnist"
+
+
+def test_a_file_that_is_no_blob_is_named_and_skipped(zoo: Zoo, two: Path) -> None:
+    zoo("pull", "nade")
+    (Store().home / "blobs" / "notes.txt").write_text("mine")
+    result = zoo("verify")
+    assert (result.exit_code, result.stdout) == (0, "nade.mnist  sound\n")
+    assert "blobs/notes.txt is no blob, and skipped" in result.stderr
+
+
+def test_damaged_weights_that_came_with_the_code_come_with_an_installation(
+    zoo: Zoo, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ZOO_REGISTRY")
+    monkeypatch.setattr("zoo_core.registry.own_registry", lambda: two)
+    (two.parent / "nade.mnist.bin").write_text("weights of nobody....")
+    result = zoo("verify", "nade.mnist")
+    assert result.exit_code == 6
+    assert "nade.mnist.bin came with the code; install its package again" in result.stderr

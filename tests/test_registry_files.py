@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from zoo_core import registry_files
 from zoo_core.errors import InvalidRegistry, NetworkError
@@ -156,3 +157,52 @@ def test_fsspec_decides_which_schemes_there_are(entry: Make, write_registry: Wri
     assert found.blob.sources == ("memory://zoo/weights/nade.bin",)
     with pytest.raises(NetworkError, match=r"registry nope://x: Protocol not known"):
         Registry.load(["nope://x"])
+
+
+@pytest.mark.parametrize(
+    ("origin", "url", "allowed"),
+    [
+        ("https://a.org/r.toml", "w/n.bin", True),
+        ("https://a.org/r.toml", "http://b.org/n.bin", True),
+        ("https://a.org/r.toml", "hf://org/repo/n.bin", True),
+        ("https://a.org/r.toml", "oci://host/repo@sha256:0", True),
+        ("s3://bucket/r.toml", "w/n.bin", True),
+        ("s3://bucket/r.toml", "s3://bucket/n.bin", True),
+        ("s3://bucket/r.toml", "s3://another/n.bin", False),
+        ("https://a.org/r.toml", "s3://bucket/n.bin", False),
+        ("https://a.org/r.toml", "/etc/passwd", False),
+        ("https://a.org/r.toml", "//b.org/n.bin", False),
+        ("https://a.org/r.toml", "file:///dev/zero", False),
+        ("https://a.org/r.toml", "FILE:///dev/zero", False),
+        ("https://a.org/r.toml", "local:///dev/zero", False),
+        ("https://a.org/r.toml", "filecache::https://b.org/n.bin", False),
+        ("https://a.org/r.toml", "zip://n.bin::https://b.org/z.zip", False),
+        ("https://a.org/r.toml", "https://b.org/z.zip::file:///etc/passwd", False),
+        ("https://a.org/r.toml", "ssh://b.org/n.bin", False),
+        ("https://a.org/r.toml", "\\\\host\\share", False),
+        ("/here/r.toml", "/data/n.bin", True),
+        ("file:///here/r.toml", "/data/n.bin", True),
+    ],
+)
+@pytest.mark.parametrize("field", ["weights", "recipe", "mirrors"])
+def test_a_registry_from_elsewhere_names_addresses_of_elsewhere(
+    entry: Make, origin: str, url: str, allowed: bool, field: str
+) -> None:
+    table = entry(weights__url=url) if field == "weights" else entry(recipe=url)
+    document = {"entry": [table if field != "mirrors" else entry()], "mirrors": []}
+    if field == "mirrors":
+        document["mirrors"] = [url]
+    data = tomli_w.dumps({"schema": 1, **document}).encode()
+    if allowed:
+        registry_files._validated(data, origin)
+        return
+    with pytest.raises(
+        InvalidRegistry, match=r"; a registry from elsewhere names addresses of http"
+    ):
+        registry_files._validated(data, origin)
+
+
+def test_what_registries_named_before_is_known(entry: Make, write_registry: Write) -> None:
+    assert registry_files.cached_digests() == set()
+    Registry.load([write_registry(entry())])
+    assert registry_files.cached_digests() == {"a" * 64}

@@ -15,12 +15,12 @@ from typing import Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError
 from zoo_core.files import open_regular, user_path, write_atomic
-from zoo_core.sources import SourceError, read
-from zoo_core.urls import hidden, is_url
+from zoo_core.text import quoted
+from zoo_core.urls import hidden, is_url, join, local_path
 
-__all__ = ["FRESH", "MAX_BYTES", "origin_of", "read_document"]
+__all__ = ["FRESH", "MAX_BYTES", "cached_digests", "origin_of", "read_document"]
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Raised when the schema or its rules change: what older versions cached is parsed again."""
 
 FRESH = 3600.0
@@ -28,6 +28,9 @@ FRESH = 3600.0
 
 MAX_BYTES = 1 << 20
 """Size limit of a registry: what comes from a stranger's server is read whole and parsed."""
+
+_REMOTE = ("http", "https", "hf", "oci")
+"""Schemes of addresses that a registry from elsewhere may name."""
 
 PATIENCE = 30.0
 """Seconds in which a server has to send a registry."""
@@ -51,6 +54,16 @@ def read_document(origin: str, *, refresh: bool = False) -> dict[str, Any]:
     """
     data = _remote(origin, refresh) if is_url(origin) else _local(origin)
     return _validated(data, origin)
+
+
+def cached_digests() -> set[str]:
+    """The sha256 of all weights that a registry names which was read here before."""
+    digests: set[str] = set()
+    for path in (environment.home() / "registries").glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            document = json.loads(path.read_bytes().partition(b"\n")[2])
+            digests.update(entry["weights"]["sha256"] for entry in document["entry"])
+    return digests
 
 
 def _local(origin: str) -> bytes:
@@ -88,6 +101,8 @@ def _download(origin: str) -> bytes:
             f"the registry {hidden(origin)} has not been read before and ZOO_OFFLINE is set. "
             "Unset it once, or copy the registry here and name its path in ZOO_REGISTRY."
         )
+    from zoo_core.sources import SourceError, read  # not where all registries are files
+
     data = b""
     try:
         with read(origin, total=PATIENCE) as answer:
@@ -114,8 +129,38 @@ def _validated(data: bytes, origin: str) -> dict[str, Any]:
     from zoo_core.schema import parse
 
     document = parse(data, hidden(origin))
+    if is_url(origin) and not local_path(origin):
+        _check_reach(document, origin)
     _keep(path, key + json.dumps(document).encode())
     return document
+
+
+def _check_reach(document: dict[str, Any], origin: str) -> None:
+    """Refuse a registry from elsewhere that names files of this machine, or a chain of systems.
+
+    What it names is opened by whoever lists it: a path, a device or a socket of theirs is none of a
+    server's business. Addresses relative to the registry, and any of http(s), hf and oci, are.
+    """
+    named = [("mirrors", mirror) for mirror in document.get("mirrors", ())]
+    for entry in document["entry"]:
+        named += [(f"entry '{entry['name']}': weights.url", entry["weights"]["url"])]
+        named += [(f"entry '{entry['name']}': recipe", entry.get("recipe", "."))]
+    for where, url in named:
+        source = join(origin, url)
+        if "::" in source or "\\" in source or not _is_allowed(source, origin):
+            raise InvalidRegistry(
+                f"{hidden(origin)}: {where} is {quoted(hidden(url))}; a registry from elsewhere "
+                f"names addresses of {', '.join(_REMOTE)}, or relative to itself."
+            )
+
+
+def _is_allowed(source: str, origin: str) -> bool:
+    scheme, _, rest = source.partition("://")
+    own, _, place = origin.partition("://")
+    return bool(rest) and (
+        scheme.lower() in _REMOTE
+        or (scheme == own and rest.partition("/")[0] == place.partition("/")[0])
+    )
 
 
 def _cached(path: Path, key: bytes) -> dict[str, Any] | None:

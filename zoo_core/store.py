@@ -7,10 +7,11 @@ file that has that name can be used without a lock, without the network, from a 
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +19,20 @@ from typing import TYPE_CHECKING
 from zoo_core import environment
 from zoo_core.errors import BusyError, DiskError, InvalidInput, NetworkError, ZooError
 from zoo_core.files import write_atomic
-from zoo_core.partial import Partial, Progress, owner, partials
+from zoo_core.partial import Partial, Progress, is_orphan, owner, partials
 from zoo_core.transfer import Blob, fill
 from zoo_core.urls import hidden, local_path
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Blob", "Progress", "Store", "can_pull"]
+__all__ = ["Blob", "Progress", "Store", "can_pull", "discard"]
 
 PATIENCE = 60.0
 """Seconds for which another process is waited for that comes no further."""
+
+OLD = 86400.0
+"""Seconds after which a file of another machine that nobody touched is nobody's."""
 
 _MISSING_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a file system says that knows no locks."""
@@ -98,13 +102,22 @@ class Store:
         if shipped and not path.exists():
             path = shipped
         try:
-            return _digest(path) == sha256
+            sound = _digest(path) == sha256
         except FileNotFoundError:
             raise ZooError(
                 f"There is no {path}: nothing to verify. `zoo pull` fetches it."
             ) from None
         except OSError as error:
             raise ZooError(f"Cannot read {path}: {error.strerror}.") from error
+        if not sound:  # as by a disk that loses bits: nothing else shows it
+            with suppress(OSError):
+                self._record(sha256).unlink()
+        return sound
+
+    def quarantine(self, sha256: str) -> None:
+        """Move a stored blob that is damaged out of the way, which stderr says."""
+        with self._locked(sha256):
+            self._set_aside(sha256, "no longer used")
 
     def remove(self, sha256: str) -> int:
         """Remove a blob, and what a killed pull left of it; return the bytes that this freed."""
@@ -115,7 +128,33 @@ class Store:
 
     def blobs(self) -> list[Path]:
         """Return the stored blobs, sorted by name; unfinished ones are left out."""
-        return sorted(p for p in (self.home / "blobs").glob("sha256-*") if not p.suffix)
+        return sorted(p for p in (self.home / "blobs").glob("*") if _is_blob(p.name))
+
+    def aliens(self) -> list[Path]:
+        """Return what lies among the blobs and is none of them, nor on its way to be one."""
+        found = (self.home / "blobs").glob("*")
+        return sorted(p for p in found if not _is_blob(p.name.partition(".")[0]))
+
+    def garbage(self, named: Collection[str]) -> dict[Path, str]:
+        """Find what nobody needs, with the reason: nothing is removed.
+
+        named: digests of the blobs that are needed.
+        """
+        found = {
+            path: "no registry names it" for path in self.blobs() if _digest_of(path) not in named
+        }
+        for path in sorted((self.home / "blobs").glob("sha256-*.partial")):
+            if is_orphan(path) or _age(path) > OLD:
+                found[path] = "a pull that ended before its end"
+        for path in sorted(self.home.glob("**/.writing-*")):
+            if _age(path) > OLD:
+                found[path] = "a file that was never finished"
+        for path in sorted((self.home / "damaged").glob("*")):
+            found[path] = "damaged"
+        for path in sorted((self.home / "verified").glob("*")):
+            if _digest_of(path) not in named:
+                found[path] = "the record of what no registry names"
+        return found
 
     def _is_sound(self, path: Path, blob: Blob) -> bool:
         """Whether a file is the blob; its bytes are read unless nothing has touched it since."""
@@ -238,6 +277,34 @@ class Store:
                 f"The store {self.home} has room for {free:,} bytes, and {needed:,} are to come."
                 " Make room there, or set ZOO_HOME to a folder on another disk."
             )
+
+
+def discard(path: Path, *, dry_run: bool = False) -> int:
+    """Remove a file or a folder; return the bytes that this frees."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    freed = sum(_size(file) or 0 for file in files)
+    if dry_run:
+        return freed
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return freed
+
+
+def _is_blob(name: str) -> bool:
+    return re.fullmatch("sha256-[0-9a-f]{64}", name) is not None
+
+
+def _digest_of(path: Path) -> str:
+    return path.name.removeprefix("sha256-")
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0  # it is gone
 
 
 def _unlink(path: Path) -> int:

@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": "Compare density models on the same data.",
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",
+    "gc": "Remove what nobody needs from the store.",
     "plugins": "Show what is installed and whether it loads.",
     "plugin": "Write a family of your own, and check it.",
     "env": "Show versions, folders and settings.",

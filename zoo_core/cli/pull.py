@@ -6,6 +6,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entries_argument, json_option
+from zoo_core.errors import ZooError
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -27,23 +28,43 @@ def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -
     """Fetch the weights of entries.
 
     ENTRY is a name or a glob over names. What is here already is not fetched again; a pull that was
-    killed goes on where it stopped. Prints each entry's name and the path of its weights.
+    killed goes on where it stopped. Prints each entry's name and the path of its weights. One that
+    fails does not keep the others from being fetched.
     """
     from zoo_core.registry import Registry
     from zoo_core.store import Store
 
     registry, store = Registry.load(), Store()
     entries = registry.select(names)
+    failures: dict[str, ZooError] = {}
     if not dry_run:
         for entry in entries:
-            path = fetch(entry, store, quiet=quiet)
-            if not as_json:
-                click.echo(f"{entry.name}  {path}")
-    plans = [_plan(entry, store) for entry in entries]
+            try:
+                path = fetch(entry, store, quiet=quiet)
+            except ZooError as error:
+                failures[entry.name] = error
+            else:
+                if not as_json:
+                    click.echo(f"{entry.name}  {path}")
     if as_json:
-        text.echo_json(plans)
+        plans = {entry.name: _plan(entry, store) for entry in entries}
+        for name, failure in failures.items():
+            plans[name]["error"] = str(failure)
+        text.echo_json(list(plans.values()))
     elif dry_run:
-        _print(plans)
+        _print([_plan(entry, store) for entry in entries])
+    _report(failures)
+
+
+def _report(failures: dict[str, ZooError]) -> None:
+    """Raise what went wrong: one failure as it is, of several the first one's kind."""
+    if not failures:
+        return
+    first, *others = failures.values()
+    if not others:
+        raise first
+    lines = [f"{name}: {error}" for name, error in failures.items()]
+    raise type(first)(f"{len(failures)} were not fetched:\n" + "\n".join(lines))
 
 
 def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> "Path":
