@@ -23,7 +23,6 @@ from zoo_core import sources, transfer
 from zoo_core.store import Blob
 
 DATA = random.Random(0).randbytes(1_500_000)
-SHA = hashlib.sha256(DATA).hexdigest()
 TRIES = int(os.environ.get("ZOO_FAULTS", "1"))
 
 _ROWS: dict[str, Counter[str]] = {}
@@ -74,14 +73,18 @@ class Request:
     """Where the range begins; 0 without one."""
     headers: dict[str, str]
     socket: socket.socket
+    body: bytes
+    """The file that is asked for."""
 
     def send(self, *parts: bytes | str) -> None:
         for part in parts:
             self.socket.sendall(part.encode() if isinstance(part, str) else part)
 
-    def answer(self, body: bytes = DATA, *, stop: int | None = None, **headers: object) -> None:
+    def answer(
+        self, body: bytes | None = None, *, stop: int | None = None, **headers: object
+    ) -> None:
         """Answer as a sound server does, with ranges; stop: bytes after which it breaks off."""
-        start = self.start
+        body, start = self.body if body is None else body, self.start
         if self.headers.get("if-range", headers.get("etag")) != headers.get("etag"):
             start = 0
         lines = [f"HTTP/1.1 {'206' if start else '200'} x", f"Content-Length: {len(body) - start}"]
@@ -97,6 +100,14 @@ class Request:
         """Break off with a reset in place of an end."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
+    def slowly(self, seconds: float) -> None:
+        """Answer over some time, so that processes meet."""
+        self.answer(stop=0)
+        step = len(self.body) // 50 + 1
+        for begin in range(self.start, len(self.body), step):
+            self.send(self.body[begin : begin + step])
+            time.sleep(seconds / 50)
+
     def drip(self, data: bytes) -> None:
         """Send a byte at a time, for ever."""
         for i in range(len(data)):
@@ -109,6 +120,7 @@ class Server:
     """Behaves as the first part of the address says; the functions are in `ways`."""
 
     ways: dict[str, Callable[[Request], None]]
+    body: bytes = DATA
     asked: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -134,18 +146,18 @@ class Server:
             headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in lines)}
             start = int(headers.get("range", "bytes=0-")[6:-1])
             number = sum(request.way == way for request in self.asked)
-            request = Request(way, number, start, headers, connection)
+            request = Request(way, number, start, headers, connection, self.body)
             self.asked.append(request)
             self.ways[way](request)
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[dict[str, Callable[[Request], None]]], Server]]:
+def serve() -> Iterator[Callable[..., Server]]:
     """Start a server of these ways."""
     started: list[Server] = []
 
-    def start(ways: dict[str, Callable[[Request], None]]) -> Server:
-        started.append(Server(ways))
+    def start(ways: dict[str, Callable[[Request], None]], body: bytes = DATA) -> Server:
+        started.append(Server(ways, body))
         return started[-1]
 
     yield start
@@ -155,21 +167,21 @@ def serve() -> Iterator[Callable[[dict[str, Callable[[Request], None]]], Server]
 
 @pytest.fixture
 def blob() -> Callable[..., Blob]:
-    def make(*places: object) -> Blob:
-        return Blob(SHA, len(DATA), tuple(map(str, places)))
+    def make(*places: object, body: bytes = DATA) -> Blob:
+        return Blob(hashlib.sha256(body).hexdigest(), len(body), tuple(map(str, places)))
 
     return make
 
 
 @pytest.fixture
-def check() -> Callable[[Path], bool]:
+def check() -> Callable[..., bool]:
     """Whether a store holds the blob; fails for a wrong one, which no fault may leave."""
 
-    def holds(home: Path) -> bool:
-        path = home / "blobs" / f"sha256-{SHA}"
+    def holds(home: Path, body: bytes = DATA) -> bool:
+        path = home / "blobs" / f"sha256-{hashlib.sha256(body).hexdigest()}"
         if not path.exists():
             return False
-        assert path.read_bytes() == DATA
+        assert path.read_bytes() == body
         return True
 
     return holds
