@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from zoo_core import output
@@ -33,6 +34,27 @@ def test_names_stand_left_of_their_rows() -> None:
     rows = np.asarray(named)[:, :margin].max(1).reshape(-1)
     written = [bool((part > 200).any()) for part in np.array_split(rows, 3)]
     assert written == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "headings", [["input", "", "red hair"], ["input", "", "straightforwardly"]]
+)
+def test_headings_stand_above_their_columns(headings: list[str]) -> None:
+    x = torch.zeros(6, 1, 28, 28)
+    plain, headed = output.grid(x, columns=3), output.grid(x, columns=3, headings=headings)
+    margin = headed.height - plain.height
+    assert np.array_equal(np.asarray(headed)[margin:], np.asarray(plain))
+    above = np.asarray(headed)[:margin].max(0)
+    written = [bool((part > 200).any()) for part in np.array_split(above, 3)]
+    assert written == [True, False, True]
+
+
+def test_names_and_headings_stand_together() -> None:
+    x = torch.zeros(4, 1, 28, 28)
+    headed = output.grid(x, columns=2, headings=["a", "b"])
+    both = output.grid(x, columns=2, headings=["a", "b"], names=["one", "two"])
+    assert both.height == headed.height
+    assert np.array_equal(np.asarray(both)[:, both.width - headed.width :], np.asarray(headed))
 
 
 def test_what_fills_a_row_looks_like_the_space_between() -> None:

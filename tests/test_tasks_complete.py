@@ -22,6 +22,7 @@ def test_completions_keep_what_is_given() -> None:
     assert result.images is not None
     assert result.images.shape == (5 * (2 + 3), 1, 4, 4)
     assert result.columns == 5
+    assert result.names == ["input", "given", "completion 1", "completion 2", "completion 3"]
     assert torch.equal(result.images[:5], x)
 
 

@@ -60,6 +60,11 @@ def test_rows_are_found_in_the_features_of_a_net_too(tmp_path: Path) -> None:
         rtol=1e-3,
     )
     assert result.columns == 5
+    assert [heading.split("@")[0] for heading in result.headings] == [
+        "sample",
+        *["nearest in pixels"] * 2,
+        *[f"nearest in {net}"] * 2,
+    ]
     spaces = {row["space"].rpartition("@")[0] or row["space"] for row in result.rows}
     assert spaces == {"pixels", net}
     assert "2 nearest in pixels, 2 nearest in " in result.notes[-1]

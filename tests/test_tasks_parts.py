@@ -40,6 +40,7 @@ def test_a_row_is_parts_mask_completions_and_input(tmp_path: Path) -> None:
     assert result.tensors["completions"].shape == (2, 3, 3, 4, 4)
     assert result.summary == "2 × 3 completions by m from 2 parts each"
     assert result.figures == ("columns: parts, their mask, 2 completions, input",)
+    assert result.headings == ["part 1", "part 2", "mask", "completion 1", "completion 2", "input"]
     again = complete(*inputs, samples=2).images
     assert again is not None and torch.equal(again, result.images)
 
@@ -105,7 +106,8 @@ def test_completing_is_what_it_does_by_default(zoo: Callable[..., Result]) -> No
     assert "4 × 1 completions by keypatch.tiny from 3 parts each" in done.stderr
     assert "a.png: resized and centre-cropped to 8x8" in done.stderr
     width, height = Image.open("out.png").size
-    assert width > 8 * height
+    assert width == 9 * 96 + 8 * 2  # 3 parts, their mask, 4 completions, the input
+    assert height > 96  # a row below its headings
 
 
 def test_patches_by_hand_are_in_the_command_that_repeats_it(zoo: Callable[..., Result]) -> None:

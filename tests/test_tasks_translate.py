@@ -48,6 +48,7 @@ def test_all_domains_are_columns_beside_the_input(tmp_path: Path) -> None:
     expected = [0.2, 0.1, 0, 0.4, 0.2, 0]
     assert result.images[:, 0, 0, 0].tolist() == pytest.approx(expected)
     assert result.figures == ("columns: input, half, none",)
+    assert result.headings == ["input", "half", "none"]
     assert [len(frame) for frame in result.frames] == [2, 2, 2]
 
 

@@ -18,8 +18,10 @@ __all__ = ["blank", "grid", "heat", "pixels", "stacked"]
 _GAP = 96
 """Grey level between the tiles: apart from the black and from the white of binary images."""
 
-_TEXT, _MARGIN = 14, 8
-"""Height of a row's name and the space on both sides of it, in pixels."""
+_TEXT, _MARGIN, _SMALLEST_TEXT = 14, 8, 10
+"""Height of a name or heading and the space on both sides of it, in pixels; headings may shrink."""
+
+_UPRIGHT = Image.Transpose.ROTATE_90
 
 _TILE, _WIDTH = 96, 1200
 """Small tiles are enlarged a whole number of times, up to this, while the picture is no wider."""
@@ -31,6 +33,7 @@ def grid(
     pad: int = 2,
     scale: int | None = None,
     names: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> Image.Image:
     """Lay images out in rows.
 
@@ -40,6 +43,7 @@ def grid(
         pad: pixels between the tiles.
         scale: enlargement of each tile; by default small ones are made visible.
         names: what stands at the left of the rows; nothing by default.
+        headings: what stands above the columns; nothing by default.
     """
     tiles = pixels(images)
     n, H, W, _ = tiles.shape
@@ -52,8 +56,11 @@ def grid(
         top, left = i // columns * (H + pad), i % columns * (W + pad)
         canvas[top : top + H, left : left + W] = tile
     picture = Image.fromarray(canvas)
+    if headings:
+        picture = _headed(picture, headings, [j * (W + pad) for j in range(columns)], W)
     if names:
-        picture = _named(picture, names, [i * (H + pad) + H // 2 for i in range(rows)])
+        top = picture.height - canvas.shape[0]
+        picture = _named(picture, names, [top + i * (H + pad) + H // 2 for i in range(rows)])
     return picture if images.shape[1] == 3 else picture.convert("L")
 
 
@@ -104,6 +111,37 @@ def _named(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -
     for name, y in zip(names, heights, strict=False):
         draw.text((margin - _MARGIN, y), name, "white", font, anchor="rm")
     return wide
+
+
+def _headed(
+    picture: Image.Image, headings: Sequence[str], lefts: Sequence[int], width: int
+) -> Image.Image:
+    """Add a margin with headings, a word a line; smaller or upright ones where words are wide."""
+    for size in range(_TEXT, _SMALLEST_TEXT - 1, -1):
+        font = ImageFont.load_default(size)
+        labels = [_label(heading.split(), font) for heading in headings]
+        if max(label.width for label in labels) <= width:
+            break
+    else:
+        font = ImageFont.load_default(_TEXT)
+        labels = [_label([heading], font).transpose(_UPRIGHT) for heading in headings]
+    margin = max(label.height for label in labels) + 2 * _MARGIN
+    high = Image.new("RGB", (picture.width, margin + picture.height), (_GAP,) * 3)
+    high.paste(picture, (0, margin))
+    for label, left in zip(labels, lefts, strict=False):
+        high.paste(label, (left + (width - label.width) // 2, margin - _MARGIN - label.height))
+    return high
+
+
+def _label(lines: Sequence[str], font: ImageFont.ImageFont | Any) -> Image.Image:
+    """Lines of text, centred one below the other."""
+    line = sum(font.getmetrics())
+    width = math.ceil(max((font.getlength(text) for text in lines), default=1))
+    label = Image.new("RGB", (max(1, width), max(1, line * len(lines))), (_GAP,) * 3)
+    draw = ImageDraw.Draw(label)
+    for i, text in enumerate(lines):
+        draw.text((width / 2, i * line), text, "white", font, anchor="ma")
+    return label
 
 
 def pixels(images: Tensor) -> NDArray[Any]:

@@ -82,6 +82,7 @@ def _of_kept(model: Completer, options: Options, context: Context) -> Result:
         result,
         images=torch.cat([x, given, *drawn]),
         columns=len(x),
+        names=["input", "given", *(f"completion {i + 1}" for i in range(len(drawn)))],
         frames=[given, *drawn, x],
         failed=unread(batch, options.inputs, context),
     )

@@ -106,6 +106,7 @@ def nearest(model: Generator, options: Options, context: Context) -> Result:
         images=images.flatten(0, 1),
         columns=images.shape[1],
         notes=(*notes, f"columns: sample, {beside}"),
+        headings=["sample", *(f"nearest in {one.space}" for one in found for _ in range(k))],
     )
 
 

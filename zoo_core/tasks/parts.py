@@ -44,6 +44,12 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
         notes=batch.notes,
         images=torch.stack(columns, 1).flatten(0, 1),
         columns=len(columns),
+        headings=[
+            *(f"part {i + 1}" for i in range(parts.shape[1])),
+            "mask",
+            *(f"completion {i + 1}" for i in range(len(drawn))),
+            "input",
+        ],
         frames=columns,
         tensors={
             "inputs": x,

@@ -37,6 +37,8 @@ class Result:
     """Images per row, where they belong together."""
     names: Sequence[str] = ()
     """What stands beside each row of images, where that is to be said."""
+    headings: Sequence[str] = ()
+    """What stands above each column of images, where that is to be said."""
     frames: Sequence[Tensor] = ()
     """Each a set of images, laid out like `images`."""
     rows: Sequence[Mapping[str, Any]] = ()
@@ -70,7 +72,9 @@ class Result:
         check_suffix(path, self.suffixes or SUFFIXES)
         match path.suffix.lower():
             case ".png" if self.images is not None:
-                picture = output.grid(self.images, self.columns, names=self.names)
+                picture = output.grid(
+                    self.images, self.columns, names=self.names, headings=self.headings
+                )
                 output.save_image(path, picture, provenance, force=force)
             case ".png" if self.points:
                 output.plot_scatter(

@@ -47,6 +47,7 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
         notes=batch.notes,
         images=torch.stack(columns, 1).flatten(0, 1),
         columns=len(columns) if every else None,
+        headings=["input", *domains] if every else (),
         frames=[x, *drawn.values()],
         tensors={"inputs": x, **drawn},
         texts={"names": batch.names},
