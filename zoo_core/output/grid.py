@@ -133,9 +133,9 @@ def _headed(
     return high
 
 
-def _label(lines: Sequence[str], font: ImageFont.ImageFont | Any) -> Image.Image:
+def _label(lines: Sequence[str], font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> Image.Image:
     """Lines of text, centred one below the other."""
-    line = sum(font.getmetrics())
+    line = math.ceil(font.getbbox("Åg")[3]) + 2
     width = math.ceil(max((font.getlength(text) for text in lines), default=1))
     label = Image.new("RGB", (max(1, width), max(1, line * len(lines))), (_GAP,) * 3)
     draw = ImageDraw.Draw(label)
