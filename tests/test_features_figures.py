@@ -33,7 +33,7 @@ def test_a_head_is_held_against_its_own_classes(heads: list[int], errs: int) -> 
     [
         (nn.Linear(2, 2), {}, "head_error measures a FeatureNet, which Linear is not"),
         (feature_net(), {"head": 2}, "head is 2; expected 0 to 1"),
-        (feature_net(), {"heads": 1}, "head_error has no option 'heads'. Did you mean head?"),
+        (feature_net(), {"heads": 1}, "head_error: unknown option 'heads'. Did you mean head?"),
     ],
 )
 def test_a_head_that_cannot_be_measured(

@@ -67,4 +67,4 @@ def test_a_wrong_record_is_refused_on_its_authors_line(install_family: Install) 
         '    return [DataSet("two-moons", "m:moons", "Two half circles")]'
     )
     place = f"{site / 'zoo_extra_plugin.py'}, line {line + 1}"
-    assert str(plugins.load("extra").error).endswith(f"hyphens and underscores ({place})")
+    assert str(plugins.load("extra").error).endswith(f"hyphens and underscores. ({place})")

@@ -115,14 +115,14 @@ def test_a_seed_leaves_the_default_generator_alone() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"hiden": 4}, "NADE has no config 'hiden'. Did you mean hidden? It takes shape, hidden, "),
-        ({"hidden": "4"}, "NADE: the config hidden is '4'; expected a whole number."),
-        ({"hidden": True}, "NADE: the config hidden is True; expected a whole number."),
-        ({"shape": 3}, "NADE: the config shape is 3; expected a list (a whole number each)."),
-        ({"shape": "28"}, "NADE: the config shape is '28'; expected a list (a whole number each)."),
-        ({"order": 1}, "the config order is 1; expected text or a list (a whole number each)."),
+        ({"hiden": 4}, "unknown key 'hiden'. Did you mean hidden? Allowed: shape, hidden, "),
+        ({"hidden": "4"}, "the config of NADE: hidden is '4'; expected a whole number."),
+        ({"hidden": True}, "the config of NADE: hidden is True; expected a whole number."),
+        ({"shape": 3}, "the config of NADE: shape is 3; expected a list (a whole number each)."),
+        ({"shape": "28"}, "of NADE: shape is '28'; expected a list (a whole number each)."),
+        ({"order": 1}, "order is 1; expected text or a list (a whole number each)."),
         ({"hidden": -3}, "NADE cannot be built with shape = (1, 3, 3), hidden = -3: RuntimeError"),
-        ({"shape": None}, "NADE: the config shape is None; expected a list"),
+        ({"shape": None}, "the config of NADE: shape is None; expected a list"),
     ],
 )
 def test_a_wrong_config_is_named(config: dict[str, Any], message: str) -> None:

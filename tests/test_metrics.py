@@ -19,7 +19,7 @@ OURS = plugins.own(Metric)
     [
         (
             {"binarise": "fixed"},
-            "the protocol of test_nll has no option 'binarise'. Did you mean binarize",
+            "the protocol of test_nll: unknown option 'binarise'. Did you mean binarize",
         ),
         ({"binarize": "dynamic"}, "binarize is 'dynamic'; expected none or fixed"),
         ({"seed": "0"}, "seed is '0'; expected a whole number of at least 0"),
@@ -32,7 +32,7 @@ def test_a_protocol_that_cannot_be_followed(changes: dict[str, Any], text: str) 
 
 
 def test_a_protocol_s_other_keys_are_said() -> None:
-    with pytest.raises(errors.InvalidInput, match=r"It takes data, binarize, size, gray, seed"):
+    with pytest.raises(errors.InvalidInput, match=r"Allowed: data, binarize, size, gray, seed"):
         measure("test_nll", Coins(), BARS | {"m": 1})
 
 
@@ -59,5 +59,5 @@ def test_a_protocol_is_completed_by_its_defaults() -> None:
     whole = {"data": "x", "binarize": "none", "seed": 0, "samples": 10_000, "k": 5}
     assert complete("density", {}, {"data": "x", "gray": False, "size": None}) == whole
     assert complete("precision", {"k": 2, "seed": 1}, {"seed": 3, "labels": 4})["seed"] == 1
-    with pytest.raises(errors.InvalidInput, match="fid has no option 'k'"):
+    with pytest.raises(errors.InvalidInput, match="fid: unknown option 'k'"):
         complete("fid", {"k": 2})

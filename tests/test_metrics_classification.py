@@ -73,7 +73,7 @@ def test_one_cluster_is_wrong_about_all_but_one_class() -> None:
     ("model", "changes", "text"),
     [
         (nn.Linear(2, 2), {}, "_error measures a Classifier, which Linear is not"),
-        (Rule(stripes), {"label": 4}, "_error has no option 'label'. Did you mean labels?"),
+        (Rule(stripes), {"label": 4}, "_error: unknown option 'label'. Did you mean labels?"),
         (Rule(stripes), {"binarize": "fixed"}, "binarize is 'fixed'; expected none"),
         (Rule(stripes), {"data": "bars-and-stripes-4:test"}, r"but the model takes \(1, 3, 3\)"),
     ],

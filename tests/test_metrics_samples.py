@@ -174,7 +174,7 @@ def test_every_metric_has_a_record(name: str) -> None:
     [
         ("fid", nn.Linear(2, 2), {}, "fid measures a Generator, which Linear is not"),
         ("fid", Rows(), {"features": ""}, "the protocol names no feature net: expected features ="),
-        ("fid", Rows(), {"sample": 3}, "fid has no option 'sample'. Did you mean samples?"),
+        ("fid", Rows(), {"sample": 3}, "fid: unknown option 'sample'. Did you mean samples?"),
         ("fid", Rows(), {"samples": 1}, "1 samples have no covariance: expected samples = 2"),
         (
             "kid",

@@ -49,10 +49,10 @@ def test_defaults_are_the_fields_and_values_are_converted() -> None:
         ({"steps": True}, "steps is True; expected a whole number of at least 2."),
         ({"path": "lines"}, "path is 'lines'; expected auto or line."),
         ({"bound": float("nan")}, "bound is nan; expected a number above 0 and of at most 1."),
-        ({"bound": 0}, "bound is 0.0; expected a number above 0 and of at most 1."),
+        ({"bound": 0}, "bound is 0; expected a number above 0 and of at most 1."),
         ({"flip": 1}, "flip is 1; expected true or false."),
         ({"inputs": ["a", 2]}, "inputs is 2; expected text."),
-        ({"step": 3}, "it has no option 'step'. Did you mean steps?"),
+        ({"step": 3}, "it: unknown option 'step'. Did you mean steps?"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(values: dict[str, object], message: str) -> None:

@@ -18,34 +18,34 @@ Write = Callable[..., Path]
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
-    ({"name": "NADE.mnist"}, "'name' is 'NADE.mnist'; expected architecture.variant in lower case"),
-    ({"name": "nade"}, "'name' is 'nade'; expected architecture.variant"),
+    ({"name": "NADE.mnist"}, "name is 'NADE.mnist'; expected architecture.variant in lower case"),
+    ({"name": "nade"}, "name is 'nade'; expected architecture.variant"),
     ({"name": "vae.mnist"}, "the name must start with its architecture, 'nade.'"),
-    ({"name": None}, "entry 1: 'name' is missing; expected architecture.variant"),
-    ({"name": 3}, "entry 1: 'name' is 3; expected architecture.variant"),
+    ({"name": None}, "entry 1: name is missing; expected architecture.variant"),
+    ({"name": 3}, "entry 1: name is 3; expected architecture.variant"),
     ({"licens": "MIT"}, "unknown key 'licens'. Did you mean licence? Allowed: name, summary,"),
     ({"weights__sha": "a"}, "unknown key 'weights.sha'. Did you mean sha256?"),
-    ({"weights__sha256": "abc"}, "'weights.sha256' is 'abc'; expected 64 hexadecimal digits"),
+    ({"weights__sha256": "abc"}, "weights.sha256 is 'abc'; expected 64 hexadecimal digits"),
     ({"weights__sha256": "A" * 64}, "expected 64 hexadecimal digits in lower case"),
-    ({"weights__bytes": -1}, "'weights.bytes' is -1; expected the file's size, a whole number"),
-    ({"weights__bytes": True}, "'weights.bytes' is True; expected the file's size"),
+    ({"weights__bytes": -1}, "weights.bytes is -1; expected the file's size, a whole number"),
+    ({"weights__bytes": True}, "weights.bytes is True; expected the file's size"),
     (
         {"weights__parameters": 1.5},
-        "'weights.parameters' is 1.5; expected the number of parameters",
+        "weights.parameters is 1.5; expected the number of parameters",
     ),
-    ({"weights__url": None}, "'weights.url' is missing; expected a path relative to the registry"),
-    ({"weights": "x.bin"}, "'weights' is 'x.bin'; expected a table with url, sha256, bytes"),
-    ({"summary": ""}, "'summary' is ''; expected one line of text"),
-    ({"summary": "red\x1b[31m"}, "'summary' is 'red\\x1b[31m'; expected one line of text"),
-    ({"tasks": "sample"}, "'tasks' is 'sample'; expected a list of tasks"),
-    ({"requires": "?"}, "'requires' is '?'; expected a distribution and version range"),
-    ({"family": None}, "'family' is missing; expected a family's name"),
-    ({"licence__weights": None}, "'licence.weights' is missing; expected an SPDX identifier"),
-    ({"paper__year": 11}, "'paper.year' is 11; expected a year"),
-    ({"config": [1]}, "'config' is [1]; expected a table of numbers"),
+    ({"weights__url": None}, "weights.url is missing; expected a path relative to the registry"),
+    ({"weights": "x.bin"}, "weights is 'x.bin'; expected a table with url, sha256, bytes"),
+    ({"summary": ""}, "summary is ''; expected one line of text"),
+    ({"summary": "red\x1b[31m"}, "summary is 'red\\x1b[31m'; expected one line of text"),
+    ({"tasks": "sample"}, "tasks is 'sample'; expected a list of tasks"),
+    ({"requires": "?"}, "requires is '?'; expected a distribution and version range"),
+    ({"family": None}, "family is missing; expected a family's name"),
+    ({"licence__weights": None}, "licence.weights is missing; expected an SPDX identifier"),
+    ({"paper__year": 11}, "paper.year is 11; expected a year"),
+    ({"config": [1]}, "config is [1]; expected a table of numbers"),
     (
         {"metrics": [{"name": "test_nll"}]},
-        "'metrics[0].value' is missing; expected a finite number",
+        "metrics[0].value is missing; expected a finite number",
     ),
     ({"metrics": {"name": "x"}}, "expected an array of tables, [[entry.metrics]]"),
 ]
@@ -64,17 +64,17 @@ def test_a_broken_entry_is_named_with_what_is_allowed(
 
 
 FILES: list[tuple[bytes, str]] = [
-    (b"", "'schema' is missing; expected 1, the schema that this version of zoo reads"),
-    (b"schema = 2", "'schema' is 2; expected 1, the schema that this version of zoo reads"),
+    (b"", "schema is missing; expected 1, the schema that this version of zoo reads"),
+    (b"schema = 2", "schema is 2; expected 1, the schema that this version of zoo reads"),
     (b"schema = 1\nentries = []", "unknown key 'entries'. Did you mean entry?"),
-    (b"schema = 1\nentry = 3", "'entry' is 3; expected an array of tables, [[entry]]"),
+    (b"schema = 1\nentry = 3", "entry is 3; expected an array of tables, [[entry]]"),
     (b"schema = ", "not TOML: Invalid value"),
     (b"schema = 1 # \xff", "not UTF-8 text"),
     (b"schema = 1\n" + b"a." * 300 + b"a = 1", "line 2 has 300 dots; expected at most 100"),
     (b"schema = " + b"9" * 5000, "not TOML: Exceeds the limit (4300 digits)"),
-    (b"schema = 0x" + b"f" * 5000, "'schema' is a number with thousands of digits; expected 1"),
+    (b"schema = 0x" + b"f" * 5000, "schema is a number with thousands of digits; expected 1"),
     (b"x = " + b"[" * 100_000, "nested too deeply to be a registry"),
-    (b"schema = 1\nentry = [{config = {day = 1979-05-27}}]", "'name' is missing"),
+    (b"schema = 1\nentry = [{config = {day = 1979-05-27}}]", "name is missing"),
 ]
 
 
@@ -118,5 +118,5 @@ def test_a_config_holds_what_json_can(entry: Make, write_registry: Write) -> Non
 def test_deprecated_has_a_successor(
     entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]
 ) -> None:
-    with pytest.raises(InvalidRegistry, match=r"'deprecated.successor' is missing"):
+    with pytest.raises(InvalidRegistry, match=r"deprecated.successor is missing"):
         Registry.load([write_registry(entry(deprecated={"reason": "old"}))])

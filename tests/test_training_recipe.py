@@ -18,7 +18,7 @@ SOUND = {"architecture": "nade", "data": "x"}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": 3}, "a recipe has no field 'epoch'. Did you mean epochs"),
+        ({"epoch": 3}, "unknown field 'epoch'. Did you mean epochs"),
         ({"epochs": "3"}, "epochs is '3'; expected a whole number of at least 1."),
         ({"epochs": 0}, "epochs is 0; expected a whole number of at least 1."),
         ({"epochs": 2.0}, "epochs is 2.0; expected a whole number"),
@@ -30,22 +30,22 @@ SOUND = {"architecture": "nade", "data": "x"}
         ({"clip": -0.5}, "clip is -0.5; expected a number of at least 0."),
         ({"clip": float("nan")}, "clip is nan; expected a number of at least 0."),
         ({"ema": True}, "ema is True; expected a number of at least 0 and below 1."),
-        ({"ema": 1}, "ema is 1.0; expected a number of at least 0 and below 1."),
+        ({"ema": 1}, "ema is 1; expected a number of at least 0 and below 1."),
         ({"gray": 1}, "gray is 1; expected true or false."),
         ({"binarize": "no"}, "binarize is 'no'; expected auto or dynamic or fixed or none."),
         ({"precision": "64"}, "precision is '64'; expected 32-true or bf16-mixed or 16-mixed."),
-        ({"data": 3}, "data is 3; expected text."),
-        ({"data": ""}, "the recipe does not say its data. Give a name, a folder or a table."),
+        ({"data": 3}, "data is 3; expected a name, a folder or a table."),
+        ({"data": ""}, "data is ''; expected a name, a folder or a table."),
         ({"seed": 16**5000}, "thousands of digits; expected a whole number of at least 0, in 64"),
         ({"clip": 10**400}, "; expected a number of at least 0, in 64 bits."),
         ({"config": [16**5000]}, "config is a value of type list that cannot be shown; expected a"),
-        ({"e\x1b": 1}, r"a recipe has no field 'e\x1b'."),
+        ({"e\x1b": 1}, r"unknown field 'e\x1b'."),
         ({"config": 3}, "config is 3; expected a table."),
         ({"entry": {"sumary": "x"}}, "unknown key 'entry.sumary'. Did you mean summary?"),
         ({"entry": {"weights": {}}}, "unknown key 'entry.weights'."),
-        ({"entry": {"licence": {"code": "x"}}}, "'entry.licence.weights' is missing"),
-        ({"entry": {"paper": {"year": 3}}}, "'entry.paper.title' is missing"),
-        ({"entry": {"tags": "x"}}, "'entry.tags' is 'x'; expected a list of words"),
+        ({"entry": {"licence": {"code": "x"}}}, "entry.licence.weights is missing"),
+        ({"entry": {"paper": {"year": 3}}}, "entry.paper.title is missing"),
+        ({"entry": {"tags": "x"}}, "entry.tags is 'x'; expected a list of words"),
         ({"entry": {"protocol": {"fid": 3}}}, "expected tables by metric, such as [entry.protocol"),
         (
             {"entry": {"published": {"test_nll": {"sorce": "x"}}}},
@@ -60,7 +60,7 @@ def test_a_recipe_that_is_wrong_says_where(change: dict[str, Any], message: str)
 
 
 def test_a_recipe_without_data_says_so() -> None:
-    with pytest.raises(InvalidInput, match="does not say its data"):
+    with pytest.raises(InvalidInput, match="data is missing; expected a name, a folder or a table"):
         recipes.parse({"architecture": "nade"}, "")
 
 

@@ -198,5 +198,5 @@ def test_data_without_a_test_split_trains_and_says_so(
 def test_a_name_that_is_none_is_said_before_what_else_is_missing() -> None:
     with pytest.raises(UnknownName, match=r"offers an architecture 'nad'\. Did you mean nade"):
         settings("nad", {})
-    with pytest.raises(InvalidInput, match=r"nade: the recipe does not say its data\. Give a name"):
+    with pytest.raises(InvalidInput, match="nade: data is missing; expected a name, a folder"):
         settings("nade", {})

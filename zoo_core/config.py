@@ -9,24 +9,17 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
-from types import NoneType, UnionType
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo_core.errors import InvalidInput, ZooError, did_you_mean
+from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.rules import KINDS, Rule, check_table
 from zoo_core.text import printable, quoted
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["build"]
-
-_WORDS = {
-    bool: "true or false",
-    float: "a number",
-    int: "a whole number",
-    str: "text",
-    NoneType: "none",
-}
 
 
 def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
@@ -35,7 +28,8 @@ def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
     Raises InvalidInput for a key that is not one of the class's arguments, one that is missing, or
     a value that does not fit.
     """
-    _check(cls, config)
+    rules = {key: _rule(parameter) for key, parameter in _parameters(cls).items()}
+    check_table(config, rules, f"the config of {cls.__name__}")
     try:
         return cls(**config)
     except ZooError:
@@ -48,20 +42,10 @@ def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
         ) from error
 
 
-def _check(cls: type, config: Mapping[str, Any]) -> None:
-    parameters = _parameters(cls)
-    takes = f"It takes {', '.join(parameters) or 'none'}."
-    for key, value in config.items():
-        if key not in parameters:
-            near = did_you_mean(key, parameters)
-            raise InvalidInput(f"{cls.__name__} has no config {quoted(key)}.{near} {takes}")
-        if not _fits(value, hint := parameters[key].annotation):
-            raise InvalidInput(
-                f"{cls.__name__}: the config {key} is {quoted(value)}; expected {_words(hint)}."
-            )
-    for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and key not in config:
-            raise InvalidInput(f"{cls.__name__} needs the config {key!r}. {takes}")
+def _rule(parameter: inspect.Parameter) -> Rule:
+    hint = parameter.annotation
+    required = parameter.default is parameter.empty
+    return Rule(_words(hint), lambda value: _fits(value, hint), required)
 
 
 def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
@@ -82,11 +66,7 @@ def _fits(value: object, hint: Any) -> bool:
         if not isinstance(value, Sequence) or isinstance(value, str):
             return False
         return all(_fits(one, arguments[0]) for one in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return not isinstance(hint, type) or hint not in _WORDS or isinstance(value, hint)
+    return not isinstance(hint, type) or hint not in KINDS or KINDS[hint].accepts(value)
 
 
 def _words(hint: Any) -> str:
@@ -98,7 +78,7 @@ def _words(hint: Any) -> str:
         return " or ".join(map(repr, arguments))
     if _is_list(kind, arguments):
         return f"a list ({_words(arguments[0])} each)"
-    return _WORDS.get(hint, str(hint))
+    return KINDS[hint].expected if hint in KINDS else str(hint)
 
 
 def _is_list(kind: Any, arguments: tuple[Any, ...]) -> bool:

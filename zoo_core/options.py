@@ -11,7 +11,6 @@ metric's protocol all follow from its fields, and `build` checks values for all 
 """
 
 import inspect
-import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -19,7 +18,8 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.errors import InvalidInput
+from zoo_core.rules import KINDS, Rule, check_names, check_value, is_number
 from zoo_core.text import quoted
 
 __all__ = ["Option", "annotation", "build", "option", "options_class", "read"]
@@ -27,13 +27,6 @@ __all__ = ["Option", "annotation", "build", "option", "options_class", "read"]
 T = TypeVar("T")
 
 _KINDS: tuple[type, ...] = (bool, int, float, str, Path)
-_WORDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    Path: "a path",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +73,12 @@ class Option:
             )
             if bound is not None
         ]
-        return " ".join([_WORDS[self.kind], " and ".join(bounds)]).strip()
+        return " ".join([KINDS[self.kind].expected, " and ".join(bounds)]).strip()
+
+    @property
+    def rule(self) -> Rule:
+        """What one value must be."""
+        return Rule(self.expected, self._accepts, required=False)
 
     def check(self, value: Any, where: str) -> Any:
         """Return a value as the option's type.
@@ -89,9 +87,7 @@ class Option:
 
         Raises InvalidInput for a value of another type, out of bounds or not among the choices.
         """
-        if value is None and self.optional:
-            return None
-        if not self.multiple:
+        if not self.multiple or value is None:
             return self._one(value, where)
         if isinstance(value, str | Path) or not isinstance(value, list | tuple):
             value = (value,)
@@ -115,24 +111,18 @@ class Option:
         return [word for one in given for word in (flag, str(one))]
 
     def _one(self, value: Any, where: str) -> Any:
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise InvalidInput(f"{where} is {quoted(value)}; expected {self.expected}, in 64 bits.")
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
         if self.kind is Path and isinstance(value, str):
             value = Path(value)
-        fits = isinstance(value, self.kind) and (self.kind is bool) == isinstance(value, bool)
-        if not fits or not self._within(value):
-            raise InvalidInput(f"{where} is {quoted(value)}; expected {self.expected}.")
-        return value
+        check_value(value, self.rule, where)
+        return float(value) if self.kind is float and value is not None else value
 
-    def _within(self, value: Any) -> bool:
-        if self.choices:
-            return value in self.choices
-        if not isinstance(value, int | float):
-            return True
-        return (
-            math.isfinite(value)
+    def _accepts(self, value: Any) -> bool:
+        if value is None or self.choices:
+            return value in self.choices or (value is None and self.optional)
+        if not KINDS[self.kind].accepts(value):
+            return False
+        return self.kind not in (int, float) or (
+            is_number(value)
             and (self.minimum is None or value >= self.minimum)
             and (self.above is None or value > self.above)
             and (self.maximum is None or value <= self.maximum)
@@ -205,13 +195,7 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
     Raises InvalidInput for an option that there is not, or a value that does not fit.
     """
     known = read(cls)
-    for name in values:
-        if name not in known:
-            takes = ", ".join(known) or "no options"
-            raise InvalidInput(
-                f"{owner} has no option {quoted(name)}.{did_you_mean(name, known)} "
-                f"It takes {takes}."
-            )
+    check_names(values, known, owner, noun="option")
     return cls(**{name: known[name].check(value, name) for name, value in values.items()})
 
 

@@ -1,20 +1,26 @@
-"""What a value may be, in words and as a test: the rules of registries, recipes and records.
+"""What a value may be, in words and as a test: of registries, recipes, configs, options, records.
 
 One rule makes both the check and its message, so that they cannot disagree.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
 
-from zoo_core.errors import PluginError, ZooError, did_you_mean
+from zoo_core.errors import InvalidInput, PluginError, ZooError, did_you_mean
 from zoo_core.text import quoted
 
 __all__ = [
+    "KINDS",
     "Rule",
+    "at_least",
+    "check_names",
     "check_record",
     "check_table",
+    "check_value",
     "is_int",
     "is_line",
     "is_number",
@@ -39,39 +45,58 @@ def check_table(
     table: Mapping[str, Any],
     rules: Mapping[str, Rule],
     where: str,
-    error: type[ZooError],
+    error: type[ZooError] = InvalidInput,
     at: str = "",
+    noun: str = "key",
 ) -> None:
     """Hold a table, and those inside it, against the rules of its keys.
 
     where: what messages begin with: the file, and which of its tables.
     at: the keys that led to the table, as `weights.`.
+    noun: what messages call a key.
 
     Raises `error` that names the key, what was given and what is allowed.
     """
-    for key in table:
-        if key not in rules:
-            raise error(
-                f"{where}: unknown key '{at}{key}'.{did_you_mean(key, rules)} "
-                f"Allowed: {', '.join(rules)}."
-            )
+    check_names(table, rules, where, error, at, noun)
     for key, rule in rules.items():
         if key in table:
-            _check_value(table[key], rule, where, error, at + key)
+            check_value(table[key], rule, f"{where}: {at}{key}", error)
+            if rule.keys and isinstance(table[key], dict):
+                check_table(table[key], rule.keys, where, error, f"{at}{key}.")
+            elif rule.keys:
+                for index, item in enumerate(table[key]):
+                    check_table(item, rule.keys, where, error, f"{at}{key}[{index}].")
         elif rule.required:
-            raise error(f"{where}: '{at}{key}' is missing; expected {rule.expected}.")
+            raise error(f"{where}: {at}{key} is missing; expected {rule.expected}.")
 
 
-def _check_value(value: Any, rule: Rule, where: str, error: type[ZooError], at: str) -> None:
+def check_names(
+    names: Iterable[str],
+    known: Collection[str],
+    where: str,
+    error: type[ZooError] = InvalidInput,
+    at: str = "",
+    noun: str = "key",
+) -> None:
+    """Raise `error` for a name that is not known; arguments as those of `check_table`."""
+    for name in names:
+        if name not in known:
+            raise error(
+                f"{where}: unknown {noun} {quoted(at + name)}.{did_you_mean(name, known)} "
+                f"Allowed: {', '.join(known) or 'none'}."
+            )
+
+
+def check_value(
+    value: object, rule: Rule, where: str, error: type[ZooError] = InvalidInput
+) -> None:
+    """Raise `error` for a value that its rule does not accept.
+
+    where: what messages begin with: the name of the value, and where it was given.
+    """
     if not rule.accepts(value):
-        raise error(f"{where}: '{at}' is {quoted(value, 80)}; expected {rule.expected}.")
-    if rule.keys is None:
-        return
-    if isinstance(value, dict):
-        check_table(value, rule.keys, where, error, f"{at}.")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            check_table(item, rule.keys, where, error, f"{at}[{index}].")
+        size = ", in 64 bits" if type(value) is int and not is_int(value) else ""
+        raise error(f"{where} is {quoted(value, 80)}; expected {rule.expected}{size}.")
 
 
 def check_record(record: Any, /, **rules: Rule) -> None:
@@ -81,10 +106,8 @@ def check_record(record: Any, /, **rules: Rule) -> None:
     """
     kind = type(record).__name__.lower()
     for key, rule in rules.items():
-        value = getattr(record, key)
-        if not rule.accepts(value):
-            what = f"{kind}'s name" if key == "name" else f"{kind} '{record.name}': {key}"
-            raise PluginError(f"{what} is {quoted(value, 80)}; expected {rule.expected}")
+        what = f"{kind}'s name" if key == "name" else f"{kind} '{record.name}': {key}"
+        check_value(getattr(record, key), rule, what, PluginError)
 
 
 # Tests of values
@@ -117,3 +140,19 @@ def is_plain(value: object) -> bool:
 def matching(pattern: str) -> Callable[[object], bool]:
     """The test of a text against a regular expression, all of it."""
     return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+KINDS: dict[type, Rule] = {
+    bool: Rule("true or false", lambda value: isinstance(value, bool)),
+    int: Rule("a whole number", is_int),
+    float: Rule("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
+    str: Rule("text", lambda value: isinstance(value, str)),
+    Path: Rule("a path", lambda value: isinstance(value, Path)),
+    NoneType: Rule("none", lambda value: value is None),
+}
+"""The rule of each type that options and configs are made of."""
+
+
+def at_least(least: int) -> Rule:
+    """The rule of a whole number with a lower bound."""
+    return Rule(f"a whole number of at least {least}", lambda v: is_int(v) and v >= least)

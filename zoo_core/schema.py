@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_core.errors import InvalidInput, InvalidRegistry
+from zoo_core.errors import InvalidRegistry
 from zoo_core.rules import Rule, check_table, is_int, is_line, is_number, is_plain, matching
 
 __all__ = ["SCHEMA", "check_recipe", "parse"]
@@ -49,9 +49,9 @@ def check_recipe(entry: Mapping[str, Any], where: str) -> None:
 
     Raises InvalidInput, as `parse` raises InvalidRegistry.
     """
-    check_table(entry, _RECIPE, where, InvalidInput, "entry.")
+    check_table(entry, _RECIPE, where, at="entry.")
     for name, figure in entry.get("published", {}).items():
-        check_table(figure, _PUBLISHED, where, InvalidInput, f"entry.published.{name}.")
+        check_table(figure, _PUBLISHED, where, at=f"entry.published.{name}.")
 
 
 def _document(data: bytes, origin: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.rules import at_least, check_value
+
 if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor
@@ -30,6 +32,10 @@ class Context:
     """Folder of data sets; None for the default one."""
     progress: Callable[[int, int], None] | None = None
     """Called after each batch with the number of samples or inputs that are done, and of all."""
+
+    def __post_init__(self) -> None:
+        check_value(self.seed, at_least(0), "seed")
+        check_value(self.batch_size, at_least(1), "batch_size")
 
     def generator(self, model: object) -> Random:
         """A new stream of random numbers by the seed, on the model's device."""

@@ -16,7 +16,6 @@ from zoo_core import loading, options, plugins, tasks
 from zoo_core.errors import InvalidInput
 from zoo_core.loading import Source
 from zoo_core.registry import list_entries
-from zoo_core.rules import MAX_INT
 from zoo_core.tasks.context import Context, weight_of
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ def run(
     context = Context(
         name=known.name,
         data=known.data,
-        seed=_random_seed() if seed is None else _whole("seed", seed, 0),
-        batch_size=_whole("batch_size", batch_size, 1),
+        seed=_random_seed() if seed is None else seed,
+        batch_size=batch_size,
         data_root=None if data_root is None else Path(data_root),
         progress=progress,
     )
@@ -123,14 +122,6 @@ def _random_seed() -> int:
     import secrets
 
     return secrets.randbelow(10**6)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    fits = isinstance(value, int) and not isinstance(value, bool) and least <= value < MAX_INT
-    if not fits:
-        raise InvalidInput(f"{name} is {value!r}; expected a whole number of at least {least}.")
-    number: int = value
-    return number
 
 
 @contextmanager

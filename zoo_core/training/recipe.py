@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core import options
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.errors import InvalidInput
 from zoo_core.files import read_limited
 from zoo_core.options import option
+from zoo_core.rules import Rule, check_names, check_table
 from zoo_core.schema import check_recipe
-from zoo_core.text import printable, quoted
+from zoo_core.text import printable
 
 __all__ = [
     "Recipe",
@@ -128,7 +129,19 @@ _NO_TOML = (ValueError, RecursionError)
 """What tomllib raises: its own error is a ValueError, as that of a number with too many digits."""
 
 _DEFAULTS = Recipe()
-_KNOWN = [field.name for field in dataclasses.fields(Recipe)]
+
+
+def _is_named(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+_TABLE = Rule("a table", lambda value: isinstance(value, dict), required=False)
+_RULES = {
+    **dict.fromkeys((field.name for field in dataclasses.fields(Recipe)), _TABLE),
+    **{name: option.rule for name, option in options.read(Recipe).items()},
+    "architecture": Rule("the name of one, as nade", _is_named),
+    "data": Rule("a name, a folder or a table", _is_named),
+}
 
 
 def read(path: Path) -> Recipe:
@@ -160,27 +173,14 @@ def parse(table: Mapping[str, Any], where: str) -> Recipe:
 
     Raises InvalidInput that names the field, what was given and what is allowed.
     """
-    values = options.read(Recipe)
-    for key, given in table.items():
-        check_field(key, where)
-        if key in values:
-            values[key].check(given, f"{where}: {key}")  # kept as it is given: digests depend on it
-        elif not isinstance(given, dict):
-            raise InvalidInput(f"{where}: {key} is {quoted(given)}; expected a table.")
+    check_table(table, _RULES, where, noun="field")
     check_recipe(table.get("entry", {}), where)
-    for key, kind in (("architecture", "one, as nade"), ("data", "a name, a folder or a table")):
-        if not table.get(key):
-            raise InvalidInput(f"{where}: the recipe does not say its {key}. Give {kind}.")
-    return Recipe(**table)
+    return Recipe(**table)  # each value as it is given: digests depend on it
 
 
 def check_field(name: str, where: str) -> None:
     """Raise InvalidInput for a name that no field of a recipe has."""
-    if name not in _KNOWN:
-        raise InvalidInput(
-            f"{where}: a recipe has no field {quoted(name)}.{did_you_mean(name, _KNOWN)} "
-            f"It has {', '.join(_KNOWN)}."
-        )
+    check_names([name], _RULES, where, noun="field")
 
 
 def override(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
