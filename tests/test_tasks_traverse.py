@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from toy_models import Coded, Invertible, Logistic, Ranked, Uniform, latents, run
+from zoo_core.protocols import Traversal
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.traverse import walks
 
@@ -45,6 +46,24 @@ def test_a_models_own_walks_are_shown() -> None:
     assert (len(result.images), result.columns) == (30, 10)
     assert [len(frame) for frame in result.frames] == [2] * 12
     assert "from the top: cluster, width -2 to 2" in result.notes
+
+
+class Directed(Logistic):
+    """Walks along the diagonal, from where it starts."""
+
+    def traversals(self, x: torch.Tensor | None = None) -> list[Traversal]:
+        return [
+            Traversal("direction 1", (0, 1), [(-1.0, -1.0), (0.0, 0.0), (1.0, 1.0)], added=True)
+        ]
+
+
+def test_a_walk_along_a_direction_goes_through_where_it_starts() -> None:
+    result = run("traverse", Directed(), seed=1)
+    z, start = result.tensors["z"], result.tensors["start"][0]
+    assert torch.equal(z[1], start)
+    torch.testing.assert_close(z[2, :2], start[:2] + 1)
+    assert torch.equal(z[:, 2:], start[2:].expand(3, -1))
+    assert any(note.startswith("directions change the first layer") for note in result.notes)
 
 
 def test_as_many_walks_and_starts_as_asked_for() -> None:

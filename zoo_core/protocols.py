@@ -341,6 +341,8 @@ class Traversal(NamedTuple):
     """The latent variables that are set together."""
     values: Sequence[Sequence[float]]
     """One step each: a value for each of them."""
+    added: bool = False
+    """Whether the values are added to those of where it starts, and not set in their place."""
 
 
 @runtime_checkable

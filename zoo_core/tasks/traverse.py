@@ -69,7 +69,7 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     result = Result(
         summary=f"{len(shown)} of {len(found)} walks through the latents of {context.name}",
         figures=(f"from {source}",),
-        notes=(*notes, f"from the top: {_listed(shown)}"),
+        notes=(*notes, f"from the top: {_listed(shown)}", *_explained(shown)),
         tensors={"start": base.cpu(), "z": z.cpu(), "decoded": x},
         texts={"names": [row.name for row in rows for _ in row.z]},
     )
@@ -113,7 +113,8 @@ def _rows(found: Sequence[Traversal], base: Tensor) -> list[_Row]:
         values = torch.tensor(walk.values).to(base)
         for i, start in enumerate(base):
             z = start.repeat(len(values), 1)
-            z[:, list(walk.dims)] = values
+            dims = list(walk.dims)
+            z[:, dims] = z[:, dims] + values if walk.added else values
             name = f"{walk.name}, start {i + 1}" if len(base) > 1 else walk.name
             rows.append(_Row(name, z))
     return rows
@@ -152,6 +153,16 @@ def _table(
         for row, part in zip(rows, parts, strict=True)
         for step, variables in enumerate(table_rows(model, part))
     ]
+
+
+def _explained(found: Sequence[Traversal]) -> tuple[str, ...]:
+    """What directions are, where walks go along them."""
+    if not any(walk.added for walk in found):
+        return ()
+    return (
+        "directions change the first layer's response most, and are added to where a walk starts: "
+        "one latent alone changes next to nothing",
+    )
 
 
 def _listed(found: Sequence[Traversal]) -> str:

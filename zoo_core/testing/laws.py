@@ -406,7 +406,7 @@ def walks_are_through_the_models_latents(case: Case) -> None:
     with torch.no_grad():
         found, start = model.traversals(), model.latent(1, generator=_seeded())
     expect(bool(found), "no walk", "one or more")
-    for name, dims, values in found:
+    for name, dims, values, added in found:
         known = sorted({*dims} & {*range(model.latent_dim)})
         wanted = f"different latents from 0 to {model.latent_dim - 1}"
         expect(known == sorted(dims) != [], f"{name} sets the latents {dims}", wanted)
@@ -414,7 +414,7 @@ def walks_are_through_the_models_latents(case: Case) -> None:
         measured = f"{name} has {len(values)} steps of {sorted(lengths)} values"
         expect(lengths == {len(dims)}, measured, f"steps of {len(dims)}")
         z = start.repeat(len(values), 1)
-        z[:, list(dims)] = torch.tensor(values).to(z)
+        z[:, list(dims)] = torch.tensor(values).to(z) + added * z[:, list(dims)]
         with torch.no_grad():
             x = model.decode(z)
         inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1

@@ -490,3 +490,22 @@ def test_a_discriminator_without_norms_keeps_the_scale_of_its_maps() -> None:
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network)
     scores = network(torch.randn(64, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert 0.1 < float(scores.detach().square().mean().sqrt()) < 10
+
+
+@pytest.mark.parametrize(
+    "model", [GAN((1, 8, 8), z=6, hidden=(20, 9)), DCGAN((1, 16, 16), z=6, channels=4)]
+)
+def test_directions_are_ranked_by_what_they_change(model: GAN | DCGAN) -> None:
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    found = model.eval().traversals()
+    response = model.first_response().detach()
+    directions = torch.tensor([walk.values[-1] for walk in found])
+    assert directions.shape == (6, 6) and all(walk.added for walk in found)
+    sizes = (directions @ response).norm(dim=1)
+    assert (sizes.diff() <= 1e-4).all()
+    lengths = directions.norm(dim=1)
+    reach = 3.0 if model.prior == "normal" else 3 / 3**0.5
+    torch.testing.assert_close(lengths, torch.full((6,), reach))
+    assert [walk.name for walk in found] == [f"direction {i + 1}" for i in range(6)]

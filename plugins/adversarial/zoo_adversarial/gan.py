@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,10 @@ class GAN(LatentGenerator):
         y: Tensor = self.output(self.hidden(z))
         x: Tensor = 2 * y.sigmoid().unflatten(1, self.event_shape) - 1
         return x
+
+    def first_response(self) -> Tensor:
+        """What each latent adds to the first layer, (latent_dim, units)."""
+        return cast("nn.Linear", self.hidden[0]).weight.T
 
     def opponent(
         self,

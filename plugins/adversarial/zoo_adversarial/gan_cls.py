@@ -102,6 +102,10 @@ class GANCLS(LatentGenerator):
         y: Tensor = self.network(torch.cat([noise, self.compress(code)], 1))
         return y
 
+    def first_response(self) -> Tensor:
+        """What each latent of the noise adds to the first layer, (z, units): not the text's."""
+        return super().first_response()[: self.z]
+
     def noise(
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:

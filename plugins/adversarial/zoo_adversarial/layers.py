@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from itertools import takewhile
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Traversal
 
 __all__ = [
     "ImageConv2d",
@@ -26,6 +28,8 @@ __all__ = [
 ]
 
 _SLOPE = 0.2
+_STEPS, _REACH = 9, 3.0
+"""Steps of a traversal, and how far it goes to either side, in standard deviations of the prior."""
 
 
 class LatentGenerator(nn.Module):
@@ -56,6 +60,34 @@ class LatentGenerator(nn.Module):
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [0, 1]."""
         x: Tensor = self(z)
         return (x + 1) / 2
+
+    def traversals(self) -> list[Traversal]:
+        """Traversals of the directions in which the first layer's response changes most, by rank.
+
+        Noise has no axes of its own: one latent of a hundred changes next to nothing.
+        """
+        with torch.inference_mode():
+            response = self.first_response()
+            directions = torch.linalg.svd(response, full_matrices=False).U.T
+        largest = directions.abs().argmax(1, keepdim=True)
+        directions = directions * directions.gather(1, largest).sign()  # else signs are chance
+        reach = _REACH * (1 if self.prior == "normal" else 1 / math.sqrt(3))
+        steps = torch.linspace(-reach, reach, _STEPS).unsqueeze(1)
+        dims = tuple(range(directions.shape[1]))
+        return [
+            Traversal(f"direction {i + 1}", dims, (steps * direction.cpu()).tolist(), added=True)
+            for i, direction in enumerate(directions)
+        ]
+
+    def first_response(self) -> Tensor:
+        """What each latent of the noise adds to the first layer, after its norm: (noise, units)."""
+        layers = cast("nn.Sequential", self.network)
+        linear = takewhile(lambda layer: isinstance(layer, _LINEAR), layers)
+        first, inputs = nn.Sequential(*linear), cast("nn.Linear", layers[0]).in_features
+        like = next(self.parameters())
+        basis = torch.eye(inputs, device=like.device, dtype=like.dtype)
+        y: Tensor = first(torch.cat([torch.zeros_like(basis[:1]), basis])).flatten(1)
+        return y[1:] - y[:1]
 
     def sample(
         self,
@@ -102,6 +134,10 @@ class Unflatten(nn.Module):
         """Reshape (n, C·H·W) to feature maps."""
         maps: Tensor = x.unflatten(1, self.shape)
         return maps.contiguous(memory_format=torch.channels_last)
+
+
+_LINEAR = (nn.Linear, Unflatten, nn.BatchNorm2d)
+"""Layers that are affine in evaluation."""
 
 
 class UpConv2d(nn.Conv2d):
