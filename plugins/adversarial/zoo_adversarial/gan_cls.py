@@ -94,6 +94,7 @@ class GANCLS(LatentGenerator):
         self.network = _decoder(z + compressed, self.event_shape, channels).apply(initialise)
         self.register_buffer("known", self.text.tokens([]).new_zeros(_KNOWN, self.text.size))
         self.register_buffer("held", torch.zeros((), dtype=torch.int64))
+        self.register_load_state_dict_post_hook(_check_texts)  # type: ignore[no-untyped-call] # of torch
         self.judge = self.opponent().requires_grad_(False) if judge else None
 
     def forward(self, z: Tensor) -> Tensor:
@@ -250,6 +251,16 @@ class Matcher(nn.Module):
         """
         images: Tensor = self.embedding(h.mean((2, 3)))
         return images @ code.T / math.sqrt(code.shape[1])
+
+
+def _check_texts(model: nn.Module, _: object) -> None:
+    """Refuse weights that hold texts of other characters than the alphabet's."""
+    assert isinstance(model, GANCLS)
+    if model.held.is_meta:
+        return
+    last = len(model.text.alphabet) if isinstance(model.text, Characters) else math.inf
+    if not 0 <= int(model.held) <= _KNOWN or float(model.known.max()) > last:
+        raise ValueError("known and held are not texts that the model can read")
 
 
 # Layers

@@ -91,6 +91,7 @@ class ProGAN(nn.Module):
         # integers: copied by a moving average, and saved in checkpoints
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.register_buffer("grown", torch.tensor([0, 1, 1]))
+        self.register_load_state_dict_post_hook(_check_growth)  # type: ignore[no-untyped-call] # of torch
 
     @property
     def growth_now(self) -> Growth:
@@ -243,6 +244,16 @@ class Critic(nn.Module):
         h = _leaky(self.last(with_deviation(h)))
         score: Tensor = self.score(_leaky(self.dense(h.flatten(1))))
         return score.squeeze(1)
+
+
+def _check_growth(progan: nn.Module, _: object) -> None:
+    """Refuse weights that have grown to a stage that there is not."""
+    assert isinstance(progan, ProGAN)
+    if progan.grown.is_meta:
+        return
+    stage, faded, fade = progan.grown.tolist()
+    if not (0 <= stage < len(progan.channels) and 0 <= faded <= fade and fade > 0):
+        raise ValueError(f"grown is {[stage, faded, fade]}, no stage of the network")
 
 
 # Layers

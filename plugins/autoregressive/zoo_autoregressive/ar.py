@@ -21,7 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import bernoulli_logits, permutation, prefix_length, unpermute
+from zoo_autoregressive.layers import (
+    bernoulli_logits,
+    keep_order,
+    permutation,
+    prefix_length,
+    unpermute,
+)
 from zoo_core.errors import InvalidInput
 
 __all__ = ["AR"]
@@ -65,7 +71,7 @@ class AR(nn.Module):
         self.k, self.tied = k, tied
         if values == "real":
             self.levels = None
-        self.register_buffer("order", permutation(D, order, order_seed))
+        keep_order(self, permutation(D, order, order_seed))
         rows = 1 if tied else D
         self.W = nn.Parameter(torch.zeros(rows, k))
         """The last column belongs to the variable just before."""

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import permutation, prefix_length, unpermute
+from zoo_autoregressive.layers import keep_order, permutation, prefix_length, unpermute
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Attention"]
@@ -73,7 +73,7 @@ class Attention(nn.Module):
         super().__init__()
         _check(d, h, window, positions, activation)
         self.event_shape, self.levels, self.classes = tuple(shape), levels, classes
-        self.register_buffer("order", permutation(torch.Size(shape).numel(), order, order_seed))
+        keep_order(self, permutation(torch.Size(shape).numel(), order, order_seed))
         P = sinusoids(self.order, self.event_shape, d)
         if positions == "learned":
             self.P = nn.Parameter(P)

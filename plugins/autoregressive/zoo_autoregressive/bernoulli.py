@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
+from zoo_autoregressive.layers import keep_order
 
 __all__ = ["Bernoulli"]
 
@@ -30,7 +31,7 @@ class Bernoulli(nn.Module):
         self.event_shape = tuple(shape)
         self.alpha = check_alpha(alpha)
         D = torch.Size(shape).numel()
-        self.register_buffer("order", torch.arange(D))
+        keep_order(self, torch.arange(D))
         self.logits = nn.Parameter(torch.zeros(D), requires_grad=False)
 
     def statistics(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
+from zoo_autoregressive.layers import keep_order
 
 __all__ = ["Categorical"]
 
@@ -33,7 +34,7 @@ class Categorical(nn.Module):
         self.levels = levels
         self.alpha = check_alpha(alpha)
         D = torch.Size(shape).numel()
-        self.register_buffer("order", torch.arange(D))
+        keep_order(self, torch.arange(D))
         self.log_odds = nn.Parameter(torch.zeros(D, levels - 1), requires_grad=False)
 
     def categories(self, x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import bernoulli_logits
+from zoo_autoregressive.layers import bernoulli_logits, keep_order
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import Objective
 
@@ -72,7 +72,7 @@ class EoNADE(nn.Module):
         D = torch.Size(shape).numel()
         generator = torch.Generator().manual_seed(order_seed)
         drawn = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
-        self.register_buffer("orders", torch.stack(drawn))
+        keep_order(self, torch.stack(drawn), "orders")
         self.W = nn.Parameter(torch.empty(D, hidden[0]))
         self.W_o = nn.Parameter(torch.empty(D, hidden[0]))
         self.c = nn.Parameter(torch.zeros(hidden[0]))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
+from zoo_autoregressive.layers import keep_order
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Joint"]
@@ -42,7 +43,7 @@ class Joint(nn.Module):
             )
         self.event_shape = tuple(shape)
         self.alpha = check_alpha(alpha)
-        self.register_buffer("order", torch.arange(D))
+        keep_order(self, torch.arange(D))
         self.log_odds = nn.Parameter(torch.zeros(2**D - 1), requires_grad=False)
 
     def log_p(self, temperature: float = 1.0) -> Tensor:

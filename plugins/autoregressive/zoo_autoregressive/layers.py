@@ -14,6 +14,7 @@ __all__ = [
     "ChainRule",
     "bernoulli_logits",
     "choose",
+    "keep_order",
     "permutation",
     "prefix_length",
     "unpermute",
@@ -128,7 +129,7 @@ class BinaryAutoregressive(ChainRule):
         super().__init__()
         self.event_shape = tuple(shape)
         D = torch.Size(shape).numel()
-        self.register_buffer("order", permutation(D, order, order_seed))
+        keep_order(self, permutation(D, order, order_seed))
         self.b = nn.Parameter(torch.zeros(D))
 
     def logits(self, x: Tensor) -> Tensor:
@@ -151,6 +152,22 @@ class BinaryAutoregressive(ChainRule):
         x = x.flatten(1)[:, self.order]
         log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
         return unpermute(log_p, self.order)
+
+
+def keep_order(module: nn.Module, order: Tensor, name: str = "order") -> None:
+    """Keep an order, (D,), or several, (K, D), int64, as a buffer of a module.
+
+    Weights that hold something else there than permutations are refused with a ValueError.
+    """
+    module.register_buffer(name, order)
+
+    def check(module: nn.Module, _: object) -> None:
+        held = module.get_buffer(name)
+        variables = torch.arange(held.shape[-1], device=held.device).expand_as(held)
+        if not (held.is_meta or torch.equal(held.sort(-1).values, variables)):
+            raise ValueError(f"{name} is no permutation of the variables")
+
+    module.register_load_state_dict_post_hook(check)
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:

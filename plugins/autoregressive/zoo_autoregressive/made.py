@@ -87,6 +87,7 @@ class MADE(BinaryAutoregressive):
         self.A = MaskedLinear(inputs, outputs, bias=False) if direct else None
         if self.A is not None:
             nn.init.zeros_(self.A.weight)
+        self.register_load_state_dict_post_hook(_check_degrees)  # type: ignore[no-untyped-call] # of torch
 
     @property
     def free_parameters(self) -> int:
@@ -168,6 +169,27 @@ class MADE(BinaryAutoregressive):
                 if new.start < new.stop:
                     seen = ends[above - 1][i + 1]
                     units[above][:, new] = torch.relu(part.part(units[above - 1], new, seen))
+
+
+def _check_degrees(made: nn.Module, _: object) -> None:
+    """Refuse weights in which an output could see what it must not."""
+    assert isinstance(made, MADE)
+    D, device = len(made.order), made.order.device
+    inputs, outputs = torch.arange(1, D + 1, device=device), torch.arange(D, device=device)
+    below, sound = inputs, True
+    for layer in (*made.layers, made.V):
+        assert isinstance(layer, MaskedLinear)
+        sound &= torch.equal(layer.below, below)
+        below = layer.m
+        if layer is not made.V:
+            # those of a single mask are sorted, which the sampler relies on
+            sound &= bool(((below >= 1) & (below < D)).all())
+            sound &= below.dim() == 2 or bool((below.diff() >= 0).all())
+    sound &= torch.equal(below, outputs)
+    if made.A is not None:
+        sound &= torch.equal(made.A.below, inputs) and torch.equal(made.A.m, outputs)
+    if not sound:
+        raise ValueError("the degrees of its units are not those of a masked autoencoder")
 
 
 class SortedLinear(NamedTuple):

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import ChainRule
+from zoo_autoregressive.layers import ChainRule, keep_order
 from zoo_core.errors import InvalidInput
 
 __all__ = [
@@ -217,7 +217,7 @@ class PixelNetwork(ChainRule):
         self.event_shape = tuple(shape)
         self.levels = levels
         C = _channels(self.event_shape, levels, hidden, layers, head)
-        self.register_buffer("order", _raster(*self.event_shape))
+        keep_order(self, _raster(*self.event_shape))
         self.outputs = 1 if levels == 2 else levels
         """Number of outputs per variable, K."""
         self.input = MaskedConv(C, 2 * hidden, 7, "A", C, above=3)

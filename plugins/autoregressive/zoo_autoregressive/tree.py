@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import unpermute
+from zoo_autoregressive.layers import keep_order, unpermute
 
 __all__ = ["Tree"]
 
@@ -36,8 +36,9 @@ class Tree(nn.Module):
         self.event_shape = tuple(shape)
         self.alpha = check_alpha(alpha)
         D = len(order)
-        self.register_buffer("order", order)
+        keep_order(self, order)
         self.register_buffer("parent", torch.arange(D - 1))
+        self.register_load_state_dict_post_hook(_check_tree)  # type: ignore[no-untyped-call] # of torch
         self.root = nn.Parameter(torch.zeros(1), requires_grad=False)
         """The root's logit."""
         self.logits = nn.Parameter(torch.zeros(D - 1, 2), requires_grad=False)
@@ -133,6 +134,15 @@ class Tree(nn.Module):
             )
         x = torch.stack(drawn, 1)
         return unpermute(x, self.order).reshape(len(x), *self.event_shape)
+
+
+def _check_tree(tree: nn.Module, _: object) -> None:
+    """Refuse weights whose parents do not come before their children."""
+    parent = tree.get_buffer("parent")
+    if parent.is_meta:
+        return
+    if not ((parent >= 0) & (parent <= torch.arange(len(parent), device=parent.device))).all():
+        raise ValueError("parent is no tree: a parent does not come before its child in the order")
 
 
 def _conditional_logits(logits: Tensor, parent: Tensor) -> Tensor:

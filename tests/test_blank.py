@@ -1,0 +1,45 @@
+"""A model is built without memory, and no further than its weights have need of."""
+
+import time
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from zoo_core.blank import build_blank
+from zoo_core.errors import InvalidInput
+
+
+class Deep(nn.Module):
+    """Layers, and something that is made on the CPU."""
+
+    def __init__(self, layers: int = 1, order: int = 1, orders: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(layers))
+        for _ in range(orders):
+            self.order = torch.randperm(order, device="cpu")
+
+
+def test_it_lies_on_the_meta_device_but_for_what_is_made_elsewhere() -> None:
+    model = build_blank(Deep, {"order": 5}, listed=2)
+    assert model.get_parameter("layers.0.weight").is_meta
+    assert sorted(model.order.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_far_more_layers_than_the_weights_have_are_refused_in_time() -> None:
+    start = time.perf_counter()
+    with pytest.raises(InvalidInput, match="asks Deep for far more layers than the 2 tensors"):
+        build_blank(Deep, {"layers": 10**7}, listed=2)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("config", [{"order": 10**9}, {"order": 10**6, "orders": 1000}])
+def test_what_would_take_memory_beside_the_weights_is_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="beside its weights; at most 16,777,216 are made"):
+        build_blank(Deep, config, listed=2)
+
+
+def test_a_deep_model_with_its_weights_is_built_and_so_is_any_of_the_users_own() -> None:
+    assert len(build_blank(Deep, {"layers": 1000}, listed=2000).state_dict()) == 2000
+    assert len(build_blank(Deep, {"layers": 3000}).state_dict()) == 6000
