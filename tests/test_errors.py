@@ -1,10 +1,12 @@
+from contextlib import AbstractContextManager
+
 import click
 import pytest
 from click.testing import CliRunner, Result
 
 from zoo_core import errors
 from zoo_core.cli import Root
-from zoo_core.errors import ZooError
+from zoo_core.errors import InvalidInput, InvalidWeights, PluginError, ZooError, naming
 
 TREE = [getattr(errors, name) for name in errors.__all__ if name[0].isupper()]
 
@@ -45,3 +47,24 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "UnknownName": 3,
         "ZooError": 1,
     }
+
+
+def test_what_goes_wrong_with_a_file_names_it_once() -> None:
+    with pytest.raises(InvalidInput, match=r"^a\\x1b\.bin: no layers$"), blamed():
+        raise InvalidInput("no layers")
+    with pytest.raises(InvalidInput, match=r"^a\\x1b\.bin has no layers$"), blamed():
+        raise InvalidInput(r"a\x1b.bin has no layers")
+    message = r"^a\\x1b\.bin cannot be used: KeyError: 'x'\. Fetch it again\.$"
+    with pytest.raises(InvalidWeights, match=message), blamed():
+        raise KeyError("x")
+
+
+@pytest.mark.parametrize("error", [PluginError("of a plugin"), MemoryError()])
+def test_what_is_not_the_files_fault_passes(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, blamed():
+        raise error
+    assert caught.value is error
+
+
+def blamed() -> AbstractContextManager[None]:
+    return naming("a\x1b.bin", InvalidWeights, "Fetch it again.")

@@ -1,12 +1,15 @@
 """What a name becomes, and what a model in memory knows of itself."""
 
 import copy
+import json
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import zoo_core
@@ -230,3 +233,48 @@ def test_metadata_of_the_wrong_kind_are_refused(key: str, value: object, tmp_pat
     path = save(tmp_path / "small.safetensors", **{key: value})
     with pytest.raises(InvalidWeights, match=f"no sound {key}"):
         loading.load(path)
+
+
+# Weights that are not a model's
+
+
+def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
+    model = loading.load(save(tmp_path / "small.safetensors"))
+    model.b[3] = float("nan")
+    loading.save(model, path := tmp_path / "nan.safetensors", METADATA)
+    with pytest.raises(InvalidWeights, match=r"nan\.safetensors does not fit .*: b holds NaN"):
+        loading.load(path)
+    model.b[3] = float("inf")
+    loading.save(model, path, METADATA)
+    assert loading.load(path).b.isinf().any()
+
+
+def test_weights_whose_order_is_no_permutation_are_refused(tmp_path: Path) -> None:
+    model = loading.load(save(tmp_path / "small.safetensors"))
+    model.order[0] = 5
+    loading.save(model, path := tmp_path / "twice.safetensors", METADATA)
+    message = r"twice\.safetensors cannot be used: ValueError: order is no permutation .* the file"
+    with pytest.raises(InvalidWeights, match=message):
+        loading.load(path)
+
+
+def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Path) -> None:
+    config = {"shape": [1, 3, 3], "layers": 10**5}
+    said = {"zoo": json.dumps(METADATA | {"architecture": "pixelcnn", "config": config})}
+    save_file({"b": torch.zeros(1)}, path := tmp_path / "deep.safetensors", said)
+    assert path.stat().st_size < 1000
+    start = time.perf_counter()
+    with pytest.raises(InvalidInput, match=r"deep\.safetensors: the config asks PixelCNN for far"):
+        loading.load(path)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[" * 10**5, '{"config": ' + "9" * 5000 + "}", json.dumps(METADATA | {"name": "\x1b[2J"})],
+)
+def test_metadata_that_are_none_are_refused(tmp_path: Path, said: str) -> None:
+    save_file({"b": torch.zeros(1)}, path := tmp_path / "odd.safetensors", {"zoo": said})
+    with pytest.raises(InvalidWeights, match=r"odd\.safetensors") as caught:
+        loading.load(path)
+    assert str(caught.value).isprintable()

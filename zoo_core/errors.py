@@ -5,7 +5,8 @@ a traceback, unless `ZOO_DEBUG` is set.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from zoo_core.text import printable
 
@@ -23,6 +24,7 @@ __all__ = [
     "UnknownName",
     "ZooError",
     "did_you_mean",
+    "naming",
 ]
 
 
@@ -101,3 +103,24 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     # comparing takes time by the product of the lengths, and nobody mistypes a page
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6) if len(name) < _TYPED else []
     return f" Did you mean {' or '.join(map(printable, near))}?" if near else ""
+
+
+@contextmanager
+def naming(path: object, kind: type[ZooError], advice: str) -> Iterator[None]:
+    """Let whatever goes wrong while a file is used be one error that names it.
+
+    kind: what other exceptions than ours become, in a message that ends with the advice. A plugin's
+        error and a lack of memory are not the file's, and pass.
+    """
+    where = printable(path)
+    try:
+        yield
+    except (PluginError, MemoryError):
+        raise
+    except ZooError as error:
+        if where in str(error):
+            raise
+        raise type(error)(f"{where}: {error}") from error
+    except Exception as error:
+        what = f"{type(error).__name__}: {printable(error)}".rstrip(": .")
+        raise kind(f"{where} cannot be used: {what}. {advice}") from error

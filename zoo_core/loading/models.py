@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from zoo_core import plugins
 from zoo_core.config import build
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, InvalidWeights, naming
+from zoo_core.header import read_header
 from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
 from zoo_core.loading.weights import NEEDED, fill, floating_type, write
@@ -18,7 +19,6 @@ from zoo_core.registry import Entry
 if TYPE_CHECKING:
     import torch
     from torch import nn
-    from torch.overrides import TorchFunctionMode
 
     from zoo_core.model import Model
 
@@ -26,6 +26,10 @@ __all__ = ["blank", "create", "load", "save"]
 
 P = TypeVar("P")
 """A protocol."""
+
+_AGAIN = "Take the file again from where it came, or train it again."
+_LISTED = 2000
+"""Tensors that weights may have of which only the registry is here."""
 
 
 @overload
@@ -71,25 +75,31 @@ def load(
     source = name if isinstance(name, Source) else open_source(name)
     plugins.require(source.family, source.requires)  # before torch is imported
     place, kind = _device(device), floating_type(dtype)
-    model = blank(source)
+    with naming(source.path, InvalidWeights, _AGAIN):
+        model = blank(source)
     if as_ is not None:
         narrow(model, as_, source.name)
-    fill(model, source.path, place, kind)
-    set_info(model, Info.of(source))
+    with naming(source.path, InvalidWeights, _AGAIN):
+        fill(model, source.path, place, kind)
+        set_info(model, Info.of(source))
     return model.train() if trainable else model.eval().requires_grad_(False)
 
 
 def blank(origin: Entry | Source) -> nn.Module:
     """Return a model without weights, on the meta device: enough to know what it can do.
 
-    Raises PluginError where its family is not installed in a version that fits.
+    Raises PluginError where its family is not installed in a version that fits, and InvalidInput
+    for a config that it cannot be built with, or that asks for more than its weights hold.
     """
     plugins.require(origin.family, origin.requires)
     architecture = plugins.architecture(origin.architecture, origin.family)
-    import torch
+    from zoo_core.loading.meta import build_blank
 
-    with torch.device("meta"), _without_draws():
-        return build(plugins.import_class(architecture.path), origin.config)
+    if isinstance(origin, Source):
+        listed = len(read_header(origin.path).tensors)
+    else:
+        listed = min(origin.weights.parameters, _LISTED)
+    return build_blank(plugins.import_class(architecture.path), origin.config, listed=listed)
 
 
 def create(
@@ -154,24 +164,6 @@ def save(
             f"{type(model).__name__}. Give save its {', '.join(missing)} as metadata."
         )
     write(model, path, metadata, dtype)
-
-
-def _without_draws() -> TorchFunctionMode:
-    """Skip the drawing of initial weights: normal draws on the meta device import sympy, 1.3 s."""
-    import torch
-    from torch.overrides import TorchFunctionMode
-
-    class WithoutDraws(TorchFunctionMode):
-        def __torch_function__(
-            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            kwargs = kwargs or {}
-            drawing = getattr(function, "__module__", None) == "torch.nn.init"
-            if drawing or function is torch.Tensor.normal_:
-                return args[0] if args else kwargs["tensor"]
-            return function(*args, **kwargs)
-
-    return WithoutDraws()
 
 
 def _device(name: str | torch.device) -> torch.device:

@@ -16,6 +16,8 @@ from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.files import atomic
 from zoo_core.header import Header, read_header
 from zoo_core.loading.names import Named, match, named, unshared, unwrapped
+from zoo_core.rules import is_line
+from zoo_core.text import printable
 
 if TYPE_CHECKING:
     import torch
@@ -49,16 +51,21 @@ def describe(path: Path) -> dict[str, Any]:
     """What a weights file says of itself, checked as far as `load` and `Info` read it."""
     try:
         metadata = json.loads(read_header(path).metadata.get(_KEY, "{}"))
-    except json.JSONDecodeError as error:
-        raise InvalidWeights(f"{path}: its metadata is not JSON: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidWeights(
+            f"{printable(path)}: its metadata is not JSON: {printable(error)}."
+        ) from None
     if not isinstance(metadata, dict):
         metadata = {}
     wrong = [key for key, kind in NEEDED.items() if not isinstance(metadata.get(key), kind)]
     wrong += [key for key, kind in _SAID.items() if not isinstance(metadata.get(key, kind()), kind)]
+    # what is shown, and names files, is one line
+    texts = {key: metadata[key] for key in ("name", *NEEDED) if key in metadata}
+    wrong += [key for key, text in texts.items() if isinstance(text, str) and not is_line(text)]
     if wrong:
         raise InvalidWeights(
-            f"{path} does not say what it is: its metadata has no sound {', '.join(wrong)}. "
-            "Weights that `zoo train` writes have them."
+            f"{printable(path)} does not say what it is: its metadata has no sound "
+            f"{', '.join(wrong)}. Weights that `zoo train` writes have them."
         )
     return metadata
 
@@ -141,6 +148,7 @@ def _tensors(
         except SafetensorError as error:
             raise InvalidWeights(f"{path} is not sound safetensors: {error}.") from None
         misfits = _mistyped(state, own)
+        misfits += [f"{name} holds NaN" for name, tensor in state.items() if _has_nan(tensor)]
     if misfits:
         more = f", and {len(misfits) - 5} more" if len(misfits) > 5 else ""
         raise InvalidWeights(
@@ -174,3 +182,11 @@ def _mistyped(state: Mapping[str, torch.Tensor], own: Mapping[str, Named]) -> li
         if tensor.dtype != (wanted := own[name].tensor.dtype)
         and not (tensor.is_floating_point() and wanted.is_floating_point)
     ]
+
+
+def _has_nan(tensor: torch.Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return False
+    values = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # 8 bits have no sum
+    # a sum is a fifth of the work, and only that of infinities is NaN without one
+    return bool(values.sum().isnan() and values.isnan().any())

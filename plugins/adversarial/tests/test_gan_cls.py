@@ -443,3 +443,13 @@ def test_texts_come_to_mean_something(start: Callable[..., Any], tmp_path: Path)
     assert tokens is not None
     differ = float((tokens != tokens.roll(1, 0)).any(1).float().mean())
     assert run.measure()["prefers_own"] > 0.95 * differ
+
+
+@pytest.mark.parametrize(("name", "value"), [("held", 65), ("held", -1), ("known", 250)])
+def test_weights_with_texts_of_no_characters_are_refused(name: str, value: int) -> None:
+    network = GANCLS((1, 16, 16), z=2, channels=1, compressed=2, code=4)
+    state = network.state_dict()
+    network.load_state_dict(state)
+    state[name] = torch.full_like(state[name], value)
+    with pytest.raises(ValueError, match="not texts that the model can read"):
+        network.load_state_dict(state)

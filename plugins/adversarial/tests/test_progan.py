@@ -326,3 +326,11 @@ def test_a_shape_that_the_stages_do_not_reach_is_refused(
 def test_a_schedule_of_another_length_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"trainer\.fade is \[1\]; .* each of the 2 times"):
         Progressive(ProGAN(SHAPE, 5, CHANNELS), fade=[1])
+
+
+@pytest.mark.parametrize("grown", [[5, 1, 1], [-1, 1, 1], [1, 2, 1], [1, 0, 0]])
+def test_weights_of_a_stage_that_there_is_not_are_refused(grown: list[int]) -> None:
+    network = ProGAN((1, 8, 8), 4, (4, 4))
+    network.load_state_dict(network.state_dict() | {"grown": torch.tensor([1, 3, 4])})
+    with pytest.raises(ValueError, match="no stage of the network"):
+        network.load_state_dict(network.state_dict() | {"grown": torch.tensor(grown)})

@@ -2,6 +2,7 @@
 
 import reprlib
 from collections.abc import Generator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -160,14 +161,14 @@ def keep_order(module: nn.Module, order: Tensor, name: str = "order") -> None:
     Weights that hold something else there than permutations are refused with a ValueError.
     """
     module.register_buffer(name, order)
+    module.register_load_state_dict_post_hook(partial(_check_order, name))
 
-    def check(module: nn.Module, _: object) -> None:
-        held = module.get_buffer(name)
-        variables = torch.arange(held.shape[-1], device=held.device).expand_as(held)
-        if not (held.is_meta or torch.equal(held.sort(-1).values, variables)):
-            raise ValueError(f"{name} is no permutation of the variables")
 
-    module.register_load_state_dict_post_hook(check)
+def _check_order(name: str, module: nn.Module, _: object) -> None:
+    held = module.get_buffer(name)
+    variables = torch.arange(held.shape[-1], device=held.device).expand_as(held)
+    if not (held.is_meta or torch.equal(held.sort(-1).values, variables)):
+        raise ValueError(f"{name} is no permutation of the variables")
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from zoo_core.blank import build_blank
 from zoo_core.errors import InvalidInput
+from zoo_core.loading.meta import build_blank
 
 
 class Deep(nn.Module):
