@@ -263,10 +263,10 @@ def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Pa
     said = {"zoo": json.dumps(METADATA | {"architecture": "pixelcnn", "config": config})}
     save_file({"b": torch.zeros(1)}, path := tmp_path / "deep.safetensors", said)
     assert path.stat().st_size < 1000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InvalidInput, match=r"deep\.safetensors: the config asks PixelCNN for far"):
         loading.load(path)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ def test_it_lies_on_the_meta_device_but_for_what_is_made_elsewhere() -> None:
 
 
 def test_far_more_layers_than_the_weights_have_are_refused_in_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InvalidInput, match="asks Deep for far more layers than the 2 tensors"):
         build_blank(Deep, {"layers": 10**7}, listed=2)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("config", [{"order": 10**9}, {"order": 10**6, "orders": 1000}])
