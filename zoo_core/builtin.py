@@ -21,6 +21,7 @@ def zoo_tasks() -> list[Task]:
             _PICTURES,
             _TABLE,
             random=True,
+            example="-n 16",
         ),
         Task(
             "score",
@@ -30,6 +31,7 @@ def zoo_tasks() -> list[Task]:
             _SCORES,
             _SCORES,
             defaults=2,
+            example="--input {rows}",
         ),
         Task(
             "explain",
@@ -40,6 +42,7 @@ def zoo_tasks() -> list[Task]:
             _SCORES,
             defaults=2,
             declared=False,
+            example="--input {rows}",
         ),
         Task(
             "detect",
@@ -49,6 +52,7 @@ def zoo_tasks() -> list[Task]:
             _SCORES,
             _SCORES,
             defaults=2,
+            example="--input {rows} --against FOLDER",
         ),
         Task(
             "complete",
@@ -58,6 +62,7 @@ def zoo_tasks() -> list[Task]:
             _PICTURES,
             _TABLE,
             random=True,
+            example="--input {rows}",
         ),
         Task(
             "encode",
@@ -66,6 +71,7 @@ def zoo_tasks() -> list[Task]:
             "Give the latents of each input",
             _TABLE,
             _TABLE,
+            example="--input {rows}",
         ),
         Task(
             "reconstruct",
@@ -74,6 +80,7 @@ def zoo_tasks() -> list[Task]:
             "Encode inputs and decode them again",
             (*_PICTURES, ".csv", ".json"),
             _TABLE,
+            example="--input {rows}",
         ),
         Task(
             "interpolate",
@@ -110,6 +117,7 @@ def zoo_tasks() -> list[Task]:
             "Draw each input again, as another domain would have it",
             _PICTURES,
             _TENSORS,
+            example="--input FOLDER --to all",
         ),
         Task(
             "features",
@@ -118,6 +126,7 @@ def zoo_tasks() -> list[Task]:
             "Give what the model sees in each input, to teach a classifier from",
             _TENSORS,
             _TENSORS,
+            example="--input {rows}",
         ),
         Task(
             "nearest",

@@ -164,6 +164,9 @@ class Task:
     declared: bool = True
     """Whether architectures and entries must list it among their tasks; otherwise it is offered for
     any model that implements the protocol, listed or not."""
+    example: str = ""
+    """Options of the command that `zoo show` proposes, as `--input {rows}`: `{rows}` stands for
+    sixteen rows of the entry's data."""
 
     def __post_init__(self, options: object, settings: object) -> None:
         if options is not None or settings is not None:

@@ -123,28 +123,21 @@ def _value(value: object) -> str:
 
 def commands(entry: "Entry") -> list[tuple[str, str]]:
     """Commands to copy, each with what it does."""
-    inputs = f"--input '{entry.data}:test[0:16]'"
-    tasks = {
-        "sample": ("-n 16", "draw 16 samples"),
-        "score": (f"--task score {inputs}", "log-probability of each input"),
-        "explain": (f"--task explain {inputs}", "what each variable of it costs"),
-        "detect": (f"--task detect {inputs} --against FOLDER", "tell inputs from odd ones"),
-        "complete": (f"--task complete {inputs}", "draw the missing part"),
-        "encode": (f"--task encode {inputs} -o latents.npz", "the latents of each input"),
-        "reconstruct": (f"--task reconstruct {inputs}", "inputs, and what their latents keep"),
-        "interpolate": ("--task interpolate", "go from draw to draw, or from --input to input"),
-        "traverse": ("--task traverse", "walk along each latent"),
-        "translate": ("--task translate --input FOLDER --to all", "inputs in each domain"),
-        "manifold": ("--task manifold", "decode the plane; with --input, dots by label"),
-        "features": (f"--task features {inputs} -o features.npz", "what it sees in each input"),
-        "nearest": ("--task nearest", "samples beside the training rows nearest to them"),
-    }
-    known = (tasks.get(task, (f"--task {task}", task)) for task in entry.tasks)
-    listed = [(f"zoo run {entry.name} {options}", what) for options, what in known]
+    from zoo_core import tasks
+
+    records, rows = tasks.records(entry.tasks), f"'{entry.data}:test[0:16]'"
+    listed = []
+    for name in entry.tasks:
+        words = [] if name == tasks.first(entry.tasks) else ["--task", name]
+        what = name
+        if name in records:
+            words.append(records[name].example.replace("{rows}", rows))
+            what = records[name].summary
+        listed.append((" ".join(["zoo run", entry.name, *filter(None, words)]), what))
     if entry.metrics:
-        listed.append((f"zoo eval {entry.name} --check", "recompute the metrics"))
+        listed.append((f"zoo eval {entry.name} --check", "Recompute the metrics"))
     if entry.recipe:
-        listed.append((f"zoo train --like {entry.name}", "train it again"))
+        listed.append((f"zoo train --like {entry.name}", "Train it again"))
     return listed
 
 

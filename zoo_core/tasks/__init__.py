@@ -30,6 +30,7 @@ __all__ = [
     "of_entry",
     "options_class",
     "options_of",
+    "records",
     "suffixes",
     "unknown_option",
 ]
@@ -117,12 +118,8 @@ def able(model: object) -> tuple[str, ...]:
 
 
 def of_entry(entry: Entry) -> tuple[str, ...]:
-    """What `able` says of an entry's model, known from the registry alone: no model is imported.
-
-    Nor is a family, where the entry names tasks of the core only.
-    """
-    own = plugins.own(Task)
-    offers = own if own.keys() >= set(entry.tasks) else plugins.offers(Task)
+    """What `able` says of an entry's model, known from the registry alone: no model is imported."""
+    offers = records(entry.tasks)
     held = {offers[name].protocol for name in entry.tasks if name in offers}
     implied = {
         name
@@ -131,6 +128,12 @@ def of_entry(entry: Entry) -> tuple[str, ...]:
     }
     elsewhere = (name for name in entry.tasks if name not in offers)  # of a family that is not here
     return (*(n for n in offers if n in entry.tasks or n in implied), *elsewhere)
+
+
+def records(names: Collection[str]) -> dict[str, Task]:
+    """The core's records by name, and those of families too where one of the names is theirs."""
+    own = plugins.own(Task)
+    return own if own.keys() >= set(names) else plugins.offers(Task)
 
 
 def first(names: Collection[str]) -> str | None:
