@@ -32,7 +32,8 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "zoo-home"))
-    for name in ("REGISTRY", "OFFLINE", "PLUGINS", "DEBUG", "DATA"):
+    monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "zoo-config"))
+    for name in ("REGISTRY", "OFFLINE", "PLUGINS", "DEBUG", "DATA", "TRUST"):
         monkeypatch.delenv(f"ZOO_{name}", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     note.cache_clear()  # what another test was told is said again

@@ -45,6 +45,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "OutputExists": 2,
         "PluginError": 4,
         "UnknownName": 3,
+        "UntrustedRegistry": 10,
         "ZooError": 1,
     }
 

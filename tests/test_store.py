@@ -571,7 +571,7 @@ def test_a_file_that_nothing_touched_is_not_read_again(
 ) -> None:
     path = store.fetch(blob(source))
     read: list[Path] = []
-    monkeypatch.setattr(store_module, "_digest", lambda path: read.append(path) or SHA)
+    monkeypatch.setattr(store_module, "digest", lambda path: read.append(path) or SHA)
     store.fetch(blob(source))
     assert not read
     monkeypatch.setenv("ZOO_VERIFY", "always")
@@ -614,14 +614,14 @@ def test_a_file_of_the_code_that_cannot_be_read_leaves_the_sources(
 ) -> None:
     shipped = source.with_name("shipped")
     shipped.write_bytes(DATA)
-    digest = store_module._digest
+    digest = store_module.digest
 
     def closed(path: Path) -> str:
         if path == shipped:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return digest(path)
 
-    monkeypatch.setattr(store_module, "_digest", closed)
+    monkeypatch.setattr(store_module, "digest", closed)
     assert store.fetch(replace(blob(source), shipped=(shipped,))) == store.path(SHA)
     assert is_stored(store)
 

@@ -8,12 +8,15 @@ from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
 
 __all__ = [
+    "added_registries",
+    "config",
     "debug",
     "home",
     "keep_hugging_face_offline",
     "offline",
     "plugin_names",
     "registry_sources",
+    "trust",
     "verify_always",
 ]
 
@@ -25,6 +28,38 @@ def home() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("zoo")
+
+
+def config() -> Path:
+    """Folder of settings, which no cleaning of caches removes: `ZOO_CONFIG`, or the platform's."""
+    if given := os.environ.get("ZOO_CONFIG"):
+        return user_path(given)
+    from platformdirs import user_config_path
+
+    return user_config_path("zoo")
+
+
+def added_registries() -> tuple[str, ...]:
+    """Paths and URLs of the file `registries` in the folder of settings, a line each."""
+    try:
+        lines = (config() / "registries").read_text("utf-8").splitlines()
+    except OSError:
+        return ()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def trust() -> Path | None:
+    """The file of allowed signers: `ZOO_TRUST`, else `trust` in the folder of settings, if any.
+
+    Raises InvalidInput where ZOO_TRUST names no file: a policy that is lost must not be none.
+    """
+    if given := os.environ.get("ZOO_TRUST"):
+        path = user_path(given)
+        if not path.is_file():
+            raise InvalidInput(f"ZOO_TRUST is {given!r}, and there is no such file of signers.")
+        return path
+    path = config() / "trust"
+    return path if path.is_file() else None
 
 
 def offline() -> bool:

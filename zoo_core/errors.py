@@ -22,6 +22,7 @@ __all__ = [
     "OutputExists",
     "PluginError",
     "UnknownName",
+    "UntrustedRegistry",
     "ZooError",
     "did_you_mean",
     "naming",
@@ -50,6 +51,12 @@ class OutputExists(InvalidInput):
 
 class InvalidRegistry(ZooError):
     """A registry file that breaks the schema, or two that claim one name."""
+
+
+class UntrustedRegistry(InvalidRegistry):
+    """A registry that no allowed signer signed, or an older one than was seen before."""
+
+    exit_code = 10
 
 
 class InvalidWeights(ZooError):

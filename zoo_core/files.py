@@ -22,6 +22,7 @@ from zoo_core.text import quoted
 __all__ = [
     "atomic",
     "check_regular",
+    "digest",
     "exists",
     "open_regular",
     "publish",
@@ -62,6 +63,14 @@ def read_limited(path: str | os.PathLike[str], limit: int) -> bytes:
         reason = f"it has more than the {limit:,} bytes that are read"
         raise OSError(errno.EFBIG, reason, str(path))
     return data
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """The sha256 of a file."""
+    import hashlib
+
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def exists(path: str | os.PathLike[str]) -> bool:

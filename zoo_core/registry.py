@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import environment
-from zoo_core.errors import InvalidRegistry, UnknownName, did_you_mean
+from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
 from zoo_core.text import quoted
 from zoo_core.urls import hidden, join, local_path
@@ -155,20 +155,27 @@ class Registry:
 
     @classmethod
     def load(
-        cls, sources: Iterable[str | Path] | None = None, *, refresh: bool = False
+        cls,
+        sources: Iterable[str | Path] | None = None,
+        *,
+        refresh: bool = False,
+        trusted: bool = False,
     ) -> "Registry":
         """Read and merge registries.
 
         Args:
-            sources: paths, folders or URLs; by default those of `ZOO_REGISTRY`, else our own and
-                those that installed families ship. One of a family's that is not sound, or repeats
-                a name, costs a line on stderr.
+            sources: paths, folders or URLs; by default those of `ZOO_REGISTRY`, else our own, those
+                that installed families ship and those of `zoo registry add`. Of the last two, one
+                that cannot be used, or repeats a name, costs a line on stderr.
             refresh: ask the servers of remote registries even when the copy here is fresh.
+            trusted: whether they need no signature where the user's policy asks for one; what came
+                with the code never does.
 
-        Raises InvalidRegistry for a file that breaks the schema or repeats a name, and NetworkError
-        when a remote one cannot be had.
+        Raises InvalidRegistry for a file that breaks the schema or repeats a name, its kind
+        UntrustedRegistry for one that the user's policy does not let in, and NetworkError when a
+        remote one cannot be had.
         """
-        shipped: list[Path] = []
+        others: dict[str, bool] = {}
         if sources is None:
             sources = environment.registry_sources()
         if not sources:
@@ -176,19 +183,22 @@ class Registry:
 
             sources = (own_registry(),)
             # the core offers a family, too, and ships that registry with it
-            shipped = [path for path in plugins.registries() if path != own_registry()]
+            others = {str(p): True for p in plugins.registries() if p != own_registry()}
+            others |= dict.fromkeys(environment.added_registries(), False)
         entries: dict[str, Entry] = {}
         origins = tuple(origin_of(str(source)) for source in sources)
         for origin in dict.fromkeys(origins):
-            _merge(entries, _read(origin, refresh, shipped=origin == str(own_registry())))
-        for path in shipped:
+            shipped = origin == str(own_registry())
+            _merge(entries, _read(origin, refresh, shipped=shipped, trusted=trusted))
+        for origin, shipped in others.items():
             try:
                 merged = dict(entries)
-                _merge(merged, _read(str(path), refresh, shipped=True))
-            except InvalidRegistry as error:
-                sys.stderr.write(f"warning: a family's registry is left out: {error}\n")
+                _merge(merged, _read(origin, refresh, shipped=shipped))
+            except (InvalidRegistry, NetworkError) as error:
+                whose = "a family's" if shipped else "an added"
+                sys.stderr.write(f"warning: {whose} registry is left out: {error}\n")
             else:
-                entries, origins = merged, (*origins, str(path))
+                entries, origins = merged, (*origins, origin)
         return cls(entries, origins)
 
     def lookup(self, name: str) -> Entry:
@@ -311,8 +321,8 @@ def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
 # Reading
 
 
-def _read(origin: str, refresh: bool, *, shipped: bool) -> list[Entry]:
-    document = read_document(origin, refresh=refresh)
+def _read(origin: str, refresh: bool, *, shipped: bool, trusted: bool = False) -> list[Entry]:
+    document = read_document(origin, refresh=refresh, trusted=shipped or trusted)
     common = {
         "origin": origin,
         "shipped": shipped,

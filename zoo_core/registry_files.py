@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core import environment
-from zoo_core.errors import InvalidRegistry, NetworkError
+from zoo_core.errors import InvalidRegistry, NetworkError, UntrustedRegistry
 from zoo_core.files import open_regular, user_path, write_atomic
 from zoo_core.text import quoted
 from zoo_core.urls import hidden, is_url, join, local_path
@@ -44,16 +44,20 @@ def origin_of(source: str) -> str:
     return str(path / "registry.toml" if path.is_dir() else path)
 
 
-def read_document(origin: str, *, refresh: bool = False) -> dict[str, Any]:
+def read_document(origin: str, *, refresh: bool = False, trusted: bool = False) -> dict[str, Any]:
     """Read and validate a registry.
 
     refresh: ask a remote one's server even when the copy here is fresh.
+    trusted: whether it came with the code, or was written by a training here: it needs no
+        signature.
 
-    Raises InvalidRegistry for a file that breaks the schema, and NetworkError when a remote one
-    cannot be had.
+    Raises InvalidRegistry for a file that breaks the schema, UntrustedRegistry for one that the
+    user's policy does not let in, and NetworkError when a remote one cannot be had.
     """
-    data = _remote(origin, refresh) if is_url(origin) else _local(origin)
-    return _validated(data, origin)
+    if not is_url(origin):
+        data = _local(origin)
+        return _validated(data, origin) if trusted else _accepted(data, origin)
+    return _remote(origin, refresh)
 
 
 def cached_digests() -> set[str]:
@@ -79,20 +83,48 @@ def _local(origin: str) -> bytes:
         raise InvalidRegistry(f"cannot read the registry {origin}: {error.strerror}.") from None
 
 
-def _remote(origin: str, refresh: bool) -> bytes:
+def _remote(origin: str, refresh: bool) -> dict[str, Any]:
     copy = _cache_path(origin, ".toml")
     if _age(copy) < (0 if refresh else FRESH) or (environment.offline() and copy.is_file()):
-        return copy.read_bytes()
+        return _accepted(copy.read_bytes(), origin)
     try:
         data = _download(origin)
     except NetworkError as error:
         if not copy.is_file():
             raise
         sys.stderr.write(f"warning: {error} The copy of {_day(copy)} is used.\n")
-        return copy.read_bytes()
-    _validated(data, origin)  # a bad answer must not replace the last good copy
+        return _accepted(copy.read_bytes(), origin)
+    document = _accepted(data, origin)  # a bad answer must not replace the last good copy
     _keep(copy, data)
-    return data
+    return document
+
+
+def _accepted(data: bytes, origin: str) -> dict[str, Any]:
+    """Hold a registry against the user's policy, where there is one, and validate it."""
+    if signers := environment.trust():
+        from zoo_core.signatures import check
+
+        signature = check(data, signers, hidden(origin))
+        path = _cache_path(origin, ".serial")
+        seen = _number(path)
+        if signature.serial < seen:
+            raise UntrustedRegistry(
+                f"the registry {hidden(origin)} is not used: it is older than the one that was "
+                f"read before (serial {signature.serial}, not {seen}). If that is meant, sign it "
+                f"again, or remove {path}."
+            )
+        document = _validated(data, origin)
+        if signature.serial > seen:
+            _keep(path, f"{signature.serial}\n".encode())
+        return document
+    return _validated(data, origin)
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_bytes())
+    except (OSError, ValueError):
+        return 0
 
 
 def _download(origin: str) -> bytes:

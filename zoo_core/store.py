@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core import environment
 from zoo_core.errors import BusyError, DiskError, InvalidInput, NetworkError, ZooError
-from zoo_core.files import write_atomic
+from zoo_core.files import digest, write_atomic
 from zoo_core.partial import Partial, Progress, is_orphan, owner, partials
 from zoo_core.transfer import Blob, fill
 from zoo_core.urls import hidden, local_path
@@ -102,7 +102,7 @@ class Store:
         if shipped and not path.exists():
             path = shipped
         try:
-            sound = _digest(path) == sha256
+            sound = digest(path) == sha256
         except FileNotFoundError:
             raise ZooError(
                 f"There is no {path}: nothing to verify. `zoo pull` fetches it."
@@ -166,7 +166,7 @@ class Store:
             if not always and record.read_text() == _identity(path):
                 return True
         try:
-            if _digest(path) != blob.sha256:
+            if digest(path) != blob.sha256:
                 return False
         except OSError:  # not for us to read: another place, or a source, may have it
             return False
@@ -318,13 +318,6 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _digest(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _identity(path: Path) -> str:

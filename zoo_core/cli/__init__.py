@@ -35,6 +35,7 @@ COMMANDS = {
     "verify": "Check pulled weights against their digests.",
     "rm": "Remove pulled weights.",
     "gc": "Remove what nobody needs from the store.",
+    "registry": "Choose the registries that are read; check and sign one.",
     "plugins": "Show what is installed and whether it loads.",
     "plugin": "Write a family of your own, and check it.",
     "env": "Show versions, folders and settings.",
@@ -227,7 +228,7 @@ def root() -> None:
 
     Exit codes: 0 done, 1 other failure, 2 usage, 3 unknown name, 4 plugin missing or broken,
     5 network failed or offline, 6 digest mismatch, 7 metric off, 8 disk full or not writable,
-    9 another process is busy with it, 130 interrupted.
+    9 another process is busy with it, 10 registry not trusted, 130 interrupted.
     """  # noqa: D301 - click looks for the character backspace
 
 

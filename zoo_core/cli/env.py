@@ -17,6 +17,8 @@ VARIABLES = {
     "ZOO_HOME": "folder of pulled weights and caches",
     "ZOO_DATA": "folder of data sets",
     "ZOO_REGISTRY": "registries, separated by commas",
+    "ZOO_TRUST": "file of signers whose registries are read",
+    "ZOO_CONFIG": "folder of settings",
     "ZOO_OFFLINE": "1: no network",
     "HF_HUB_OFFLINE": "1: no network",
     "ZOO_VERIFY": "always: weights are hashed before each use",
@@ -62,8 +64,12 @@ def _facts() -> dict[str, dict[str, Any]]:
             "zoo": str(Path(__file__).parent.parent),
             "python": sys.executable,
             "home": str(home),
+            "settings": str(environment.config()),
             "data": os.environ.get("ZOO_DATA") or str(home / "data"),
-            "registries": list(environment.registry_sources() or (str(own_registry()),)),
+            "registries": list(
+                environment.registry_sources()
+                or (str(own_registry()), *environment.added_registries())
+            ),
         },
         "store": {"files": len(blobs), "bytes": sum(path.stat().st_size for path in blobs)},
         "settings": {name: os.environ.get(name) for name in VARIABLES},

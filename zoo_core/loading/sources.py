@@ -94,7 +94,7 @@ def entry_beside(path: Path) -> Entry | None:
     record = path.parent / "entry.toml"
     if path.name != WEIGHTS or not record.is_file():
         return None
-    return next(iter(Registry.load([record]).entries.values()), None)
+    return next(iter(Registry.load([record], trusted=True).entries.values()), None)
 
 
 def entry_of_run(source: Source) -> Entry:

@@ -1,0 +1,190 @@
+"""`zoo registry`: which registries are read, and whether they are sound and signed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_core import environment
+from zoo_core.cli import text
+from zoo_core.cli.arguments import json_option
+from zoo_core.errors import InvalidInput, InvalidRegistry, ZooError, did_you_mean
+from zoo_core.files import digest, user_path, write_atomic
+from zoo_core.text import printable
+from zoo_core.urls import hidden, is_url, local_path
+
+if TYPE_CHECKING:
+    from zoo_core.registry import Entry
+
+__all__ = ["command"]
+
+
+@click.group("registry")
+def command() -> None:
+    """Choose the registries that are read; check and sign one."""
+
+
+@command.command("add")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+def add(sources: tuple[str, ...]) -> None:
+    """Read a registry beside those that are read already.
+
+    SOURCE is a path, a folder or a URL. It must be sound, and repeat no entry's name.
+    ZOO_REGISTRY replaces all of them where it is set.
+    """
+    from zoo_core.registry import Registry
+    from zoo_core.registry_files import origin_of
+
+    known = Registry.load().sources
+    for source in sources:
+        origin = origin_of(source)
+        if origin in known:
+            raise InvalidInput(f"{hidden(origin)} is read already; `zoo registry list` shows all.")
+        entries = Registry.load([*known, origin], refresh=True).entries.values()
+        _save([*environment.added_registries(), origin])
+        known = (*known, origin)
+        count = sum(entry.origin == origin for entry in entries)
+        click.echo(f"added {hidden(origin)}: {count} entries")
+
+
+@command.command("list")
+@json_option()
+def list_(as_json: bool) -> None:
+    """List the registries that are read, with their entries and whose they are."""
+    from zoo_core.registry import Registry
+
+    registry = Registry.load()
+    rows = [
+        {
+            "registry": hidden(origin),
+            "entries": sum(entry.origin == origin for entry in registry.entries.values()),
+            "whose": _whose(origin),
+        }
+        for origin in dict.fromkeys((*registry.sources, *_added()))
+    ]
+    if as_json:
+        text.echo_json(rows)
+        return
+    cells = [[str(value) for value in row.values()] for row in rows]
+    click.echo("\n".join(text.table(["registry", "entries", "whose"], cells)))
+
+
+@command.command("remove")
+@click.argument("source")
+def remove(source: str) -> None:
+    """Read an added registry no more; its files stay where they are."""
+    from zoo_core.registry_files import origin_of
+
+    origin, added = origin_of(source), environment.added_registries()
+    if origin not in added:
+        near = did_you_mean(origin, added) or " `zoo registry list` shows those that are read."
+        raise InvalidInput(f"{hidden(origin)} was not added.{hidden(near)}")
+    _save([each for each in added if each != origin])
+    click.echo(f"removed {hidden(origin)}")
+
+
+@command.command("update")
+def update() -> None:
+    """Ask the servers of all remote registries for what is new."""
+    from zoo_core.registry import Registry
+
+    registry = Registry.load(refresh=True)
+    for origin in filter(is_url, registry.sources):
+        count = sum(entry.origin == origin for entry in registry.entries.values())
+        click.echo(f"{hidden(origin)}: {count} entries")
+
+
+@command.command("check")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+@click.option("--fetch", is_flag=True, help="Also fetch weights that are elsewhere, and hash them.")
+@json_option()
+def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
+    """Check registries and the files that they name.
+
+    SOURCE is a path, a folder or a URL; without one, all that are read. Weights of this machine are
+    hashed and held against their entry. Ends with exit code 1 where something is wrong.
+    """
+    from zoo_core.registry import Registry
+
+    registry = Registry.load(sources or None)
+    rows = [
+        {"entry": entry.name, "problem": problem, "registry": hidden(entry.origin)}
+        for entry in registry.entries.values()
+        for problem in _problems(entry, fetch=fetch)
+    ]
+    if as_json:
+        text.echo_json(rows)
+    for row in [] if as_json else rows:
+        click.echo(f"{row['entry']}: {row['problem']}")
+    if rows:
+        raise InvalidRegistry(f"{len(rows)} problems in {len(registry.entries)} entries.")
+    if not as_json:
+        click.echo(f"{len(registry.entries)} entries are sound")
+
+
+@command.command("sign")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="SSH key: a private one, or a public one whose private half an agent holds.",
+)
+def sign(file: Path, key: Path) -> None:
+    """Sign a registry file, in the place of an older signature.
+
+    Those who trust the key name it in a file of allowed signers, and that in ZOO_TRUST.
+    """
+    from zoo_core.registry import Registry
+    from zoo_core.signatures import sign
+
+    path = user_path(file)
+    path = path / "registry.toml" if path.is_dir() else path
+    Registry.load([path], trusted=True)  # what is not sound is not signed
+    write_atomic(path, sign(path.read_bytes(), user_path(key)))
+    click.echo(f"signed {printable(path)}")
+
+
+def _added() -> tuple[str, ...]:
+    return () if environment.registry_sources() else environment.added_registries()
+
+
+def _whose(origin: str) -> str:
+    from zoo_core.registry import own_registry
+
+    if environment.registry_sources():
+        return "ZOO_REGISTRY"
+    if origin in environment.added_registries():
+        return "added"
+    return "zoo's" if origin == str(own_registry()) else "a family's"
+
+
+def _save(origins: list[str]) -> None:
+    folder = environment.config()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "registries", "".join(f"{origin}\n" for origin in origins).encode())
+
+
+def _problems(entry: "Entry", *, fetch: bool) -> Iterator[str]:
+    """What is wrong with an entry, a sentence each."""
+    from zoo_core.header import read_header
+    from zoo_core.store import Store
+
+    store, blob = Store(), entry.blob
+    here = [p for p in (*blob.shipped, *map(local_path, blob.sources)) if p and p.is_file()]
+    try:
+        path = here[0] if here else store.find(blob)
+        if path is None and (fetch or not is_url(entry.origin)):
+            path = store.fetch(blob)
+        if path is not None:
+            if digest(path) != blob.sha256:
+                yield f"{printable(path)} is not the file that the entry promises"
+            elif (held := read_header(path).parameters) < entry.weights.parameters:
+                yield f"its weights hold {held:,} parameters, not {entry.weights.parameters:,}"
+    except ZooError as error:
+        yield str(error)
+    if entry.recipe and (recipe := local_path(entry.recipe_file)) and not recipe.is_file():
+        yield f"there is no recipe {printable(recipe)}"
+    if "unknown" in (entry.licence.code, entry.licence.weights):
+        yield "its licence is unknown: say under which terms code and weights are given"
