@@ -7,12 +7,27 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import zoo_core
 from zoo_core import loading
 from zoo_core.data import Dataset
 from zoo_core.data.faces import drawing, sets
 from zoo_core.data.faces.people import share_out
 from zoo_core.data.faces.styles import TOON_HEAD
 from zoo_core.testing import Case, cases
+
+METADATA: dict[str, Any] = {
+    "family": "autoregressive",
+    "requires": "zoo-autoregressive",
+    "architecture": "nade",
+    "config": {"shape": [1, 3, 3], "hidden": 4},
+    "data": "bars",
+    "data_sha256": "d" * 64,
+    "licence": {"code": "Apache-2.0"},
+    "metrics": {"test_nll": 3.5},
+    "recipe_sha256": "r" * 64,
+    "versions": {"zoo-core": "0.1.0"},
+}
+"""What the weights of `save_nade` say of themselves: all that they may."""
 
 
 def save(path: Path, image: Image.Image | np.ndarray, **options: Any) -> Path:
@@ -69,4 +84,11 @@ def save_case(case: Case, folder: Path, name: str = "model") -> Path:
     """Save weights of a case's model; return their path."""
     path = folder / f"{name}.safetensors"
     loading.save(case.stirred(), path, {"name": name, **case.metadata()})
+    return path
+
+
+def save_nade(path: Path, **changes: Any) -> Path:
+    """Save the weights of a small NADE, untrained, whose metadata say all that they may."""
+    model = zoo_core.create("nade", seed=0, shape=[1, 3, 3], hidden=4)
+    loading.save(model, path, METADATA | changes)
     return path

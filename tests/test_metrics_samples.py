@@ -1,7 +1,6 @@
 """Metrics of samples, from a model, a protocol and data to a figure."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +9,10 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
+from toy_models import RowSampler
 from zoo_core import loading
 from zoo_core.cli import root
-from zoo_core.data import Dataset, load_dataset
+from zoo_core.data import Dataset
 from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.metrics import complete, find, measure
 from zoo_core.metrics import samples as sets
@@ -20,58 +20,20 @@ from zoo_core.registry import Registry, own_registry
 from zoo_core.testing import cases
 
 SIDE = 7
+
+
+Rows = RowSampler
 DATA = {"data": f"bars-and-stripes-{SIDE}:test", "samples": 256, "seed": 0}
+
+
 IN_FEATURES = ("fid", "kid", "precision", "recall", "density", "coverage", "one_nn")
+
+
 OF_PIXELS = ("sliced_wasserstein", "ms_ssim")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-class Rows(nn.Module):
-    """Draws rows of the data, changed by a function, and counts how often it was asked."""
-
-    event_shape = (1, SIDE, SIDE)
-
-    def __init__(self, change: Callable[[Tensor], Tensor] = lambda x: x) -> None:
-        super().__init__()
-        self.change, self.calls = change, 0
-        self.w = nn.Parameter(torch.zeros(1))
-        self.rows = load_dataset(f"bars-and-stripes-{SIDE}").floats()
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        self.calls += 1
-        chosen = torch.randint(len(self.rows), (n,), generator=generator)
-        return self.change(self.rows[chosen])
-
-
-class Labelled(Rows):
-    """Draws rows of a class; the wrong one where it errs."""
-
-    classes = 2
-
-    def __init__(self, errs: bool = False) -> None:
-        super().__init__()
-        labels = load_dataset(f"bars-and-stripes-{SIDE}").labels
-        assert labels is not None
-        self.of = [self.rows[labels == (1 - label if errs else label)] for label in (0, 1)]
-
-    def sample(
-        self,
-        n: int,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-        label: Tensor | int | None = None,
-    ) -> Tensor:
-        wanted = torch.zeros(n).long() if label is None else torch.as_tensor(label).expand(n)
-        u = torch.rand(n, generator=generator)
-        return torch.stack(
-            [self.of[y][int(v * len(self.of[y]))] for y, v in zip(wanted, u, strict=True)]
-        )
 
 
 def noise(x: Tensor) -> Tensor:
@@ -93,38 +55,35 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# From a model, a protocol and data to a figure
-
-
 @pytest.mark.parametrize("name", IN_FEATURES)
 def test_samples_of_the_data_measure_as_training_rows_do(name: str, net: Path) -> None:
     protocol = DATA | {"features": str(net)}
-    good, bad = (measure(name, Rows(change), protocol) for change in (lambda x: x, noise))
+    good, bad = (measure(name, RowSampler(change), protocol) for change in (lambda x: x, noise))
     assert good.real is not None and bad.real == good.real
     assert abs(good.value - good.real) < 0.35 * abs(bad.value - good.real)
     digest = loading.open_source(net).sha256[:12]
     assert good.settled == {"features": f"{net}@{digest}"}
-    assert measure(name, Rows(), protocol | good.settled) == good
+    assert measure(name, RowSampler(), protocol | good.settled) == good
 
 
 @pytest.mark.parametrize("name", OF_PIXELS)
 def test_pixels_of_the_data_measure_as_training_rows_do(name: str) -> None:
-    good, bad = (measure(name, Rows(change), DATA) for change in (lambda x: x, empty))
+    good, bad = (measure(name, RowSampler(change), DATA) for change in (lambda x: x, empty))
     assert good.real is not None and bad.real == good.real
     assert abs(good.value - good.real) < 0.35 * abs(bad.value - good.real)
-    assert measure(name, Rows(), DATA) == good
+    assert measure(name, RowSampler(), DATA) == good
     assert good.settled == {}
 
 
 def test_another_seed_draws_other_samples() -> None:
-    values = [measure("sliced_wasserstein", Rows(), DATA | {"seed": s}).value for s in (0, 1)]
+    values = [measure("sliced_wasserstein", RowSampler(), DATA | {"seed": s}).value for s in (0, 1)]
     assert values[0] != values[1]
 
 
 def test_samples_are_drawn_once_for_all_metrics_and_again_when_the_model_has_learnt(
     net: Path,
 ) -> None:
-    model = Rows()
+    model = RowSampler()
     for name in IN_FEATURES:
         measure(name, model, DATA | {"features": str(net)})
     assert model.calls == 1
@@ -144,29 +103,14 @@ def test_features_are_those_of_the_rows_that_are_given(net: Path) -> None:
 
 
 def test_a_binary_model_is_held_against_binary_rows() -> None:
-    measured = measure("sliced_wasserstein", Rows(), DATA | {"binarize": "fixed"})
-    assert measured == measure("sliced_wasserstein", Rows(), DATA)  # which these are already
-
-
-def test_train_on_samples_by_class_and_by_pseudo_labels(net: Path) -> None:
-    short = DATA | {"steps": 30}
-    right = measure("tstr", Labelled(), short)
-    assert right.settled == {"labels": "class"}
-    assert right.real is not None and right.value < 15 and right.real < 15
-    assert measure("tstr", Labelled(errs=True), short).value > 85
-    pseudo = measure("tstr", Labelled(), short | {"labels": "pseudo", "features": str(net)})
-    assert pseudo.settled["labels"] == "pseudo" and "net.safetensors@" in pseudo.settled["features"]
-    assert pseudo.real == right.real
-    assert pseudo.value > 15  # a net that never learnt labels at random
+    measured = measure("sliced_wasserstein", RowSampler(), DATA | {"binarize": "fixed"})
+    assert measured == measure("sliced_wasserstein", RowSampler(), DATA)  # which these are already
 
 
 @pytest.mark.parametrize("name", [*IN_FEATURES, *OF_PIXELS, "tstr"])
 def test_every_metric_has_a_record(name: str) -> None:
     record = find(name)
     assert complete(name, {})["samples"] == 10_000 and record.summary and record.unit != "nats"
-
-
-# What cannot be measured
 
 
 @pytest.mark.parametrize(
@@ -182,8 +126,18 @@ def test_every_metric_has_a_record(name: str) -> None:
             {"samples": 3},
             "3 rows are too few to halve: expected samples = 4 or more",
         ),
-        ("recall", Rows(), {"k": 300}, "k is 300; expected 1 or more, and fewer than the 256 rows"),
-        ("fid", Rows(), {"data": "bars-and-stripes:test"}, r"rows of shape \(1, 3, 3\), but the s"),
+        (
+            "recall",
+            Rows(),
+            {"k": 300},
+            "k is 300; expected 1 or more, and fewer than the 256 rows",
+        ),
+        (
+            "fid",
+            Rows(),
+            {"data": "bars-and-stripes:test"},
+            r"rows of shape \(1, 3, 3\), but the s",
+        ),
         ("fid", Rows(lambda x: x[..., 1:]), {}, "but the samples have"),
     ],
 )
@@ -196,7 +150,7 @@ def test_what_cannot_be_compared(
 
 def test_weights_that_are_not_those_of_the_figure(net: Path) -> None:
     with pytest.raises(DigestMismatch, match=r"in the features of .*@0123, but the weights of"):
-        measure("fid", Rows(), DATA | {"features": f"{net}@0123"})
+        measure("fid", RowSampler(), DATA | {"features": f"{net}@0123"})
 
 
 def test_a_net_without_features(tmp_path: Path) -> None:
@@ -204,25 +158,7 @@ def test_a_net_without_features(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     loading.save(case.fresh(), path, case.metadata())
     with pytest.raises(InvalidInput, match="which gives no features: expected a model with"):
-        measure("fid", Rows(), DATA | {"features": str(path)})
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"labels": "clas"}, "labels is 'clas'; expected class or pseudo"),
-        ({"labels": "class"}, "Rows draws no samples of a class: expected labels = 'pseudo'"),
-    ],
-)
-def test_labels_that_samples_cannot_have(changes: dict[str, Any], text: str) -> None:
-    with pytest.raises(InvalidInput, match=text):
-        measure("tstr", Rows(), DATA | changes)
-
-
-def test_training_on_samples_needs_labels(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("0,1\n" * 40)
-    with pytest.raises(InvalidInput, match="has no labels: there is nothing to train on samples"):
-        measure("tstr", Rows(), {"data": f"{tmp_path / 't.csv'}:test"})
+        measure("fid", RowSampler(), DATA | {"features": str(path)})
 
 
 def test_an_entry_has_what_stands_beside_its_figures(

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_core import loading, plugins
+from zoo_core.errors import InvalidInput
 from zoo_core.hookspecs import Architecture
 from zoo_core.protocols import ELBO, Traversal
 from zoo_core.testing import LAWS, Case, LawBroken, LawSkipped, applies, table
-from zoo_core.training.likelihood import MaximumLikelihood
 
 DECLARED = ("sample", "score", "detect", "complete")
 
@@ -67,7 +66,7 @@ class Chain(nn.Module):
     ) -> Tensor:
         first = int(known.sum())
         if not known.flatten()[:first].all():
-            raise loading.InvalidInput("only the first variables of the order can be known here.")
+            raise InvalidInput("only the first variables of the order can be known here.")
         x = x.flatten(1).clone()
         for i in range(first, self.D):
             x[:, i] = self.draw(self.logits(x)[:, i] / temperature, generator)
@@ -130,7 +129,7 @@ class Marginal(Chain):
 
 class Refuses(Chain):
     def complete(self, x: Tensor, known: Tensor, **options: Any) -> Tensor:
-        raise loading.InvalidInput("no.")
+        raise InvalidInput("no.")
 
 
 class Detached(Chain):
@@ -379,39 +378,6 @@ def test_a_broken_density_breaks_its_law(cls: type[Ramp], name: str, text: str) 
         LAWS[name](real_case(cls))
 
 
-class Idle(MaximumLikelihood):
-    """Never applies its loss."""
-
-    def training_step(self, x: Tensor, update: Any, *rest: Any) -> dict[str, Tensor]:
-        return super().training_step(x, {"model": lambda loss: None}, *rest)
-
-
-class Counts(MaximumLikelihood):
-    """Trains every third step, and forgets which one it is at when a run is resumed."""
-
-    steps = 0
-
-    def training_step(self, x: Tensor, update: Any, *rest: Any) -> dict[str, Tensor]:
-        self.steps += 1
-        idle: Any = {"model": lambda loss: None}
-        return super().training_step(x, idle if self.steps % 3 else update, *rest)
-
-
-@pytest.mark.parametrize(
-    ("trainer", "name", "text"),
-    [
-        (Idle, "training_makes_progress", "nll 6.238 -> 6.238 on bars-and-stripes"),
-        (Counts, "resumed_training_ends_the_same", "differing tensors: model.weight, model.bias"),
-    ],
-)
-def test_a_broken_trainer_breaks_its_law(
-    trainer: type, name: str, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plugins, "import_class", lambda path: trainer)
-    with pytest.raises(LawBroken, match=text):
-        LAWS[name](case_of(Chain))
-
-
 @pytest.mark.parametrize(("cls", "name", "text"), BROKEN, ids=lambda v: getattr(v, "__name__", v))
 def test_a_broken_model_breaks_the_law(cls: type[nn.Module], name: str, text: str) -> None:
     with pytest.raises(LawBroken) as caught:
@@ -495,15 +461,6 @@ def test_a_declared_task_names_the_method_that_is_missing() -> None:
         LawBroken, match="interpolate is declared, but Chain is not a Decoder: it h"
     ):
         LAWS["tasks_are_implemented"](case_of(Chain, tasks=tasks))
-
-
-def test_exports_are_tried_where_they_are_declared_and_on_one_config() -> None:
-    def named(case: Case) -> set[str]:
-        return {row.values[0].name for row in table([case])}
-
-    assert "export_equals_model" in named(case_of(Coin, exports=("decode",)))
-    assert "export_equals_model" not in named(case_of(Coin))
-    assert "export_equals_model" not in named(case_of(Coin, exports=("decode",), first=False))
 
 
 def test_the_table_holds_every_law_that_applies() -> None:

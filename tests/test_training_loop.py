@@ -1,6 +1,5 @@
 """Runs end where they would have ended, whatever happens to them on the way."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from toy_training import Listener, listen
 from zoo_autoregressive.nade import NADE
 
 from zoo_core import loading
@@ -23,9 +23,10 @@ from zoo_core.training import loop
 from zoo_core.training import recipe as recipes
 from zoo_core.training.fit import make_loop
 from zoo_core.training.likelihood import MaximumLikelihood
-from zoo_core.training.recipe import Recipe
 
 TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
+
+
 EPOCHS = 40
 
 
@@ -112,106 +113,19 @@ def test_a_run_killed_while_it_validates_validates_again(
     assert trained(killed, lambda networks, values: None, resume=True) == expected
 
 
-class Listener:
-    """Learns nothing, and remembers which labels came with which inputs."""
-
-    monitor = "nll"
-
-    def __init__(self) -> None:
-        self.networks = {"model": torch.nn.Linear(1, 1).requires_grad_(False)}
-        self.heard: dict[str, list[tuple[torch.Tensor, torch.Tensor | None]]] = {
-            "training": [],
-            "validation": [],
-        }
-
-    def begin(self, mean: torch.Tensor) -> None: ...
-
-    def training_step(
-        self,
-        x: torch.Tensor,
-        update: object,
-        generator: object,
-        labels: torch.Tensor | None,
-        step: int,
-    ) -> dict[str, torch.Tensor]:
-        self.heard["training"].append((x, labels))
-        return {"nll": torch.zeros(())}
-
-    def validation_step(
-        self, x: torch.Tensor, generator: object, labels: torch.Tensor | None = None
-    ) -> dict[str, torch.Tensor]:
-        self.heard["validation"].append((x, labels))
-        return {"nll": torch.zeros(len(x))}
-
-
-def heard(
-    rows: Dataset, folder: Path, listener: Listener | None = None, precision: Any = "32-true"
-) -> Listener:
-    listener = listener or Listener()
-    recipe = dataclasses.replace(Recipe("nade", "x"), binarize="none", epochs=1, batch_size=7)
-    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
-    fabric.launch()
-    make_loop(listener, recipe, rows, rows, folder, fabric=fabric, quiet=True).run()
-    return listener
-
-
 def test_a_trainer_is_handed_the_label_of_each_input(tmp_path: Path) -> None:
     x = torch.arange(20, dtype=torch.uint8).unsqueeze(1)
     rows = Dataset("numbers", "train", x, levels=256, labels=torch.arange(20))
-    for batches in heard(rows, tmp_path).heard.values():
+    for batches in listen(rows, tmp_path).heard.values():
         numbers = torch.cat([x for x, _ in batches]).mul(255).round().long().squeeze(1)
         labels = torch.cat([labels for _, labels in batches if labels is not None])
         assert torch.equal(labels, numbers)
         assert len(labels.unique()) == 20
 
 
-class Numbered(Listener):
-    """Remembers the numbers of its steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: list[int] = []
-
-    def training_step(
-        self,
-        x: torch.Tensor,
-        update: object,
-        generator: object,
-        labels: torch.Tensor | None,
-        step: int,
-    ) -> dict[str, torch.Tensor]:
-        self.steps.append(step)
-        return super().training_step(x, update, generator, labels, step)
-
-
-class Former(Listener):
-    """Has the signature of before steps had a number."""
-
-    def training_step(  # type: ignore[override]
-        self, x: torch.Tensor, update: object, generator: object, labels: torch.Tensor | None = None
-    ) -> dict[str, torch.Tensor]:
-        return super().training_step(x, update, generator, labels, 0)
-
-
-def test_a_trainer_is_told_the_number_of_its_step(tmp_path: Path) -> None:
-    rows = Dataset("numbers", "train", torch.zeros(20, 1, dtype=torch.uint8), levels=2)
-    listener = Numbered()
-    heard(rows, tmp_path, listener)
-    assert listener.steps == [1, 2, 3]
-
-
-def test_a_trainer_that_takes_no_number_of_a_step_goes_on_working(tmp_path: Path) -> None:
-    x = torch.arange(20, dtype=torch.uint8).unsqueeze(1)
-    rows = Dataset("numbers", "train", x, levels=256, labels=torch.arange(20))
-    given = heard(rows, tmp_path, Former()).heard["training"]
-    assert sorted(int(y) for _, labels in given if labels is not None for y in labels) == list(
-        range(20)
-    )
-
-
 def test_a_trainer_of_data_without_labels_is_handed_none(tmp_path: Path) -> None:
     rows = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
-    for batches in heard(rows, tmp_path).heard.values():
+    for batches in listen(rows, tmp_path).heard.values():
         assert all(labels is None for _, labels in batches)
 
 
@@ -279,7 +193,7 @@ def test_a_trainer_computes_in_the_precision_of_the_recipe(
 ) -> None:
     rows = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
     multiplier = Multiplier()
-    heard(rows, tmp_path, multiplier, precision)
+    listen(rows, tmp_path, multiplier, precision)
     assert {product.dtype for product in multiplier.trained} == {dtype}
     assert len({float(product) for product in multiplier.trained}) > 1
     assert {product.dtype for product in multiplier.validated} == {torch.float32}

@@ -1,7 +1,7 @@
 """Models whose samples, latents and parts are known, and how a task is run on one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,51 @@ class Table(Sampler):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         return torch.tensor([[0.0, 1.0, 1.0]]).expand(n, -1)
+
+
+class RowSampler(nn.Module):
+    """Its samples are rows of bars-and-stripes-7, changed by a function; it counts its calls."""
+
+    event_shape = (1, 7, 7)
+
+    def __init__(self, change: Callable[[Tensor], Tensor] = lambda x: x) -> None:
+        super().__init__()
+        self.change, self.calls = change, 0
+        self.w = nn.Parameter(torch.zeros(1))
+        self.rows = load_dataset("bars-and-stripes-7").floats()
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        self.calls += 1
+        chosen = torch.randint(len(self.rows), (n,), generator=generator)
+        return self.change(self.rows[chosen])
+
+
+class ClassSampler(RowSampler):
+    """The same of a class; the wrong one where it errs."""
+
+    classes = 2
+
+    def __init__(self, errs: bool = False) -> None:
+        super().__init__()
+        labels = load_dataset("bars-and-stripes-7").labels
+        assert labels is not None
+        self.of = [self.rows[labels == (1 - label if errs else label)] for label in (0, 1)]
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        label: Tensor | int | None = None,
+    ) -> Tensor:
+        wanted = torch.zeros(n).long() if label is None else torch.as_tensor(label).expand(n)
+        u = torch.rand(n, generator=generator)
+        return torch.stack(
+            [self.of[y][int(v * len(self.of[y]))] for y, v in zip(wanted, u, strict=True)]
+        )
 
 
 class Coins(nn.Module):

@@ -1,8 +1,6 @@
-"""What a name becomes, and what a model in memory knows of itself."""
+"""A model is loaded, created and saved."""
 
-import copy
 import json
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -13,45 +11,20 @@ from safetensors.torch import save_file
 from torch import nn
 
 import zoo_core
+from factories import METADATA, save_nade
 from zoo_core import loading
-from zoo_core.errors import InvalidInput, InvalidWeights, PluginError, UnknownName
-from zoo_core.plugins import architecture, import_class
+from zoo_core.errors import InvalidInput, PluginError, UnknownName
 from zoo_core.protocols import Bound, Decoder, DensityModel, Generator
-from zoo_core.registry import Licence
-
-CONFIG = {"shape": [1, 3, 3], "hidden": 4}
-METADATA: dict[str, Any] = {
-    "family": "autoregressive",
-    "requires": "zoo-autoregressive",
-    "architecture": "nade",
-    "config": CONFIG,
-    "data": "bars",
-    "data_sha256": "d" * 64,
-    "licence": {"code": "Apache-2.0"},
-    "metrics": {"test_nll": 3.5},
-    "recipe_sha256": "r" * 64,
-    "versions": {"zoo-core": "0.1.0"},
-}
-
-
-def save(path: Path, **changes: Any) -> Path:
-    """Write the weights of a small NADE, untrained."""
-    model = loading.build(import_class(architecture("nade").path), CONFIG)
-    loading.save(model, path, METADATA | changes)
-    return path
-
-
-# Load
 
 
 def test_a_model_is_loaded_for_use(tmp_path: Path) -> None:
-    model = loading.load(save(tmp_path / "small.safetensors"))
+    model = loading.load(save_nade(tmp_path / "small.safetensors"))
     assert not model.training
     assert not any(p.requires_grad for p in model.parameters())
 
 
 def test_a_trainable_model_learns_and_its_file_stays(tmp_path: Path) -> None:
-    path = save(tmp_path / "small.safetensors")
+    path = save_nade(tmp_path / "small.safetensors")
     path.chmod(0o444)  # as in the store
     before = path.read_bytes()
     model = loading.load(path, trainable=True)
@@ -71,7 +44,7 @@ def test_a_trainable_model_learns_and_its_file_stays(tmp_path: Path) -> None:
 
 
 def test_a_model_is_loaded_as_a_protocol(tmp_path: Path) -> None:
-    path = save(tmp_path / "small.safetensors")
+    path = save_nade(tmp_path / "small.safetensors")
     model = loading.load(path, as_=DensityModel)
     assert model.log_prob(torch.zeros(2, *model.event_shape)).shape == (2,)
     with pytest.raises(InvalidInput) as caught:
@@ -80,9 +53,6 @@ def test_a_model_is_loaded_as_a_protocol(tmp_path: Path) -> None:
         "small is not a Decoder: it has no latent_dim, latent, decode. "
         "It implements Autoregressive, Completer, DensityModel, Generator."
     )
-
-
-# Create and save
 
 
 def test_a_model_is_created_untrained() -> None:
@@ -142,7 +112,7 @@ def test_an_unknown_architecture_is_named() -> None:
 
 
 def test_a_changed_model_is_saved_with_its_start(tmp_path: Path) -> None:
-    path = save(tmp_path / "small.safetensors")
+    path = save_nade(tmp_path / "small.safetensors")
     model = loading.load(path, trainable=True)
     with torch.no_grad():
         model.get_parameter("W").add_(1.0)
@@ -170,94 +140,6 @@ def test_a_stranger_is_saved_only_with_what_it_is(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-# Info
-
-
-def test_a_loaded_model_knows_where_it_comes_from(tmp_path: Path) -> None:
-    path = save(tmp_path / "small.safetensors")
-    known = zoo_core.info(loading.load(path))
-    assert known == loading.Info(
-        name="small",
-        architecture="nade",
-        family="autoregressive",
-        requires="zoo-autoregressive",
-        config=CONFIG,
-        sha256=loading.open_source(path).sha256,
-        data="bars",
-        licence=Licence("Apache-2.0", "unknown"),
-        metrics={"test_nll": 3.5},
-        versions={"zoo-core": "0.1.0"},
-        recipe_sha256="r" * 64,
-        data_sha256="d" * 64,
-        path=path,
-    )
-
-
-def test_of_an_entry_the_registry_speaks_first() -> None:
-    known = zoo_core.info(zoo_core.load("bernoulli.nltcs"))
-    entry = zoo_core.Registry.load().lookup("bernoulli.nltcs")
-    assert (known.name, known.architecture, known.entry) == (entry.name, "bernoulli", entry)
-    assert known.sha256 == entry.weights.sha256
-    assert known.metrics["test_nll"] == entry.metric("test_nll").value
-    assert known.licence == entry.licence
-    assert "torch" in known.versions  # which only the file says
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        copy.deepcopy,
-        copy.copy,
-        lambda model: model.to(torch.float64),
-        lambda model: model.train().requires_grad_(True),
-        lambda model: pickle.loads(pickle.dumps(model)),
-    ],
-    ids=["deepcopy", "copy", "to", "train", "pickle"],
-)
-def test_what_is_known_stays_with_a_model(change: Any, tmp_path: Path) -> None:
-    model = loading.load(save(tmp_path / "small.safetensors"))
-    known, keys = zoo_core.info(model), list(model.state_dict())
-    changed = change(model)
-    assert zoo_core.info(changed) == known
-    assert list(changed.state_dict()) == keys
-
-
-def test_of_a_stranger_the_class_is_known() -> None:
-    assert zoo_core.info(nn.Linear(1, 1)) == loading.Info(name="Linear", architecture="Linear")
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("name", 3), ("metrics", [1]), ("versions", "1"), ("licence", "MIT")]
-)
-def test_metadata_of_the_wrong_kind_are_refused(key: str, value: object, tmp_path: Path) -> None:
-    path = save(tmp_path / "small.safetensors", **{key: value})
-    with pytest.raises(InvalidWeights, match=f"no sound {key}"):
-        loading.load(path)
-
-
-# Weights that are not a model's
-
-
-def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
-    model = loading.load(save(tmp_path / "small.safetensors"))
-    model.b[3] = float("nan")
-    loading.save(model, path := tmp_path / "nan.safetensors", METADATA)
-    with pytest.raises(InvalidWeights, match=r"nan\.safetensors does not fit .*: b holds NaN"):
-        loading.load(path)
-    model.b[3] = float("inf")
-    loading.save(model, path, METADATA)
-    assert loading.load(path).b.isinf().any()
-
-
-def test_weights_whose_order_is_no_permutation_are_refused(tmp_path: Path) -> None:
-    model = loading.load(save(tmp_path / "small.safetensors"))
-    model.order[0] = 5
-    loading.save(model, path := tmp_path / "twice.safetensors", METADATA)
-    message = r"twice\.safetensors cannot be used: ValueError: order is no permutation .* the file"
-    with pytest.raises(InvalidWeights, match=message):
-        loading.load(path)
-
-
 def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Path) -> None:
     config = {"shape": [1, 3, 3], "layers": 10**5}
     said = {"zoo": json.dumps(METADATA | {"architecture": "pixelcnn", "config": config})}
@@ -267,14 +149,3 @@ def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Pa
     with pytest.raises(InvalidInput, match=r"deep\.safetensors: the config asks PixelCNN for far"):
         loading.load(path)
     assert time.process_time() - start < 2
-
-
-@pytest.mark.parametrize(
-    "said",
-    ["[" * 10**5, '{"config": ' + "9" * 5000 + "}", json.dumps(METADATA | {"name": "\x1b[2J"})],
-)
-def test_metadata_that_are_none_are_refused(tmp_path: Path, said: str) -> None:
-    save_file({"b": torch.zeros(1)}, path := tmp_path / "odd.safetensors", {"zoo": said})
-    with pytest.raises(InvalidWeights, match=r"odd\.safetensors") as caught:
-        loading.load(path)
-    assert str(caught.value).isprintable()

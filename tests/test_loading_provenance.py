@@ -1,0 +1,70 @@
+"""What is known of a model, and where it is known from."""
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import zoo_core
+from factories import save_nade
+from zoo_core import loading
+from zoo_core.registry import Licence
+
+CONFIG = {"shape": [1, 3, 3], "hidden": 4}
+
+
+def test_a_loaded_model_knows_where_it_comes_from(tmp_path: Path) -> None:
+    path = save_nade(tmp_path / "small.safetensors")
+    known = zoo_core.info(loading.load(path))
+    assert known == loading.Info(
+        name="small",
+        architecture="nade",
+        family="autoregressive",
+        requires="zoo-autoregressive",
+        config=CONFIG,
+        sha256=loading.open_source(path).sha256,
+        data="bars",
+        licence=Licence("Apache-2.0", "unknown"),
+        metrics={"test_nll": 3.5},
+        versions={"zoo-core": "0.1.0"},
+        recipe_sha256="r" * 64,
+        data_sha256="d" * 64,
+        path=path,
+    )
+
+
+def test_of_an_entry_the_registry_speaks_first() -> None:
+    known = zoo_core.info(zoo_core.load("bernoulli.nltcs"))
+    entry = zoo_core.Registry.load().lookup("bernoulli.nltcs")
+    assert (known.name, known.architecture, known.entry) == (entry.name, "bernoulli", entry)
+    assert known.sha256 == entry.weights.sha256
+    assert known.metrics["test_nll"] == entry.metric("test_nll").value
+    assert known.licence == entry.licence
+    assert "torch" in known.versions  # which only the file says
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        copy.deepcopy,
+        copy.copy,
+        lambda model: model.to(torch.float64),
+        lambda model: model.train().requires_grad_(True),
+        lambda model: pickle.loads(pickle.dumps(model)),
+    ],
+    ids=["deepcopy", "copy", "to", "train", "pickle"],
+)
+def test_what_is_known_stays_with_a_model(change: Any, tmp_path: Path) -> None:
+    model = loading.load(save_nade(tmp_path / "small.safetensors"))
+    known, keys = zoo_core.info(model), list(model.state_dict())
+    changed = change(model)
+    assert zoo_core.info(changed) == known
+    assert list(changed.state_dict()) == keys
+
+
+def test_of_a_stranger_the_class_is_known() -> None:
+    assert zoo_core.info(nn.Linear(1, 1)) == loading.Info(name="Linear", architecture="Linear")

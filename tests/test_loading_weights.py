@@ -1,0 +1,52 @@
+"""Files of weights, and metadata that describe them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from factories import METADATA, save_nade
+from zoo_core import loading
+from zoo_core.errors import InvalidWeights
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("name", 3), ("metrics", [1]), ("versions", "1"), ("licence", "MIT")]
+)
+def test_metadata_of_the_wrong_kind_are_refused(key: str, value: object, tmp_path: Path) -> None:
+    path = save_nade(tmp_path / "small.safetensors", **{key: value})
+    with pytest.raises(InvalidWeights, match=f"no sound {key}"):
+        loading.load(path)
+
+
+def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
+    model = loading.load(save_nade(tmp_path / "small.safetensors"))
+    model.b[3] = float("nan")
+    loading.save(model, path := tmp_path / "nan.safetensors", METADATA)
+    with pytest.raises(InvalidWeights, match=r"nan\.safetensors does not fit .*: b holds NaN"):
+        loading.load(path)
+    model.b[3] = float("inf")
+    loading.save(model, path, METADATA)
+    assert loading.load(path).b.isinf().any()
+
+
+def test_weights_whose_order_is_no_permutation_are_refused(tmp_path: Path) -> None:
+    model = loading.load(save_nade(tmp_path / "small.safetensors"))
+    model.order[0] = 5
+    loading.save(model, path := tmp_path / "twice.safetensors", METADATA)
+    message = r"twice\.safetensors cannot be used: ValueError: order is no permutation .* the file"
+    with pytest.raises(InvalidWeights, match=message):
+        loading.load(path)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[" * 10**5, '{"config": ' + "9" * 5000 + "}", json.dumps(METADATA | {"name": "\x1b[2J"})],
+)
+def test_metadata_that_are_none_are_refused(tmp_path: Path, said: str) -> None:
+    save_file({"b": torch.zeros(1)}, path := tmp_path / "odd.safetensors", {"zoo": said})
+    with pytest.raises(InvalidWeights, match=r"odd\.safetensors") as caught:
+        loading.load(path)
+    assert str(caught.value).isprintable()
