@@ -1,0 +1,42 @@
+"""Protocols are capabilities: a class has one if it has its methods."""
+
+import pytest
+import torch
+from torch import nn
+
+from toy_models import Invertible, Logistic, Sampler, nade
+from zoo_core import protocols
+from zoo_core.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (Sampler(), {"Generator"}),
+        (Logistic(), {"Generator", "Decoder"}),
+        (Invertible(), {"Generator", "Decoder", "Encoder", "LatentVariable"}),
+        (nade(), {"Generator", "DensityModel", "Autoregressive", "Completer"}),
+        (nn.Linear(1, 1), set()),
+    ],
+)
+def test_what_a_class_is_follows_from_its_methods(model: nn.Module, names: set[str]) -> None:
+    known = ("Generator", "Conditional", "Prompted", "DensityModel", "Autoregressive", "Completer",
+             "Encoder", "Decoder", "LatentVariable", "Bound", "Classifier", "Featurizer",
+             "Translator", "PartCompleter")  # fmt: skip
+    held = {name for name in known if isinstance(model, getattr(protocols, name))}
+    assert held - {"Conditional"} == names
+
+
+def test_a_bound_is_its_reconstruction_less_the_second_term() -> None:
+    elbo = protocols.ELBO(torch.tensor([-4.0]), torch.tensor([3.0]))
+    assert elbo.bound.tolist() == [-7.0]
+
+
+def test_a_model_is_narrowed_to_a_protocol_or_refused() -> None:
+    model = Sampler()
+    assert protocols.narrow(model, protocols.Generator) is model
+    with pytest.raises(
+        InvalidInput, match=r"gan\.x is not a DensityModel: it has no levels, log_prob"
+    ):
+        protocols.narrow(model, protocols.DensityModel, "gan.x")
+    assert protocols.shape_of(model) == (1, 2, 2)
