@@ -40,6 +40,9 @@ def zoo_datasets() -> list[DataSet]:
             "The faces, labelled by hair colour, skin, beard and eyebrows together",
         ),
         DataSet(
+            "faces-hair", "zoo_core.data.faces:faces_hair", "The faces, labelled by hair colour"
+        ),
+        DataSet(
             "faces-unpaired",
             "zoo_core.data.faces:faces_unpaired",
             "Drawn faces in the styles toon-head and personas, nobody in both",

@@ -260,6 +260,29 @@ def test_a_star_takes_a_step_of_the_generator_after_several_of_the_discriminator
     assert steps == [{"discriminator"}, {"discriminator"}, {"discriminator", "model"}] * 2
 
 
+def test_r1_of_a_star_is_of_its_score_and_of_the_domains_of_real_images() -> None:
+    x, domain = images(6, 3)
+    source = domain[:, None]
+    losses = []
+    for r1, step in ((0.0, 2), (3.0, 1), (3.0, 2)):
+        torch.manual_seed(0)
+        trainer = Star(stargan(), 4, "least-squares", n_critic=1, flip=False, r1=r1, r1_every=2)
+        seen: dict[str, float] = {}
+        updates = {
+            "model": lambda loss: None,
+            "discriminator": lambda loss, seen=seen: seen.update(D=loss.item()),
+        }
+        trainer.training_step(x, updates, random(), domain, step)
+        losses.append(seen["D"])
+    D, real = trainer.networks["discriminator"], (x * 2 - 1).requires_grad_()
+    scores, logits = D(real)
+    value = scores.mean(1) + logits.gather(1, source).squeeze(1)
+    (slope,) = torch.autograd.grad(value.sum(), real)
+    expected = 3.0 * 2 * float(slope.flatten(1).square().sum(1).mean()) / 2
+    assert losses[0] == losses[1]
+    assert losses[2] - losses[0] == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.parametrize("loss", ["wgan-gp", "least-squares"])
 def test_each_loss_of_a_star_moves_its_own_networks(loss: str) -> None:
     trainer, (x, domain) = Star(stargan(), channels=4, loss=loss, n_critic=1), images(6, 3)

@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.layers import UpConv2d
-from zoo_adversarial.losses import gradient_penalty, loss_of
+from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.translation import (
     Residual,
     checked_domains,
@@ -259,6 +259,9 @@ class Star:
         turn: how far it is turned at most, in degrees.
         zoom: how far it is scaled at most, as a share.
         flip: whether to flip half of the training images horizontally.
+        r1: weight of R1, the penalty of slopes at real images, of the score and of the logits of
+            their domains: patterns that nobody sees then no longer pass for a domain.
+        r1_every: steps between two such penalties, each weighted by that number.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -276,7 +279,10 @@ class Star:
         turn: float = 0.0,
         zoom: float = 0.0,
         flip: bool = True,
+        r1: float = 0.0,
+        r1_every: int = 8,
     ) -> None:
+        self.r1, self.r1_every = r1, r1_every
         self.domains, self.groups = model.domains, model.groups
         self.networks: dict[str, nn.Module] = {
             "model": model,
@@ -310,7 +316,10 @@ class Star:
         turn = step % self.n_critic == 0
         with torch.set_grad_enabled(turn):
             fake = self.networks["model"](x, wanted.to)
-        values = self._discriminate(x, source, fake.detach(), update["discriminator"], generator)
+        penalised = self.r1 > 0 and step % self.r1_every == 0
+        values = self._discriminate(
+            x, source, fake.detach(), update["discriminator"], generator, penalised
+        )
         if turn:
             self._translate(x, fake, wanted, update["model"], generator)
         return values
@@ -339,7 +348,13 @@ class Star:
         return _Wanted(first + values[rows, group], first + source[rows, group], values)
 
     def _discriminate(
-        self, x: Tensor, source: Tensor, fake: Tensor, update: Update, generator: torch.Generator
+        self,
+        x: Tensor,
+        source: Tensor,
+        fake: Tensor,
+        update: Update,
+        generator: torch.Generator,
+        penalised: bool,
     ) -> dict[str, Tensor]:
         D = self.networks["discriminator"]
         seen = jittered(torch.cat([x, fake]), *self.jitter, generator)
@@ -353,8 +368,19 @@ class Star:
                 D = self.networks["discriminator"]
                 penalty = gradient_penalty(lambda x: D(x)[0].mean(1), x, fake, generator)
             loss = loss + self.w_penalty * penalty
+        if penalised:
+            with unwrapped(self.networks, "discriminator"):
+                slopes = slope_penalty(partial(self._certainty, source), seen[: len(x)])
+            loss = loss + self.r1 * self.r1_every * slopes
         update(loss)
         return {"distance": (real - drawn).detach().mean(), "domain": domain.detach()}
+
+    def _certainty(self, source: Tensor, x: Tensor) -> Tensor:
+        """The score of each image and the logits of its domains together, (B,)."""
+        scores, logits = self.networks["discriminator"](x)
+        parts = zip(logits.split(self.groups, 1), source.split(1, 1), strict=True)
+        total: Tensor = scores.mean(1) + sum(part.gather(1, y).squeeze(1) for part, y in parts)
+        return total
 
     def _cross_entropy(self, logits: Tensor, values: Tensor) -> Tensor:
         """The sum over the groups of −log of the probability of each image's domain, a mean, ().

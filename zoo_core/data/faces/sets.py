@@ -28,6 +28,7 @@ __all__ = [
     "faces",
     "faces_all",
     "faces_domains",
+    "faces_hair",
     "faces_styles",
     "faces_unpaired",
     "pixel_faces",
@@ -88,6 +89,14 @@ def faces_domains(split: str, root: Path) -> Dataset:
     for name, values in attributes.items():
         labels = labels * len(values) + rows.column(name)
     return replace(rows, name="faces-domains", labels=labels, attributes=attributes)
+
+
+def faces_hair(split: str, root: Path) -> Dataset:
+    """The rows of `faces`, labelled by colour of the hair."""
+    rows = faces(split, root)
+    classes = rows.attributes["hair_colour"]
+    labels = rows.column("hair_colour")
+    return replace(rows, name="faces-hair", labels=labels, classes=classes, attributes={})
 
 
 def faces_unpaired(split: str, root: Path) -> Dataset:
