@@ -35,6 +35,12 @@ class Options(OptionalInputs):
 
     rows: int = option(10, "Latents that are walked, the most telling first", minimum=1)
     starts: int = option(1, "Inputs, or samples, from which each walk starts", minimum=1)
+    along: tuple[str, ...] = option(
+        (),
+        "An attribute of the model's data, such as beard: a walk towards each of its values",
+        flags=("--along",),
+        metavar="ATTRIBUTE",
+    )
 
 
 class _Row(NamedTuple):
@@ -57,11 +63,17 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
         encoder = as_encoder(model, options.inputs, context, "traverse")
         batch = load_inputs(model, options.inputs, context)
         base = encode_inputs(encoder, batch.x[: options.starts], context)
-        found = walks(model, context, batch.x[:_JUDGED])
+        judged: Tensor | None = batch.x[:_JUDGED]
         source, notes = ", ".join(batch.names[: options.starts]), batch.notes
     else:
-        base, found = sample_latents(model, options.starts, context), walks(model, context)
+        base, judged = sample_latents(model, options.starts, context), None
         source = "draws" if options.starts > 1 else "a draw"
+    if options.along:
+        from zoo_core.tasks.directions import attribute_walks
+
+        found: Sequence[Traversal] = attribute_walks(model, options.along, context)
+    else:
+        found = walks(model, context, judged)
     shown = found[: options.rows]
     rows = _rows(shown, base)
     z = torch.cat([row.z for row in rows])
@@ -69,7 +81,7 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     result = Result(
         summary=f"{len(shown)} of {len(found)} walks through the latents of {context.name}",
         figures=(f"from {source}",),
-        notes=(*notes, f"from the top: {_listed(shown)}", *_explained(shown)),
+        notes=(*notes, f"from the top: {_listed(shown)}", *_explained(shown, options.along)),
         tensors={"start": base.cpu(), "z": z.cpu(), "decoded": x},
         texts={"names": [row.name for row in rows for _ in row.z]},
     )
@@ -155,8 +167,13 @@ def _table(
     ]
 
 
-def _explained(found: Sequence[Traversal]) -> tuple[str, ...]:
+def _explained(found: Sequence[Traversal], along: Sequence[str]) -> tuple[str, ...]:
     """What directions are, where walks go along them."""
+    if along:
+        return (
+            "each adds the mean latents of rows with that value, less those of all others: at the "
+            "left nothing, in the middle all of it, at the right twice as much",
+        )
     if not any(walk.added for walk in found):
         return ()
     return (
