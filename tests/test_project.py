@@ -1,5 +1,6 @@
 """What the project says of itself holds: readme, documentation and CI script against the code."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_an_entry_lists_the_tasks_that_its_model_can_do(entry: Entry) -> None:
     declared = plugins.architecture(entry.architecture, entry.family).tasks
     assert set(entry.tasks) == {task for task in can if task in declared}
     assert of_entry(entry) == can
+
+
+def test_a_long_module_says_why() -> None:
+    modules = [*ROOT.glob("zoo_core/**/*.py"), *ROOT.glob("plugins/*/zoo_*/**/*.py")]
+    assert len(modules) > 100
+    long = {path: text for path in modules if (text := path.read_text("utf-8")).count("\n") > 400}
+    for path, text in long.items():
+        head = ast.get_docstring(ast.parse(text)) or ""
+        assert "\nOver 400 lines: " in head, path
 
 
 def test_each_decision_has_context_choice_and_consequence() -> None:

@@ -5,7 +5,7 @@ Ranges: images are float tensors (B, C, H, W) in [0, 1]; tables of variables are
 Log-probabilities are in nats. Randomness comes from an explicit `torch.Generator`, or from torch's
 default one where none is given.
 
-Over 400 lines, nearly all of them signatures and contracts: whoever writes a model or a task sees
+Over 400 lines: nearly all are signatures and contracts, and whoever writes a model or a task sees
 on this one page all that either can ask of the other.
 """
 

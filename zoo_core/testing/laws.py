@@ -2,6 +2,9 @@
 
 Models are stirred (all parameters far from their start) wherever a law would hold trivially for
 one that is near uniform. Seeds are fixed, so a law that holds once holds always.
+
+Over 400 lines: it is a list of short functions, each a law, on the one page that says what a model
+must obey.
 """
 
 from __future__ import annotations

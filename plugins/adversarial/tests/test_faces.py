@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from zoo_adversarial import counterparts, shared
 from zoo_adversarial.cyclegan import CycleGAN
-from zoo_adversarial.stargan import Star, StarGAN
+from zoo_adversarial.stargan import StarGAN
+from zoo_adversarial.stargan_trainer import Star
 
 from zoo_core.data import Dataset
 from zoo_core.data.faces import drawing, sets

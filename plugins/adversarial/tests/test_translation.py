@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from zoo_adversarial import emoji
 from zoo_adversarial.cyclegan import Cycle, CycleGAN, PatchGAN
-from zoo_adversarial.stargan import Judge, Star, StarGAN
+from zoo_adversarial.stargan import Judge, StarGAN
+from zoo_adversarial.stargan_trainer import Star
 from zoo_adversarial.translation import ImagePool, Residual, round_trip, sliced_wasserstein
 
 from zoo_core.data import Dataset

@@ -80,7 +80,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=("translate",),
             paper="Choi et al. 2018, StarGAN: Unified Generative Adversarial Networks for "
             "Multi-Domain Image-to-Image Translation (arXiv 1711.09020)",
-            trainer="zoo_adversarial.stargan:Star",
+            trainer="zoo_adversarial.stargan_trainer:Star",
             check=Check(config={"shape": [1, 8, 8], "channels": 4, "blocks": 1}),
         ),
         Architecture(

@@ -18,6 +18,9 @@ rectifier in FFN may be replaced (`activation = "gelu"`, as in GPT-2). A place m
 `window` values rather than one alone, each by a table of its own (a causal convolution): neighbours
 are then visible before the first layer of attention, which need not learn where they are and trains
 in a fraction of the steps. The start token embeds the class label, where there are labels.
+
+Over 400 lines: the decoder, its blocks and the cache of keys and values are one network, whose
+parts nothing else uses.
 """
 
 from collections.abc import Generator, Sequence

@@ -1,0 +1,236 @@
+"""The objective of StarGAN; the paper, and how ours differs, are in `stargan`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
+from zoo_adversarial.stargan import Judge, StarGAN
+from zoo_adversarial.translation import checked_labels, round_trip
+from zoo_core.errors import InvalidInput
+from zoo_core.training.augmentation import jittered, mirrored
+from zoo_core.training.objective import frozen, unwrapped
+
+if TYPE_CHECKING:
+    from zoo_core.training.protocols import Update
+
+__all__ = ["Star"]
+
+_VALIDATED = 50
+"""Images of a validation batch that are translated into a domain of each of several groups."""
+_SHOWN = 8
+"""Images of a preview, and the domains that they are shown in."""
+
+
+class Star:
+    """Trains the generator against the discriminator.
+
+    Args:
+        model: a StarGAN.
+        channels: feature maps of the discriminator's first layer.
+        loss: a name of `zoo_adversarial.losses.LOSSES`.
+        n_critic: discriminator steps per generator step.
+        w_penalty: weight of the gradient penalty, in the game that has one.
+        w_domain: weight of the classification loss.
+        w_reconstruction: weight of |x − there and back|.
+        shift: how far each image that the discriminator sees is moved at most, as a share of the
+            side.
+        turn: how far it is turned at most, in degrees.
+        zoom: how far it is scaled at most, as a share.
+        flip: whether to flip half of the training images horizontally.
+        r1: weight of R1, the penalty of slopes at real images, of the score and of the logits of
+            their domains: patterns that nobody sees then no longer pass for a domain.
+        r1_every: steps between two such penalties, each weighted by that number.
+    """
+
+    monitor: ClassVar[str] = "sliced_wasserstein"
+
+    def __init__(
+        self,
+        model: StarGAN,
+        channels: int = 24,
+        loss: str = "wgan-gp",
+        n_critic: int = 5,
+        w_penalty: float = 10.0,
+        w_domain: float = 1.0,
+        w_reconstruction: float = 10.0,
+        shift: float = 0.0,
+        turn: float = 0.0,
+        zoom: float = 0.0,
+        flip: bool = True,
+        r1: float = 0.0,
+        r1_every: int = 8,
+    ) -> None:
+        self.r1, self.r1_every = r1, r1_every
+        self.domains, self.groups = model.domains, model.groups
+        self.networks: dict[str, nn.Module] = {
+            "model": model,
+            "discriminator": Judge(model.event_shape, len(model.domains), channels),
+        }
+        self.game, self.n_critic, self.w_penalty = loss_of(loss), n_critic, w_penalty
+        self.w_domain, self.w_reconstruction = w_domain, w_reconstruction
+        self.jitter, self.flip = (shift, turn, zoom), flip
+
+    def begin(self, mean: Tensor) -> None:
+        """Do nothing: the model does not use the data's mean."""
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None,
+        step: int,
+    ) -> dict[str, Tensor]:
+        """A discriminator step, and every `n_critic` steps a generator step.
+
+        x: images of all domains, (B, C, H, W), in [0, 1].
+        labels: the domain of each, (B,), int64.
+        """
+        source = self._values(labels)
+        x = (mirrored(x, generator) if self.flip else x) * 2 - 1
+        # the batch's own domains in another order, as the authors do
+        mixed = source[torch.randperm(len(x), generator=generator, device=x.device)]
+        wanted = self._change(source, mixed, generator)
+        turn = step % self.n_critic == 0
+        with torch.set_grad_enabled(turn):
+            fake = self.networks["model"](x, wanted.to)
+        penalised = self.r1 > 0 and step % self.r1_every == 0
+        values = self._discriminate(
+            x, source, fake.detach(), update["discriminator"], generator, penalised
+        )
+        if turn:
+            self._translate(x, fake, wanted, update["model"], generator)
+        return values
+
+    def _values(self, labels: Tensor | None) -> Tensor:
+        """Which domain of each group images are of, (B, groups), int64, from 0 in each group."""
+        if len(self.groups) == 1:
+            return checked_labels(labels, self.domains)[:, None]
+        if labels is None or int(labels.max()) >= math.prod(self.groups):
+            raise InvalidInput(
+                f"the groups {list(self.groups)} have {math.prod(self.groups)} combinations; "
+                "expected labels below that number, each the one that an image's domains make."
+            )
+        return torch.stack(torch.unravel_index(labels, self.groups), 1)
+
+    def _change(self, source: Tensor, mixed: Tensor, generator: torch.Generator) -> _Wanted:
+        """Change one group of each image to another image's domain, and leave the others."""
+        B, count = source.shape
+        group = torch.zeros(B, dtype=torch.int64, device=source.device)
+        if count > 1:
+            group = torch.randint(count, (B,), generator=generator, device=source.device)
+        first = torch.tensor([0, *self.groups[:-1]], device=source.device).cumsum(0)[group]
+        rows = torch.arange(B, device=source.device)
+        values = source.clone()
+        values[rows, group] = mixed[rows, group]
+        return _Wanted(first + values[rows, group], first + source[rows, group], values)
+
+    def _discriminate(
+        self,
+        x: Tensor,
+        source: Tensor,
+        fake: Tensor,
+        update: Update,
+        generator: torch.Generator,
+        penalised: bool,
+    ) -> dict[str, Tensor]:
+        D = self.networks["discriminator"]
+        seen = jittered(torch.cat([x, fake]), *self.jitter, generator)
+        scores, logits = D(seen)
+        real, drawn = scores.chunk(2)
+        domain = self._cross_entropy(logits[: len(x)], source)
+        loss = self.game.discriminator(real, drawn) + self.w_domain * domain
+        if self.game.penalised:
+            x, fake = seen.chunk(2)
+            with unwrapped(self.networks, "discriminator"):
+                D = self.networks["discriminator"]
+                penalty = gradient_penalty(lambda x: D(x)[0].mean(1), x, fake, generator)
+            loss = loss + self.w_penalty * penalty
+        if penalised:
+            with unwrapped(self.networks, "discriminator"):
+                slopes = slope_penalty(partial(self._certainty, source), seen[: len(x)])
+            loss = loss + self.r1 * self.r1_every * slopes
+        update(loss)
+        return {"distance": (real - drawn).detach().mean(), "domain": domain.detach()}
+
+    def _certainty(self, source: Tensor, x: Tensor) -> Tensor:
+        """The score of each image and the logits of its domains together, (B,)."""
+        scores, logits = self.networks["discriminator"](x)
+        parts = zip(logits.split(self.groups, 1), source.split(1, 1), strict=True)
+        total: Tensor = scores.mean(1) + sum(part.gather(1, y).squeeze(1) for part, y in parts)
+        return total
+
+    def _cross_entropy(self, logits: Tensor, values: Tensor) -> Tensor:
+        """The sum over the groups of −log of the probability of each image's domain, a mean, ().
+
+        logits: (B, domains). values: (B, groups), int64, from 0 in each group.
+        """
+        parts = zip(logits.split(self.groups, 1), values.unbind(1), strict=True)
+        return torch.stack([functional.cross_entropy(part, value) for part, value in parts]).sum()
+
+    def _translate(
+        self, x: Tensor, fake: Tensor, wanted: _Wanted, update: Update, generator: torch.Generator
+    ) -> None:
+        reconstruction = (self.networks["model"](fake, wanted.back) - x).abs().mean()
+        with frozen(self.networks["discriminator"]) as D:
+            scores, logits = D(jittered(fake, *self.jitter, generator))
+            update(
+                self.game.generator(scores)
+                + self.w_domain * self._cross_entropy(logits, wanted.values)
+                + self.w_reconstruction * reconstruction
+            )
+
+    def validation_step(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """How far translations are from their domain's images, and images from their way back.
+
+        Of several groups it is the mean over them, of the first images of a batch.
+        """
+        values, G, first = self._values(labels), self.networks["model"], 0
+        if len(self.groups) > 1:
+            x, values = x[:_VALIDATED], values[:_VALIDATED]
+        found = []
+        for size, domain in zip(self.groups, values.unbind(1), strict=True):
+            into = partial(_within, G, first)
+            found.append(round_trip(into, x, domain, size, generator))
+            first += size
+        return {key: torch.stack([each[key] for each in found]).mean(0) for key in found[0]}
+
+    def preview(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        """Images, each before its translations into domains from all groups, in [0, 1]."""
+        x = x[:_SHOWN]
+        places = torch.linspace(0, len(self.domains) - 1, _SHOWN - 1).round().long().unique()
+        shown = [x, *((self.networks["model"](2 * x - 1, int(to)) + 1) / 2 for to in places)]
+        return torch.stack(shown, 1).flatten(0, 1)
+
+    def remark(self, values: Mapping[str, float]) -> str:
+        """Nothing is to be said of a validation's values."""
+        return ""
+
+
+class _Wanted(NamedTuple):
+    """What translations shall be."""
+
+    to: Tensor
+    """The domain that is asked for, (B,), int64, among all domains."""
+    back: Tensor
+    """The one of the same group that undoes it, (B,)."""
+    values: Tensor
+    """The domain of each group, (B, groups), int64, from 0 in each group."""
+
+
+def _within(G: nn.Module, first: int, x: Tensor, to: int) -> Tensor:
+    """Translate into a domain of a group, whose domains begin at `first`."""
+    y: Tensor = G(x, first + to)
+    return y
