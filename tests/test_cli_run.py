@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from PIL import Image
 from zoo_adversarial.gan import GAN
 from zoo_autoregressive.attention import Attention
 from zoo_autoregressive.nade import NADE
 
-from zoo_core import loading, output, plugins, tasks
+from zoo_core import loading, output
 from zoo_core.cli import root, run
-from zoo_core.hookspecs import Task
 from zoo_core.tasks import running
 
 Zoo = Callable[..., Result]
@@ -45,13 +43,6 @@ def implicit() -> str:
     more = {"name": "gan.bars", "config": config, "data": "bars-and-stripes-4"}
     loading.save(GAN(**config), Path("gan.bars.safetensors"), record | more)  # type: ignore[arg-type]
     return "gan.bars.safetensors"
-
-
-def completed(*words: str) -> list[str]:
-    """What a shell offers for the last of some words."""
-    *before, last = words
-    shell = ShellComplete(root, {}, "zoo", "_ZOO_COMPLETE")
-    return [item.value for item in shell.get_completions(list(before), last)]
 
 
 @pytest.fixture
@@ -174,58 +165,6 @@ def test_completions_become_a_picture(zoo: Zoo) -> None:
 
 def test_a_file_that_is_named_twice_is_written_once(zoo: Zoo) -> None:
     assert zoo(IMAGES, "-o", "a.png", "-o", "a.npz", "-o", "a.png").stdout == "a.png\na.npz\n"
-
-
-def test_tasks_flags_and_choices_are_completed(zoo: Zoo) -> None:
-    assert completed("run", "--task", "s") == ["sample", "score"]
-    assert completed("run", "--task", "g") == ["growth"]
-    assert completed("run", IMAGES, "--task", "") == [
-        *("sample", "score", "explain", "detect", "complete", "nearest")
-    ]
-    assert completed("run", implicit(), "-t", "interpolate", "--st") == ["--steps"]
-    assert completed("run", "gan.bars.safetensors", "-t", "interpolate", "--path", "") == [
-        *("auto", "line", "arc")
-    ]
-    assert completed("run", IMAGES, "--te") == ["--temperature"]
-    assert completed("run", "no-such.entry", "--see") == ["--seed"]
-
-
-# Help
-
-
-def test_the_help_lists_each_task_with_its_flags(zoo: Zoo) -> None:
-    text = " ".join(zoo("--help").output.split())
-    for name, record in plugins.offers(Task).items():
-        flags = " ".join(option.flags[0] for option in tasks.options_of(record).values())
-        assert f"{name} {record.summary}: {flags}" in text
-    assert "--set" not in text
-
-
-@pytest.mark.parametrize("name", plugins.offers(Task))
-def test_the_help_of_a_task_has_each_option_with_its_default(zoo: Zoo, name: str) -> None:
-    record = tasks.find(name)
-    text = " ".join(zoo("--task", name, "--help").output.split())
-    assert f"{record.summary}. Options of {name}: " in text
-    for option in tasks.options_of(record).values():
-        assert option.flags[0] in text and option.help in text
-        if option.default and not option.multiple:
-            assert f"[default: {option.default}]" in text
-    assert "Tasks" not in text
-
-
-def test_the_help_of_a_model_lists_what_it_can(zoo: Zoo) -> None:
-    text = " ".join(zoo(IMAGES, "--help").output.split())
-    assert "Options of sample: -n INTEGER" in text
-    listed = text.partition("Tasks of nade.bars: ")[2]
-    assert "complete Fill in" in listed and "nearest Show" in listed
-    assert "encode" not in listed
-
-
-def test_flags_stand_anywhere(zoo: Zoo) -> None:
-    for arguments in (["-n", "2", IMAGES], ["--seed", "1", "-n", "2", "--task", "sample", IMAGES]):
-        result = zoo(*arguments)
-        assert result.exit_code == 0, result.output
-        assert "2 samples from nade.bars" in result.stderr
 
 
 def test_a_label_is_drawn_and_remembered(zoo: Zoo) -> None:
