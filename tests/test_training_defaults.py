@@ -45,6 +45,21 @@ def test_shape_levels_and_domains_are_the_datas_unless_given() -> None:
     assert config(nn.Identity, data()) == {}
 
 
+class Suited(nn.Module):
+    def __init__(self, shape: Any, width: int = 1) -> None: ...
+
+    @staticmethod
+    def config_for(shape: Any, config: Any) -> dict[str, Any]:
+        return {"width": shape[-1], **config}
+
+
+def test_an_architecture_may_suit_its_config_to_the_data() -> None:
+    assert config(Suited, data()) == {"shape": [1, 2, 3], "width": 3}
+    assert config(Suited, data(), width=5) == {"shape": [1, 2, 3], "width": 5}
+    # that of a run which goes on
+    assert config(Suited, data(), shape=[1, 2, 3]) == {"shape": [1, 2, 3]}
+
+
 @pytest.mark.parametrize(
     ("cls", "levels", "given", "binarize"),
     [

@@ -1,6 +1,7 @@
 """Training from Python and from the command line: the same run, and messages that help."""
 
 import inspect
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,10 @@ def test_the_number_of_parameters_is_said_before_the_first_step(tmp_path: Path) 
     first = result.stderr.index("gan.x: ")
     model = loading.load(tmp_path / "gan.x")
     count = sum(p.numel() for p in model.parameters())
-    assert result.stderr[first:].startswith(f"gan.x: {count:,} parameters (discriminator ")
+    line = result.stderr[first:].splitlines()[0]
+    assert re.fullmatch(
+        rf"gan.x: {count:,} parameters \(discriminator [\d,]+\), about .* GB of memory", line
+    )
     assert first < result.stderr.index("epoch 1")
 
 

@@ -57,6 +57,11 @@ __all__ = ["command"]
     help="Go on with the run in this folder.",
 )
 @click.option("--force", is_flag=True, help="Replace the run that the folder holds.")
+@click.option(
+    "--over-memory",
+    is_flag=True,
+    help="Train also what is estimated to take more memory than there is.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option(
     "--devices",

@@ -23,11 +23,14 @@ OF_DATA = ("shape", "domains")
 def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
     """Fill in what the training data decide of an architecture's config, and whether to binarize.
 
-    cls: the architecture's class.
+    cls: the architecture's class; its `config_for(shape, config)`, if it has one, gives the config
+        that suits data of a shape in the place of one that leaves its networks open.
 
     Raises InvalidInput where the recipe says something that the data contradict.
     """
     known, config = inspect.signature(cls).parameters, dict(recipe.config)
+    if "shape" not in config and (defaults := getattr(cls, "config_for", None)):
+        config = defaults(data.event_shape, config)
     if "shape" in known:
         config.setdefault("shape", list(data.event_shape))
         if "levels" in known:

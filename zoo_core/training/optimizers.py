@@ -156,5 +156,8 @@ def _public_methods(network: nn.Module) -> list[str]:
         name
         for cls in own
         for name, value in vars(cls).items()
-        if callable(value) and not name.startswith("_") and name != "forward"
+        if callable(value)
+        and not isinstance(value, staticmethod)
+        and not name.startswith("_")
+        and name != "forward"
     ]

@@ -15,7 +15,9 @@ from lightning_fabric import Fabric
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.loading.meta import build_blank
 from zoo_core.registry import Registry
+from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
 from zoo_core.training.defaults import complete
@@ -53,6 +55,7 @@ def train(
     resume: str | Path | None = None,
     output: str | Path | None = None,
     force: bool = False,
+    over_memory: bool = False,
     data_root: str | Path | None = None,
     device: str = "auto",
     devices: int = 1,
@@ -81,6 +84,7 @@ def train(
         resume: a run folder to go on with.
         output: the run folder; `runs/ARCHITECTURE.DATA` by default.
         force: replace the run that the folder holds.
+        over_memory: train also what is estimated to take more memory than there is.
         data_root: folder of the data sets.
         device: auto, cpu, cuda or mps.
         devices: processes on this machine, one for each device.
@@ -118,6 +122,7 @@ def train(
             fabric=_fabric(recipe, device, devices, nodes),
             resume=resume is not None,
             force=force,
+            over_memory=over_memory,
             data_root=None if data_root is None else Path(data_root),
             quiet=quiet,
         )
@@ -190,6 +195,7 @@ def _train(
     fabric: Fabric,
     resume: bool,
     force: bool,
+    over_memory: bool,
     data_root: Path | None,
     quiet: bool,
 ) -> Run:
@@ -203,6 +209,14 @@ def _train(
     if recipe.start and not recipe.start_sha256:
         sha256 = loading.open_source(recipe.start).sha256
         recipe = dataclasses.replace(recipe, start_sha256=sha256)
+    publisher = Publisher(recipe, folder, family, architecture, data, data_root)
+
+    def check_memory(needed: int) -> None:
+        shared = 1 if fabric.device.type == "cuda" else fabric.world_size
+        memory.check(publisher.name, needed * shared, fabric.device, forced=over_memory)
+
+    # before it is built, and before anything is written
+    check_memory(memory.of_weights([build_blank(cls, recipe.config)], recipe))
     # of several processes the first one writes
     with claimed(folder) if fabric.is_global_zero else nullcontext():
         if fabric.is_global_zero:
@@ -211,7 +225,6 @@ def _train(
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
         trainer = _trainer(architecture, model, recipe)
-        publisher = Publisher(recipe, folder, family, architecture, data, data_root)
         loop = make_loop(
             trainer,
             recipe,
@@ -223,8 +236,10 @@ def _train(
             callbacks=[starts.Start(recipe)] if recipe.start else [],
             quiet=quiet,
         )
+        needed = memory.of_loop(loop)
+        check_memory(needed)
         if fabric.is_global_zero and not quiet:
-            say(_introduction(publisher.name, trainer))
+            say(_introduction(publisher.name, trainer, needed))
         loop.run(resume=resume)
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
@@ -244,15 +259,16 @@ def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Tr
     return trainer
 
 
-def _introduction(name: str, trainer: Trainer) -> str:
-    """What is about to be trained, before the first step: the parameters of each network."""
+def _introduction(name: str, trainer: Trainer, needed: int) -> str:
+    """What is about to be trained: the parameters of each network, and the bytes of memory."""
     counts = {
         key: sum(parameter.numel() for parameter in network.parameters())
         for key, network in trainer.networks.items()
     }
     others = [f"{key} {count:,}" for key, count in counts.items() if key != "model" and count]
     beside = f" ({', '.join(others)})" if others else ""
-    return f"{name}: {counts['model']:,} parameters{beside}"
+    of_memory = f"about {memory.in_words(needed)} of memory"
+    return f"{name}: {counts['model']:,} parameters{beside}, {of_memory}"
 
 
 def _fabric(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:

@@ -1,11 +1,15 @@
 """VAE and IWAE against closed forms: probabilistic PCA is a linear Gaussian VAE."""
 
+import json
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from zoo_latent.vae import VAE
@@ -302,3 +306,33 @@ def test_a_picture_shows_means_unless_samples_are_asked_for() -> None:
 def test_means_have_no_temperature() -> None:
     with pytest.raises(InvalidInput, match=r"--temperature 0.5 is of the noise that --draw mean"):
         zoo_core.run("vae.mnist-2d", "sample", draw="mean", temperature=0.5)
+
+
+def test_colour_images_get_a_config_that_learns_within_two_gigabytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It had 634,859,828 parameters, for 15.7 GB."""
+    torch.manual_seed(0)
+    for i in range(60):
+        shade = torch.randint(256, (1, 1, 3), dtype=torch.uint8).expand(64, 64, 3)
+        Image.fromarray(shade.numpy()).save(tmp_path / f"{i}.png")
+    run = zoo_core.train(
+        "vae", data=tmp_path, size=64, epochs=3, batch_size=10, output=tmp_path / "run", threads=1
+    )
+    said = re.search(r"vae\.run: ([0-9,]+) parameters, about ([0-9.]+) GB", capsys.readouterr().err)
+    assert said is not None
+    assert int(said[1].replace(",", "")) < 5e6
+    assert float(said[2]) < 2
+    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").open()]
+    bounds = [row["val_bound"] for row in rows if "val_bound" in row]
+    assert bounds[-1] < bounds[0]
+    assert run.model.likelihood.levels is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "given"), [((1, 28, 28), {}), ((9,), {}), ((3, 8, 8), {"hidden": [9]})]
+)
+def test_a_config_that_is_given_or_of_other_data_is_left(
+    shape: tuple[int, ...], given: dict[str, Any]
+) -> None:
+    assert VAE.config_for(shape, given) == given

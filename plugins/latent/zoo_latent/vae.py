@@ -18,7 +18,7 @@ the others is a Monte Carlo estimate; they estimate all. The convolutional form 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
@@ -36,6 +36,14 @@ __all__ = ["VAE", "Normal"]
 
 _ROWS = 2000
 """Rows that are decoded at once; more do not fit in the cache."""
+_COLOUR = {
+    "z": 64,
+    "hidden": [32, 64, 128, 256],
+    "activation": "silu",
+    "encoder": "conv",
+    "likelihood": "gaussian",
+}
+"""A softmax over 256 levels of each colour of each pixel, by perceptrons, takes gigabytes."""
 _MOMENTUM = 0.01
 """Weight of a batch in the running mean of each latent's KL."""
 
@@ -142,6 +150,16 @@ class VAE(nn.Module):
             self.decoder = ConvDecoder(Z[0], output, H[0], activation)
         self.register_buffer("kl", torch.zeros(self.latent_dim))
         self.fitted = Mixture(prior_parts, self.latent_dim) if prior_parts else None
+
+    @staticmethod
+    def config_for(shape: Sequence[int], config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config for data of a shape: convolutions and a Gaussian for colour images.
+
+        config: what is given; where it says what the networks are, it is left as it is.
+        """
+        colour = len(shape) == 3 and shape[0] > 1
+        says = {"hidden", "encoder", "activation", "likelihood"} & config.keys()
+        return {**(_COLOUR if colour and not says else {}), **config}
 
     def __getattr__(self, name: str) -> Any:
         """Explain why there is no exact likelihood."""

@@ -1,0 +1,124 @@
+"""How much memory a training takes, estimated before its first step, and how much there is.
+
+Counted are the data, the weights with what belongs to them, and what a batch keeps for its
+backward pass: measured on a few rows, as the slope in their number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo_core.errors import InvalidInput
+from zoo_core.training.seeds import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo_core.training.loop import Loop
+    from zoo_core.training.recipe import Recipe
+
+__all__ = ["check", "in_words", "machine", "of_loop", "of_weights"]
+
+_COPIES = 4
+"""Of each weight: itself, its gradient and two moments of the optimiser."""
+_BACKWARD = 1.5
+"""What is kept and its gradients are there at once for a part of it."""
+_ROWS = (1, 3)
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much a container may take."""
+
+
+def machine(device: torch.device) -> int | None:
+    """Bytes of memory of a device, or of this machine or container; None where nothing says it."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return None
+    for path in _LIMITS:
+        try:
+            found = min(found, int(Path(path).read_text()))
+        except (OSError, ValueError):  # not there, or `max`
+            continue
+    return found
+
+
+def of_weights(networks: Iterable[nn.Module], recipe: Recipe) -> int:
+    """Bytes of networks with their gradients, an optimiser's moments and a moving average."""
+    copies = _COPIES + bool(recipe.ema)
+    return sum(
+        parameter.numel() * parameter.element_size() * (copies if parameter.requires_grad else 1)
+        for network in networks
+        for parameter in network.parameters()
+    )
+
+
+def of_loop(loop: Loop) -> int:
+    """Bytes that a loop takes, which is not yet running."""
+    data = (loop.batches.train.x, loop.batches.validation.x)
+    held = sum(x.numel() * x.element_size() for x in data)
+    mean = 4 * data[0].numel()  # all rows as numbers, once at the beginning
+    weights = of_weights(loop.networks.values(), loop.recipe)
+    return held + max(mean, weights + _of_batch(loop))
+
+
+def check(name: str, needed: int, device: torch.device, *, forced: bool) -> None:
+    """Raise InvalidInput where more memory is needed than the device has, unless it is forced.
+
+    name: of what is trained.
+    """
+    there = machine(device)
+    if there is not None and needed > there and not forced:
+        raise InvalidInput(
+            f"training {name} takes about {in_words(needed)} of memory, and there are "
+            f"{in_words(there)}. Take a smaller batch (--batch-size), smaller images (--size) or a "
+            "smaller model (--set config.…), or train all the same (--over-memory)."
+        )
+
+
+def in_words(count: int) -> str:
+    """Bytes as gigabytes."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{max(0.01, count / 1e9):.2f} GB"
+
+
+def _of_batch(loop: Loop) -> int:
+    """Bytes that a batch keeps for its backward pass; nothing where a few rows cannot be tried."""
+    try:
+        few, more = (_kept(loop, rows) for rows in _ROWS)
+    except Exception:  # the trainer's own, which training will say in its place
+        return 0
+    slope = (more - few) / (_ROWS[1] - _ROWS[0])
+    rows = loop.recipe.batch_size / loop.fabric.world_size
+    return int(_BACKWARD * (few + max(0.0, slope) * (rows - _ROWS[0])))
+
+
+def _kept(loop: Loop, rows: int) -> int:
+    """Bytes beside the weights that the losses of some rows keep for a backward pass.
+
+    They are counted and let go at once, so that trying takes little memory.
+    """
+    weights = {
+        parameter.untyped_storage().data_ptr()
+        for network in loop.networks.values()
+        for parameter in network.parameters()
+    }
+    total = 0
+
+    def count(kept: Tensor) -> None:
+        nonlocal total
+        if kept.untyped_storage().data_ptr() not in weights:
+            total += kept.numel() * kept.element_size()
+
+    batch = next(loop.batches.held_out(rows))
+    labels = None if batch.labels is None else batch.labels.cpu()
+    random = stream(loop.recipe.seed, "memory", 0)
+    never = torch.autograd.graph.saved_tensors_hooks(count, lambda _: None)  # type: ignore[arg-type, return-value] # none is asked for again
+    with loop.evaluated(), torch.enable_grad(), torch.random.fork_rng(devices=[]), never:
+        loop.trainer.validation_step(batch.x.cpu(), random, labels)
+    return total
