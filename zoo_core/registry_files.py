@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ from zoo_core.files import open_regular, user_path, write_atomic
 from zoo_core.text import quoted
 from zoo_core.urls import hidden, is_url, join, local_path
 
-__all__ = ["FRESH", "MAX_BYTES", "cached_digests", "origin_of", "read_document"]
+__all__ = [
+    "FRESH",
+    "MAX_BYTES",
+    "add_source",
+    "cached_digests",
+    "origin_of",
+    "read_document",
+    "save_sources",
+]
 
 CACHE_FORMAT = 3
 """Raised when the schema or its rules change: what older versions cached is parsed again."""
@@ -58,6 +67,19 @@ def read_document(origin: str, *, refresh: bool = False, trusted: bool = False) 
         data = _local(origin)
         return _validated(data, origin) if trusted else _accepted(data, origin)
     return _remote(origin, refresh)
+
+
+def add_source(origin: str) -> None:
+    """Read a registry beside the default ones from now on."""
+    save_sources([*environment.added_registries(), origin])
+
+
+def save_sources(origins: Iterable[str]) -> None:
+    """Read these registries beside the default ones, and no others."""
+    folder = environment.config()
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (f"{origin}\n" for origin in dict.fromkeys(origins))
+    write_atomic(folder / "registries", "".join(lines).encode())
 
 
 def cached_digests() -> set[str]:

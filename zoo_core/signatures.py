@@ -53,13 +53,15 @@ def unsigned(data: bytes) -> bytes:
     return body[: serial.start()] + b"\n" if serial else body
 
 
-def sign(data: bytes, key: Path) -> bytes:
+def sign(data: bytes, key: Path, *, follow: bytes = b"") -> bytes:
     """Return a registry with a signature by a private key, in the place of an older one.
+
+    follow: the registry that it replaces, where that is another; its serial is exceeded.
 
     Raises InvalidInput where the key cannot be used.
     """
     body = unsigned(data).rstrip(b"\n") + b"\n"
-    before = _SERIAL.search(data.partition(_BEGIN)[0])
+    before = _SERIAL.search((follow or data).partition(_BEGIN)[0])
     serial = max(int(time.time()), int(before[1]) + 1 if before else 1)
     body += b"# zoo-serial: %d\n" % serial
     code, armour, said = _ssh_keygen(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], body)

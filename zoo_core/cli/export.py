@@ -1,4 +1,4 @@
-"""`zoo export`: what a model can do, for programs without zoo."""
+"""`zoo export`: what a model can do, for programs without zoo; or entries, for zoos elsewhere."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import entry_argument, json_option
+from zoo_core.cli.arguments import entries_argument, json_option
 from zoo_core.errors import InvalidInput
+from zoo_core.files import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,25 +21,24 @@ __all__ = ["command"]
 
 
 @click.command("export")
-@entry_argument()
+@entries_argument(required=True)
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["onnx", "torch"]),
-    default="onnx",
-    show_default=True,
-    help="ONNX files, or a Python file that needs torch and safetensors alone.",
+    type=click.Choice(["onnx", "torch", "zip"]),
+    help="ONNX files, a Python file that needs torch and safetensors alone, or a bundle for zoo. "
+    "[default: onnx, or zip if --output ends in it]",
 )
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write into. [default: ENTRY-FORMAT, here]",
+    type=click.Path(path_type=Path),
+    help="Folder to write into, or a bundle's file. [default: ENTRY-FORMAT, here]",
 )
 @click.option(
     "--function",
     "-f",
-    "names",
+    "functions",
     multiple=True,
     help="Function to export to ONNX, as decode; may be given again. [default: all]",
 )
@@ -46,25 +46,37 @@ __all__ = ["command"]
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 @json_option()
 def command(
-    name: str,
-    kind: str,
-    output: Path | None,
     names: tuple[str, ...],
+    kind: str | None,
+    output: Path | None,
+    functions: tuple[str, ...],
     force: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Export a model to ONNX, or to a file of plain PyTorch.
+    """Export a model to ONNX or plain PyTorch, or several entries to one file.
 
-    ENTRY is a name, a run folder or a safetensors file. As ONNX each function of the model (decode,
-    encode, conditionals, step, translate-...) is a file; its metadata, under the key zoo, hold the
-    names, shapes and ranges of what goes in and comes out. Prints each function and its file; those
-    that cannot be written are named on stderr, with the reason.
+    ENTRY is a name, a run folder or a safetensors file; for ONNX and PyTorch, one. As ONNX each
+    function of the model (decode, encode, conditionals, step, translate-...) is a file; its
+    metadata, under the key zoo, hold the names, shapes and ranges of what goes in and comes out.
+    Prints each function and its file; those that cannot be written are named on stderr, with the
+    reason. A file FILE.zip holds entries with weights, recipes, cards and a registry, for `zoo
+    import` in a room without a network.
     """
-    if names and kind != "onnx":
+    kind = kind or ("zip" if output and output.suffix == ".zip" else "onnx")
+    if functions and kind != "onnx":
         raise InvalidInput(
-            "--function chooses ONNX files; with --format torch the whole model is written."
+            f"--function chooses ONNX files; with --format {kind} the whole model is written."
         )
+    if kind == "zip":
+        _bundle(names, output or Path("zoo.zip"), force, as_json)
+        return
+    if len(names) > 1:
+        raise InvalidInput(
+            f"one model at a time is exported as {kind}; `zoo export {' '.join(names)} -o "
+            "FILE.zip` packs several entries for zoo."
+        )
+    (name,) = names
     if kind == "onnx":
         from zoo_core.export.onnx import require
 
@@ -76,7 +88,7 @@ def command(
     model = loading.load(source)
     folder = output or Path(f"{source.name}-{kind}")
     if kind == "onnx":
-        rows = _onnx(model, folder, names, force)
+        rows = _onnx(model, folder, functions, force)
     else:
         rows = _torch(model, source, folder, force)
     written = []
@@ -89,6 +101,18 @@ def command(
             click.echo(f"{row['function']}  {row['path']}  {size}")
     if as_json:
         text.echo_json(written)
+
+
+def _bundle(names: tuple[str, ...], path: Path, force: bool, as_json: bool) -> None:
+    from zoo_core.publishing import Item, pack
+
+    items = [Item.of(name) for name in names]
+    size = pack(items, user_path(path), force=force)
+    if as_json:
+        entries = [item.name for item in items]
+        text.echo_json([{"entries": entries, "path": str(path), "bytes": size}])
+    else:
+        click.echo(f"{', '.join(item.name for item in items)}  {path}  {text.size(size)}")
 
 
 def _onnx(

@@ -34,7 +34,7 @@ def add(sources: tuple[str, ...]) -> None:
     ZOO_REGISTRY replaces all of them where it is set.
     """
     from zoo_core.registry import Registry
-    from zoo_core.registry_files import origin_of
+    from zoo_core.registry_files import add_source, origin_of
 
     known = Registry.load().sources
     for source in sources:
@@ -42,7 +42,7 @@ def add(sources: tuple[str, ...]) -> None:
         if origin in known:
             raise InvalidInput(f"{hidden(origin)} is read already; `zoo registry list` shows all.")
         entries = Registry.load([*known, origin], refresh=True).entries.values()
-        _save([*environment.added_registries(), origin])
+        add_source(origin)
         known = (*known, origin)
         count = sum(entry.origin == origin for entry in entries)
         click.echo(f"added {hidden(origin)}: {count} entries")
@@ -74,13 +74,13 @@ def list_(as_json: bool) -> None:
 @click.argument("source")
 def remove(source: str) -> None:
     """Read an added registry no more; its files stay where they are."""
-    from zoo_core.registry_files import origin_of
+    from zoo_core.registry_files import origin_of, save_sources
 
     origin, added = origin_of(source), environment.added_registries()
     if origin not in added:
         near = did_you_mean(origin, added) or " `zoo registry list` shows those that are read."
         raise InvalidInput(f"{hidden(origin)} was not added.{hidden(near)}")
-    _save([each for each in added if each != origin])
+    save_sources(each for each in added if each != origin)
     click.echo(f"removed {hidden(origin)}")
 
 
@@ -158,12 +158,6 @@ def _whose(origin: str) -> str:
     if origin in environment.added_registries():
         return "added"
     return "zoo's" if origin == str(own_registry()) else "a family's"
-
-
-def _save(origins: list[str]) -> None:
-    folder = environment.config()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "registries", "".join(f"{origin}\n" for origin in origins).encode())
 
 
 def _problems(entry: "Entry", *, fetch: bool) -> Iterator[str]:

@@ -1,0 +1,87 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import zoo_core
+
+Zoo = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "bernoulli.stripes"
+    return zoo_core.train("bernoulli", data="bars-and-stripes", output=output, quiet=True).folder
+
+
+def test_a_run_is_published_under_a_licence(
+    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = str(tmp_path / "zoo")
+    result = zoo("publish", str(run), there)
+    assert result.exit_code == 2
+    assert "does not say under which licence its code may be used: give --code-l" in result.stderr
+    assert not Path(there).exists()
+    licences = ("--licence", "CC0-1.0", "--code-licence", "Apache-2.0")
+    result = zoo("publish", str(run), there, *licences)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "registry.toml"
+    assert f"published bernoulli.stripes at {there}" in result.stderr
+    again = zoo("publish", str(run), there, *licences)
+    assert (again.stdout, again.stderr) == ("", f"{there} has all of it already\n")
+    written = json.loads(zoo("publish", str(run), there, *licences, "--json").stdout)
+    assert written == {"entries": ["bernoulli.stripes"], "written": []}
+    monkeypatch.setenv("ZOO_REGISTRY", there)
+    assert zoo("registry", "check").stdout == "1 entries are sound\n"
+
+
+def test_licences_are_asked_for_on_a_terminal(
+    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo_core.cli.publish._is_asked", lambda: True)
+    asked: list[str] = []
+    monkeypatch.setattr("click.prompt", lambda text, err: asked.append(text) or "MIT")
+    result = zoo("publish", str(run), str(tmp_path / "zoo"), "--no-pictures")
+    assert result.exit_code == 0
+    assert asked == [f"Licence of the {it} of bernoulli.stripes" for it in ("code", "weights")]
+
+
+def test_a_bundle_travels(
+    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, folder = tmp_path / "class.zip", tmp_path / "class"
+    result = zoo("export", str(run), "bernoulli.nltcs", "-o", str(bundle))
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"bernoulli.stripes, bernoulli.nltcs  {bundle}  ")
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    result = zoo("import", str(bundle), "-o", str(folder))
+    assert result.exit_code == 0
+    assert result.stdout == "bernoulli.stripes\nbernoulli.nltcs\n"
+    assert "not read beside the others: entry 'bernoulli.nltcs' is both in" in result.stderr
+    monkeypatch.setenv("ZOO_REGISTRY", str(folder))
+    assert zoo("run", "bernoulli.stripes", "-n", "1", "-o", str(tmp_path / "x.png")).exit_code == 0
+    assert zoo("registry", "check").exit_code == 1  # the run's licence is unknown
+
+
+def test_an_imported_registry_is_read_beside_the_others(
+    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert zoo("export", str(run), "-o", "class.zip").exit_code == 0
+    result = zoo("import", "class.zip")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert zoo("pull", "bernoulli.stripes", "nade.mnist").exit_code == 0
+    again = zoo("import", "class.zip", "--force")
+    assert (again.exit_code, again.stderr) == (0, "")
+
+
+def test_one_model_at_a_time_is_exported_for_others(zoo: Zoo) -> None:
+    result = zoo("export", "nade.mnist", "nade.dna", "--format", "torch")
+    assert result.exit_code == 2
+    assert "one model at a time is exported as torch; `zoo export nade.mnist nade.dna -o" in (
+        result.stderr
+    )
+    result = zoo("export", "nade.mnist", "-o", "x.zip", "-f", "decode")
+    assert "--function chooses ONNX files; with --format zip" in result.stderr

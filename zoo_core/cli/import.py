@@ -1,0 +1,51 @@
+"""`zoo import`: the entries of a bundle, without a network."""
+
+from pathlib import Path
+
+import click
+
+from zoo_core import environment
+from zoo_core.errors import InvalidRegistry
+from zoo_core.files import user_path
+from zoo_core.text import printable
+
+__all__ = ["command"]
+
+
+@click.command("import")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Folder. [default: BUNDLE's name, here]"
+)
+@click.option("--force", is_flag=True, help="Replace the folder.")
+def command(bundle: Path, output: Path | None, force: bool) -> None:
+    """Unpack a bundle of `zoo export`, and read its registry from now on.
+
+    The folder is a registry, with the weights beside it; every file is held against its digest
+    before the folder has its name. Where its entries repeat names that are known, it is not added:
+    ZOO_REGISTRY=FOLDER reads it alone.
+    """
+    from zoo_core.publishing import unpack
+    from zoo_core.registry import Registry
+    from zoo_core.registry_files import add_source, origin_of
+
+    path = user_path(bundle)
+    folder = user_path(output) if output else Path(path.stem)
+    entries = unpack(path, folder, force=force).entries
+    for name in entries:
+        click.echo(name)
+    origin = origin_of(str(folder))
+    try:
+        known = Registry.load().sources
+        if origin not in known:
+            Registry.load([*known, origin])
+            add_source(origin)
+    except InvalidRegistry as error:
+        click.echo(
+            f"note: {printable(folder)} is unpacked, and not read beside the others: {error} "
+            f"ZOO_REGISTRY={folder} reads it alone.",
+            err=True,
+        )
+    else:
+        if environment.registry_sources():
+            click.echo("note: ZOO_REGISTRY is set, and decides what is read.", err=True)

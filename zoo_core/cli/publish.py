@@ -1,0 +1,88 @@
+"""`zoo publish`: runs become entries that others can pull."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.errors import InvalidInput
+from zoo_core.files import user_path
+from zoo_core.urls import hidden
+
+if TYPE_CHECKING:
+    from zoo_core.publishing import Item
+
+__all__ = ["command"]
+
+
+@click.command("publish")
+@click.argument(
+    "names", metavar="RUN|ENTRY...", nargs=-1, required=True, shell_complete=complete_entry
+)
+@click.argument("destination", metavar="DEST")
+@click.option("--licence", help="SPDX identifier of weights that have none, such as CC-BY-4.0.")
+@click.option("--code-licence", help="SPDX identifier of code that has none, such as Apache-2.0.")
+@click.option("--sign", "key", type=click.Path(path_type=Path), help="SSH key of the registry.")
+@click.option("--pictures/--no-pictures", default=True, help="Draw samples of those that can be.")
+@click.option("--force", is_flag=True, help="Move names to other weights.")
+@json_option()
+def command(
+    names: tuple[str, ...],
+    destination: str,
+    licence: str | None,
+    code_licence: str | None,
+    key: Path | None,
+    pictures: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Publish trained runs as entries that others can pull.
+
+    RUN is the folder of a run that has ended; of it and of an ENTRY, weights, recipe, a card and a
+    picture of samples go to DEST, a folder, or a URL that can be written to such as
+    hf://ORGANISATION/REPOSITORY or s3://BUCKET/FOLDER. What the registry there names stays; it is
+    written last, so that nobody reads half of it. Publishing again changes nothing. A name that has
+    other weights there is not moved without --force.
+    """
+    from zoo_core.publishing import Item, place_of, publish
+
+    place = place_of(destination)
+    given = {"weights": licence or "", "code": code_licence or ""}
+    items = [_licensed(Item.of(name), given) for name in names]
+    written = publish(
+        items, place, force=force, key=user_path(key) if key else None, pictures=pictures
+    )
+    if as_json:
+        text.echo_json({"entries": [item.name for item in items], "written": written})
+        return
+    for name in written:
+        click.echo(name)
+    where = hidden(destination)
+    click.echo(
+        f"published {', '.join(item.name for item in items)} at {where}"
+        if written
+        else f"{where} has all of it already",
+        err=True,
+    )
+
+
+def _licensed(item: "Item", given: dict[str, str]) -> "Item":
+    """The item with the licences that it lacks: given, or asked for on a terminal."""
+    for what in item.missing_licences:
+        if not given[what]:
+            flag = "--licence" if what == "weights" else "--code-licence"
+            if not _is_asked():
+                raise InvalidInput(
+                    f"{item.name} does not say under which licence its {what} may be used: give "
+                    f"{flag} with an SPDX identifier (that of weights follows their data)."
+                )
+            given[what] = click.prompt(f"Licence of the {what} of {item.name}", err=True)
+    return item.licensed(given)
+
+
+def _is_asked() -> bool:
+    """Whether somebody sits at a terminal who can answer."""
+    return sys.stdin is not None and sys.stdin.isatty()

@@ -1,0 +1,93 @@
+"""One file with entries and all their files, for a room without a network.
+
+Unpacked it is a folder with a registry, as a published one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from zoo_core.errors import DigestMismatch, InvalidInput, OutputExists
+from zoo_core.files import atomic, digest
+from zoo_core.publishing.items import Item
+from zoo_core.publishing.places import place_of
+from zoo_core.publishing.publish import REGISTRY, publish
+from zoo_core.registry import Registry
+from zoo_core.text import printable, quoted
+from zoo_core.urls import local_path
+
+__all__ = ["pack", "unpack"]
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every file: equal entries make equal bundles."""
+
+
+def pack(items: Sequence[Item], path: Path, *, key: Path | None = None, force: bool = False) -> int:
+    """Write a bundle of entries; return its bytes.
+
+    Raises OutputExists for a file that is there, unless force is given.
+    """
+    if path.exists() and not force:
+        raise OutputExists(f"{printable(path)} is there already; --force replaces it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+        publish(items, place_of(scratch), key=key)
+        folder = Path(scratch)
+        with atomic(path) as partial, zipfile.ZipFile(partial, "w") as bundle:
+            for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+                info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _EPOCH)
+                # weights are numbers, which hardly shrink
+                with file.open("rb") as data, bundle.open(info, "w", force_zip64=True) as out:
+                    while chunk := data.read(2**20):
+                        out.write(chunk)
+    return path.stat().st_size
+
+
+def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
+    """Unpack a bundle into a folder that is not there yet, and return its registry.
+
+    It appears when every file of weights has the digest that the registry promises.
+
+    Raises InvalidInput for what is no bundle, OutputExists for a folder that is there unless force
+    is given, DigestMismatch for wrong weights, and what `Registry.load` raises.
+    """
+    if folder.exists() and not force:
+        raise OutputExists(f"{printable(folder)} is there already; --force replaces it.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
+        fresh = Path(scratch) / "bundle"
+        _extract(path, fresh)
+        for entry in Registry.load([fresh]).entries.values():
+            weights = next(filter(None, map(local_path, entry.blob.sources)), None)
+            if weights is None or fresh.resolve() not in weights.resolve().parents:
+                raise InvalidInput(f"{printable(path)}: {entry.name} names weights outside of it.")
+            if not weights.is_file() or digest(weights) != entry.weights.sha256:
+                raise DigestMismatch(
+                    f"{printable(path)} does not hold the weights that its registry promises of "
+                    f"{entry.name}: make it again."
+                )
+        if folder.exists():
+            folder.replace(Path(scratch) / "old")
+        fresh.replace(folder)
+    return Registry.load([folder])
+
+
+def _extract(path: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            if REGISTRY not in bundle.namelist():
+                raise InvalidInput(f"{printable(path)} is no bundle: it holds no {REGISTRY}.")
+            for info in bundle.infolist():
+                name = PurePosixPath(info.filename)
+                if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
+                    raise InvalidInput(
+                        f"{printable(path)}: {quoted(info.filename)} leads out of the folder; "
+                        "nothing was unpacked."
+                    )
+                bundle.extract(info, folder)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or printable(error)
+        raise InvalidInput(f"{printable(path)} cannot be unpacked: {reason}.") from error

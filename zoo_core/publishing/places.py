@@ -1,0 +1,115 @@
+"""Where entries are published: a folder of this machine, or what fsspec can write to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from zoo_core import environment
+from zoo_core.errors import InvalidInput, NetworkError
+from zoo_core.files import atomic, digest, user_path
+from zoo_core.text import printable
+from zoo_core.urls import hidden, is_url, local_path
+
+__all__ = ["Place", "place_of"]
+
+
+class Place(Protocol):
+    """A folder by whatever name: files in it appear whole."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's bytes; None where there is none."""
+        ...
+
+    def holds(self, name: str, source: Path) -> bool:
+        """Whether there is this file already."""
+        ...
+
+    def write(self, name: str, data: bytes | Path) -> None:
+        """Write a file, or the copy of one; it appears when it is whole."""
+        ...
+
+
+def place_of(text: str) -> Place:
+    """The place that a path or URL names.
+
+    Raises InvalidInput for one that cannot be written to.
+    """
+    if path := local_path(text):
+        return _Folder(user_path(path))
+    scheme = text.partition("://")[0]
+    if scheme in ("http", "https", "oci"):
+        raise InvalidInput(
+            f"cannot publish to {hidden(text)}: {scheme} is not written to. Give a folder, or a "
+            "URL such as hf://ORGANISATION/REPOSITORY or s3://BUCKET/FOLDER."
+        )
+    if environment.offline():
+        raise NetworkError(f"cannot publish to {hidden(text)}: ZOO_OFFLINE is set.")
+    return _Remote(text.rstrip("/"))
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def holds(self, name: str, source: Path) -> bool:
+        path = self.path / name
+        return path.is_file() and digest(path) == digest(source)
+
+    def write(self, name: str, data: bytes | Path) -> None:
+        import shutil
+
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as partial:
+            if isinstance(data, Path):
+                shutil.copyfile(data, partial)
+            else:
+                partial.write_bytes(data)
+
+
+class _Remote:
+    """An object is written whole, or is not there; so it is in buckets, and in a commit."""
+
+    def __init__(self, url: str) -> None:
+        assert is_url(url)
+        self.url = url
+        try:
+            import fsspec
+
+            self.system, self.root = fsspec.url_to_fs(url)
+        except Exception as error:  # an unknown scheme, or a package that is not installed
+            raise InvalidInput(f"cannot publish to {hidden(url)}: {printable(error)}.") from error
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            data: bytes = self.system.cat_file(f"{self.root}/{name}")
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # each file system has its own
+            raise self._failure(name, error) from error
+        return data
+
+    def holds(self, name: str, source: Path) -> bool:
+        try:
+            return bool(self.system.size(f"{self.root}/{name}") == source.stat().st_size)
+        except Exception:  # it is written, and what is wrong shows there
+            return False
+
+    def write(self, name: str, data: bytes | Path) -> None:
+        content: Any = data.read_bytes() if isinstance(data, Path) else data
+        try:
+            self.system.makedirs(f"{self.root}/{name}".rpartition("/")[0], exist_ok=True)
+            self.system.pipe_file(f"{self.root}/{name}", content)
+        except Exception as error:
+            raise self._failure(name, error) from error
+
+    def _failure(self, name: str, error: Exception) -> NetworkError:
+        where = hidden(f"{self.url}/{name}")
+        return NetworkError(f"cannot publish {where}: {hidden(printable(error))}.")
