@@ -24,20 +24,24 @@ def checked(data: Any, loader: str) -> Dataset:
         raise InvalidInput(
             f"{loader} returned a {type(data).__name__}; expected a zoo_core.data.Dataset."
         )
-    for trouble in (_of_x(data.x, data.levels), _of_labels(data), _of_texts(data)):
+    for trouble in (
+        _of_x(data.x, data.levels, bool(data.columns)),
+        _of_labels(data),
+        _of_texts(data),
+    ):
         if trouble:
             raise InvalidInput(f"{loader} returned the data set {data.name!r} with {trouble}.")
     return data
 
 
-def _of_x(x: Any, levels: Any) -> str:
+def _of_x(x: Any, levels: Any, mixed: bool) -> str:
     if not isinstance(x, Tensor) or x.ndim not in (2, 4):
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         return f"x = {shape}; expected images, (N, C, H, W), or a table, (N, D)"
     if levels is None:
         if x.dtype != torch.float32:
             return f"x of {x.dtype}; expected float32 where levels is None"
-        if len(x) and not (x.amin() >= 0 and x.amax() <= 1):
+        if len(x) and not mixed and not (x.amin() >= 0 and x.amax() <= 1):
             return f"real values from {x.amin():g} to {x.amax():g}; expected [0, 1]"
         return ""
     if not isinstance(levels, int) or not 2 <= levels <= 256:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as MapDataset
 
+from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput, UnknownName
 
 __all__ = ["Dataset", "Row", "binarize", "binarized"]
@@ -33,7 +34,8 @@ class Dataset(MapDataset[Row]):
     split: str
     x: Tensor
     """Images (N, C, H, W) of grey levels, or a table (N, D) of categories, uint8, from 0; or real
-    variables, float32, in [0, 1]."""
+    variables, float32, in [0, 1]; or a table of mixed columns, float32, as `zoo_core.data.columns`
+    encodes it."""
     levels: int | None
     """Number of values that a variable takes: 256 for images, 2 for binary tables; None where they
     are real."""
@@ -45,11 +47,15 @@ class Dataset(MapDataset[Row]):
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of the values of each attribute, where a row's label is the number that its attributes
     make, the last one changing fastest."""
+    columns: tuple[Column, ...] = ()
+    """What each variable of a table is, where that is known."""
 
     @property
     def holds(self) -> str:
         """What its variables are, in words."""
-        return "real numbers" if self.levels is None else f"{self.levels} categories"
+        if self.levels is not None:
+            return f"{self.levels} categories"
+        return "mixed columns" if self.columns else "real numbers"
 
     @property
     def event_shape(self) -> tuple[int, ...]:

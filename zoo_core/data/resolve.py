@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -88,6 +89,7 @@ def load_dataset(
     root: str | os.PathLike[str] | None = None,
     size: int | None = None,
     gray: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Load one split of a data set into memory.
 
@@ -98,6 +100,8 @@ def load_dataset(
         root: folder of data sets; `ZOO_DATA` or zoo's own cache when it is not given.
         size: height and width to which images are brought.
         gray: whether colour is dropped.
+        columns: what columns of a table are (binary, categorical, ordinal, real; skip leaves one
+            out), by name, where that is not to be guessed.
     """
     name, given, rows = parse_spec(spec, root)
     if split is not None and given not in (None, known_split(split)):
@@ -105,7 +109,7 @@ def load_dataset(
             f"data {quoted(spec)} names the split {given}, but {split} was asked for."
         )
     chosen = given or known_split(split or "train")
-    data = _load(name, chosen, data_root(root), size, gray)[rows]
+    data = _load(name, chosen, data_root(root), size, gray, columns)[rows]
     if not len(data):
         raise InvalidInput(f"data {quoted(spec)} selects no rows.")
     return _resized(data, size, gray)
@@ -115,7 +119,14 @@ dataset = load_dataset
 """`load_dataset`, by the name that `zoo_core.dataset("mnist:train")` has."""
 
 
-def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Dataset:
+def _load(
+    name: str,
+    split: str,
+    root: Path,
+    size: int | None,
+    gray: bool,
+    columns: Mapping[str, str] | None,
+) -> Dataset:
     if name.startswith(HUB):
         return checked(load_hub(name, name, split, size=size, gray=gray), name)
     if (n := bars_and_stripes_size(name)) is not None:
@@ -123,19 +134,27 @@ def _load(name: str, split: str, root: Path, size: int | None, gray: bool) -> Da
     if dicebear_name(name) is not None:
         return checked(dicebear(name, split, root), name)
     if path := find_path(name, root):
-        return checked(_load_path(name, path, split, size, gray), name)
+        return checked(_load_path(name, path, split, size, gray, columns), name)
     record = plugins.offer(DataSet, name)  # loads every family, but for a data set of the core
     if record is None:
         raise UnknownName(_unknown(name, root))
     return checked(plugins.import_object(record.path)(split, root), record.path)
 
 
-def _load_path(name: str, path: Path, split: str, size: int | None, gray: bool) -> Dataset:
+def _load_path(
+    name: str,
+    path: Path,
+    split: str,
+    size: int | None,
+    gray: bool,
+    columns: Mapping[str, str] | None,
+) -> Dataset:
     if is_table(path):
-        return load_table(name, path, split)
+        return load_table(name, path, split, columns)
     if not path.is_dir():
         raise InvalidInput(
-            f"{printable(path)} is no data set: expected a .csv or .npy table, or a folder."
+            f"{printable(path)} is no data set: expected a table (.csv, .npy, .parquet) or a "
+            "folder."
         )
     if is_hub_folder(path):
         return load_hub(name, str(path), split, size=size, gray=gray)

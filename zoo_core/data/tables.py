@@ -1,142 +1,161 @@
-"""Tables of binary or categorical variables, from CSV and NPY files."""
+"""Tables as data sets: of categories as they are, or of mixed columns."""
 
 from __future__ import annotations
 
-import io
-import itertools
-import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.data.cells import SUFFIXES, Cells, Values, read_cells, texts_of
+from zoo_core.data.columns import Column, encode, guess_columns
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
 from zoo_core.data.splits import SPLITS
 from zoo_core.errors import InvalidInput
-from zoo_core.files import check_regular, open_regular
-from zoo_core.text import printable
+from zoo_core.text import printable, quoted
 
 __all__ = ["is_table", "load_table", "read_table"]
 
-_SUFFIXES = (".csv", ".npy")
+_IN_FOLDERS = (".csv", ".npy")
+"""Parquet files in a folder are a Hugging Face data set."""
 
 
 def is_table(path: Path) -> bool:
     """Whether a path is a table, or a folder with one table for each split."""
     return (
-        path.suffix.lower() in _SUFFIXES
+        path.suffix.lower() in SUFFIXES
         if path.is_file()
         else _split_file(path, "train") is not None
     )
 
 
-def load_table(name: str, path: Path, split: str) -> Dataset:
-    """One split of a table: a folder's own, or 80/10/10 % of a single file's rows."""
-    if path.is_dir():
-        tables = _folder(path)
-        if split not in tables:
-            raise InvalidInput(
-                f"{printable(path)} has no {split} split: expected a file "
-                f"{' or '.join(f'{stem}.csv' for stem in SPLITS[split])} (or .npy)."
-            )
-        levels, x = _levels(*tables.values()), tables[split]
-    else:
-        rows = read_table(path)
-        levels, x = _levels(rows), _share(rows, split)
-        shown = f"{printable(path.name)}: {len(rows)} rows"
-        note(f"{shown}, split 80/10/10 % at random with a fixed seed")
-    return Dataset(name, split, x, levels)
+def load_table(
+    name: str, path: Path, split: str, columns: Mapping[str, str] | None = None
+) -> Dataset:
+    """One split of a table: a folder's own, or 80/10/10 % of a single file's rows.
+
+    A table of whole numbers from 0 to 255 is one of categories; any other, and one whose columns
+    are stated, is of mixed columns.
+
+    columns: by the names of columns, what they are, where that is not to be guessed.
+    """
+    tables = _folder(path) if path.is_dir() else _shared_out(path)
+    if split not in tables:
+        raise InvalidInput(
+            f"{printable(path)} has no {split} split: expected a file "
+            f"{' or '.join(f'{stem}.csv' for stem in SPLITS[split])} (or .npy)."
+        )
+    whole, training = _together(tables)
+    found = guess_columns(whole, training, columns or {})
+    if not columns and all(_wrong(values) is None for values in whole.columns):
+        levels = max(2, *(int(values.max()) + 1 for values in _numbers(whole)))
+        x = torch.from_numpy(np.stack(_numbers(tables[split]), 1).astype(np.uint8))
+        return Dataset(name, split, x, levels, columns=found)
+    note(f"{printable(path.name)}: {_described(found)}")
+    return Dataset(name, split, encode(tables[split], found, name), None, columns=found)
 
 
 def read_table(path: Path) -> Tensor:
-    """The categories in a CSV or NPY file, (N, D), uint8."""
-    try:
-        table = _read_npy(path) if path.suffix.lower() == ".npy" else _read_csv(path)
-    except Exception as error:  # NumPy has as many errors as there are damaged files
-        why = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
-        raise InvalidInput(f"{printable(path)} is not a readable table: {why}") from error
-    if table.ndim != 2 or not table.size:
-        raise InvalidInput(
-            f"{printable(path)} holds shape {table.shape}: expected (rows, variables)."
-        )
-    wrong = ~((table >= 0) & (table <= 255))
-    if table.dtype.kind == "f":
-        wrong |= table != np.floor(table)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise InvalidInput(
-            f"{printable(path)}, row {row + 1}, column {column + 1}: {table[row, column]} is no "
-            "category: expected whole numbers from 0 to 255, such as 0 and 1."
-        )
-    return torch.from_numpy(table.astype(np.uint8))
+    """The categories in a table, (N, D), uint8.
+
+    Raises InvalidInput that names the cell for one that is no whole number from 0 to 255.
+    """
+    cells = read_cells(path)
+    for place, values in enumerate(cells.columns):
+        if (row := _wrong(values)) is not None:
+            held = values[row]
+            shown = quoted(held) if isinstance(held, str) else f"{held:g}"
+            raise InvalidInput(
+                f"{printable(path)}, row {row + 1}, column {place + 1}: {shown} is no category: "
+                "expected whole numbers from 0 to 255, such as 0 and 1. Models of mixed columns "
+                "take others."
+            )
+    return torch.from_numpy(np.stack(_numbers(cells), 1).astype(np.uint8))
 
 
-def _folder(path: Path) -> dict[str, Tensor]:
+def _wrong(values: Values) -> int | None:
+    """The row of the first cell that is no whole number from 0 to 255."""
+    if isinstance(values, list):
+        return next((row for row, cell in enumerate(values) if not cell.isdecimal()), 0)
+    wrong = ~((values >= 0) & (values <= 255) & (values == np.floor(values)))
+    return int(wrong.argmax()) if wrong.any() else None
+
+
+def _numbers(cells: Cells) -> list[NDArray[np.float64]]:
+    return [values for values in cells.columns if not isinstance(values, list)]
+
+
+def _described(columns: Sequence[Column]) -> str:
+    """The columns in words, by kind."""
+    kinds: dict[str, list[str]] = {}
+    for column in columns:
+        kinds.setdefault(column.kind, []).append(printable(column.name))
+    return "; ".join(
+        f"{len(names)} {kind} column{'s' if len(names) > 1 else ''} ({', '.join(names[:8])}"
+        f"{', …' if len(names) > 8 else ''})"
+        for kind, names in kinds.items()
+    )
+
+
+def _folder(path: Path) -> dict[str, Cells]:
     files = {split: _split_file(path, split) for split in SPLITS}
-    tables = {split: read_table(file) for split, file in files.items() if file is not None}
-    widths = {split: x.shape[1] for split, x in tables.items()}
+    tables = {split: read_cells(file) for split, file in files.items() if file is not None}
+    widths = {split: len(table.columns) for split, table in tables.items()}
     if len(set(widths.values())) > 1:
         found = ", ".join(f"{split} has {width}" for split, width in widths.items())
         raise InvalidInput(
             f"{printable(path)}: the splits differ in their number of variables: {found}."
         )
+    if len({table.names for table in tables.values()}) > 1:
+        raise InvalidInput(f"{printable(path)}: the splits differ in the names of their columns.")
     return tables
 
 
 def _split_file(path: Path, split: str) -> Path | None:
-    names = (path / f"{stem}{suffix}" for stem in SPLITS[split] for suffix in _SUFFIXES)
+    names = (path / f"{stem}{suffix}" for stem in SPLITS[split] for suffix in _IN_FOLDERS)
     return next((name for name in names if name.is_file()), None)
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
-    check_regular(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an old writer
-        # mapped: its size is held against the file's before any memory is taken
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        held = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"it holds {held}; expected numbers")
-    return np.array(array)
+def _shared_out(path: Path) -> dict[str, Cells]:
+    """The rows of one file in three splits."""
+    cells = read_cells(path)
+    N = len(cells)
+    if N < 10:
+        raise InvalidInput(
+            f"{printable(path)}: {N} rows are too few to split 80/10/10 %: give 10 or more, or a "
+            "folder with train.csv, valid.csv and test.csv."
+        )
+    note(f"{printable(path.name)}: {N} rows, split 80/10/10 % at random with a fixed seed")
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(0)).numpy()
+    held_out = N // 10
+    train = N * 8 // 10
+    parts = (order[:train], order[train : train + held_out], order[train + held_out :])
+    return {split: _rows(cells, part) for split, part in zip(SPLITS, parts, strict=True)}
 
 
-def _read_csv(path: Path) -> NDArray[np.float64]:
-    with open_regular(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a table is empty is said by an error
-        lines = io.TextIOWrapper(file, encoding="utf-8-sig")
-        first = lines.readline()
-        delimiter = next((mark for mark in ",;\t" if mark in first), None)
-        header = any(not _is_number(cell) for cell in first.strip().split(delimiter))
-        rows = lines if header else itertools.chain([first], lines)
-        table: NDArray[np.float64] = np.loadtxt(rows, delimiter=delimiter, ndmin=2)
-    return table
+def _rows(cells: Cells, rows: NDArray[np.int64]) -> Cells:
+    columns = [
+        [values[row] for row in rows.tolist()] if isinstance(values, list) else values[rows]
+        for values in cells.columns
+    ]
+    return Cells(cells.names, tuple(columns), cells.numbered)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _together(tables: Mapping[str, Cells]) -> tuple[Cells, NDArray[np.bool_]]:
+    """The rows of all splits, and which of them are trained on, (N,)."""
+    parts = list(tables.values())
+    columns = [_joined([part.columns[i] for part in parts]) for i in range(len(parts[0].columns))]
+    training = [np.full(len(table), split == "train") for split, table in tables.items()]
+    return Cells(parts[0].names, tuple(columns), parts[0].numbered), np.concatenate(training)
 
 
-def _levels(*tables: Tensor) -> int:
-    return max(2, *(int(x.max()) + 1 for x in tables))
-
-
-def _share(rows: Tensor, split: str) -> Tensor:
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-    train, held_out = len(rows) * 8 // 10, len(rows) // 10
-    bounds = {
-        "train": (0, train),
-        "validation": (train, train + held_out),
-        "test": (train + held_out, len(rows)),
-    }
-    x = rows[order[slice(*bounds[split])]]
-    if not len(x):
-        raise InvalidInput(f"{len(rows)} rows are too few to split 80/10/10 %: {split} is empty.")
-    return x
+def _joined(parts: Sequence[Values]) -> Values:
+    """One column's parts; texts where any of them has some."""
+    numbers = [part for part in parts if not isinstance(part, list)]
+    if len(numbers) == len(parts):
+        return np.concatenate(numbers)
+    return [cell for part in parts for cell in (part if isinstance(part, list) else texts_of(part))]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo_autoregressive.tree import Tree
 
-__all__ = ["ChowLiu"]
+__all__ = ["ChowLiu", "spanning_tree"]
 
 
 class ChowLiu(Tree):
@@ -29,7 +29,7 @@ class ChowLiu(Tree):
 
     def fit(self, counts: Tensor) -> None:
         """Find the tree, then set its logits, from the sum of the statistics, (1 + D, 1 + D)."""
-        order, parent = _spanning_tree(_mutual_information(counts.cpu().double()))
+        order, parent = spanning_tree(_mutual_information(counts.cpu().double()))
         self.order.copy_(order)
         self.parent.copy_(parent)
         super().fit(counts)
@@ -52,7 +52,7 @@ def _entropy(p: Tensor) -> Tensor:
     return -torch.xlogy(p, p)
 
 
-def _spanning_tree(weight: Tensor) -> tuple[Tensor, Tensor]:
+def spanning_tree(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Prim's algorithm for the tree of greatest weight, grown from vertex 0.
 
     weight: of each edge, (D, D).

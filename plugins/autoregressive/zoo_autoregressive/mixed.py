@@ -1,0 +1,178 @@
+"""Shared by the models of mixed columns: what their inputs and outputs hold of each column.
+
+    binary, categorical, ordinal   p(x_i = k) by a softmax
+    real                           p(x_i) = Σ_m π_m N(x_i; μ_m, σ_m²) (RNADE: Uria, Murray &
+                                   Larochelle 2013), in the column's own units
+
+A real column's log-probability is that of a density in its units, so a column in metres has other
+nats than the same in feet. σ_m is at least 1/500 of the column's standard deviation: where a value
+occurs again and again, a density of narrower peaks would grow without a bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.data.columns import Column
+from zoo_core.errors import InvalidInput
+
+__all__ = ["Heads", "choose", "columns_of", "levels_of", "refuse_missing"]
+
+_SMALLEST = math.log(1 / 500)
+"""Logarithm of the least σ, in standard deviations of the column."""
+
+
+def columns_of(columns: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> tuple[Column, ...]:
+    """The columns of a config; binary ones in the number of the shape where it has none.
+
+    Raises InvalidInput for columns that are not sound, or of another number.
+    """
+    D = math.prod(shape)
+    made = tuple(Column.of(table) for table in columns)
+    if made and len(made) != D:
+        raise InvalidInput(f"columns has {len(made)} columns; expected {D}, as shape says.")
+    return made or tuple(Column(f"x{i}", "binary", ("0", "1")) for i in range(D))
+
+
+def levels_of(columns: Sequence[Column]) -> int | None:
+    """2 where all columns have two categories, else None."""
+    return 2 if all(len(column.categories) == 2 for column in columns) else None
+
+
+def refuse_missing(x: Tensor, name: str) -> None:
+    """Raise InvalidInput where a cell of x, (B, D), is missing."""
+    missing = x.isnan()
+    if missing.any():
+        rows = int(missing.any(1).sum())
+        raise InvalidInput(
+            f"{rows} of {len(x)} rows have missing cells, which {name} cannot sum out. "
+            "mixed-tree sums them out exactly, and mixed-eonade by its orders."
+        )
+
+
+class Heads(nn.Module):
+    """Columns as inputs of a network, and a network's outputs as their conditionals; no parameters.
+
+    Args:
+        columns: what they are.
+        components: of the mixture of a real column, M.
+    """
+
+    owner_of_input: Tensor
+    """The column that each input belongs to, (E,), int64."""
+    owner_of_output: Tensor
+    """The column that each output belongs to, (O,), int64."""
+    _places: Tensor
+    """Where the logits of each discrete column are among the outputs, (Dc, K); O where none is."""
+    _real_places: Tensor
+    """Where the weights, means and scales of each real column are, (Dr, 3, M)."""
+
+    def __init__(self, columns: Sequence[Column], components: int) -> None:
+        super().__init__()
+        if components < 1:
+            raise InvalidInput(f"components is {components}; expected 1 or more.")
+        self.M = components
+        sizes = [len(column.categories) for column in columns]  # 0 where real
+        inputs = [k or 2 for k in sizes]
+        outputs = [k or 3 * components for k in sizes]
+        starts = torch.tensor([0, *outputs]).cumsum(0).tolist()
+        real = [i for i, k in enumerate(sizes) if not k]
+        discrete = [i for i, k in enumerate(sizes) if k]
+        K = max(sizes)
+        places = torch.full((len(discrete), K), starts[-1])
+        for row, i in enumerate(discrete):
+            places[row, : sizes[i]] = torch.arange(starts[i], starts[i + 1])
+        of_real = [torch.arange(starts[i], starts[i + 1]).view(3, components) for i in real]
+        owners = torch.arange(len(columns))
+        std = [column.std for column in columns]
+        for name, value in {
+            "owner_of_input": owners.repeat_interleave(torch.tensor(inputs)),
+            "owner_of_output": owners.repeat_interleave(torch.tensor(outputs)),
+            "_discrete": torch.tensor(discrete, dtype=torch.int64),
+            "_real": torch.tensor(real, dtype=torch.int64),
+            "_places": places,
+            "_real_places": torch.stack(of_real) if real else torch.empty(0, 3, components).long(),
+            "_category": torch.cat([torch.arange(k) if k else torch.tensor([-1, -2]) for k in sizes]),
+            "_log_std": torch.tensor(std).log(),
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """What a network is given of rows, (B, E): indicators of categories; of real columns a
+        value that large ones grow slowly in, and whether it is there. Missing cells are zeros.
+
+        x: encoded rows, (B, D), NaN where missing.
+        """
+        x = x[:, self.owner_of_input]
+        there = (~x.isnan()).to(x.dtype)
+        value = x.nan_to_num().asinh()
+        category = self._category
+        return torch.where(category == -1, value, torch.where(category == -2, there, x == category))
+
+    def begin(self, bias: Tensor) -> None:
+        """Spread the means of the mixtures, in the biases of the outputs, (O,)."""
+        with torch.no_grad():
+            spread = torch.linspace(-1.5, 1.5, self.M) if self.M > 1 else torch.zeros(1)
+            bias[self._real_places[:, 1]] = spread.to(bias)
+            bias[self._real_places[:, 2]] = -0.5
+
+    def log_p(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """log p of each cell by its column's outputs: (B, D), nats; 0 where it is missing.
+
+        outputs: (B, O). x: encoded rows, (B, D), NaN where missing.
+        """
+        log_p = torch.zeros_like(x, dtype=outputs.dtype)
+        if len(self._discrete):
+            logits = self._logits(outputs, self._places)
+            k = x[:, self._discrete].nan_to_num().long()
+            chosen = logits.log_softmax(2).gather(2, k.unsqueeze(2)).squeeze(2)
+            log_p = log_p.index_copy(1, self._discrete, chosen)
+        if len(self._real):
+            log_π, μ, log_σ = self._mixture(outputs, self._real_places)
+            z = (x[:, self._real].nan_to_num().unsqueeze(2) - μ) * torch.exp(-log_σ)
+            normal = -0.5 * z * z - log_σ - 0.5 * math.log(2 * math.pi)
+            density = (log_π + normal).logsumexp(2) - self._log_std[self._real]
+            log_p = log_p.index_copy(1, self._real, density)
+        return log_p.masked_fill(x.isnan(), 0.0)
+
+    def sample(
+        self, outputs: Tensor, i: int, u: Tensor, noise: Tensor, temperature: float
+    ) -> Tensor:
+        """Sample column i by its outputs, (B,), encoded.
+
+        outputs: (B, O). u: uniform numbers, (B,). noise: standard normal numbers, (B,).
+        """
+        at = (self._discrete == i).nonzero()
+        if len(at):
+            places = self._places[at[0, 0]]
+            logits = self._logits(outputs, places[places < outputs.shape[1]].unsqueeze(0))
+            return choose(logits.squeeze(1) / temperature, u).to(outputs.dtype)
+        places = self._real_places[(self._real == i).nonzero()[0, 0]]
+        log_π, μ, log_σ = (part.squeeze(1) for part in self._mixture(outputs, places.unsqueeze(0)))
+        m = choose(log_π / temperature, u).unsqueeze(1)
+        σ = log_σ.gather(1, m).squeeze(1).exp() * math.sqrt(temperature)
+        return μ.gather(1, m).squeeze(1) + σ * noise
+
+    def _logits(self, outputs: Tensor, places: Tensor) -> Tensor:
+        """The logits of discrete columns, (B, Dc, K), -inf where a column has fewer categories."""
+        never = outputs.new_full((len(outputs), 1), -torch.inf)
+        return torch.cat([outputs, never], 1)[:, places]
+
+    def _mixture(self, outputs: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log π, μ and log σ of real columns, (B, Dr, M) each, in standard deviations."""
+        weights, μ, log_σ = outputs[:, places].unbind(2)
+        return weights.log_softmax(2), μ, log_σ.clamp(min=_SMALLEST)
+
+
+def choose(logits: Tensor, u: Tensor) -> Tensor:
+    """Invert the CDF of a softmax at uniform numbers: categories, (B,), int64.
+
+    logits: (B, K). u: (B,), in [0, 1).
+    """
+    below = logits.softmax(1).cumsum(1)[:, :-1]
+    return (below <= u.unsqueeze(1)).sum(1)

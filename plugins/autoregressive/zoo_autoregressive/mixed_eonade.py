@@ -1,0 +1,179 @@
+"""EoNADE of mixed columns: one network for every order, so that any cells can be missing.
+
+    p(x_i | x_o) for any set o of known columns, by a network that sees which ones they are
+    (Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator)
+
+Training samples how many columns are known, d uniform on 0 … n - 1 of the n cells that a row has,
+and which; the others are predicted at once, weighted by n / (n - d): an unbiased estimate of
+-log p(x) under a random order. The density is the equal mixture of the networks of K fixed orders.
+A missing cell comes last in every order, where it sums to one: it is left out. So the density of
+the cells that are there is exact for these orders, and anything can be completed given anything.
+
+Differences from the paper. Columns may be categorical or real (RNADE's mixtures). The optimiser is
+the recipe's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_autoregressive.mixed import Heads, columns_of, levels_of
+from zoo_core.errors import InvalidInput
+from zoo_core.training.objective import Objective
+
+__all__ = ["AnyOrder", "MixedEoNADE"]
+
+
+class MixedEoNADE(nn.Module):
+    """A mixture over orders that knows what is missing.
+
+    Args:
+        shape: shape of one input, (D,).
+        columns: what each column is, as `zoo_core.data.columns.Column`; binary ones by default.
+        hidden: number of units of each hidden layer.
+        components: Gaussians in the mixture of a real column.
+        dropout: share of the hidden units that training drops.
+        orders: number of orders in the mixture, K.
+        order_seed: seed of the orders.
+    """
+
+    orders: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (9,),
+        columns: Sequence[Mapping[str, Any]] = (),
+        hidden: Sequence[int] = (200, 200),
+        components: int = 10,
+        dropout: float = 0.0,
+        orders: int = 4,
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if orders < 1 or not hidden or min(hidden) < 1:
+            raise InvalidInput(
+                f"mixed-eonade needs at least one order and one hidden layer; given orders = "
+                f"{orders}, hidden = {list(hidden)}."
+            )
+        self.event_shape = tuple(shape)
+        self.columns = columns_of(columns, shape)
+        self.levels = levels_of(self.columns)
+        self.dropout = dropout
+        D = len(self.columns)
+        generator = torch.Generator().manual_seed(order_seed)
+        drawn = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
+        self.register_buffer("orders", torch.stack(drawn))
+        self.heads = Heads(self.columns, components)
+        E, O = len(self.heads.owner_of_input), len(self.heads.owner_of_output)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((E, *hidden)))
+        self.V = nn.Linear(hidden[-1], O)
+        nn.init.zeros_(self.V.bias)
+        self.heads.begin(self.V.bias)
+
+    def log_p(self, x: Tensor, known: Tensor) -> Tensor:
+        """log p(x_i | the known columns) of each cell, (B, D), nats; 0 where it is missing.
+
+        x: encoded rows, (B, D). known: which cells are given, (B, D) or (D,), bool.
+        """
+        return self.heads.log_p(self._outputs(x.masked_fill(~known, torch.nan)), x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability of each row's cells under the mixture over orders, (B,), nats.
+
+        x: encoded rows, (B, *event_shape); what is missing, NaN, is summed out.
+        """
+        x = x.flatten(1)
+        each = torch.stack([self._log_prob_in(x, order) for order in self.orders])
+        return each.logsumexp(0) - math.log(len(self.orders))
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Return n samples, (n, *event_shape), encoded; each in a random order of the mixture."""
+        of = torch.randint(len(self.orders), (n,), generator=generator, device=self.orders.device)
+        x = self.V.bias.new_full((n, len(self.columns)), torch.nan)
+        return self._ancestral(x, self.orders[of], generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Sample what is unknown, or missing, given the rest, each row in a random order.
+
+        x: encoded rows, (B, *event_shape).
+        known: mask of the known columns, event_shape, bool.
+        """
+        x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
+        order = torch.rand(x.shape, generator=generator, device=x.device).argsort(1)
+        return self._ancestral(x, order, generator, temperature)
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        """(B, O) of encoded rows, (B, D), NaN where a cell is not given."""
+        h = self.heads.inputs(x)
+        for layer in self.layers:
+            h = functional.dropout(torch.relu(layer(h)), self.dropout, self.training)
+        outputs: Tensor = self.V(h)
+        return outputs
+
+    def _log_prob_in(self, x: Tensor, order: Tensor) -> Tensor:
+        """Log-probability of each row's cells in one order, (B,), nats."""
+        total, known = x.new_zeros(len(x)), torch.zeros_like(order, dtype=torch.bool)
+        for i in order.tolist():
+            total = total + self.log_p(x, known)[:, i]
+            known[i] = True
+        return total
+
+    @torch.no_grad()
+    def _ancestral(
+        self, x: Tensor, order: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Sample what is missing of each row in its own order, (n, D): (n, *event_shape)."""
+        x, (n, D) = x.clone(), x.shape
+        u = torch.rand(D, n, generator=generator, device=x.device, dtype=x.dtype)
+        noise = torch.randn(D, n, generator=generator, device=x.device, dtype=x.dtype)
+        for t in range(D):
+            column, outputs = order[:, t], self._outputs(x)
+            for i in column.unique().tolist():
+                rows = ((column == i) & x[:, i].isnan()).nonzero().squeeze(1)
+                if len(rows):
+                    x[rows, i] = self.heads.sample(
+                        outputs[rows], i, u[t, rows], noise[t, rows], temperature
+                    )
+        return x.reshape(n, *self.event_shape)
+
+
+class AnyOrder(Objective):
+    """Minimises an unbiased estimate of -log p(x) under a random order, in nats.
+
+    Args:
+        model: a MixedEoNADE.
+    """
+
+    monitor: ClassVar[str] = "order_nll"
+
+    def values(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the weighted -log p of the cells that are left out of each row, (B,)."""
+        x = x.flatten(1)
+        there = ~x.isnan()
+        n = there.sum(1)
+        # how many are known is stratified over the batch: less variance
+        start = torch.rand(1, generator=generator, device=x.device)
+        share = (start + torch.arange(len(x), device=x.device) / len(x)).frac()
+        d = (share * n).floor()
+        u = torch.rand(x.shape, generator=generator, device=x.device).masked_fill(~there, 2.0)
+        known = u.argsort(1).argsort(1) < d.unsqueeze(1)
+        log_p = self.model.log_p(x, known).masked_fill(known, 0.0)
+        return {"order_nll": -log_p.sum(1) * n / (n - d).clamp(min=1)}

@@ -1,0 +1,273 @@
+"""Independence, chain and tree of mixed columns, fitted by counting, with exact marginals.
+
+    p(x) = ∏ p(x_i | x_parent(i)),   a forest of columns
+
+The tree is that of Chow & Liu 1968 for variables of several values, by the mutual information of
+each pair less what its table costs, (K_i - 1)(K_j - 1) / 2 · log N (Suzuki 1993): where no pair is
+worth its table the columns stay independent, so it is a forest.
+
+A real column counts as one of intervals, those between the quantiles of its training rows: within
+an interval its density is constant, beyond the outer two it falls as exp(-distance / std). So the
+model has a density for it, and all sums stay finite.
+
+Missing cells are summed out exactly, and sampled given the others, by one pass up the tree and one
+down (Pearl 1988). Pairs are counted where both cells are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_autoregressive.chow_liu import spanning_tree
+from zoo_autoregressive.counting import check_alpha
+from zoo_autoregressive.mixed import choose, columns_of, levels_of
+from zoo_core.data.columns import Column
+from zoo_core.errors import InvalidInput
+
+__all__ = ["MixedTree"]
+
+_STRUCTURES = ("tree", "chain", "independent")
+
+
+class MixedTree(nn.Module):
+    """Columns in a forest, each with one parent or none.
+
+    Args:
+        shape: shape of one input, (D,).
+        columns: what each column is, as `zoo_core.data.columns.Column`; binary ones by default.
+        structure: `tree` learns it, in a `chain` each column depends on the one before, and
+            `independent` columns on none.
+        alpha: rows that are added to the counts of each conditional, spread as the column's own
+            distribution; to that, one of each value.
+    """
+
+    order: Tensor
+    """Parents before their children, (D,), int64."""
+    parent: Tensor
+    """The parent of each column, (D,), int64; -1 where it has none."""
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (9,),
+        columns: Sequence[Mapping[str, Any]] = (),
+        structure: str = "tree",
+        alpha: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if structure not in _STRUCTURES:
+            raise InvalidInput(
+                f"structure is {structure!r}; expected {', '.join(_STRUCTURES[:-1])} or "
+                f"{_STRUCTURES[-1]}."
+            )
+        self.event_shape = tuple(shape)
+        self.columns = columns_of(columns, shape)
+        self.levels = levels_of(self.columns)
+        self.structure, self.alpha = structure, check_alpha(alpha)
+        D = len(self.columns)
+        self.sizes = [len(column.categories) or len(column.knots) + 1 for column in self.columns]
+        self.register_buffer("order", torch.arange(D))
+        chain = torch.arange(D) - 1
+        self.register_buffer("parent", chain if structure == "chain" else torch.full((D,), -1))
+        K = max(self.sizes)
+        uniform = [torch.full((k, K), 1 / k).log() for k in self.sizes]
+        self.tables = nn.Parameter(torch.cat(uniform), requires_grad=False)
+        """log p(x_i = k | the parent's value), the values of all columns below each other, (E, K);
+        where there is no parent all are in the first column."""
+        starts = torch.tensor([0, *self.sizes]).cumsum(0)[:-1]
+        self.register_buffer("_starts", starts, persistent=False)
+
+    @property
+    def free_parameters(self) -> int:
+        """Number of free probabilities."""
+        parents = [1 if p < 0 else self.sizes[p] for p in self.parent.tolist()]
+        return sum((k - 1) * of for k, of in zip(self.sizes, parents, strict=True))
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """How often two values of columns occur together, (E, E), int64.
+
+        x: encoded rows, (B, *event_shape).
+        """
+        on = self._indicators(self._values(x.flatten(1)))
+        return (on.t() @ on).round().long()
+
+    def fit(self, counts: Tensor) -> None:
+        """Find the structure, and set the tables, from the sum of the statistics, (E, E)."""
+        N = counts.cpu().double()
+        if self.structure == "tree":
+            order, parent = self._forest(N)
+            self.order.copy_(order)
+            self.parent.copy_(parent)
+        tables = torch.zeros_like(self.tables, device="cpu", dtype=torch.float64)
+        starts = self._starts.tolist()
+        for i, (start, k, p) in enumerate(zip(starts, self.sizes, self.parent.tolist(), strict=True)):
+            own = slice(start, start + k)
+            on = N.diagonal()[own]
+            prior = (on + 1) / (on.sum() + k)
+            if p < 0:
+                tables[own] = prior.log().unsqueeze(1)
+                continue
+            both = N[own, starts[p] : starts[p] + self.sizes[p]]
+            smoothed = both + self.alpha * prior.unsqueeze(1)
+            tables[own, : self.sizes[p]] = (smoothed / smoothed.sum(0)).log()
+        self.tables.data.copy_(tables)
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x_parent(i)) of each column of rows without missing cells: (B, D), nats.
+
+        x: encoded rows, (B, *event_shape).
+        """
+        x = x.flatten(1)
+        values = self._values(x)
+        of_parent = torch.where(self.parent < 0, 0, values[:, self.parent])
+        return self.tables[self._starts + values, of_parent] + self._log_density(x, values)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each row's cells, (B,), nats; missing ones are summed out.
+
+        x: encoded rows, (B, *event_shape).
+        """
+        x = x.flatten(1)
+        incomplete = x.isnan().any(1)
+        if not incomplete.any():
+            return self.conditionals(x).sum(1)
+        values = self._values(x)
+        evidence = self._up(values)
+        roots = (self.parent < 0).nonzero().squeeze(1).tolist()
+        each = [(evidence[i] + self._table(i)[:, 0]).logsumexp(1) for i in roots]
+        return torch.stack(each).sum(0) + self._log_density(x, values).sum(1)
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Return n samples, (n, *event_shape), encoded."""
+        x = self.tables.new_full((n, len(self.columns)), torch.nan)
+        return self._down(x, generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Sample what is unknown, or missing, given the rest, exactly.
+
+        x: encoded rows, (B, *event_shape).
+        known: mask of the known columns, event_shape, bool; any.
+        """
+        x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
+        return self._down(x, generator, temperature)
+
+    def _values(self, x: Tensor) -> Tensor:
+        """The number of each cell's category or interval, (B, D), int64; -1 where it is missing."""
+        values = x.nan_to_num().round().long()
+        for i, column in enumerate(self.columns):
+            if column.kind == "real":
+                values[:, i] = torch.bucketize(x[:, i].contiguous(), self._knots(column, x))
+        return values.masked_fill(x.isnan(), -1)
+
+    def _log_density(self, x: Tensor, values: Tensor) -> Tensor:
+        """log density of real cells within their intervals, (B, D); 0 of others, and if missing."""
+        density = torch.zeros_like(x)
+        for i, column in enumerate(self.columns):
+            if column.kind == "real":
+                knots = self._knots(column, x)
+                widths = torch.cat([knots.new_ones(1), knots.diff(), knots.new_ones(1)])
+                beyond = (knots[0] - x[:, i]).clamp(min=0) + (x[:, i] - knots[-1]).clamp(min=0)
+                log_p = -widths[values[:, i]].log() - beyond
+                density[:, i] = log_p - torch.tensor(column.std).log()
+        return density.masked_fill(values < 0, 0.0)
+
+    def _knots(self, column: Column, x: Tensor) -> Tensor:
+        """The bounds of a real column's intervals, encoded, (K - 1,)."""
+        knots = torch.tensor(column.knots, dtype=torch.float64)
+        return ((knots - column.mean) / column.std).to(x.device, x.dtype)
+
+    def _indicators(self, values: Tensor) -> Tensor:
+        """Which values the cells have, (B, E), in {0, 1}; zeros where a cell is missing."""
+        on = self.tables.new_zeros(len(values), len(self.tables) + 1)
+        last = len(self.tables)
+        places = torch.where(values < 0, last, self._starts + values)
+        return on.scatter_(1, places, 1.0)[:, :last]
+
+    def _table(self, i: int) -> Tensor:
+        """log p(x_i = k | the parent's value s), (K_i, K_parent); (K_i, 1) without a parent."""
+        start, p = int(self._starts[i]), int(self.parent[i])
+        return self.tables[start : start + self.sizes[i], : 1 if p < 0 else self.sizes[p]]
+
+    def _forest(self, N: Tensor) -> tuple[Tensor, Tensor]:
+        """The forest of greatest score, from counts (E, E): its order and parents, (D,) each."""
+        gain = _gain(N, self._starts.cpu(), torch.tensor(self.sizes))
+        order, place = spanning_tree(gain)
+        parent = torch.full_like(order, -1)
+        child, above = order[1:], order[place]
+        parent[child] = torch.where(gain[child, above] > 0, above, -1)
+        return order, parent
+
+    def _up(self, values: Tensor) -> list[Tensor]:
+        """log p(the known cells at and below each column | its value), (B, K_i) each.
+
+        values: (B, D), -1 where missing.
+        """
+        evidence = []
+        for i, k in enumerate(self.sizes):
+            off = values[:, i : i + 1] != torch.arange(k, device=values.device)
+            known = (values[:, i : i + 1] >= 0) & off
+            evidence.append(torch.where(known, -torch.inf, self.tables.new_zeros(())))
+        for i in self.order.flip(0).tolist():
+            p = int(self.parent[i])
+            if p >= 0:
+                top = evidence[i].amax(1, keepdim=True).clamp(min=-1e30)
+                message = (evidence[i] - top).exp() @ self._table(i).exp()
+                evidence[p] = evidence[p] + message.log() + top
+        return evidence
+
+    @torch.no_grad()
+    def _down(
+        self, x: Tensor, generator: torch.Generator | None, temperature: float
+    ) -> Tensor:
+        """Sample the missing cells of x, (B, D), each given its parent and all that is known."""
+        evidence, (n, D) = self._up(values := self._values(x)), x.shape
+        u = torch.rand(2, D, n, generator=generator, device=x.device, dtype=x.dtype)
+        x = x.clone()
+        for i in self.order.tolist():
+            missing, p = values[:, i] < 0, int(self.parent[i])
+            above = self._table(i).t()[values[:, p] if p >= 0 else torch.zeros_like(missing).long()]
+            drawn = choose((evidence[i] + above) / temperature, u[0, i])
+            values[:, i] = torch.where(missing, drawn, values[:, i])
+            x[:, i] = torch.where(missing, self._within(i, values[:, i], u[1, i]), x[:, i])
+        return x.reshape(n, *self.event_shape)
+
+    def _within(self, i: int, values: Tensor, u: Tensor) -> Tensor:
+        """The encoded cells of categories, or of intervals at uniform numbers, (B,) each."""
+        column = self.columns[i]
+        if column.kind != "real":
+            return values.to(u.dtype)
+        knots = self._knots(column, u)
+        low, high = knots[(values - 1).clamp(min=0)], knots[values.clamp(max=len(knots) - 1)]
+        beyond = -torch.log1p(-u)  # how far from the knot, in standard deviations
+        inner = torch.lerp(low, high, u)
+        outer = torch.where(values == 0, knots[0] - beyond, knots[-1] + beyond)
+        return torch.where((values == 0) | (values == len(knots)), outer, inner)
+
+
+def _gain(N: Tensor, starts: Tensor, sizes: Tensor) -> Tensor:
+    """What an edge between each two columns adds to the log-likelihood, less its cost, (D, D).
+
+    N: how often two values occur together, (E, E). starts, sizes: of each column's values, (D,).
+    """
+    D, owner = len(sizes), torch.arange(len(sizes)).repeat_interleave(sizes)
+    of = torch.zeros(len(N), D, dtype=N.dtype)
+    of[torch.arange(len(N)), owner] = 1.0
+    with_column = N @ of  # how often a value occurs where the other column is there, (E, D)
+    n = of.t() @ with_column
+    on, other = with_column[:, owner], with_column[:, owner].t()
+    surprise = torch.xlogy(N, N * n[owner][:, owner]) - torch.xlogy(N, on * other)
+    cells = (sizes - 1).double()
+    cost = 0.5 * torch.outer(cells, cells) * n.clamp(min=1).log()
+    return of.t() @ surprise @ of - cost

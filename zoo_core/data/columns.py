@@ -1,0 +1,298 @@
+"""Columns of a table: what each one is, guessed from its cells or stated, and how rows are encoded.
+
+A model of mixed columns takes rows (B, D), float32: of a binary, categorical or ordinal column the
+number of its category, from 0; of a real one its value less the mean, over the standard deviation,
+of the training rows. A missing cell is NaN. Its config holds the columns with names and categories,
+so that its results speak in those of the table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.data.cells import Cells, Values, texts_of
+from zoo_core.data.notes import note
+from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.text import printable, quoted
+
+if TYPE_CHECKING:
+    from zoo_core.data.dataset import Dataset
+
+__all__ = ["KINDS", "Column", "decode", "encode", "guess_columns", "in_columns"]
+
+KINDS = ("binary", "categorical", "ordinal", "real")
+"""What a column can be."""
+SKIP = "skip"
+"""What a column that is left out is stated to be."""
+
+_FEW, _MANY, _BINS = 20, 1000, 32
+"""Whole numbers of at most so many values are categories; texts of more are left out; and the most
+intervals that a real column's training values are divided into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column of a table is."""
+
+    name: str
+    kind: str
+    """One of KINDS."""
+    categories: tuple[str, ...] = ()
+    """Their texts, in the order of their numbers; none of a real column."""
+    mean: float = 0.0
+    std: float = 1.0
+    """Of the training rows' values, where they are real."""
+    knots: tuple[float, ...] = ()
+    """Quantiles of the training rows' values, increasing, where they are real: the least, those
+    that divide them into intervals of equal counts, and the greatest."""
+    decimals: int = 6
+    """Of the values that are decoded, where they are real."""
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Column:
+        """A column from the table that a config holds.
+
+        Raises InvalidInput for one that is not sound.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        try:
+            made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+            sound = made._is_sound()
+        except TypeError:
+            sound = False
+        if not sound:
+            raise InvalidInput(
+                f"columns: {quoted(dict(table))} is no column; expected {', '.join(known)}: a "
+                f"name, a kind ({', '.join(KINDS)}), and categories or a mean with a std above 0."
+            )
+        return made
+
+    def table(self) -> dict[str, Any]:
+        """The column as a config holds it: without what is not said of its kind."""
+        said = ("mean", "std", "knots", "decimals") if self.kind == "real" else ("categories",)
+        values = {key: getattr(self, key) for key in ("name", "kind", *said)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    def _is_sound(self) -> bool:
+        numbers = (self.mean, self.std, self.decimals, *self.knots)
+        return (
+            isinstance(self.name, str)
+            and self.kind in KINDS
+            and all(isinstance(text, str) for text in self.categories)
+            and len(set(self.categories)) == len(self.categories)
+            and all(isinstance(v, int | float) and math.isfinite(v) for v in numbers)
+            and self.std > 0
+            and all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False))
+            and (self.kind == "real") == (not self.categories)
+        )
+
+
+def guess_columns(
+    cells: Cells, training: NDArray[np.bool_], stated: Mapping[str, str]
+) -> tuple[Column, ...]:
+    """What each column of a table is, and say it once.
+
+    A column is binary where it has two values, real where it has numbers of which some are not
+    whole or that are more than 20, ordinal where it has fewer whole numbers, and else categorical.
+    Row numbers without a name, columns without any value and texts of more than 1,000 values are
+    left out.
+
+    cells: the whole table, of all splits: a category need not occur in training.
+    training: which rows are trained on, (N,): means and quantiles are theirs.
+    stated: by the names of columns, what they are: one of KINDS, or `skip`.
+
+    Raises UnknownName for a name or a kind that there is not, InvalidInput for a column that
+    cannot be what is stated, or where no column is left.
+    """
+    for name, kind in stated.items():
+        if name not in cells.names:
+            raise UnknownName(
+                f"columns: the table has no column {quoted(name)}.{did_you_mean(name, cells.names)}"
+                f" It has {', '.join(map(printable, cells.names[:20]))}."
+            )
+        if kind not in (*KINDS, SKIP):
+            raise UnknownName(
+                f"columns: {printable(name)} = {quoted(kind)}; expected {', '.join(KINDS)} or "
+                f"{SKIP}.{did_you_mean(kind, (*KINDS, SKIP))}"
+            )
+    columns = []
+    for name, values in zip(cells.names, cells.columns, strict=True):
+        kind, why = (stated[name], "") if name in stated else _kind(name, values)
+        if kind != SKIP:
+            columns.append(_column(name, kind, values, training))
+        elif why:
+            note(f"column {printable(name)} is left out: {why}")
+    if not columns:
+        raise InvalidInput("no column of the table is left: all are skipped.")
+    return tuple(columns)
+
+
+def encode(cells: Cells, columns: Sequence[Column], where: str) -> Tensor:
+    """Rows of a table as models of these columns take them, (N, D), float32, NaN where missing.
+
+    where: the table's name, for messages.
+
+    Raises InvalidInput for a column that the table lacks and for a cell that its column cannot be.
+    """
+    places = {name: place for place, name in enumerate(cells.names)}
+    if missing := [column.name for column in columns if column.name not in places]:
+        # a table without a header is taken by place
+        if not (cells.numbered and len(cells.names) == len(columns)):
+            raise InvalidInput(
+                f"{printable(where)} has no column {', '.join(map(printable, missing[:5]))}; "
+                f"the model takes {', '.join(printable(column.name) for column in columns[:20])}."
+            )
+        places = {column.name: place for place, column in enumerate(columns)}
+    encoded = [_encode(cells.columns[places[c.name]], c, where) for c in columns]
+    return torch.from_numpy(np.stack(encoded, 1)).float()
+
+
+def decode(x: Tensor, columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Rows in the names and units of their table, None where a cell is missing.
+
+    x: encoded rows, (N, D).
+    """
+    values = [
+        _decode(column, x_i) for column, x_i in zip(columns, x.double().unbind(1), strict=True)
+    ]
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def in_columns(data: Dataset, columns: Sequence[Column]) -> Dataset:
+    """A table with its rows encoded as models of these columns take them.
+
+    Raises InvalidInput as `encode`, and for data that are no table.
+    """
+    if data.levels is None and data.columns == tuple(columns):
+        return data
+    if data.x.ndim != 2:
+        raise InvalidInput(f"{data.name} holds images, and the model takes a table's columns.")
+    x = encode(_cells(data), columns, data.name)
+    return replace(data, x=x, levels=None, columns=tuple(columns))
+
+
+def _cells(data: Dataset) -> Cells:
+    """The cells that a data set's rows were read from."""
+    names = [column.name for column in data.columns] or [f"x{i}" for i in range(data.x.shape[1])]
+    x = data.x.double().numpy()
+    if data.levels is not None:
+        return Cells(tuple(names), tuple(x.T), not data.columns)
+    values: list[Values] = []
+    for column, x_i in zip(data.columns, x.T, strict=True):
+        if column.kind == "real":
+            values.append(x_i * column.std + column.mean)
+        else:
+            values.append(
+                ["" if math.isnan(v) else column.categories[round(v)] for v in x_i.tolist()]
+            )
+    return Cells(tuple(names), tuple(values))
+
+
+def _kind(name: str, values: Values) -> tuple[str, str]:
+    """What a column is, and why it is left out."""
+    if isinstance(values, list):
+        found = len(set(values) - {""})
+        if found > _MANY:
+            return SKIP, (
+                f"{found:,} different texts among {len(values):,} rows; --columns "
+                f"'{printable(name)}=categorical' keeps it"
+            )
+        return ("" if found else SKIP) or ("binary" if found == 2 else "categorical"), "it is empty"
+    held = values[~np.isnan(values)]
+    distinct = np.unique(held)
+    if not len(held):
+        return SKIP, "it is empty"
+    if not name and np.array_equal(np.sort(held), np.arange(len(values)) + held.min()):
+        return SKIP, "it numbers the rows"
+    if len(distinct) <= 2:
+        return "binary" if len(distinct) == 2 else "categorical", ""
+    whole = bool((held == np.floor(held)).all())
+    return "ordinal" if whole and len(distinct) <= _FEW else "real", ""
+
+
+def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -> Column:
+    if kind != "real":
+        texts = values if isinstance(values, list) else texts_of(values)
+        found = set(texts) - {""}
+        if kind == "binary" and len(found) > 2:
+            raise InvalidInput(
+                f"column {printable(name)} is stated to be binary, and has {len(found)} values."
+            )
+        numeric = not isinstance(values, list)
+        return Column(name, kind, tuple(sorted(found, key=float if numeric else None)))
+    if isinstance(values, list):
+        text = next(text for text in values if text and not _is_number(text))
+        raise InvalidInput(
+            f"column {printable(name)} is stated to be real, and holds {quoted(text)}."
+        )
+    held = values[training & ~np.isnan(values)]
+    if not len(held):
+        raise InvalidInput(
+            f"column {printable(name)} has no value in the training rows. Leave it out: "
+            f"--columns '{printable(name)}={SKIP}'."
+        )
+    bins = int(np.clip(round(2 * len(held) ** (1 / 3)), 2, _BINS))
+    knots = np.unique(np.quantile(held, np.linspace(0, 1, bins + 1)))
+    std = float(held.std()) or 1.0
+    mean, decimals = float(held.mean()), _decimals(held)
+    return Column(name, kind, (), mean, std, tuple(knots.tolist()), decimals)
+
+
+def _decimals(values: NDArray[np.float64]) -> int:
+    """How many decimals the values have, at most 6."""
+    return next((d for d in range(6) if np.array_equal(values.round(d), values)), 6)
+
+
+def _encode(values: Values, column: Column, where: str) -> NDArray[np.float64]:
+    if column.kind == "real":
+        if isinstance(values, list):
+            values = _numbers(values, column, where)
+        return (values - column.mean) / column.std
+    texts = values if isinstance(values, list) else texts_of(values)
+    numbers = {text: float(number) for number, text in enumerate(column.categories)}
+    numbers[""] = math.nan
+    encoded = np.array([numbers.get(text, -1.0) for text in texts])
+    if (encoded < 0).any():
+        row = int((encoded < 0).argmax())
+        raise InvalidInput(
+            f"{printable(where)}, row {row + 1}, column {printable(column.name)}: "
+            f"{quoted(texts[row])} is none of its {len(column.categories)} categories: "
+            f"{', '.join(map(printable, column.categories[:10]))}"
+            f"{', …' if len(column.categories) > 10 else ''}."
+        )
+    return encoded
+
+
+def _decode(column: Column, x: Tensor) -> list[Any]:
+    if column.kind == "real":
+        values = (x * column.std + column.mean).tolist()
+        digits = column.decimals or None  # whole numbers without a point
+        return [None if math.isnan(v) else round(v, digits) for v in values]
+    return [None if math.isnan(v) else column.categories[round(v)] for v in x.tolist()]
+
+
+def _numbers(texts: Sequence[str], column: Column, where: str) -> NDArray[np.float64]:
+    for row, text in enumerate(texts):
+        if text and not _is_number(text):
+            raise InvalidInput(
+                f"{printable(where)}, row {row + 1}, column {printable(column.name)}: "
+                f"{quoted(text)} is no number."
+            )
+    return np.array([float(text) if text else math.nan for text in texts])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
