@@ -1,7 +1,7 @@
 """Names and paths to data sets, over timm, torchvision and Hugging Face datasets."""
 
 from zoo_core.data.dataset import Dataset, binarize, binarized
-from zoo_core.data.inputs import Inputs, image_files, load_images
+from zoo_core.data.inputs import Inputs, image_files, load_images, load_rows
 from zoo_core.data.labels import with_labels
 from zoo_core.data.resolve import data_root, load_dataset
 from zoo_core.data.synthetic import bars_and_stripes_entropy
@@ -16,5 +16,6 @@ __all__ = [
     "image_files",
     "load_dataset",
     "load_images",
+    "load_rows",
     "with_labels",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,16 @@ from zoo_core.text import printable, quoted
 if TYPE_CHECKING:
     from zoo_core.data.dataset import Dataset
 
-__all__ = ["KINDS", "Column", "decode", "encode", "guess_columns", "in_columns"]
+__all__ = [
+    "KINDS",
+    "Column",
+    "decode",
+    "encode",
+    "fit_columns",
+    "guess_columns",
+    "in_columns",
+    "of_cells",
+]
 
 KINDS = ("binary", "categorical", "ordinal", "real")
 """What a column can be."""
@@ -168,33 +177,49 @@ def decode(x: Tensor, columns: Sequence[Column]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
+def fit_columns(model: object, data: Dataset) -> Dataset:
+    """A data set in the columns of a model, where it has some; raises as `in_columns`."""
+    columns: tuple[Column, ...] = getattr(model, "columns", ())
+    return in_columns(data, columns) if columns else data
+
+
 def in_columns(data: Dataset, columns: Sequence[Column]) -> Dataset:
     """A table with its rows encoded as models of these columns take them.
 
     Raises InvalidInput as `encode`, and for data that are no table.
     """
-    if data.levels is None and data.columns == tuple(columns):
+    if data.levels in (None, 2) and data.columns == tuple(columns):
         return data
     if data.x.ndim != 2:
         raise InvalidInput(f"{data.name} holds images, and the model takes a table's columns.")
-    x = encode(_cells(data), columns, data.name)
-    return replace(data, x=x, levels=None, columns=tuple(columns))
+    return of_cells(_cells(data), columns, data.name, data.split)
+
+
+def of_cells(cells: Cells, columns: Sequence[Column], name: str, split: str) -> Dataset:
+    """A table's rows as a data set, binary where all columns are and no cell is missing."""
+    from zoo_core.data.dataset import Dataset
+
+    x = encode(cells, columns, name)
+    binary = all(len(column.categories) == 2 for column in columns) and not x.isnan().any()
+    kind = (x.to(torch.uint8), 2) if binary else (x, None)
+    return Dataset(name, split, *kind, columns=tuple(columns))
 
 
 def _cells(data: Dataset) -> Cells:
     """The cells that a data set's rows were read from."""
     names = [column.name for column in data.columns] or [f"x{i}" for i in range(data.x.shape[1])]
     x = data.x.double().numpy()
-    if data.levels is not None:
+    if data.levels not in (None, 2) or not data.columns:  # whole numbers as they are in the file
         return Cells(tuple(names), tuple(x.T), not data.columns)
     values: list[Values] = []
     for column, x_i in zip(data.columns, x.T, strict=True):
+        texts = column.categories
         if column.kind == "real":
             values.append(x_i * column.std + column.mean)
+        elif len(texts) == 1 and data.levels == 2:  # a constant among binary ones, as in the file
+            values.append(x_i)
         else:
-            values.append(
-                ["" if math.isnan(v) else column.categories[round(v)] for v in x_i.tolist()]
-            )
+            values.append(["" if math.isnan(v) else texts[round(v)] for v in x_i.tolist()])
     return Cells(tuple(names), tuple(values))
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo_core.data.cells import read_cells
+from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
@@ -22,7 +24,7 @@ from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 
-__all__ = ["Inputs", "image_files", "load_images"]
+__all__ = ["Inputs", "image_files", "load_images", "load_rows"]
 
 
 class Inputs(NamedTuple):
@@ -62,6 +64,41 @@ def load_images(
     names = tuple(name for part in parts for name in part.names)
     name = ", ".join(map(str, sources))
     return Inputs(Dataset(name, "input", x, levels, *_labels(parts)), names)
+
+
+def load_rows(
+    sources: Sequence[str | os.PathLike[str]],
+    *,
+    columns: Sequence[Column],
+    root: str | os.PathLike[str] | None = None,
+) -> Inputs:
+    """Load tables and data set specs in a model's columns, by the columns' names.
+
+    Args:
+        sources: paths, or specs as `load_dataset` takes them; a spec without a split means test.
+        columns: the model's.
+        root: folder of data sets.
+    """
+    parts = [_rows(str(source), columns, root) for source in sources]
+    if not parts:
+        raise InvalidInput("no input was given: expected tables or people.csv:test[0:16].")
+    names = tuple(name for _, part in parts for name in part)
+    x = torch.cat([data.floats() for data, _ in parts])
+    return Inputs(Dataset(parts[0][0].name, "input", x, None, columns=tuple(columns)), names)
+
+
+def _rows(
+    source: str, columns: Sequence[Column], root: str | os.PathLike[str] | None
+) -> tuple[Dataset, list[str]]:
+    path, start = find_path(source, root), 0
+    if path and path.is_file() and is_table(path):
+        data, name = of_cells(read_cells(path), columns, source, "input"), source
+    else:
+        spec = parse_spec(source, root)
+        loaded = load_dataset(source, split=spec.split or "test", root=root)
+        data, name = in_columns(loaded, columns), f"{loaded.name}:{loaded.split}"
+        start = spec.rows.start or 0
+    return data, [f"{printable(name, None)}[{i}]" for i in range(start, start + len(data))]
 
 
 def image_files(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.data.cells import SUFFIXES, Cells, Values, read_cells, texts_of
-from zoo_core.data.columns import Column, encode, guess_columns
+from zoo_core.data.columns import Column, guess_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
 from zoo_core.data.splits import SPLITS
@@ -53,10 +53,11 @@ def load_table(
     found = guess_columns(whole, training, columns or {})
     if not columns and all(_wrong(values) is None for values in whole.columns):
         levels = max(2, *(int(values.max()) + 1 for values in _numbers(whole)))
-        x = torch.from_numpy(np.stack(_numbers(tables[split]), 1).astype(np.uint8))
-        return Dataset(name, split, x, levels, columns=found)
+        if levels == 2 or not all(column.kind == "binary" for column in found):
+            x = torch.from_numpy(np.stack(_numbers(tables[split]), 1).astype(np.uint8))
+            return Dataset(name, split, x, levels, columns=found)
     note(f"{printable(path.name)}: {_described(found)}")
-    return Dataset(name, split, encode(tables[split], found, name), None, columns=found)
+    return of_cells(tables[split], found, name, split)
 
 
 def read_table(path: Path) -> Tensor:

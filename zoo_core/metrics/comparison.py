@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset
+from zoo_core.data.columns import fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
@@ -84,7 +85,7 @@ class Comparison:
 
     def _rows_for(self, name: str, model: nn.Module) -> Dataset:
         shape = _event_shape(model)
-        rows = self.rows(shape, getattr(model, "levels", None) == 2)
+        rows = fit_columns(model, self.rows(shape, getattr(model, "levels", None) == 2))
         if rows.event_shape != shape:
             raise InvalidInput(
                 f"{name} takes rows of shape {shape}, but those of {self.data} have "

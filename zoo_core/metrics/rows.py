@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset, binarized, load_dataset
+from zoo_core.data.columns import fit_columns
 from zoo_core.data.resolve import parse_spec
 from zoo_core.errors import InvalidInput
 from zoo_core.options import option
@@ -99,6 +100,7 @@ def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
 
     Raises InvalidInput when they are of another shape.
     """
+    rows = fit_columns(model, rows)
     shape = tuple(model.event_shape)
     if rows.event_shape != shape:
         raise InvalidInput(

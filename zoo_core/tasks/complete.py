@@ -29,7 +29,10 @@ class Options(Inputs):
     """Of the task `complete`."""
 
     keep: str = option(
-        "top", "The part that is given: top, left, or a picture that is white there", metavar="PART"
+        "auto",
+        "The part that is given: top, left, or a picture that is white there; auto is top, or of a "
+        "table with missing cells all that are there",
+        metavar="PART",
     )
     patches: tuple[str, ...] = option(
         (),
@@ -60,13 +63,19 @@ def _of_kept(model: Completer, options: Options, context: Context) -> Result:
 
     from zoo_core.tasks.inputs import load_inputs, table_rows, unread
 
-    known = known_places(options.keep, model.event_shape)
     batch = load_inputs(model, options.inputs, context)
+    missing = int(batch.x.isnan().sum())
+    if options.keep == "auto" and missing:
+        known = torch.ones(model.event_shape, dtype=torch.bool)
+        given = f"{missing:,} missing cells imputed"
+    else:
+        known = known_places(options.keep, model.event_shape)
+        given = f"{int(known.sum())} of {known.numel()} variables given"
     drawn = _completions(model, batch.x, known.to(batch.x.device), options, context)
     x = batch.x.cpu()
     result = Result(
         summary=f"{options.samples} × {len(x)} completions by {context.name}",
-        figures=(f"{int(known.sum())} of {known.numel()} variables given",),
+        figures=(given,),
         notes=batch.notes,
         tensors={"inputs": x, "known": known, "completions": drawn},
     )
@@ -91,13 +100,13 @@ def _of_kept(model: Completer, options: Options, context: Context) -> Result:
 def known_places(keep: str, shape: tuple[int, ...]) -> Tensor:
     """The mask that `--keep` stands for, event_shape, bool.
 
-    keep: `top` (the upper half; of a table the first half), `left`, or the path of a picture that
-        is white where the input is given.
+    keep: `top` or `auto` (the upper half; of a table the first half), `left`, or the path of a
+        picture that is white where the input is given.
     """
     import torch
 
     known = torch.zeros(shape, dtype=torch.bool)
-    if keep == "top":
+    if keep in ("auto", "top"):
         rows = known.unbind(-2) if len(shape) == 3 else known.unbind()
         for row in rows[: len(rows) // 2]:
             row.fill_(True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from zoo_core.data import Dataset, binarized, image_files, load_images
+from zoo_core.data import Dataset, binarized, image_files, load_images, load_rows
+from zoo_core.data.columns import decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
 from zoo_core.metrics.rows import over
@@ -66,7 +67,10 @@ def load_inputs(
             f"this task needs inputs: give {option} an image file, a folder, a table, or a data "
             "set such as mnist:test[0:16]."
         )
-    data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
+    if columns := getattr(model, "columns", ()):
+        data, names = load_rows(sources, columns=columns, root=context.data_root)
+    else:
+        data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
     x, notes = as_floats(model, data)
     return Batch(x, names, notes, data.labels, data.classes)
 
@@ -79,7 +83,7 @@ def unread(batch: Batch, sources: Sequence[str], context: Context) -> tuple[str,
 
 def as_floats(model: object, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
     """A data set as the model takes it, and what was done to it."""
-    data, notes = fitted(model, data)
+    data, notes = (data, ()) if data.columns else fitted(model, data)
     weight = weight_of(model)
     return data.floats().to(weight.device, weight.dtype), notes
 
@@ -125,11 +129,15 @@ def caveat(model: Scored) -> tuple[str, ...]:
     )
 
 
-def table_rows(model: object, x: Tensor) -> list[dict[str, float]]:
-    """Rows of a table: whole numbers where the variables are categories.
+def table_rows(model: object, x: Tensor) -> list[dict[str, Any]]:
+    """Rows of a table, in its own names and units where the model knows them.
 
-    x: (B, D), in [0, 1].
+    Else they are whole numbers where the variables are categories.
+
+    x: (B, D), in [0, 1], or encoded columns.
     """
+    if columns := getattr(model, "columns", ()):
+        return decode(x, columns)
     levels = getattr(model, "levels", None)
     values = (x * (levels - 1)).round().int().tolist() if levels else x.tolist()
     return [{f"x{i}": value for i, value in enumerate(row)} for row in values]

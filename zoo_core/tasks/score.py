@@ -23,16 +23,18 @@ class Options(Inputs):
 
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
-    from zoo_core.tasks.inputs import caveat, load_inputs, nats
+    from zoo_core.tasks.inputs import caveat, load_inputs, nats, table_rows
 
     batch = load_inputs(model, options.inputs, context)
     nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))
     notes = caveat(model)
+    named = getattr(model, "columns", ())
+    cells = table_rows(model, batch.x) if named else [{}] * len(nll)
     kind, sign = ({"likelihood": "bound"}, "≤ ") if notes else ({}, "")
     rows = [
-        {"input": name, "nats": a, "bits_per_dim": b, **kind}
-        for name, a, b in zip(batch.names, nll.tolist(), bits.tolist(), strict=True)
+        {"input": name, **row, "nats": a, "bits_per_dim": b, **kind}
+        for name, row, a, b in zip(batch.names, cells, nll.tolist(), bits.tolist(), strict=True)
     ]
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OF_DATA", "complete"]
 
-OF_DATA = ("shape", "domains")
+OF_DATA = ("shape", "domains", "columns")
 """Keys of a config that are the data's, not those of a model that training starts from."""
 
 
@@ -40,6 +40,15 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
                 f"config.shape is {tuple(config['shape'])}, but the rows of {recipe.data} have "
                 f"shape {data.event_shape}. Leave config.shape out, or set size and gray."
             )
+    if "columns" in known and data.columns:
+        config.setdefault("columns", [column.table() for column in data.columns])
+    elif data.columns and data.levels is None:
+        kinds = ", ".join(f"{printable(c.name)} ({c.kind})" for c in data.columns[:5])
+        raise InvalidInput(
+            f"{recipe.architecture} does not take mixed columns, and {printable(data.name)} has "
+            f"{len(data.columns)}: {kinds}{', …' if len(data.columns) > 5 else ''}. Train an "
+            "architecture that does, such as mixed-tree."
+        )
     if "domains" in known and data.classes:
         config.setdefault("domains", list(data.classes))
     _check_classes(recipe.data, data, config.get("classes", 0))

@@ -68,6 +68,9 @@ class Recipe:
     """Side to which images are resized and cropped."""
     gray: bool = _value(False)
     """Whether colour images become grey."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """What columns of a table are, by name, where that is not to be guessed: binary, categorical,
+    ordinal, real, or skip to leave one out."""
     labels: int = _value(0, minimum=0)
     """Training rows whose label is known, as many of each class; those of the others are -1. Which
     they are follows from the seed. 0 for all."""

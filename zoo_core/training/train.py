@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
+from zoo_core.data.columns import Column, in_columns
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.loading.meta import build_blank
 from zoo_core.registry import Registry
@@ -202,10 +203,19 @@ def _train(
     family, architecture = plugins.find(recipe.architecture, recipe.family or None)
     cls = plugins.import_class(architecture.path)
     data, validation = (
-        load_dataset(recipe.data, split=split, root=data_root, size=recipe.size, gray=recipe.gray)
+        load_dataset(
+            recipe.data,
+            split=split,
+            root=data_root,
+            size=recipe.size,
+            gray=recipe.gray,
+            columns=recipe.columns,
+        )
         for split in ("train", "validation")
     )
     recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
+    if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
+        data, validation = in_columns(data, columns), in_columns(validation, columns)
     if recipe.start and not recipe.start_sha256:
         sha256 = loading.open_source(recipe.start).sha256
         recipe = dataclasses.replace(recipe, start_sha256=sha256)

@@ -16,13 +16,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Heads", "choose", "columns_of", "levels_of", "refuse_missing"]
 
+_VALUE, _THERE = -1, -2
+"""Of the inputs of a real column: its value, and whether it is there."""
 _SMALLEST = math.log(1 / 500)
 """Logarithm of the least σ, in standard deviations of the column."""
 
@@ -55,7 +57,7 @@ def refuse_missing(x: Tensor, name: str) -> None:
         )
 
 
-class Heads(nn.Module):
+class Heads:
     """Columns as inputs of a network, and a network's outputs as their conditionals; no parameters.
 
     Args:
@@ -63,20 +65,15 @@ class Heads(nn.Module):
         components: of the mixture of a real column, M.
     """
 
-    owner_of_input: Tensor
-    """The column that each input belongs to, (E,), int64."""
-    owner_of_output: Tensor
-    """The column that each output belongs to, (O,), int64."""
-    _places: Tensor
-    """Where the logits of each discrete column are among the outputs, (Dc, K); O where none is."""
-    _real_places: Tensor
-    """Where the weights, means and scales of each real column are, (Dr, 3, M)."""
-
     def __init__(self, columns: Sequence[Column], components: int) -> None:
-        super().__init__()
         if components < 1:
             raise InvalidInput(f"components is {components}; expected 1 or more.")
         self.M = components
+        with torch.device("cpu"):  # also of a model that is built on the meta device
+            self._lay_out(columns)
+
+    def _lay_out(self, columns: Sequence[Column]) -> None:
+        components = self.M
         sizes = [len(column.categories) for column in columns]  # 0 where real
         inputs = [k or 2 for k in sizes]
         outputs = [k or 3 * components for k in sizes]
@@ -87,39 +84,43 @@ class Heads(nn.Module):
         places = torch.full((len(discrete), K), starts[-1])
         for row, i in enumerate(discrete):
             places[row, : sizes[i]] = torch.arange(starts[i], starts[i + 1])
-        of_real = [torch.arange(starts[i], starts[i + 1]).view(3, components) for i in real]
+        mixtures = [torch.arange(starts[i], starts[i + 1]).view(3, components) for i in real]
         owners = torch.arange(len(columns))
-        std = [column.std for column in columns]
-        for name, value in {
-            "owner_of_input": owners.repeat_interleave(torch.tensor(inputs)),
-            "owner_of_output": owners.repeat_interleave(torch.tensor(outputs)),
-            "_discrete": torch.tensor(discrete, dtype=torch.int64),
-            "_real": torch.tensor(real, dtype=torch.int64),
-            "_places": places,
-            "_real_places": torch.stack(of_real) if real else torch.empty(0, 3, components).long(),
-            "_category": torch.cat([torch.arange(k) if k else torch.tensor([-1, -2]) for k in sizes]),
-            "_log_std": torch.tensor(std).log(),
-        }.items():
-            self.register_buffer(name, value, persistent=False)
+        self.owner_of_input = owners.repeat_interleave(torch.tensor(inputs))
+        """The column that each input belongs to, (E,), int64."""
+        self.owner_of_output = owners.repeat_interleave(torch.tensor(outputs))
+        """The column that each output belongs to, (O,), int64."""
+        of_real = torch.tensor([_VALUE, _THERE])
+        self._category = torch.cat([torch.arange(k) if k else of_real for k in sizes])
+        """The category that each input indicates, or what else it is, (E,)."""
+        self._discrete, self._real = torch.tensor(discrete).long(), torch.tensor(real).long()
+        self._places = places
+        """Where the logits of each discrete column are in the outputs, (Dc, K); O where none is."""
+        self._real_places = torch.stack(mixtures) if real else torch.empty(0, 3, components).long()
+        """Where the weights, means and scales of each real column are, (Dr, 3, M)."""
+        self._log_std = torch.tensor([columns[i].std for i in real]).log()
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What a network is given of rows, (B, E): indicators of categories; of real columns a
-        value that large ones grow slowly in, and whether it is there. Missing cells are zeros.
+        """What a network is given of rows, (B, E); zeros where a cell is missing.
+
+        Of a discrete column that is an indicator of each category; of a real one asinh of its
+        value, in which outliers are no giants, and whether it is there.
 
         x: encoded rows, (B, D), NaN where missing.
         """
-        x = x[:, self.owner_of_input]
+        x = x[:, self.owner_of_input.to(x.device)]
         there = (~x.isnan()).to(x.dtype)
         value = x.nan_to_num().asinh()
-        category = self._category
-        return torch.where(category == -1, value, torch.where(category == -2, there, x == category))
+        category = self._category.to(x.device)
+        discrete = torch.where(category == _THERE, there, (x == category).to(x.dtype))
+        return torch.where(category == _VALUE, value, discrete)
 
     def begin(self, bias: Tensor) -> None:
         """Spread the means of the mixtures, in the biases of the outputs, (O,)."""
         with torch.no_grad():
-            spread = torch.linspace(-1.5, 1.5, self.M) if self.M > 1 else torch.zeros(1)
-            bias[self._real_places[:, 1]] = spread.to(bias)
-            bias[self._real_places[:, 2]] = -0.5
+            places = self._real_places.to(bias.device)
+            bias[places[:, 1]] = torch.linspace(-1.5, 1.5, self.M, device=bias.device)
+            bias[places[:, 2]] = -0.5
 
     def log_p(self, outputs: Tensor, x: Tensor) -> Tensor:
         """log p of each cell by its column's outputs: (B, D), nats; 0 where it is missing.
@@ -127,17 +128,17 @@ class Heads(nn.Module):
         outputs: (B, O). x: encoded rows, (B, D), NaN where missing.
         """
         log_p = torch.zeros_like(x, dtype=outputs.dtype)
-        if len(self._discrete):
+        if len(discrete := self._discrete.to(x.device)):
             logits = self._logits(outputs, self._places)
-            k = x[:, self._discrete].nan_to_num().long()
+            k = x[:, discrete].nan_to_num().long()
             chosen = logits.log_softmax(2).gather(2, k.unsqueeze(2)).squeeze(2)
-            log_p = log_p.index_copy(1, self._discrete, chosen)
-        if len(self._real):
+            log_p = log_p.index_copy(1, discrete, chosen)
+        if len(real := self._real.to(x.device)):
             log_π, μ, log_σ = self._mixture(outputs, self._real_places)
-            z = (x[:, self._real].nan_to_num().unsqueeze(2) - μ) * torch.exp(-log_σ)
+            z = (x[:, real].nan_to_num().unsqueeze(2) - μ) * torch.exp(-log_σ)
             normal = -0.5 * z * z - log_σ - 0.5 * math.log(2 * math.pi)
-            density = (log_π + normal).logsumexp(2) - self._log_std[self._real]
-            log_p = log_p.index_copy(1, self._real, density)
+            density = (log_π + normal).logsumexp(2) - self._log_std.to(x.device)
+            log_p = log_p.index_copy(1, real, density)
         return log_p.masked_fill(x.isnan(), 0.0)
 
     def sample(
@@ -161,11 +162,11 @@ class Heads(nn.Module):
     def _logits(self, outputs: Tensor, places: Tensor) -> Tensor:
         """The logits of discrete columns, (B, Dc, K), -inf where a column has fewer categories."""
         never = outputs.new_full((len(outputs), 1), -torch.inf)
-        return torch.cat([outputs, never], 1)[:, places]
+        return torch.cat([outputs, never], 1)[:, places.to(outputs.device)]
 
     def _mixture(self, outputs: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log π, μ and log σ of real columns, (B, Dr, M) each, in standard deviations."""
-        weights, μ, log_σ = outputs[:, places].unbind(2)
+        weights, μ, log_σ = outputs[:, places.to(outputs.device)].unbind(2)
         return weights.log_softmax(2), μ, log_σ.clamp(min=_SMALLEST)
 
 

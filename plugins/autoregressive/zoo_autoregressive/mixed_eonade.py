@@ -63,17 +63,18 @@ class MixedEoNADE(nn.Module):
                 f"{orders}, hidden = {list(hidden)}."
             )
         self.event_shape = tuple(shape)
-        self.columns = columns_of(columns, shape)
-        self.levels = levels_of(self.columns)
+        self._columns = columns_of(columns, shape)
+        self.columns = self._columns if columns else ()
+        self.levels = levels_of(self._columns)
         self.dropout = dropout
-        D = len(self.columns)
+        D = len(self._columns)
         generator = torch.Generator().manual_seed(order_seed)
         drawn = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
         self.register_buffer("orders", torch.stack(drawn))
-        self.heads = Heads(self.columns, components)
-        E, O = len(self.heads.owner_of_input), len(self.heads.owner_of_output)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((E, *hidden)))
-        self.V = nn.Linear(hidden[-1], O)
+        self.heads = Heads(self._columns, components)
+        inputs, outputs = len(self.heads.owner_of_input), len(self.heads.owner_of_output)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((inputs, *hidden)))
+        self.V = nn.Linear(hidden[-1], outputs)
         nn.init.zeros_(self.V.bias)
         self.heads.begin(self.V.bias)
 
@@ -98,7 +99,7 @@ class MixedEoNADE(nn.Module):
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded; each in a random order of the mixture."""
         of = torch.randint(len(self.orders), (n,), generator=generator, device=self.orders.device)
-        x = self.V.bias.new_full((n, len(self.columns)), torch.nan)
+        x = self.V.bias.new_full((n, len(self._columns)), torch.nan)
         return self._ancestral(x, self.orders[of], generator, temperature)
 
     def complete(

@@ -54,26 +54,23 @@ class MixedMADE(nn.Module):
     ) -> None:
         super().__init__()
         self.event_shape = tuple(shape)
-        self.columns = columns_of(columns, shape)
-        self.levels = levels_of(self.columns)
+        self._columns = columns_of(columns, shape)
+        self.columns = self._columns if columns else ()
+        self.levels = levels_of(self._columns)
         self.dropout = dropout
-        D = len(self.columns)
+        D = len(self._columns)
         if not hidden or min(hidden) < 1:
             raise InvalidInput(f"hidden is {list(hidden)}; expected the size of a layer or more.")
-        self.register_buffer("order", permutation(D, order, order_seed))
-        self.heads = Heads(self.columns, components)
-        place = torch.empty(D, dtype=torch.int64)
-        place[self.order.to("cpu") if self.order.device.type != "meta" else slice(None)] = (
-            torch.arange(D)
-        )
-        inputs = 1 + place[self.heads.owner_of_input.to("cpu")]
-        outputs = place[self.heads.owner_of_output.to("cpu")]
-        generator = torch.Generator().manual_seed(order_seed)
-        degrees = [inputs]
-        for H in hidden:
-            drawn = torch.randint(1, max(2, D), (H,), generator=generator)
-            degrees.append(drawn.sort().values)
-        self.layers = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise(degrees))
+        self.heads = Heads(self._columns, components)
+        with torch.device("cpu"):  # also of a model that is built on the meta device
+            self.register_buffer("order", permutation(D, order, order_seed))
+            place = self.order.argsort()
+            inputs = 1 + place[self.heads.owner_of_input]
+            outputs = place[self.heads.owner_of_output]
+            generator = torch.Generator().manual_seed(order_seed)
+            drawn = [torch.randint(1, max(2, D), (H,), generator=generator) for H in hidden]
+        degrees = [inputs, *(m.sort().values for m in drawn)]
+        self.layers = nn.ModuleList(MaskedLinear(*pair) for pair in pairwise(degrees))
         self.V = MaskedLinear(degrees[-1], outputs)
         self.A = MaskedLinear(inputs, outputs, bias=False)
         nn.init.zeros_(self.A.weight)
@@ -102,7 +99,7 @@ class MixedMADE(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
-        x = next(self.parameters()).new_zeros(n, len(self.columns))
+        x = next(self.parameters()).new_zeros(n, len(self._columns))
         return self._ancestral(x, 0, generator, temperature)
 
     def complete(

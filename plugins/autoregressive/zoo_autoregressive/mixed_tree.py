@@ -17,6 +17,7 @@ down (Pearl 1988). Pairs are counted where both cells are there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -64,11 +65,12 @@ class MixedTree(nn.Module):
                 f"{_STRUCTURES[-1]}."
             )
         self.event_shape = tuple(shape)
-        self.columns = columns_of(columns, shape)
-        self.levels = levels_of(self.columns)
+        self._columns = columns_of(columns, shape)
+        self.columns = self._columns if columns else ()
+        self.levels = levels_of(self._columns)
         self.structure, self.alpha = structure, check_alpha(alpha)
-        D = len(self.columns)
-        self.sizes = [len(column.categories) or len(column.knots) + 1 for column in self.columns]
+        D = len(self._columns)
+        self.sizes = [len(column.categories) or len(column.knots) + 1 for column in self._columns]
         self.register_buffer("order", torch.arange(D))
         chain = torch.arange(D) - 1
         self.register_buffer("parent", chain if structure == "chain" else torch.full((D,), -1))
@@ -77,8 +79,8 @@ class MixedTree(nn.Module):
         self.tables = nn.Parameter(torch.cat(uniform), requires_grad=False)
         """log p(x_i = k | the parent's value), the values of all columns below each other, (E, K);
         where there is no parent all are in the first column."""
-        starts = torch.tensor([0, *self.sizes]).cumsum(0)[:-1]
-        self.register_buffer("_starts", starts, persistent=False)
+        self._starts = [0, *accumulate(self.sizes)][:-1]
+        """Where the values of each column begin among those of all."""
 
     @property
     def free_parameters(self) -> int:
@@ -102,8 +104,8 @@ class MixedTree(nn.Module):
             self.order.copy_(order)
             self.parent.copy_(parent)
         tables = torch.zeros_like(self.tables, device="cpu", dtype=torch.float64)
-        starts = self._starts.tolist()
-        for i, (start, k, p) in enumerate(zip(starts, self.sizes, self.parent.tolist(), strict=True)):
+        starts = self._starts
+        for start, k, p in zip(starts, self.sizes, self.parent.tolist(), strict=True):
             own = slice(start, start + k)
             on = N.diagonal()[own]
             prior = (on + 1) / (on.sum() + k)
@@ -123,7 +125,7 @@ class MixedTree(nn.Module):
         x = x.flatten(1)
         values = self._values(x)
         of_parent = torch.where(self.parent < 0, 0, values[:, self.parent])
-        return self.tables[self._starts + values, of_parent] + self._log_density(x, values)
+        return self.tables[self._places(values), of_parent] + self._log_density(x, values)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each row's cells, (B,), nats; missing ones are summed out.
@@ -144,7 +146,7 @@ class MixedTree(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
-        x = self.tables.new_full((n, len(self.columns)), torch.nan)
+        x = self.tables.new_full((n, len(self._columns)), torch.nan)
         return self._down(x, generator, temperature)
 
     def complete(
@@ -166,7 +168,7 @@ class MixedTree(nn.Module):
     def _values(self, x: Tensor) -> Tensor:
         """The number of each cell's category or interval, (B, D), int64; -1 where it is missing."""
         values = x.nan_to_num().round().long()
-        for i, column in enumerate(self.columns):
+        for i, column in enumerate(self._columns):
             if column.kind == "real":
                 values[:, i] = torch.bucketize(x[:, i].contiguous(), self._knots(column, x))
         return values.masked_fill(x.isnan(), -1)
@@ -174,7 +176,7 @@ class MixedTree(nn.Module):
     def _log_density(self, x: Tensor, values: Tensor) -> Tensor:
         """log density of real cells within their intervals, (B, D); 0 of others, and if missing."""
         density = torch.zeros_like(x)
-        for i, column in enumerate(self.columns):
+        for i, column in enumerate(self._columns):
             if column.kind == "real":
                 knots = self._knots(column, x)
                 widths = torch.cat([knots.new_ones(1), knots.diff(), knots.new_ones(1)])
@@ -192,17 +194,21 @@ class MixedTree(nn.Module):
         """Which values the cells have, (B, E), in {0, 1}; zeros where a cell is missing."""
         on = self.tables.new_zeros(len(values), len(self.tables) + 1)
         last = len(self.tables)
-        places = torch.where(values < 0, last, self._starts + values)
+        places = torch.where(values < 0, last, self._places(values))
         return on.scatter_(1, places, 1.0)[:, :last]
+
+    def _places(self, values: Tensor) -> Tensor:
+        """Where values of the columns, (B, D), are among those of all."""
+        return values + torch.tensor(self._starts, device=values.device)
 
     def _table(self, i: int) -> Tensor:
         """log p(x_i = k | the parent's value s), (K_i, K_parent); (K_i, 1) without a parent."""
-        start, p = int(self._starts[i]), int(self.parent[i])
+        start, p = self._starts[i], int(self.parent[i])
         return self.tables[start : start + self.sizes[i], : 1 if p < 0 else self.sizes[p]]
 
     def _forest(self, N: Tensor) -> tuple[Tensor, Tensor]:
         """The forest of greatest score, from counts (E, E): its order and parents, (D,) each."""
-        gain = _gain(N, self._starts.cpu(), torch.tensor(self.sizes))
+        gain = _gain(N, torch.tensor(self.sizes))
         order, place = spanning_tree(gain)
         parent = torch.full_like(order, -1)
         child, above = order[1:], order[place]
@@ -228,9 +234,7 @@ class MixedTree(nn.Module):
         return evidence
 
     @torch.no_grad()
-    def _down(
-        self, x: Tensor, generator: torch.Generator | None, temperature: float
-    ) -> Tensor:
+    def _down(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
         """Sample the missing cells of x, (B, D), each given its parent and all that is known."""
         evidence, (n, D) = self._up(values := self._values(x)), x.shape
         u = torch.rand(2, D, n, generator=generator, device=x.device, dtype=x.dtype)
@@ -245,7 +249,7 @@ class MixedTree(nn.Module):
 
     def _within(self, i: int, values: Tensor, u: Tensor) -> Tensor:
         """The encoded cells of categories, or of intervals at uniform numbers, (B,) each."""
-        column = self.columns[i]
+        column = self._columns[i]
         if column.kind != "real":
             return values.to(u.dtype)
         knots = self._knots(column, u)
@@ -256,10 +260,10 @@ class MixedTree(nn.Module):
         return torch.where((values == 0) | (values == len(knots)), outer, inner)
 
 
-def _gain(N: Tensor, starts: Tensor, sizes: Tensor) -> Tensor:
+def _gain(N: Tensor, sizes: Tensor) -> Tensor:
     """What an edge between each two columns adds to the log-likelihood, less its cost, (D, D).
 
-    N: how often two values occur together, (E, E). starts, sizes: of each column's values, (D,).
+    N: how often two values occur together, (E, E). sizes: number of each column's values, (D,).
     """
     D, owner = len(sizes), torch.arange(len(sizes)).repeat_interleave(sizes)
     of = torch.zeros(len(N), D, dtype=N.dtype)

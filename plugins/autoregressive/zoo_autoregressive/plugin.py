@@ -96,6 +96,30 @@ def zoo_architectures() -> list[Architecture]:
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
         ),
         Architecture(
+            name="mixed-tree",
+            path="zoo_autoregressive.mixed_tree:MixedTree",
+            summary="Independence, chain or tree of a table's columns; missing cells summed out",
+            tasks=_ALL,
+            paper="Chow & Liu 1968, Approximating Discrete Probability Distributions with "
+            "Dependence Trees",
+            trainer=_COUNTING,
+        ),
+        Architecture(
+            name="mixed-made",
+            path="zoo_autoregressive.mixed_made:MixedMADE",
+            summary="Masked autoencoder of a table's columns: categories, and mixtures for reals",
+            tasks=_ALL,
+            paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
+        ),
+        Architecture(
+            name="mixed-eonade",
+            path="zoo_autoregressive.mixed_eonade:MixedEoNADE",
+            summary="One network for all orders of a table's columns; any cells may be missing",
+            tasks=_ALL,
+            paper="Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator",
+            trainer="zoo_autoregressive.mixed_eonade:AnyOrder",
+        ),
+        Architecture(
             name="pixelcnn",
             path="zoo_autoregressive.pixelcnn:PixelCNN",
             summary="Masked convolutions over images, binary or with any number of levels",
