@@ -8,6 +8,7 @@ import torch
 
 from zoo_core import errors
 from zoo_core.data import load_dataset, load_images
+from zoo_core.data.tables import read_table
 
 
 def write_table(folder: Path, **splits: str) -> Path:
@@ -65,20 +66,19 @@ def test_the_ways_in_which_people_write_csv(
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("0,1\n0,-1\n", r"row 2, column 2: -1.0 is no category"),
+        ("0,1\n0,-1\n", r"row 2, column 2: -1 is no category"),
         ("0,0.5\n", r"row 1, column 2: 0.5 is no category"),
         ("0,999\n", "whole numbers from 0 to 255"),
         ("0,1\n0\n", "not a readable table"),
-        ("0,1\nx,y\n", "not a readable table"),
+        ("0,1\nx,y\n", "row 2, column 1: 'x' is no category"),
         ("0,nan\n", "nan is no category"),
         ("a,b\n", r"expected \(rows, variables\)"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:loadtxt")
 def test_a_table_that_is_none(tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(errors.InvalidInput, match=what):
-        load_dataset(str(tmp_path / "x.csv"))
+        read_table(tmp_path / "x.csv")
 
 
 def test_one_file_is_split_by_a_fixed_seed(
@@ -105,3 +105,30 @@ def test_a_pickle_in_a_npy_file_is_never_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(errors.InvalidInput, match="not a readable table"):
         load_dataset(str(tmp_path / "x.npy"))
+
+
+def test_a_table_of_mixed_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{age / 2},{'fm'[age % 2]},{age % 3}" for age in range(40, 140)]
+    (tmp_path / "people.csv").write_text("age,sex,cars\n" + "\n".join(rows))
+    data = load_dataset(str(tmp_path / "people.csv"), split="test")
+    assert (data.levels, data.holds, data.event_shape) == (None, "mixed columns", (3,))
+    assert [column.kind for column in data.columns] == ["real", "binary", "ordinal"]
+    assert data.x.dtype == torch.float32
+    assert "1 real column (age); 1 binary column (sex); 1 ordinal column (cars)" in (
+        capsys.readouterr().err
+    )
+    train = load_dataset(str(tmp_path / "people.csv"))
+    assert train.columns == data.columns, "of the whole table, whichever split is asked for"
+    assert train.x[:, 0].mean().item() == pytest.approx(0, abs=1e-5), "of the training rows"
+
+
+def test_columns_that_are_stated(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(40).reshape(20, 2) % 5)
+    data = load_dataset(str(tmp_path / "x.npy"), columns={"x0": "real", "x1": "skip"})
+    assert [(column.name, column.kind) for column in data.columns] == [("x0", "real")]
+
+
+def test_splits_of_different_columns(tmp_path: Path) -> None:
+    write_table(tmp_path / "t", train="a,b\n0,1\n", test="a,c\n0,1\n")
+    with pytest.raises(errors.InvalidInput, match="differ in the names of their columns"):
+        load_dataset("t", root=tmp_path)

@@ -248,11 +248,12 @@ def _table(standings: Sequence[Standing]) -> list[str]:
 
 def _cells(standing: Standing) -> tuple[str, ...]:
     start = (standing.name, f"{standing.parameters:,}", standing.values)
-    if standing.nats is None or standing.bits_per_dim is None:
+    if standing.nats is None:
         return (*start, "-", "-", "-")
+    bits = "-" if standing.bits_per_dim is None else f"{standing.bits_per_dim:.4f}"
     nats = f"{standing.nats.value:.3f} ± {standing.nats.error:.3f}"
     sign = "≤ " if standing.kind == "bound" else ""
-    return (*start, standing.kind, sign + nats, f"{standing.bits_per_dim:.4f}")
+    return (*start, standing.kind, sign + nats, bits)
 
 
 def _plain(standing: Standing) -> dict[str, Any]:

@@ -45,8 +45,11 @@ class Cells:
 
     names: tuple[str, ...]
     columns: tuple[Values, ...]
-    numbered: bool = False
-    """Whether the names are x0, x1, … for want of others."""
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the names are x0, x1, … for want of others."""
+        return self.names == tuple(_numbers_of(self.columns))
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -65,13 +68,17 @@ def read_cells(path: Path) -> Cells:
         raise InvalidInput(f"{printable(path)} is not a readable table: {why}") from error
     if not columns or not len(columns[0]):
         raise InvalidInput(f"{printable(path)} holds no rows: expected (rows, variables).")
-    numbered = not names
-    names = names or [f"x{i}" for i in range(len(columns))]
+    names = names or _numbers_of(columns)
     if twice := {name for name in names if names.count(name) > 1}:
         raise InvalidInput(
             f"{printable(path)} has two columns {printable(min(twice))!r}; rename one."
         )
-    return Cells(tuple(names), tuple(columns), numbered)
+    return Cells(tuple(names), tuple(columns))
+
+
+def _numbers_of(columns: Sequence[Values]) -> list[str]:
+    """The names of columns that have none."""
+    return [f"x{i}" for i in range(len(columns))]
 
 
 def _read_npy(path: Path) -> tuple[list[str], list[Values]]:

@@ -210,7 +210,7 @@ def _cells(data: Dataset) -> Cells:
     names = [column.name for column in data.columns] or [f"x{i}" for i in range(data.x.shape[1])]
     x = data.x.double().numpy()
     if data.levels not in (None, 2) or not data.columns:  # whole numbers as they are in the file
-        return Cells(tuple(names), tuple(x.T), not data.columns)
+        return Cells(tuple(names), tuple(x.T))
     values: list[Values] = []
     for column, x_i in zip(data.columns, x.T, strict=True):
         texts = column.categories

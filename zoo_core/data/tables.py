@@ -143,7 +143,7 @@ def _rows(cells: Cells, rows: NDArray[np.int64]) -> Cells:
         [values[row] for row in rows.tolist()] if isinstance(values, list) else values[rows]
         for values in cells.columns
     ]
-    return Cells(cells.names, tuple(columns), cells.numbered)
+    return Cells(cells.names, tuple(columns))
 
 
 def _together(tables: Mapping[str, Cells]) -> tuple[Cells, NDArray[np.bool_]]:
@@ -151,7 +151,7 @@ def _together(tables: Mapping[str, Cells]) -> tuple[Cells, NDArray[np.bool_]]:
     parts = list(tables.values())
     columns = [_joined([part.columns[i] for part in parts]) for i in range(len(parts[0].columns))]
     training = [np.full(len(table), split == "train") for split, table in tables.items()]
-    return Cells(parts[0].names, tuple(columns), parts[0].numbered), np.concatenate(training)
+    return Cells(parts[0].names, tuple(columns)), np.concatenate(training)
 
 
 def _joined(parts: Sequence[Values]) -> Values:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset
-from zoo_core.data.columns import fit_columns
+from zoo_core.data.columns import Column, fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
@@ -64,21 +64,22 @@ class Comparison:
 
         Raises InvalidInput when the data do not fit it.
         """
-        kind, measured = _kind(model), None
+        kind, measured, bits = _kind(model), None, None
         if isinstance(model, DensityModel | Bound):
             rows = self._rows_for(name, model)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)  # bounds are estimated from samples
                 log_prob = log_prob_of(model)
                 measured = Measured.of(-values(model, rows, log_prob))
-        D = torch.Size(_event_shape(model)).numel()
+            if _has_bits(model):
+                bits = measured.value / (torch.Size(_event_shape(model)).numel() * math.log(2))
         return Standing(
             name=name,
             parameters=parameters(model),
             values=_values(model),
             kind=kind,
             nats=measured,
-            bits_per_dim=measured.value / (D * math.log(2)) if measured else None,
+            bits_per_dim=bits,
             note="" if measured else "an implicit model: it draws, and gives no likelihood",
             samples=self._drawn(model),
         )
@@ -124,8 +125,16 @@ def _kind(model: nn.Module) -> str:
     return "bound" if isinstance(model, Bound) else ""
 
 
+def _has_bits(model: nn.Module) -> bool:
+    """Whether its nats are of probabilities: those of a column's density depend on its unit."""
+    columns: tuple[Column, ...] = getattr(model, "columns", ())
+    return all(column.kind != "real" for column in columns)
+
+
 def _values(model: nn.Module) -> str:
     levels = getattr(model, "levels", None)
+    if getattr(model, "columns", ()) and levels is None:
+        return "mixed columns"
     return {None: "real", 2: "binary"}.get(levels, f"{levels} levels")
 
 

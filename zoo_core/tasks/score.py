@@ -11,6 +11,7 @@ from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
+    from zoo_core.data.columns import Column
     from zoo_core.tasks.context import Context
 
 __all__ = ["Options", "score"]
@@ -29,21 +30,23 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))
     notes = caveat(model)
-    named = getattr(model, "columns", ())
-    cells = table_rows(model, batch.x) if named else [{}] * len(nll)
+    columns: tuple[Column, ...] = getattr(model, "columns", ())
+    cells = table_rows(model, batch.x) if columns else [{}] * len(nll)
     kind, sign = ({"likelihood": "bound"}, "≤ ") if notes else ({}, "")
+    values = {"nats": nll, "bits_per_dim": bits}
+    figures = [f"mean {sign}{nll.mean():.2f} nats", f"{sign}{bits.mean():.4f} bits per dimension"]
+    if any(column.kind == "real" for column in columns):  # a density has none: its unit decides
+        del values["bits_per_dim"], figures[1]
+    of_each = zip(*(value.tolist() for value in values.values()), strict=True)
     rows = [
-        {"input": name, **row, "nats": a, "bits_per_dim": b, **kind}
-        for name, row, a, b in zip(batch.names, cells, nll.tolist(), bits.tolist(), strict=True)
+        {"input": name, **row, **dict(zip(values, of_one, strict=True)), **kind}
+        for name, row, of_one in zip(batch.names, cells, of_each, strict=True)
     ]
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
-        figures=(
-            f"mean {sign}{nll.mean():.2f} nats",
-            f"{sign}{bits.mean():.4f} bits per dimension",
-        ),
+        figures=tuple(figures),
         notes=(*batch.notes, *notes),
         rows=rows,
-        tensors={"nats": nll, "bits_per_dim": bits},
+        tensors=values,
         groups={"inputs": nll.tolist()},
     )

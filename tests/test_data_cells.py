@@ -1,0 +1,85 @@
+"""The cells of tables, however people write them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo_core import errors
+from zoo_core.data.cells import Cells, read_cells, texts_of
+
+NAN = float("nan")
+
+
+def read(tmp_path: Path, text: str | bytes) -> Cells:
+    path = tmp_path / "x.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return read_cells(path)
+
+
+def columns(cells: Cells) -> list[list[object]]:
+    return [list(values) for values in cells.columns]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "rows"),
+    [
+        ("a,b\n1,x\n2,y\n", ("a", "b"), [[1, 2], ["x", "y"]]),
+        ("1,x\n2,y\n", ("x0", "x1"), [[1, 2], ["x", "y"]]),  # a header holds no number
+        ("a;b\n1,5;x\n2;y\n", ("a", "b"), [[1.5, 2], ["x", "y"]]),  # a decimal comma
+        ("a\tb\n1\tx, y\n2\tz\n", ("a", "b"), [[1, 2], ["x, y", "z"]]),
+        ("a b\n1 2\n3 4\n", ("a", "b"), [[1, 3], [2, 4]]),
+        ('a,b\n1,"x\ny"\n2,"say ""no"""\n', ("a", "b"), [[1, 2], ["x\ny", 'say "no"']]),
+        ("\ufeffa,b\r\n1,x\r\n\r\n2,y\r\n", ("a", "b"), [[1, 2], ["x", "y"]]),
+        ("a\nx\ny\n", ("a",), [["x", "y"]]),
+        (",a\n0,5\n1,6\n", ("", "a"), [[0, 1], [5, 6]]),
+        ("a,b\n1e3,-2.5\n+3,0\n", ("a", "b"), [[1000, 3], [-2.5, 0]]),
+    ],
+)
+def test_a_csv(tmp_path: Path, text: str, names: tuple[str, ...], rows: list[list[object]]) -> None:
+    cells = read(tmp_path, text)
+    assert cells.names == names
+    assert columns(cells) == rows
+    assert cells.numbered == (names[0] == "x0")
+    assert len(cells) == len(rows[0])
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "n/a", "NaN", "null", "None", "?", "  "])
+def test_what_is_missing(tmp_path: Path, missing: str) -> None:
+    number, text = read(tmp_path, f"a,b\n1,x\n{missing},{missing}\n").columns
+    assert np.array_equal(np.asarray(number), [1, NAN], equal_nan=True)
+    assert text == ["x", ""]
+
+
+def test_infinity_is_no_number(tmp_path: Path) -> None:
+    assert read(tmp_path, "a,b\n1,2\ninf,3\n").columns[0] == ["1", "inf"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a,b\n1,2\n3\n", "not a readable table: row 2 has 1 cells, and the first line 2"),
+        ("a,b\n", r"holds no rows: expected \(rows, variables\)"),
+        ("", "holds no rows"),
+        ("a,a\n1,2\n", "two columns 'a'; rename one"),
+        (b"a,b\n\xff\xfe,1\n", "not a readable table"),
+    ],
+)
+def test_a_csv_that_is_none(tmp_path: Path, text: str | bytes, what: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=what):
+        read(tmp_path, text)
+
+
+def test_a_parquet_file(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"age": [1.5, None], "job": ["clerk", None], "ok": [True, False]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    cells = read_cells(tmp_path / "x.parquet")
+    assert cells.names == ("age", "job", "ok")
+    assert np.array_equal(np.asarray(cells.columns[0]), [1.5, NAN], equal_nan=True)
+    assert cells.columns[1:] == (["clerk", ""], ["True", "False"])
+
+
+def test_numbers_as_the_texts_of_categories() -> None:
+    assert texts_of(np.array([3.0, 0.5, NAN, -1.0])) == ["3", "0.5", "", "-1"]

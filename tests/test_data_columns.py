@@ -1,0 +1,164 @@
+"""Columns of tables: guessed, stated, encoded and decoded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zoo_core import errors
+from zoo_core.data import load_dataset
+from zoo_core.data.cells import Cells, Values
+from zoo_core.data.columns import Column, decode, encode, guess_columns, in_columns, of_cells
+
+NAN = float("nan")
+JOB = Column("job", "categorical", ("clerk", "nurse"))
+AGE = Column("age", "real", mean=40.0, std=10.0, knots=(20.0, 40.0, 60.0), decimals=1)
+
+
+def guess(values: Values, name: str = "c", **stated: str) -> Column:
+    cells = Cells((name,), (values,))
+    return guess_columns(cells, np.ones(len(cells), dtype=bool), stated)[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "categories"),
+    [
+        (np.array([0.0, 1, 1, NAN]), "binary", ("0", "1")),
+        (np.array([10.0, 2, 2]), "binary", ("2", "10")),
+        (["no", "yes", ""], "binary", ("no", "yes")),
+        (np.array([3.0, 1, 2, 10]), "ordinal", ("1", "2", "3", "10")),
+        (["b", "a", "c"], "categorical", ("a", "b", "c")),
+        (np.array([5.0, 5]), "categorical", ("5",)),
+        (np.array([0.5, 1, 2]), "real", ()),
+        (np.arange(50.0), "real", ()),
+    ],
+)
+def test_what_a_column_is(values: Values, kind: str, categories: tuple[str, ...]) -> None:
+    column = guess(values)
+    assert (column.kind, column.categories) == (kind, categories)
+
+
+def test_a_real_column_is_described_by_its_training_rows() -> None:
+    cells = Cells(("a",), (np.array([0.25, 1.5, 2.25, 100.0]),))
+    column = guess_columns(cells, np.array([True, True, True, False]), {})[0]
+    assert (column.mean, column.decimals) == (pytest.approx(4 / 3), 2)
+    assert (column.knots[0], column.knots[-1]) == (0.25, 2.25)
+
+
+def test_what_is_left_out_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    N = 1001
+    cells = Cells(
+        ("", "id", "nothing", "x"),
+        (np.arange(N) + 5.0, [f"u{i}" for i in range(N)], [""] * N, np.arange(N) % 2.0),
+    )
+    assert [column.name for column in guess_columns(cells, np.ones(N, dtype=bool), {})] == ["x"]
+    said = capsys.readouterr().err
+    assert "it numbers the rows" in said
+    assert "column id is left out: 1,001 different texts among 1,001 rows" in said
+    assert "column nothing is left out: it is empty" in said
+
+
+def test_what_is_stated_comes_before_what_is_guessed() -> None:
+    assert guess(np.array([1.0, 2, 3]), c="real").kind == "real"
+    assert guess(np.array([0.5, 2, 3]), c="categorical").categories == ("0.5", "2", "3")
+
+
+@pytest.mark.parametrize(
+    ("stated", "error", "what"),
+    [
+        ({"d": "real"}, errors.UnknownName, "no column 'd'. It has c"),
+        ({"c": "reel"}, errors.UnknownName, "Did you mean real"),
+        ({"c": "real"}, errors.InvalidInput, "stated to be real, and holds 'x'"),
+        ({"c": "skip"}, errors.InvalidInput, "no column of the table is left"),
+        ({"c": "binary"}, errors.InvalidInput, "stated to be binary, and has 3 values"),
+    ],
+)
+def test_what_cannot_be_stated(stated: dict[str, str], error: type[Exception], what: str) -> None:
+    cells = Cells(("c",), (["x", "y", "z"],))
+    with pytest.raises(error, match=what):
+        guess_columns(cells, np.ones(3, dtype=bool), stated)
+
+
+def test_rows_go_to_numbers_and_back() -> None:
+    cells = Cells(("age", "job"), (np.array([45.5, NAN]), ["", "nurse"]))
+    x = encode(cells, [JOB, AGE], "t")  # by name, in the model's order
+    assert torch.equal(x[0].isnan(), torch.tensor([True, False]))
+    assert x[0, 1].item() == pytest.approx(0.55)
+    assert x[1, 0] == 1
+    assert decode(x, [JOB, AGE]) == [{"job": None, "age": 45.5}, {"job": "nurse", "age": None}]
+
+
+def test_a_table_without_a_header_is_taken_by_place() -> None:
+    cells = Cells(("x0", "x1"), (["nurse"], np.array([50.0])))
+    assert encode(cells, [JOB, AGE], "t").tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "what"),
+    [
+        (Cells(("job",), (["clerk"],)), "t has no column age; the model takes job, age"),
+        (
+            Cells(("job", "age"), (["clerk", "cook"], np.array([1.0, 2.0]))),
+            "t, row 2, column job: 'cook' is none of its 2 categories: clerk, nurse",
+        ),
+        (
+            Cells(("job", "age"), (["clerk"], ["old"])),
+            "t, row 1, column age: 'old' is no number",
+        ),
+    ],
+)
+def test_rows_that_do_not_fit(cells: Cells, what: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=what):
+        encode(cells, [JOB, AGE], "t")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": "a"},
+        {"name": "a", "kind": "complex"},
+        {"name": "a", "kind": "real", "std": 0.0},
+        {"name": "a", "kind": "real", "mean": NAN},
+        {"name": "a", "kind": "real", "knots": [1.0, 1.0]},
+        {"name": "a", "kind": "binary"},
+        {"name": "a", "kind": "binary", "categories": ["x", "x"]},
+        {"name": "a", "kind": "real", "colour": 1},
+    ],
+)
+def test_a_config_that_holds_no_column(table: dict[str, object]) -> None:
+    with pytest.raises(errors.InvalidInput, match="is no column; expected name, kind, categories"):
+        Column.of(table)
+
+
+@pytest.mark.parametrize("column", [JOB, AGE])
+def test_a_column_comes_back_from_its_config(column: Column) -> None:
+    assert Column.of(column.table()) == column
+
+
+def test_another_table_in_a_models_columns(tmp_path: Path) -> None:
+    rows = "".join(f"{age},{'nurse' if age % 2 else 'clerk'}\n" for age in range(20, 120))
+    (tmp_path / "t.csv").write_text("age,job\n" + rows)
+    data = load_dataset(f"{tmp_path / 't.csv'}:train")
+    encoded = in_columns(data, [JOB, AGE])
+    assert encoded.columns == (JOB, AGE)
+    assert decode(encoded.x, [JOB, AGE]) == [
+        {"job": row["job"], "age": row["age"]} for row in decode(data.x, data.columns)
+    ]
+    assert in_columns(encoded, [JOB, AGE]) is encoded
+
+
+def test_a_table_of_whole_numbers_in_columns(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", np.tile([[0, 3], [1, 5]], (10, 1)))
+    data = load_dataset(f"{tmp_path / 't.npy'}:train")
+    assert data.levels == 2, "3 and 5 are two values as well"
+    columns = [Column("a", "binary", ("0", "1")), Column("b", "binary", ("3", "5"))]
+    assert set(map(tuple, in_columns(data, columns).x.tolist())) == {(0, 0), (1, 1)}
+
+
+def test_yes_and_no_are_a_binary_table() -> None:
+    columns = [Column("a", "binary", ("no", "yes"))]
+    data = of_cells(Cells(("a",), (["yes", "no"],)), columns, "t", "train")
+    assert (data.levels, data.x.dtype, data.x.tolist()) == (2, torch.uint8, [[1], [0]])
+    missing = of_cells(Cells(("a",), (["yes", ""],)), columns, "t", "train")
+    assert missing.levels is None
