@@ -74,7 +74,8 @@ class Column:
         """
         known = [field.name for field in dataclasses.fields(cls)]
         try:
-            made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+            values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+            made = cls(**values)
             sound = made._is_sound()
         except TypeError:
             sound = False
@@ -201,8 +202,9 @@ def of_cells(cells: Cells, columns: Sequence[Column], name: str, split: str) -> 
 
     x = encode(cells, columns, name)
     binary = all(len(column.categories) == 2 for column in columns) and not x.isnan().any()
-    kind = (x.to(torch.uint8), 2) if binary else (x, None)
-    return Dataset(name, split, *kind, columns=tuple(columns))
+    if binary:
+        return Dataset(name, split, x.to(torch.uint8), 2, columns=tuple(columns))
+    return Dataset(name, split, x, None, columns=tuple(columns))
 
 
 def _cells(data: Dataset) -> Cells:

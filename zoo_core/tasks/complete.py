@@ -67,15 +67,15 @@ def _of_kept(model: Completer, options: Options, context: Context) -> Result:
     missing = int(batch.x.isnan().sum())
     if options.keep == "auto" and missing:
         known = torch.ones(model.event_shape, dtype=torch.bool)
-        given = f"{missing:,} missing cells imputed"
+        said = f"{missing:,} missing cells imputed"
     else:
         known = known_places(options.keep, model.event_shape)
-        given = f"{int(known.sum())} of {known.numel()} variables given"
+        said = f"{int(known.sum())} of {known.numel()} variables given"
     drawn = _completions(model, batch.x, known.to(batch.x.device), options, context)
     x = batch.x.cpu()
     result = Result(
         summary=f"{options.samples} × {len(x)} completions by {context.name}",
-        figures=(given,),
+        figures=(said,),
         notes=batch.notes,
         tensors={"inputs": x, "known": known, "completions": drawn},
     )

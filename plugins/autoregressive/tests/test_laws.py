@@ -37,6 +37,12 @@ CONFIGS = {
         {"hidden": [64], "orders": 3, "order_seed": 1},
         {"hidden": [64, 32], "orders": 2},
     ],
+    "mixed-tree": [{}, {"structure": "chain"}],
+    "mixed-made": [
+        {"hidden": [64]},
+        {"hidden": [48, 48], "order": "random", "order_seed": 1},
+    ],
+    "mixed-eonade": [{"hidden": [64], "orders": 1}, {"hidden": [64, 32], "orders": 3}],
     "nade": [
         {"hidden": 12},
         {"hidden": 12, "order": "random", "order_seed": 1},
@@ -74,10 +80,12 @@ SKIPS = {
     "markov": {"one_batch_can_be_overfitted": "a chain cannot tell four inputs apart"},
     "ar": {"one_batch_can_be_overfitted": "k variables cannot tell four inputs apart"},
     "eonade": {"completion_of_any_mask_is_exact_or_refused": "it draws in random orders"},
+    "mixed-eonade": {"completion_of_any_mask_is_exact_or_refused": "it draws in random orders"},
+    "mixed-tree": {"one_batch_can_be_overfitted": "a tree cannot tell four inputs apart"},
     "chow-liu": {"one_batch_can_be_overfitted": "a tree cannot tell four inputs apart"},
 }
 
-RATES = {"eonade": 0.01}
+RATES = {"eonade": 0.01, "mixed-eonade": 0.01}
 
 
 def test_every_architecture_has_a_config() -> None:

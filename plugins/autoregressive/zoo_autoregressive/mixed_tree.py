@@ -72,13 +72,13 @@ class MixedTree(nn.Module):
         D = len(self._columns)
         self.sizes = [len(column.categories) or len(column.knots) + 1 for column in self._columns]
         self.register_buffer("order", torch.arange(D))
-        chain = torch.arange(D) - 1
-        self.register_buffer("parent", chain if structure == "chain" else torch.full((D,), -1))
-        K = max(self.sizes)
-        uniform = [torch.full((k, K), 1 / k).log() for k in self.sizes]
-        self.tables = nn.Parameter(torch.cat(uniform), requires_grad=False)
-        """log p(x_i = k | the parent's value), the values of all columns below each other, (E, K);
+        # a tree is a chain until it is learned
+        alone = torch.full((D,), -1)
+        self.register_buffer("parent", alone if structure == "independent" else torch.arange(D) - 1)
+        self.logits = nn.Parameter(torch.zeros(sum(self.sizes), max(self.sizes)))
+        """Of x_i = k given the parent's value, the values of all columns below each other, (E, K);
         where there is no parent all are in the first column."""
+        self.logits.requires_grad_(False)
         self._starts = [0, *accumulate(self.sizes)][:-1]
         """Where the values of each column begin among those of all."""
 
@@ -103,7 +103,7 @@ class MixedTree(nn.Module):
             order, parent = self._forest(N)
             self.order.copy_(order)
             self.parent.copy_(parent)
-        tables = torch.zeros_like(self.tables, device="cpu", dtype=torch.float64)
+        tables = torch.zeros_like(self.logits, device="cpu", dtype=torch.float64)
         starts = self._starts
         for start, k, p in zip(starts, self.sizes, self.parent.tolist(), strict=True):
             own = slice(start, start + k)
@@ -115,7 +115,7 @@ class MixedTree(nn.Module):
             both = N[own, starts[p] : starts[p] + self.sizes[p]]
             smoothed = both + self.alpha * prior.unsqueeze(1)
             tables[own, : self.sizes[p]] = (smoothed / smoothed.sum(0)).log()
-        self.tables.data.copy_(tables)
+        self.logits.data.copy_(tables)
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x_parent(i)) of each column of rows without missing cells: (B, D), nats.
@@ -125,7 +125,7 @@ class MixedTree(nn.Module):
         x = x.flatten(1)
         values = self._values(x)
         of_parent = torch.where(self.parent < 0, 0, values[:, self.parent])
-        return self.tables[self._places(values), of_parent] + self._log_density(x, values)
+        return self._log_tables()[self._places(values), of_parent] + self._log_density(x, values)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each row's cells, (B,), nats; missing ones are summed out.
@@ -139,14 +139,14 @@ class MixedTree(nn.Module):
         values = self._values(x)
         evidence = self._up(values)
         roots = (self.parent < 0).nonzero().squeeze(1).tolist()
-        each = [(evidence[i] + self._table(i)[:, 0]).logsumexp(1) for i in roots]
+        each = [(evidence[i] + self._log_table(i)[:, 0]).logsumexp(1) for i in roots]
         return torch.stack(each).sum(0) + self._log_density(x, values).sum(1)
 
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
-        x = self.tables.new_full((n, len(self._columns)), torch.nan)
+        x = self.logits.new_full((n, len(self._columns)), torch.nan)
         return self._down(x, generator, temperature)
 
     def complete(
@@ -192,8 +192,8 @@ class MixedTree(nn.Module):
 
     def _indicators(self, values: Tensor) -> Tensor:
         """Which values the cells have, (B, E), in {0, 1}; zeros where a cell is missing."""
-        on = self.tables.new_zeros(len(values), len(self.tables) + 1)
-        last = len(self.tables)
+        last = len(self.logits)
+        on = self.logits.new_zeros(len(values), last + 1)
         places = torch.where(values < 0, last, self._places(values))
         return on.scatter_(1, places, 1.0)[:, :last]
 
@@ -201,10 +201,15 @@ class MixedTree(nn.Module):
         """Where values of the columns, (B, D), are among those of all."""
         return values + torch.tensor(self._starts, device=values.device)
 
-    def _table(self, i: int) -> Tensor:
+    def _log_tables(self) -> Tensor:
+        """log p(x_i = k | the parent's value) of all columns, (E, K), as `logits` has them."""
+        return torch.cat([of_one.log_softmax(0) for of_one in self.logits.split(self.sizes)])
+
+    def _log_table(self, i: int) -> Tensor:
         """log p(x_i = k | the parent's value s), (K_i, K_parent); (K_i, 1) without a parent."""
         start, p = self._starts[i], int(self.parent[i])
-        return self.tables[start : start + self.sizes[i], : 1 if p < 0 else self.sizes[p]]
+        states = 1 if p < 0 else self.sizes[p]
+        return self.logits[start : start + self.sizes[i], :states].log_softmax(0)
 
     def _forest(self, N: Tensor) -> tuple[Tensor, Tensor]:
         """The forest of greatest score, from counts (E, E): its order and parents, (D,) each."""
@@ -224,12 +229,12 @@ class MixedTree(nn.Module):
         for i, k in enumerate(self.sizes):
             off = values[:, i : i + 1] != torch.arange(k, device=values.device)
             known = (values[:, i : i + 1] >= 0) & off
-            evidence.append(torch.where(known, -torch.inf, self.tables.new_zeros(())))
+            evidence.append(torch.where(known, -torch.inf, self.logits.new_zeros(())))
         for i in self.order.flip(0).tolist():
             p = int(self.parent[i])
             if p >= 0:
                 top = evidence[i].amax(1, keepdim=True).clamp(min=-1e30)
-                message = (evidence[i] - top).exp() @ self._table(i).exp()
+                message = (evidence[i] - top).exp() @ self._log_table(i).exp()
                 evidence[p] = evidence[p] + message.log() + top
         return evidence
 
@@ -241,7 +246,9 @@ class MixedTree(nn.Module):
         x = x.clone()
         for i in self.order.tolist():
             missing, p = values[:, i] < 0, int(self.parent[i])
-            above = self._table(i).t()[values[:, p] if p >= 0 else torch.zeros_like(missing).long()]
+            above = self._log_table(i).t()[
+                values[:, p] if p >= 0 else torch.zeros_like(missing).long()
+            ]
             drawn = choose((evidence[i] + above) / temperature, u[0, i])
             values[:, i] = torch.where(missing, drawn, values[:, i])
             x[:, i] = torch.where(missing, self._within(i, values[:, i], u[1, i]), x[:, i])
