@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
+from zoo_core.data.cells import SUFFIXES
 from zoo_core.data.columns import Column, in_columns
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.loading.meta import build_blank
@@ -315,4 +316,6 @@ def _name(what: str | Path | Recipe, recipe: Recipe) -> str:
     if path.suffix == ".toml" and recipes.read_table(path).get("data") in (None, recipe.data):
         return path.stem
     data = Path(recipe.data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
+    for suffix in SUFFIXES:  # of a table's file
+        data = data.removesuffix(suffix)
     return f"{recipe.architecture}.{data.replace('_', '-')}"
