@@ -249,6 +249,29 @@ def test_the_losses_of_a_cyclegan_are_the_papers() -> None:
         assert float(values[name]) == pytest.approx(float(expected), rel=1e-4), name
 
 
+def test_r1_of_a_cyclegan_is_of_both_discriminators() -> None:
+    x, domain = images(6)
+    losses = []
+    for r1, step in ((1e-9, 2), (3.0, 1), (3.0, 2)):
+        torch.manual_seed(0)
+        trainer = Cycle(cyclegan(), channels=4, flip=False, r1=r1, r1_every=2)
+        seen: dict[str, float] = {}
+        updates = {
+            "model": lambda loss: None,
+            "discriminator": lambda loss, seen=seen: seen.update(D=loss.item()),
+        }
+        trainer.training_step(x, updates, random(), domain, step)
+        losses.append(seen["D"])
+    D, total = trainer.networks["discriminator"], 0.0
+    assert not any(isinstance(layer, nn.GroupNorm) for layer in D.modules())
+    for a in (0, 1):
+        real = (x[domain == a] * 2 - 1).requires_grad_()
+        (slope,) = torch.autograd.grad(D(real, a).flatten(1).mean(1).sum(), real)
+        total += float(slope.square().sum()) / 2 / len(x)
+    assert losses[1] == pytest.approx(losses[0])
+    assert losses[2] - losses[0] == pytest.approx(3.0 * 2 * total, rel=1e-3)
+
+
 def test_a_batch_of_one_domain_trains_too() -> None:
     trainer, (x, domain) = Cycle(cyclegan(), channels=4), images(4)
     _, values = moved(trainer, x[domain == 1], domain[domain == 1])

@@ -22,13 +22,14 @@ horizontal
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from zoo_adversarial.layers import UpConv2d
-from zoo_adversarial.losses import LOSSES
+from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.translation import (
     ImagePool,
     Residual,
@@ -42,7 +43,7 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jittered, mirrored
-from zoo_core.training.objective import frozen, network_of
+from zoo_core.training.objective import frozen, network_of, unwrapped
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -112,11 +113,12 @@ class PatchGAN(nn.Module):
         inputs: channels of an image.
         channels: feature maps of the first layer.
         layers: convolutions of stride 2; 1, 2 and 3 see patches of 16, 34 and 70 pixels.
+        normed: whether it has instance norm.
     """
 
-    def __init__(self, inputs: int, channels: int, layers: int) -> None:
+    def __init__(self, inputs: int, channels: int, layers: int, normed: bool = True) -> None:
         super().__init__()
-        self.of = nn.ModuleList(_patches(inputs, channels, layers) for _ in range(2))
+        self.of = nn.ModuleList(_patches(inputs, channels, layers, normed) for _ in range(2))
 
     def forward(self, x: Tensor, domain: int) -> Tensor:
         """Score of each patch in a domain, (B, 1, h, w).
@@ -143,6 +145,9 @@ class Cycle:
         turn: how far it is turned at most, in degrees.
         zoom: how far it is scaled at most, as a share.
         flip: whether to flip half of the training images horizontally.
+        r1: weight of R1, the penalty of slopes at real images, which takes the place of norms in
+            the discriminators.
+        r1_every: steps between two such penalties, each weighted by that number.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -160,12 +165,15 @@ class Cycle:
         turn: float = 0.0,
         zoom: float = 0.0,
         flip: bool = True,
+        r1: float = 0.0,
+        r1_every: int = 8,
     ) -> None:
+        self.r1, self.r1_every = r1, r1_every
         shape = model.event_shape
         self.domains = model.domains
         self.networks: dict[str, nn.Module] = {
             "model": model,
-            "discriminator": PatchGAN(shape[0], channels, layers),
+            "discriminator": PatchGAN(shape[0], channels, layers, normed=not r1),
             "pool": ImagePool(2, pool, shape),
         }
         self.w_adversarial, self.w_cycle, self.w_identity = w_adversarial, w_cycle, w_identity
@@ -203,11 +211,23 @@ class Cycle:
             )
         pool = network_of(self.networks, "pool", ImagePool)
         past = [pool.exchange(to, fake.detach(), generator) for to, fake in enumerate(fakes)]
-        real = self._scores([x[domain == a] for a in (0, 1)], generator)
-        loss_D = _GAME.discriminator(real, self._scores(past, generator))
-        update["discriminator"](loss_D)
+        real = [x[domain == a] for a in (0, 1)]
+        loss_D = _GAME.discriminator(self._scores(real, generator), self._scores(past, generator))
+        penalised = self.r1 > 0 and step % self.r1_every == 0
+        update["discriminator"](loss_D + (self._slopes(real) if penalised else 0.0))
         values = {"cycle": cycle, "identity": identity, "deceit": deceit, "loss_D": loss_D}
         return {key: value.detach() for key, value in values.items()}
+
+    def _slopes(self, real: Sequence[Tensor]) -> Tensor:
+        """R1 with its weight: of each domain's images at the mean score of their patches."""
+        with unwrapped(self.networks, "discriminator"):
+            D = self.networks["discriminator"]
+            slopes = [
+                len(x) * slope_penalty(partial(_mean_score, D, to), x)
+                for to, x in enumerate(real)
+                if len(x)
+            ]
+        return self.r1 * self.r1_every * torch.stack(slopes).sum() / sum(map(len, real))
 
     def _scores(self, images: Sequence[Tensor], generator: torch.Generator) -> Tensor:
         """The scores of all patches, (n,), of each domain's images by its own discriminator."""
@@ -237,6 +257,12 @@ class Cycle:
         return ""
 
 
+def _mean_score(D: nn.Module, domain: int, x: Tensor) -> Tensor:
+    """The mean score of each image's patches, (B,)."""
+    y: Tensor = D(x, domain)
+    return y.flatten(1).mean(1)
+
+
 def _all(parts: Sequence[Tensor]) -> Tensor:
     """The values of all parts, (n,): domains may have different numbers of images."""
     return torch.cat([part.flatten() for part in parts])
@@ -260,17 +286,18 @@ def _generator(C: int, maps: int, blocks: int, up: str) -> nn.Sequential:
     return network.apply(_initialise)
 
 
-def _patches(C: int, maps: int, layers: int) -> nn.Sequential:
+def _patches(C: int, maps: int, layers: int, normed: bool) -> nn.Sequential:
     """Ck without norm, C2k, … of stride 2, one of stride 1, and the scores."""
     sizes = [maps * 2 ** min(i, 3) for i in range(layers + 1)]
     network = nn.Sequential(nn.Conv2d(C, maps, 4, 2 if layers else 1, 1), nn.LeakyReLU(0.2))
     for i in range(1, layers + 1):
         stride = 2 if i < layers else 1
-        network.append(nn.Conv2d(sizes[i - 1], sizes[i], 4, stride, 1, bias=False))
-        network.append(instance_norm(sizes[i]))
+        network.append(nn.Conv2d(sizes[i - 1], sizes[i], 4, stride, 1, bias=not normed))
+        if normed:
+            network.append(instance_norm(sizes[i]))
         network.append(nn.LeakyReLU(0.2))
     network.append(nn.Conv2d(sizes[-1], 1, 4, 1, 1))
-    return network.apply(_initialise)
+    return network.apply(_initialise) if normed else network  # small weights need norms
 
 
 def _initialise(layer: nn.Module) -> None:
