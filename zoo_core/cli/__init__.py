@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "Show the card of an entry, or of a run that has ended.",
     "run": "Run a model: draw, score, reconstruct and whatever else it can.",
     "pull": "Fetch the weights of entries.",
+    "lock": "Write the digests of entries to zoo.lock.",
     "train": "Train weights from a recipe file, or an architecture on any data.",
     "eval": "Compute the metrics of an entry, or of a run that has ended.",
     "metrics": "List the metrics, or the options of one.",

@@ -1,5 +1,6 @@
 """`zoo pull`: weights into the store, verified."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,50 +11,67 @@ from zoo_core.errors import ZooError
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from zoo_core.loading import Source
     from zoo_core.registry import Entry
-    from zoo_core.store import Store
+    from zoo_core.store import Blob, Store
 
 __all__ = ["command", "fetch", "fetched"]
 
 
 @click.command("pull")
-@entries_argument(required=True)
+@entries_argument()
+@click.option("--locked", is_flag=True, help="The bytes of zoo.lock, or none.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be fetched, from where.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 @json_option()
-def command(names: tuple[str, ...], dry_run: bool, quiet: bool, as_json: bool) -> None:
+def command(
+    names: tuple[str, ...], locked: bool, dry_run: bool, quiet: bool, as_json: bool
+) -> None:
     """Fetch the weights of entries.
 
     ENTRY is a name or a glob over names. What is here already is not fetched again; a pull that was
     killed goes on where it stopped. Prints each entry's name and the path of its weights. One that
-    fails does not keep the others from being fetched.
+    fails does not keep the others from being fetched. With --locked the digests are those of
+    zoo.lock, whatever the registry has by now; without a name, all of the file.
     """
-    from zoo_core.registry import Registry
     from zoo_core.store import Store
 
-    registry, store = Registry.load(), Store()
-    entries = registry.select(names)
+    if not names and not locked:
+        raise click.UsageError("Missing argument 'ENTRY...'.")
+    blobs, store = _locked(names) if locked else _named(names), Store()
     failures: dict[str, ZooError] = {}
     if not dry_run:
-        for entry in entries:
+        for name, blob in blobs.items():
             try:
-                path = fetch(entry, store, quiet=quiet)
+                path = _fetch(name, blob, store, quiet=quiet)
             except ZooError as error:
-                failures[entry.name] = error
+                failures[name] = error
             else:
                 if not as_json:
-                    click.echo(f"{entry.name}  {path}")
+                    click.echo(f"{name}  {path}")
     if as_json:
-        plans = {entry.name: _plan(entry, store) for entry in entries}
+        plans = {name: _plan(name, blob, store) for name, blob in blobs.items()}
         for name, failure in failures.items():
             plans[name]["error"] = str(failure)
         text.echo_json(list(plans.values()))
     elif dry_run:
-        _print([_plan(entry, store) for entry in entries])
+        _print([_plan(name, blob, store) for name, blob in blobs.items()])
     _report(failures)
+
+
+def _named(names: tuple[str, ...]) -> "dict[str, Blob]":
+    from zoo_core.registry import Registry
+
+    return {entry.name: entry.blob for entry in Registry.load().select(names)}
+
+
+def _locked(names: tuple[str, ...]) -> "dict[str, Blob]":
+    from zoo_core import lock
+    from zoo_core.registry import Registry
+
+    registry = Registry.load()
+    chosen = lock.select(lock.read(Path(lock.LOCK)), names)
+    return {entry.name: entry.blob(registry) for entry in chosen}
 
 
 def _report(failures: dict[str, ZooError]) -> None:
@@ -69,14 +87,17 @@ def _report(failures: dict[str, ZooError]) -> None:
 
 def fetch(entry: "Entry", store: "Store", *, quiet: bool = False) -> "Path":
     """Fetch an entry's weights with a progress bar on stderr; return their path."""
-    blob = entry.blob
+    return _fetch(entry.name, entry.blob, store, quiet=quiet)
+
+
+def _fetch(name: str, blob: "Blob", store: "Store", *, quiet: bool) -> "Path":
     if quiet or store.find(blob):
         return store.fetch(blob)
     from tqdm import tqdm
 
     # disable=None: no bar when stderr is not a terminal.
     with tqdm(
-        total=blob.bytes, desc=entry.name, unit="B", unit_scale=True, leave=False, disable=None
+        total=blob.bytes, desc=name, unit="B", unit_scale=True, leave=False, disable=None
     ) as bar:
 
         def advance(more: int) -> None:
@@ -95,11 +116,10 @@ def fetched(origin: "Entry | Source", *, quiet: bool = False) -> "Source":
     return Source.of(origin, fetch(origin, Store(), quiet=quiet))
 
 
-def _plan(entry: "Entry", store: "Store") -> dict[str, Any]:
-    blob = entry.blob
+def _plan(name: str, blob: "Blob", store: "Store") -> dict[str, Any]:
     here = store.find(blob)
     return {
-        "name": entry.name,
+        "name": name,
         "bytes": blob.bytes,
         "sha256": blob.sha256,
         "pulled": here is not None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import CheckFailed, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,11 @@ __all__ = ["command"]
     help="Run folder. [default: runs/ARCHITECTURE.DATA]",
 )
 @click.option("--like", metavar="ENTRY", help="Train by the recipe of an entry.")
+@click.option(
+    "--replay",
+    metavar="ENTRY",
+    help="Train an entry again by its own recipe, and say whether its weights come out.",
+)
 @click.option(
     "--from",
     "start",
@@ -92,16 +97,51 @@ def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
     zoo train nade --data my-folder/ --size 28 --gray
     zoo train --from nade.mnist --data my-folder/ --size 28 --gray
     zoo train --resume runs/nade.mnist
+    zoo train --replay bernoulli.nltcs
     """  # noqa: D301 - click looks for the character backspace
     from zoo_core.training.train import train
 
     given = {key: value for key, value in options.items() if value is not None}
+    if again := given.pop("replay", None):
+        _replay(again, given, [what, *assignments])
+        return
     run = train(what, **given | dict(map(_assignment, assignments)))
     if run.entry:  # one of several processes speaks for all
         click.echo((run.folder / "entry.toml").read_text("utf-8"))
         # a bare name is an entry's
         where = f"./{run.folder}" if len(run.folder.parts) == 1 else run.folder
         click.echo(f"{run.name} is trained. Try it: zoo run {where}{_inputs(run.entry)}", err=True)
+
+
+_OF_THE_MACHINE = {"data_root", "device", "devices", "force", "nodes", "output", "over_memory"}
+_OF_THE_MACHINE |= {"quiet", "threads"}
+"""Options that a replay takes: the others change what is trained."""
+
+
+def _replay(name: str, given: dict[str, Any], words: list[str]) -> None:
+    """Train an entry again; say what came of it, and fail where it is other weights."""
+    from zoo_core.training.replay import replay
+
+    others = [f"--{key.replace('_', '-')}" for key in given if key not in _OF_THE_MACHINE]
+    if others := [*filter(None, words), *others]:
+        raise InvalidInput(
+            f"--replay trains by the entry's own recipe, and {others[0]} would change it: use "
+            f"--like {name} to train with other settings."
+        )
+    result = replay(name, **given)
+    for line in result.parted:
+        click.echo(line)
+    click.echo(result.verdict)
+    if not result.same_weights:
+        raise CheckFailed(
+            f"{name}: {'what differs is listed above' if result.parted else _UNEXPLAINED}."
+        )
+
+
+_UNEXPLAINED = (
+    "data, recipe and versions are those of the registry, so what is left is the machine: its "
+    "processor, or the number of threads (--threads)"
+)
 
 
 def _assignment(text: str) -> tuple[str, Any]:

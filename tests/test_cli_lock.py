@@ -1,0 +1,55 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Zoo = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _here(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_lock_gives_its_bytes_or_fails(zoo: Zoo, two: Path) -> None:
+    result = zoo("lock", "nade.mnist")
+    assert result.exit_code == 0
+    name, digest = result.stdout.split()
+    assert (name, len(digest)) == ("nade.mnist", 12)
+    result = zoo("pull", "--locked")
+    assert result.exit_code == 0 and result.stdout.startswith("nade.mnist  ")
+    assert zoo("pull", "--locked", "vae.faces").exit_code == 3
+    zoo("gc")
+    zoo("rm", "nade.mnist")
+    text = two.read_text()
+    (two.parent / "nade.mnist.bin").write_text("weights of somebody..")
+    assert zoo("pull", "--locked").exit_code == 6
+    two.write_text(text.replace("nade.mnist", "nade.moved"))
+    (two.parent / "nade.moved.bin").write_text("weights of nade.mnist")
+    assert zoo("pull", "nade.mnist").exit_code == 3
+    assert zoo("pull", "--locked").exit_code == 0
+
+
+def test_a_lock_says_what_has_changed(zoo: Zoo, two: Path) -> None:
+    zoo("lock", "nade.mnist")
+    assert zoo("lock", "--check").exit_code == 0
+    assert zoo("lock").stdout == ""
+    assert zoo("lock", "vae").stdout.startswith("vae.faces  ")
+    text = two.read_text()
+    digest = text.split('"sha256": "')[1][:64] if '"sha256": "' in text else ""
+    digest = digest or text.split('sha256 = "')[1][:64]
+    two.write_text(text.replace(digest, "0" * 64))
+    result = zoo("lock", "--check")
+    assert result.exit_code == 7
+    assert f"{digest[:12]} -> {'0' * 12}" in result.stdout
+    assert "zoo.lock is not what the registry has: nade.mnist" in result.stderr
+    assert zoo("lock").exit_code == 0
+    assert zoo("lock", "--check").exit_code == 0
+
+
+def test_a_lock_needs_names_or_a_file(zoo: Zoo) -> None:
+    result = zoo("lock")
+    assert result.exit_code == 2
+    assert "there is no zoo.lock; `zoo lock ENTRY...` writes one" in result.stderr
+    assert zoo("pull", "--locked").exit_code == 2

@@ -1,0 +1,46 @@
+"""`zoo lock`: which bytes a project uses."""
+
+from pathlib import Path
+
+import click
+
+from zoo_core.cli.arguments import entries_argument
+from zoo_core.lock import LOCK
+
+__all__ = ["command"]
+
+
+@click.command("lock")
+@entries_argument()
+@click.option(
+    "--file", "path", type=click.Path(path_type=Path), default=LOCK, show_default=True, help="File."
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 7 where it would change.")
+def command(names: tuple[str, ...], path: Path, check: bool) -> None:
+    """Write the digests of entries to zoo.lock.
+
+    ENTRY is a name or a glob over names; those that are in the file stay in it, with the digests
+    that the registry has now. `zoo pull --locked` fetches the bytes of the file, or fails. Commit
+    it with the project that uses them.
+    """
+    from zoo_core import lock
+    from zoo_core.errors import CheckFailed
+    from zoo_core.files import user_path
+    from zoo_core.registry import Registry
+
+    path = user_path(path)
+    before = {entry.name: entry for entry in lock.read(path)} if path.exists() or not names else {}
+    entries = Registry.load().select([*before, *names])
+    changed = []
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        old = before.get(entry.name)
+        if old is None or old.sha256 != entry.weights.sha256:
+            changed.append(entry.name)
+            click.echo(
+                f"{entry.name}  {old.sha256[:12] + ' -> ' if old else ''}"
+                f"{entry.weights.sha256[:12]}"
+            )
+    if check and changed:
+        raise CheckFailed(f"{path} is not what the registry has: {', '.join(changed)}.")
+    if not check:
+        lock.write(entries, path)
