@@ -83,7 +83,24 @@ def pages(every: Sequence[Entry]) -> dict[Path, str]:
     """The pages of these entries: path and text of each."""
     cards = {MODELS / f"{entry.name}.md": _text(_card(entry)) for entry in every}
     lists = {MODELS / "index.md": _index(every), DOCS / "gallery" / "index.md": _gallery(every)}
-    return cards | {path: _text(blocks) for path, blocks in lists.items()}
+    return cards | {path: _text(blocks) for path, blocks in lists.items()} | _readmes()
+
+
+def _readmes() -> dict[Path, str]:
+    """The readmes of the families, in which the table of architectures follows from the records."""
+    found = {}
+    for path in (ROOT / "plugins").glob("*/README.md"):
+        head = ("architecture", "what it is", "paper", "tasks")
+        table = _rows(
+            head,
+            (
+                (f"`{name}`", record.summary, record.paper, ", ".join(record.tasks))
+                for name, record in plugins.load(path.parent.name).architectures.items()
+            ),
+        )
+        before, _, rest = path.read_text("utf-8").partition("| architecture |")
+        found[path] = before + table + "\n\n" + rest.partition("\n\n")[2]
+    return found
 
 
 # Pictures
