@@ -142,13 +142,15 @@ def _completions(
     """Completions, (samples, B, *event_shape), on the CPU."""
     import torch
 
-    generator, temperature = context.generator(model), options.temperature
-    with torch.inference_mode():
-        rounds = [
+    def completed(again: int) -> Tensor:
+        parts = x.split(context.batch_size)
+        streams = context.samples(model, len(x), again)
+        return torch.cat(
             [
-                model.complete(part, known, generator=generator, temperature=temperature).cpu()
-                for part in context.batches(x)
+                model.complete(part, known, generator=random, temperature=options.temperature).cpu()
+                for (_, random), part in zip(streams, parts, strict=True)
             ]
-            for _ in range(options.samples)
-        ]
-    return torch.stack([torch.cat(parts) for parts in rounds])
+        )
+
+    with torch.inference_mode():
+        return torch.stack([completed(again) for again in range(options.samples)])

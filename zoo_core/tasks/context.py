@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor
 
+    from zoo_core.draws import Streams
+
 __all__ = ["Context", "weight_of"]
+
+
+_SHARED = (
+    "this model draws all samples from one stream of random numbers: with another number of them, "
+    "or another batch size, they are others"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +40,18 @@ class Context:
     """Folder of data sets; None for the default one."""
     progress: Callable[[int, int], None] | None = None
     """Called after each batch with the number of samples or inputs that are done, and of all."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be said beside the notes of the task."""
 
     def __post_init__(self) -> None:
         check_value(self.seed, at_least(0), "seed")
         check_value(self.batch_size, at_least(1), "batch_size")
 
     def generator(self, model: object) -> Random:
-        """A new stream of random numbers by the seed, on the model's device."""
+        """A new stream of random numbers by the seed, on the model's device.
+
+        Samples are drawn by those of `samples`, of which each has its own.
+        """
         import torch
 
         return torch.Generator(weight_of(model).device).manual_seed(self.seed)
@@ -50,6 +63,23 @@ class Context:
             yield size
             if self.progress is not None:
                 self.progress(start + size, n)
+
+    def samples(self, model: object, n: int, again: int = 0) -> Iterator[tuple[int, Streams]]:
+        """Sizes of batches of n samples, with streams of random numbers, one for each sample.
+
+        They follow from the seed and a sample's number: n and `batch_size` change no sample.
+
+        again: how many times the same samples, or inputs, were drawn before.
+        """
+        from zoo_core.draws import Streams
+
+        first = 0
+        for size in self.sizes(n):
+            streams = Streams(self.seed, weight_of(model).device, first=first, again=again)
+            yield size, streams
+            first += size
+            if streams.shared and _SHARED not in self.notes:
+                self.notes.append(_SHARED)
 
     def batches(self, x: Tensor) -> Iterator[Tensor]:
         """Parts of x, (B, ...), of up to `batch_size` rows each."""

@@ -62,9 +62,12 @@ def decode_latents(model: Decoder, z: Tensor, context: Context) -> Tensor:
 
 
 def sample_latents(model: Decoder, n: int, context: Context) -> Tensor:
-    """Latents from the prior by the context's seed, (n, latent_dim)."""
+    """Latents from the prior by the context's seed, (n, latent_dim), each by its own stream."""
     with torch.inference_mode():
-        return model.latent(n, generator=context.generator(model))
+        parts = [
+            model.latent(size, generator=streams) for size, streams in context.samples(model, n)
+        ]
+    return torch.cat(parts)
 
 
 def latent_columns(z: Tensor) -> list[dict[str, float]]:

@@ -91,14 +91,19 @@ def _drawn(
     model: PartCompleter, x: Tensor, boxes: Tensor, options: Options, context: Context
 ) -> list[FromParts]:
     """What the model draws, on the CPU, as often as is asked for."""
-    generator, temperature = context.generator(model), options.temperature
+    split = context.batch_size
     with torch.inference_mode():
         rounds = [
             [
-                model.complete_from(part, of, generator=generator, temperature=temperature)
-                for part, of in zip(context.batches(x), context.batches(boxes), strict=True)
+                model.complete_from(part, of, generator=random, temperature=options.temperature)
+                for (_, random), part, of in zip(
+                    context.samples(model, len(x), again),
+                    x.split(split),
+                    boxes.split(split),
+                    strict=True,
+                )
             ]
-            for _ in range(options.samples)
+            for again in range(options.samples)
         ]
     return [_together(parts) for parts in rounds]
 

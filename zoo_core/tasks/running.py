@@ -74,6 +74,7 @@ def run(
         result = tasks.function_of(record)(loaded, chosen, context)
     return replace(
         result,
+        notes=(*result.notes, *context.notes),
         suffixes=tasks.suffixes(record, loaded),
         provenance=_provenance(record, loaded, known, chosen, context),
     )

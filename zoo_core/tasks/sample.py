@@ -105,12 +105,11 @@ def draw(
     """
     import torch
 
-    generator = context.generator(model)
     sample: Callable[..., Tensor] = model.sample
     with torch.inference_mode():
         parts = [
-            sample(size, generator=generator, temperature=temperature, **condition).cpu()
-            for size in context.sizes(n)
+            sample(size, generator=streams, temperature=temperature, **condition).cpu()
+            for size, streams in context.samples(model, n)
         ]
     return torch.cat(parts)
 

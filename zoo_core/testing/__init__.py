@@ -10,7 +10,8 @@ With several configs an architecture, `table(cases("my-family", CONFIGS))` gives
 Outside of pytest, `zoo plugin check` does the same.
 """
 
-from zoo_core.testing import exports, laws, learning, weights  # they register themselves in LAWS
+# each registers its laws in LAWS
+from zoo_core.testing import exports, given, laws, learning, weights
 from zoo_core.testing.case import SHAPE, Case, cases
 from zoo_core.testing.check import Verdict, check
 from zoo_core.testing.family import FAMILY_LAWS
@@ -29,6 +30,7 @@ __all__ = [
     "cases",
     "check",
     "exports",
+    "given",
     "laws",
     "learning",
     "p_value",

@@ -15,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from zoo_core.checks import trusted
 from zoo_core.errors import ZooError
 from zoo_core.protocols import Trainer
 from zoo_core.training import checkpoint
@@ -104,7 +105,8 @@ class Loop:
         for callback in self.callbacks:
             callback.begin(self)
         try:
-            with stop_between_steps() as stopping:
+            # the data have been checked: a step does not look at them again
+            with stop_between_steps() as stopping, trusted():
                 while self.progress.epoch < self.recipe.epochs and not self.finished:
                     self._epoch(stopping)
         finally:

@@ -41,6 +41,7 @@ from zoo_adversarial.translation import (
     instance_norm,
     round_trip,
 )
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jittered, mirrored
 from zoo_core.training.objective import frozen, network_of, unwrapped
@@ -102,6 +103,7 @@ class CycleGAN(nn.Module):
 
         Raises UnknownName for an unknown domain.
         """
+        check_inputs(self, x)
         y: Tensor = self(x * 2 - 1, domain_of(to, self.domains))
         return (y + 1) / 2
 

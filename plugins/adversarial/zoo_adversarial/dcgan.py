@@ -43,6 +43,7 @@ from zoo_adversarial.layers import (
     compact_trunk,
     initialise,
 )
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 
 __all__ = ["DCGAN"]
@@ -166,6 +167,7 @@ class DCGAN(LatentGenerator):
                 "this model kept nothing of its discriminator, so it has no features. Train one "
                 "that does: --set config.trunk=true."
             )
+        check_inputs(self, x)
         h, pooled = 2 * x - 1, []
         for layer in self.trunk:
             h = layer(h)

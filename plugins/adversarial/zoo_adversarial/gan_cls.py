@@ -43,6 +43,8 @@ from torch.nn import functional
 
 from zoo_adversarial.layers import LatentGenerator, Unflatten, divisible_shape, initialise
 from zoo_adversarial.text import Characters, Sentences, text_encoder
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.export import Function, Value
 
@@ -117,9 +119,10 @@ class GANCLS(LatentGenerator):
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
         """Sample n latents, (n, latent_dim): noise, and codes of texts known from training."""
+        check_sampling(n)
         noise = self.noise(n, generator=generator, truncation=truncation)
         held = max(1, int(self.held))
-        place = torch.randint(held, (n,), generator=generator, device=noise.device)
+        place = draws.randint(held, n, generator=generator, device=noise.device)
         return torch.cat([noise, self.text(self.known[place])], 1)
 
     def read(self, texts: Sequence[str]) -> Tensor:
@@ -156,10 +159,16 @@ class GANCLS(LatentGenerator):
         prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None samples
             training texts.
         """
+        check_sampling(n, temperature)
         z = self.latent(n, generator=generator, truncation=truncation)
         noise, code = temperature * z[:, : self.z], z[:, self.z :]
         if prompt is not None:
             code = self.read([prompt]) if isinstance(prompt, str) else prompt
+            if tuple(code.shape) not in ((1, self.text.code), (n, self.text.code)):
+                raise InvalidInput(
+                    f"the prompt has shape {tuple(code.shape)}; expected a text, or codes of shape "
+                    f"(1, {self.text.code}) or ({n}, {self.text.code})."
+                )
         return self.decode(torch.cat([noise, code.expand(n, -1)], 1))
 
     def fits(self, x: Tensor, texts: Sequence[str]) -> Tensor:
@@ -174,6 +183,7 @@ class GANCLS(LatentGenerator):
                 "this model has not kept its discriminator, so it cannot say whether a text fits. "
                 "A recipe's config.judge = true keeps it."
             )
+        check_inputs(self, x)
         code = self.judge.read(self.text.tokens(texts).to(x.device))
         fit: Tensor = self.judge(self.judge.features(x * 2 - 1), code)
         return fit

@@ -94,7 +94,8 @@ def _drawn(model: Growing, n: int, context: Context) -> list[Tensor]:
     """n images at each resolution, drawn in batches, on the CPU."""
     import torch
 
-    random = context.generator(model)
     with torch.inference_mode():
-        parts = [model.growth(size, generator=random) for size in context.sizes(n)]
+        parts = [
+            model.growth(size, generator=streams) for size, streams in context.samples(model, n)
+        ]
     return [torch.cat(same).float().cpu() for same in zip(*parts, strict=True)]

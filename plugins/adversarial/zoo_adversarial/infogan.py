@@ -42,6 +42,8 @@ from zoo_adversarial.layers import (
     initialise,
 )
 from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_labels, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
 from zoo_core.training.objective import network_of
@@ -113,10 +115,11 @@ class InfoGAN(LatentGenerator):
         temperature: scales the noise and the real codes.
         truncation: their bound; for uniform latents, as here, a scale too.
         """
+        check_sampling(n)
         K = self.classes
         noise = temperature * self._noise(n, self.z + self.codes, generator, truncation)
-        u = torch.rand(n, generator=generator, device=noise.device)
-        y = self._labels(n, label).to(noise.device)
+        u = draws.rand(n, generator=generator, device=noise.device)
+        y = check_labels(self, label, n).to(noise.device)
         category = functional.one_hot(torch.where(y == K, (u * K).long(), y), K)
         return torch.cat([noise[:, : self.z], category.to(noise.dtype), noise[:, self.z :]], 1)
 
@@ -135,6 +138,7 @@ class InfoGAN(LatentGenerator):
 
         Raises InvalidInput for an unknown label.
         """
+        check_sampling(n, temperature)
         return self.decode(
             self.latent(
                 n,
@@ -163,6 +167,7 @@ class InfoGAN(LatentGenerator):
 
     def classify(self, x: Tensor) -> Tensor:
         """The most probable category of each image (B, *event_shape), in [0, 1]: (B,), int64."""
+        check_inputs(self, x)
         _, codes = self.Q(2 * x - 1)
         y: Tensor = codes[:, : self.classes].argmax(1)
         return y
@@ -177,6 +182,7 @@ class InfoGAN(LatentGenerator):
 
         Returns (B, feature_dim).
         """
+        check_inputs(self, x)
         h: Tensor = self.Q.trunk(2 * x - 1)
         return h
 
@@ -187,13 +193,6 @@ class InfoGAN(LatentGenerator):
     def opponent(self) -> Discriminator:
         """Make a discriminator with its own Q."""
         return self.opponent_of().apply(initialise)
-
-    def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
-        """A category for each of n samples, (n,), int64; `classes` for any."""
-        y = torch.as_tensor(self.classes if label is None else label)
-        if int(y.min()) < 0 or int(y.max()) > self.classes:
-            raise InvalidInput(f"unknown label {label}: expected 0 to {self.classes - 1}.")
-        return y.expand(n)
 
 
 class Recogniser(nn.Module):

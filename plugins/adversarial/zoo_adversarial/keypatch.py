@@ -47,6 +47,8 @@ from torch import Tensor, nn
 
 from zoo_adversarial.layers import initialise
 from zoo_adversarial.patches import crops, key_patches
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
 
@@ -102,7 +104,7 @@ class KeyPatch(nn.Module):
     def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Sample noise, (n, z), from U(−1, 1)."""
         like = next(self.parameters())
-        u = torch.rand(n, self.z, generator=generator, device=like.device, dtype=like.dtype)
+        u = draws.rand(n, self.z, generator=generator, device=like.device, dtype=like.dtype)
         return 2 * u - 1
 
     def find_parts(self, x: Tensor) -> Tensor:
@@ -110,6 +112,7 @@ class KeyPatch(nn.Module):
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
+        check_inputs(self, x)
         return key_patches(x, self.parts)
 
     def complete_from(
@@ -128,6 +131,8 @@ class KeyPatch(nn.Module):
 
         Raises InvalidInput for a box outside the image.
         """
+        check_inputs(self, x)
+        check_sampling(len(x), temperature)
         parts = crops(x, boxes)
         z = temperature * self.noise(len(x), generator=generator)
         y, mask = self(parts * 2 - 1, z)

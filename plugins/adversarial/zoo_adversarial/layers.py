@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import draws
+from zoo_core.checks import check_latents, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
 
@@ -54,10 +56,12 @@ class LatentGenerator(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
         """Sample n latents from the prior, (n, latent_dim), each within ±truncation."""
+        check_sampling(n)
         return self._noise(n, self.latent_dim, generator, truncation)
 
     def decode(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to images, (n, *event_shape), in [0, 1]."""
+        check_latents(self, z)
         x: Tensor = self(z)
         return (x + 1) / 2
 
@@ -103,6 +107,7 @@ class LatentGenerator(nn.Module):
         truncation: latents further from 0 are resampled (Brock et al. 2019): less diverse, more
             typical images.
         """
+        check_sampling(n, temperature)
         return self.decode(temperature * self.latent(n, generator=generator, truncation=truncation))
 
     def _noise(
@@ -115,7 +120,7 @@ class LatentGenerator(nn.Module):
         """Sample from the prior truncated to ±truncation, (n, size)."""
         like = next(self.parameters())
         plain = self.prior == "normal" and truncation == math.inf
-        draw = torch.randn if plain else torch.rand
+        draw = draws.randn if plain else draws.rand
         z = draw(n, size, generator=generator, device=like.device, dtype=like.dtype)
         if plain:
             return z

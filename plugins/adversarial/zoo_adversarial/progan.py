@@ -35,6 +35,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.layers import up_conv2d
+from zoo_core import draws
+from zoo_core.checks import check_latents, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.export import Function, Value
 
@@ -128,8 +130,9 @@ class ProGAN(nn.Module):
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Sample n latents from N(0, I), (n, latent_dim)."""
+        check_sampling(n)
         weight = self.first.dense.weight
-        return torch.randn(
+        return draws.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
         )
 
@@ -138,6 +141,7 @@ class ProGAN(nn.Module):
 
         Only the direction of z matters. A network that has not grown up gives enlarged images.
         """
+        check_latents(self, z)
         return self._decode(z, *self.growth_now)
 
     def sample(
@@ -148,6 +152,7 @@ class ProGAN(nn.Module):
         temperature: how far the features at 4x4 are from their mean; towards 0 all images become
             one. (A factor on z would not matter, and a bound of z not much.)
         """
+        check_sampling(n, temperature)
         stage, alpha = self.growth_now
         z = normalise(self.latent(n, generator=generator))
         return self._finished(self.images(self.features(z, stage, temperature), alpha))

@@ -50,6 +50,7 @@ from zoo_adversarial.translation import (
     image_shape,
     instance_norm,
 )
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class StarGAN(nn.Module):
 
         Raises UnknownName for an unknown domain.
         """
+        check_inputs(self, x)
         y: Tensor = self(x * 2 - 1, domain_of(to, self.domains))
         return (y + 1) / 2
 

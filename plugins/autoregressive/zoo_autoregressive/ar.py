@@ -22,13 +22,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.layers import (
+    bernoulli_log_prob,
     bernoulli_logits,
     keep_order,
     permutation,
     prefix_length,
     unpermute,
 )
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single, single_type
 
 __all__ = ["AR"]
 
@@ -111,6 +115,7 @@ class AR(nn.Module):
 
         x: inputs, (B, *event_shape), in {0, 1} or real.
         """
+        check_inputs(self, x, real=self.levels is None)
         x = x.flatten(1)[:, self.order]
         log_p = self._log_p(x, self.location(x))
         return unpermute(log_p, self.order)
@@ -126,6 +131,7 @@ class AR(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}, or real and without bounds."""
+        check_sampling(n, temperature)
         x = self.b.new_zeros(n, len(self.order))
         return self._ancestral(x, 0, generator, temperature)
 
@@ -144,14 +150,17 @@ class AR(nn.Module):
 
         Raises InvalidInput when an unknown variable comes before a known one.
         """
+        check_inputs(self, x, known, real=self.levels is None)
+        check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
         return self._ancestral(x.flatten(1)[:, self.order], d, generator, temperature)
 
     def _log_p(self, x: Tensor, location: Tensor) -> Tensor:
         if self.log_σ is None:
-            return -functional.binary_cross_entropy_with_logits(location, x, reduction="none")
-        z = (x - location) * torch.exp(-self.log_σ)
-        return -0.5 * z * z - self.log_σ - 0.5 * math.log(2 * math.pi)
+            return bernoulli_log_prob(location, x)
+        log_σ = single(self.log_σ)
+        z = (single(x) - single(location)) * torch.exp(-log_σ)
+        return -0.5 * z * z - log_σ - 0.5 * math.log(2 * math.pi)
 
     @torch.no_grad()
     def _ancestral(
@@ -172,12 +181,12 @@ class AR(nn.Module):
         self, steps: int, n: int, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
         """Noise added to the location of the last `steps` variables, (steps, n)."""
-        size, device = (steps, n), self.b.device
+        device, kind = self.b.device, single_type(self.b.dtype)
         if self.log_σ is None:
             # u < sigm(l / T) is l - T logit(u) > 0
-            u = torch.rand(size, generator=generator, device=device)
-            return -temperature * torch.logit(u).to(self.b.dtype)
+            u = draws.rand(steps, n, dim=1, generator=generator, device=device)
+            return -temperature * torch.logit(u).to(kind)
         # the logarithm of the density divided by T: its variance times T
         σ = self.log_σ.exp().expand(len(self.order))[len(self.order) - steps :]
-        z = torch.randn(size, generator=generator, device=device).to(self.b.dtype)
+        z = draws.randn(steps, n, dim=1, generator=generator, device=device).to(kind)
         return z * σ.unsqueeze(1) * math.sqrt(temperature)

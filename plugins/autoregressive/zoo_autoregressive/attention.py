@@ -30,7 +30,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.layers import keep_order, permutation, prefix_length, unpermute
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_labels, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single, single_type
 
 __all__ = ["Attention"]
 
@@ -101,7 +104,7 @@ class Attention(nn.Module):
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
-        return x.flatten(1)[:, self.order].mul(self.levels - 1).round().long()
+        return single(x).flatten(1)[:, self.order].mul(self.levels - 1).round().long()
 
     def logits(self, v: Tensor, label: Tensor | int | None = None) -> Tensor:
         """The logits of p(x_i = · | x_<i, label) of each variable, in the order: (B, D, levels).
@@ -179,8 +182,9 @@ class Attention(nn.Module):
         x: inputs, (B, *event_shape), in [0, 1].
         label: as in `log_prob`.
         """
+        check_inputs(self, x)
         v = self.categories(x)
-        logits = self.logits(v, label).movedim(2, 1)
+        logits = single(self.logits(v, label)).movedim(2, 1)
         log_p = -functional.cross_entropy(logits, v, reduction="none")
         return unpermute(log_p, self.order)
 
@@ -208,6 +212,7 @@ class Attention(nn.Module):
 
         Raises InvalidInput for an unknown label.
         """
+        check_sampling(n, temperature)
         v = self.order.new_empty(n, 0)
         return self._ancestral(v, generator, temperature, label)
 
@@ -229,6 +234,8 @@ class Attention(nn.Module):
         Raises InvalidInput when an unknown variable comes before a known one, or for an
         unknown label.
         """
+        check_inputs(self, x, known)
+        check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
         drawn = self._ancestral(self.categories(x)[:, :d], generator, temperature, label)
         return torch.where(known.to(x.device), x, drawn)
@@ -244,11 +251,12 @@ class Attention(nn.Module):
         """Sample the variables after v, (n, d), in the order."""
         (n, d), D = v.shape, len(self.order)
         dtype = self.head.weight.dtype
-        u = torch.rand(D - d, n, generator=generator, device=v.device, dtype=dtype)
+        kind = single_type(dtype)
+        u = draws.rand(D - d, n, dim=1, generator=generator, device=v.device, dtype=kind)
         walk, drawn = self.walk(v, label), list(v.unbind(1))
         for i, u_i in enumerate(u.unsqueeze(2).unbind()):
             logits = walk.send(drawn[-1]) if i else next(walk)
-            below = (logits / temperature).softmax(1).cumsum(1)[:, :-1]
+            below = (single(logits) / temperature).softmax(1).cumsum(1)[:, :-1]
             drawn.append((u_i > below).sum(1))  # inverts the CDF at u
         x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
@@ -271,20 +279,7 @@ class Attention(nn.Module):
 
     def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
         """The row of `start` for each of n inputs, (n,)."""
-        none = self.classes
-        if label is None:
-            return self.order.new_full((n,), none)
-        labels = torch.as_tensor(label, device=self.order.device)
-        if ((labels < 0) | (labels > none)).any() or not none:
-            raise InvalidInput(
-                f"unknown label {label}: "
-                + (
-                    f"expected 0 to {none - 1}."
-                    if none
-                    else "this model was trained without labels."
-                )
-            )
-        return labels.expand(n)
+        return check_labels(self, label, n).to(self.order.device)
 
 
 class Block(nn.Module):

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import keep_order
+from zoo_autoregressive.layers import bernoulli_log_prob, keep_order
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.precision import single
 
 __all__ = ["Bernoulli"]
 
@@ -36,6 +39,7 @@ class Bernoulli(nn.Module):
 
     def statistics(self, x: Tensor) -> Tensor:
         """The number of inputs, and how often each variable is 1: (1 + D,), int64."""
+        check_inputs(self, x)
         return functional.pad(x.flatten(1), (1, 0), value=1.0).sum(0).long()
 
     def fit(self, counts: Tensor) -> None:
@@ -48,9 +52,9 @@ class Bernoulli(nn.Module):
 
         x: inputs, (B, *event_shape), in {0, 1}.
         """
+        check_inputs(self, x)
         x = x.flatten(1)
-        logits = self.logits.expand_as(x)
-        return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return bernoulli_log_prob(self.logits.expand_as(x), x)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, (B,), nats.
@@ -63,8 +67,10 @@ class Bernoulli(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
-        p = torch.sigmoid(self.logits / temperature).expand(n, -1)
-        return torch.bernoulli(p, generator=generator).reshape(n, *self.event_shape)
+        check_sampling(n, temperature)
+        p = torch.sigmoid(single(self.logits) / temperature).expand(n, -1)
+        x = draws.bernoulli(p, generator).to(self.logits.dtype)
+        return x.reshape(n, *self.event_shape)
 
     def complete(
         self,
@@ -79,5 +85,6 @@ class Bernoulli(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_inputs(self, x, known)
         drawn = self.sample(len(x), generator=generator, temperature=temperature)
         return torch.where(known.to(x.device), x, drawn)

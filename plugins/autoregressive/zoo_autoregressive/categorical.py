@@ -11,6 +11,9 @@ from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
 from zoo_autoregressive.layers import keep_order
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.precision import single
 
 __all__ = ["Categorical"]
 
@@ -39,14 +42,15 @@ class Categorical(nn.Module):
 
     def categories(self, x: Tensor) -> Tensor:
         """The category of each variable, (B, D), int64, from 0."""
-        return x.flatten(1).mul(self.levels - 1).round().long()
+        return single(x).flatten(1).mul(self.levels - 1).round().long()
 
     def log_p(self, temperature: float = 1.0) -> Tensor:
         """The logarithm of each category's probability, (D, k)."""
-        return functional.pad(self.log_odds, (1, 0)).div(temperature).log_softmax(1)
+        return functional.pad(single(self.log_odds), (1, 0)).div(temperature).log_softmax(1)
 
     def statistics(self, x: Tensor) -> Tensor:
         """How often each variable has each value: (D, k), int64."""
+        check_inputs(self, x)
         D, k = len(self.order), self.levels
         cells = self.categories(x) + k * self.order
         return torch.bincount(cells.flatten(), minlength=D * k).reshape(D, k)
@@ -61,6 +65,7 @@ class Categorical(nn.Module):
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
+        check_inputs(self, x)
         return self.log_p()[self.order, self.categories(x)]
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -74,9 +79,10 @@ class Categorical(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1]."""
-        p = self.log_p(temperature).exp()
-        drawn = torch.multinomial(p, n, replacement=True, generator=generator).t()
-        return (drawn.to(p.dtype) / (self.levels - 1)).reshape(n, *self.event_shape)
+        check_sampling(n, temperature)
+        drawn = draws.categories(self.log_p(temperature).exp(), n, generator)
+        x = drawn.to(self.log_odds.dtype) / (self.levels - 1)
+        return x.reshape(n, *self.event_shape)
 
     def complete(
         self,
@@ -91,5 +97,6 @@ class Categorical(nn.Module):
         x: inputs, (B, *event_shape), in [0, 1].
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_inputs(self, x, known)
         drawn = self.sample(len(x), generator=generator, temperature=temperature)
         return torch.where(known.to(x.device), x, drawn)

@@ -35,8 +35,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import bernoulli_logits, keep_order
+from zoo_autoregressive.layers import bernoulli_log_prob, bernoulli_logits, keep_order
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single_type
 from zoo_core.training.objective import Objective
 
 __all__ = ["EoNADE", "OrderAgnostic"]
@@ -124,22 +127,21 @@ class EoNADE(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         order: the permutation, (D,), int64.
         """
+        check_inputs(self, x)
         x = x.flatten(1)[:, order]
         W, V, W_o = self.W[order], self.V[order], self.W_o[order]
         a, logits = self.c.expand(x.shape[0], -1), []
         for x_i, W_i, W_oi, V_i in zip(x.unbind(1), W, W_o, V, strict=True):
             logits.append(torch.mv(self._last_layer(a), V_i))
             a = torch.addr(a + W_oi, x_i, W_i)
-        log_p = -functional.binary_cross_entropy_with_logits(
-            torch.stack(logits, 1) + self.b[order], x, reduction="none"
-        )
-        return log_p.sum(1)
+        return bernoulli_log_prob(torch.stack(logits, 1) + self.b[order], x).sum(1)
 
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}; each in a random order of the mixture."""
-        of = torch.randint(len(self.orders), (n,), generator=generator, device=self.orders.device)
+        check_sampling(n, temperature)
+        of = draws.randint(len(self.orders), n, generator=generator, device=self.orders.device)
         x = self.b.new_zeros(n, len(self.b))
         return self._ancestral(x, self.orders[of], 0, generator, temperature)
 
@@ -156,8 +158,10 @@ class EoNADE(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool.
         """
+        check_inputs(self, x, known)
+        check_sampling(len(x), temperature)
         o, x = known.flatten().to(x.device), x.flatten(1)
-        u = torch.rand(x.shape, generator=generator, device=x.device)
+        u = draws.rand(*x.shape, generator=generator, device=x.device)
         order = torch.where(o, -1.0, u).argsort(1)  # the known ones first
         return self._ancestral(x * o, order, int(o.sum()), generator, temperature)
 
@@ -174,7 +178,8 @@ class EoNADE(nn.Module):
         (n, D), rows = x.shape, torch.arange(len(x), device=x.device)
         o = torch.zeros_like(x).scatter_(1, order[:, :d], 1.0)
         a = self._first_layer(x, o)
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        kind = single_type(x.dtype)
+        u = draws.rand(D - d, n, dim=1, generator=generator, device=x.device, dtype=kind)
         x = x.clone()
         for i, threshold in zip(order[:, d:].unbind(1), torch.logit(u) * temperature, strict=True):
             logit = (self._last_layer(a) * self.V[i]).sum(1) + self.b[i]

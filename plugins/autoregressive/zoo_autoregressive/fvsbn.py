@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.layers import BinaryAutoregressive, unpermute
+from zoo_core import draws
+from zoo_core.precision import single, single_type
 
 __all__ = ["FVSBN"]
 
@@ -64,16 +66,16 @@ class FVSBN(BinaryAutoregressive):
         block has variables; six are common (Song, Meng, Liao & Ermon
         2021, Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving).
         """
-        (n, d), D = x.shape, len(self.order)
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        (n, d), D, kind = x.shape, len(self.order), single_type(x.dtype)
+        u = draws.rand(D - d, n, dim=1, generator=generator, device=x.device, dtype=kind)
         bias = self.b[d:].unsqueeze(1) - temperature * torch.logit(u)
-        drawn = torch.cat([x.t(), torch.zeros_like(u)])
+        drawn = torch.cat([single(x.t()), torch.zeros_like(u)])
         for start in range(d, D, _BLOCK):
             stop = min(start + _BLOCK, D)
-            W, block = self.W[start:stop], drawn[start:stop]
+            W, block = single(self.W[start:stop]), drawn[start:stop]
             given = torch.addmm(bias[start - d : stop - d], W[:, :start], drawn[:start])
             guess, inside = given > 0, W[:, start:stop].tril(-1)
             while not torch.equal(block, guess):
                 block.copy_(guess)
                 guess = torch.addmm(given, inside, block) > 0
-        return unpermute(drawn.t(), self.order).reshape(n, *self.event_shape)
+        return unpermute(drawn.t().to(x.dtype), self.order).reshape(n, *self.event_shape)

@@ -13,7 +13,10 @@ from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
 from zoo_autoregressive.layers import keep_order
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single
 
 __all__ = ["Joint"]
 
@@ -48,7 +51,7 @@ class Joint(nn.Module):
 
     def log_p(self, temperature: float = 1.0) -> Tensor:
         """The logarithm of each state's probability, (2^D,); the first variable counts most."""
-        return functional.pad(self.log_odds, (1, 0)).div(temperature).log_softmax(0)
+        return functional.pad(single(self.log_odds), (1, 0)).div(temperature).log_softmax(0)
 
     def states(self, x: Tensor) -> Tensor:
         """The number of each row's state, (B,), int64, for rows (B, any) of bits."""
@@ -62,6 +65,7 @@ class Joint(nn.Module):
 
     def statistics(self, x: Tensor) -> Tensor:
         """Count of each state: (2^D,), int64."""
+        check_inputs(self, x)
         return torch.bincount(self.states(x.flatten(1)), minlength=2 ** len(self.order))
 
     def fit(self, counts: Tensor) -> None:
@@ -74,6 +78,7 @@ class Joint(nn.Module):
 
         x: inputs, (B, *event_shape), in {0, 1}.
         """
+        check_inputs(self, x)
         log_p, state, values = self.log_p(), self.states(x.flatten(1)), []
         for _ in range(len(self.order)):
             # what is summed over is the last variable that is left
@@ -87,14 +92,15 @@ class Joint(nn.Module):
 
         x: inputs, (B, *event_shape), in {0, 1}.
         """
+        check_inputs(self, x)
         return self.log_p()[self.states(x.flatten(1))]
 
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
-        p = self.log_p(temperature).exp()
-        states = torch.multinomial(p, n, replacement=True, generator=generator)
+        check_sampling(n, temperature)
+        states = draws.categories(self.log_p(temperature).exp(), n, generator)
         return self.bits(states, len(self.order)).reshape(n, *self.event_shape)
 
     def complete(
@@ -110,17 +116,18 @@ class Joint(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_inputs(self, x, known)
+        check_sampling(len(x), temperature)
         D, x = len(self.order), x.flatten(1).clone()
         given, free = (mask.nonzero().flatten() for mask in (known.flatten(), ~known.flatten()))
         table = self.log_p(temperature).reshape((2,) * D).permute(*given.tolist(), *free.tolist())
         rows = table.reshape(2 ** len(given), 2 ** len(free))
-        kinds, kind, counts = self.states(x[:, given]).unique(
-            return_inverse=True, return_counts=True
-        )
-        for i, (row, count) in enumerate(zip(kinds.tolist(), counts.tolist(), strict=True)):
-            p = rows[row].softmax(0)
-            drawn = torch.multinomial(p, count, replacement=True, generator=generator)
-            x[(kind == i).nonzero(), free.to(x.device)] = self.bits(drawn, len(free))
+        kinds, kind = self.states(x[:, given]).unique(return_inverse=True)
+        for i, row in enumerate(kinds.tolist()):
+            alike = (kind == i).nonzero()
+            stream = draws.rows(generator, alike.flatten())
+            drawn = draws.categories(rows[row].softmax(0), len(alike), stream)
+            x[alike, free.to(x.device)] = self.bits(drawn, len(free))
         return x.reshape(len(x), *self.event_shape)
 
 

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single, single_type
 
 __all__ = [
     "BinaryAutoregressive",
     "ChainRule",
+    "bernoulli_log_prob",
     "bernoulli_logits",
     "choose",
     "keep_order",
@@ -61,6 +65,7 @@ class ChainRule(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1]."""
+        check_sampling(n, temperature)
         nothing = next(self.parameters()).new_empty(n, 0)
         return self._ancestral(nothing, generator, temperature)
 
@@ -79,6 +84,8 @@ class ChainRule(nn.Module):
 
         Raises InvalidInput when an unknown variable comes before a known one.
         """
+        check_inputs(self, x, known)
+        check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
         return self._ancestral(x.flatten(1)[:, self.order[:d]], generator, temperature)
 
@@ -98,16 +105,17 @@ class ChainRule(nn.Module):
     ) -> Tensor:
         """Sample the variables after x, (n, d), in the order, from the logits of a walk."""
         (n, d), D, binary = x.shape, len(self.order), self.levels == 2
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        kind = single_type(x.dtype)
+        u = draws.rand(D - d, n, dim=1, generator=generator, device=x.device, dtype=kind)
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
         numbers = torch.logit(u) * temperature if binary else u
-        drawn, x_i = torch.empty_like(u), None
+        drawn, x_i = torch.empty_like(u, dtype=x.dtype), None
         for number, slot in zip(numbers.unbind(), drawn.unbind(), strict=True):
             logits = next(walk) if x_i is None else walk.send(x_i)
             if binary:
                 x_i = torch.gt(logits, number, out=slot)
             else:
-                x_i = slot.copy_(choose(logits / temperature, number))
+                x_i = slot.copy_(choose(single(logits) / temperature, number))
         x = torch.cat([x, drawn.t()], 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
 
@@ -150,9 +158,17 @@ class BinaryAutoregressive(ChainRule):
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats."""
+        check_inputs(self, x)
         x = x.flatten(1)[:, self.order]
-        log_p = -functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
-        return unpermute(log_p, self.order)
+        return unpermute(bernoulli_log_prob(self.logits(x), x), self.order)
+
+
+def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
+    """log p(x_i) of each variable, in single precision or better, nats.
+
+    x: in {0, 1}, of the logits' shape.
+    """
+    return -functional.binary_cross_entropy_with_logits(single(logits), single(x), reduction="none")
 
 
 def keep_order(module: nn.Module, order: Tensor, name: str = "order") -> None:

@@ -31,7 +31,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import BinaryAutoregressive, unpermute
+from zoo_autoregressive.layers import BinaryAutoregressive, bernoulli_log_prob, unpermute
+from zoo_core import draws
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MADE"]
@@ -109,6 +111,7 @@ class MADE(BinaryAutoregressive):
         In training mode by one random mask, from torch's default generator as for dropout; else by
         all.
         """
+        check_inputs(self, x)
         x = x.flatten(1)[:, self.order]
         if self.training or self.masks == 1:
             log_p = self._log_p(x, int(torch.randint(self.masks, ())) if self.masks > 1 else 0)
@@ -120,7 +123,7 @@ class MADE(BinaryAutoregressive):
 
     def _log_p(self, x: Tensor, k: int) -> Tensor:
         """log p_k(x_i | x_<i) of x in the order, (B, D)."""
-        return -functional.binary_cross_entropy_with_logits(self.logits(x, k), x, reduction="none")
+        return bernoulli_log_prob(self.logits(x, k), x)
 
     def _ancestral(
         self, x: Tensor, generator: torch.Generator | None, temperature: float
@@ -130,7 +133,8 @@ class MADE(BinaryAutoregressive):
         drawn = x.new_empty(len(x), *self.event_shape)
         for k in of.unique().tolist():
             rows = (of == k).nonzero().squeeze(1)
-            drawn[rows] = self._along(self.walk(x[rows], k), x[rows], generator, temperature)
+            stream = draws.rows(generator, rows)
+            drawn[rows] = self._along(self.walk(x[rows], k), x[rows], stream, temperature)
         return drawn
 
     @torch.no_grad()
@@ -142,7 +146,7 @@ class MADE(BinaryAutoregressive):
         given = functional.pad(x, (0, D - d))
         each = [self._log_p(given, k)[:, :d].sum(1) for k in range(self.masks)]
         posterior = torch.stack(each, 1).softmax(1)
-        return torch.multinomial(posterior, 1, generator=generator).squeeze(1)
+        return draws.categorical(posterior, generator)
 
     def walk(self, x: Tensor, k: int = 0) -> Generator[Tensor, Tensor, None]:
         """Keep the hidden units: each sampled variable completes those of its degree."""

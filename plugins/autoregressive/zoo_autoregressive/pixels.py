@@ -24,8 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import ChainRule, keep_order
+from zoo_autoregressive.layers import ChainRule, bernoulli_log_prob, keep_order
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single
 
 __all__ = [
     "ConvSteps",
@@ -288,13 +290,12 @@ class PixelNetwork(ChainRule):
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats."""
-        logits = self.logits(x)
+        check_inputs(self, x)
+        logits = single(self.logits(x))
         if self.levels == 2:
-            loss = functional.binary_cross_entropy_with_logits(
-                logits.squeeze(2), x, reduction="none"
-            )
+            loss = -bernoulli_log_prob(logits.squeeze(2), x)
         else:
-            values = x.mul(self.levels - 1).round().long()
+            values = single(x).mul(self.levels - 1).round().long()
             # (B, H, W, C, K) is how they lie in memory; elsewhere the softmax would copy them twice
             logits, values = logits.permute(0, 3, 4, 1, 2), values.permute(0, 2, 3, 1)
             loss = functional.cross_entropy(

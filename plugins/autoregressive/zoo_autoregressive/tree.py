@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import keep_order, unpermute
+from zoo_autoregressive.layers import bernoulli_log_prob, keep_order, unpermute
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.precision import single_type
 
 __all__ = ["Tree"]
 
@@ -46,6 +49,7 @@ class Tree(nn.Module):
 
     def statistics(self, x: Tensor) -> Tensor:
         """How often two variables are 1 together: (1 + D, 1 + D), int64; variable 0 is always 1."""
+        check_inputs(self, x)
         ones = functional.pad(x.flatten(1), (1, 0), value=1.0)
         return (ones.t() @ ones).round().long()
 
@@ -66,11 +70,11 @@ class Tree(nn.Module):
 
         x: inputs, (B, *event_shape), in {0, 1}.
         """
+        check_inputs(self, x)
         x = x.flatten(1)[:, self.order]
         others = _conditional_logits(self.logits, x[:, self.parent])
         logits = torch.cat([self.root.expand(x.shape[0], 1), others], 1)
-        log_p = -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return unpermute(log_p, self.order)
+        return unpermute(bernoulli_log_prob(logits, x), self.order)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each input, (B,), nats.
@@ -83,6 +87,7 @@ class Tree(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
+        check_sampling(n, temperature)
         return self._down(self.root.new_zeros(len(self.order), n), generator, temperature)
 
     def complete(
@@ -98,6 +103,8 @@ class Tree(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_inputs(self, x, known)
+        check_sampling(len(x), temperature)
         order = self.order
         log_odds = self._up(x.flatten(1)[:, order], known.flatten().to(order.device)[order])
         drawn = self._down(log_odds, generator, temperature)
@@ -123,9 +130,10 @@ class Tree(nn.Module):
         self, log_odds: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
         """Sample each variable given its parent and the evidence from below, (D, n)."""
-        u = torch.rand(log_odds.shape, generator=generator, device=log_odds.device)
+        u = draws.rand(*log_odds.shape, dim=1, generator=generator, device=log_odds.device)
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
-        threshold = (torch.logit(u).to(log_odds.dtype) * temperature - log_odds).unbind()
+        kind = single_type(log_odds.dtype)
+        threshold = (torch.logit(u).to(kind) * temperature - log_odds).unbind()
         drawn = [(self.root > threshold[0]).to(log_odds.dtype)]
         parents = zip(self.logits.unbind(), self.parent.tolist(), threshold[1:], strict=True)
         for logits, parent, threshold_i in parents:

@@ -32,6 +32,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_labels, check_latents, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
 from zoo_latent.layers import MLPDecoder, affine, finite_logit, mlp
@@ -118,7 +120,7 @@ class AAE(nn.Module):
         x = x.flatten(1)
         eps = x.new_zeros(x.shape[0], self.z)
         if draw and self.kind != "deterministic":
-            eps = torch.randn(eps.shape, generator=generator, device=x.device, dtype=x.dtype)
+            eps = draws.randn(*eps.shape, generator=generator, device=x.device, dtype=x.dtype)
         h = self.features(torch.cat([x, eps], 1) if self.kind == "universal" else x)
         z = self.head_z(h)
         if self.kind == "gaussian":
@@ -131,6 +133,7 @@ class AAE(nn.Module):
 
         generator: samples from q(z|x); None leaves out its noise.
         """
+        check_inputs(self, x)
         z, logits = self.code(x, generator, draw=generator is not None)
         if logits is not None:
             return torch.cat([z, logits.softmax(1)], 1)
@@ -143,6 +146,7 @@ class AAE(nn.Module):
 
         Raises InvalidInput for a model without classes.
         """
+        check_inputs(self, x)
         if self.labels == "none":
             raise InvalidInput(
                 "this AAE has no classes: it was trained without labels. Set config.classes, or "
@@ -179,17 +183,19 @@ class AAE(nn.Module):
         label: class to condition on, one for all or (n,), int64; None, or `classes`, for none.
         temperature: scales the deviation of z from the centre of its prior.
         """
+        check_sampling(n)
         weight = self.head_z.weight
         y = self._labels(n, label).to(weight.device)
         part = y if self.labels == "prior" else torch.full_like(y, -1)
         z = self.p.draw(part, generator, temperature).to(weight.dtype)
         if self.latent_dim == self.z:
             return z
-        u = torch.rand(n, generator=generator, device=weight.device)
+        u = draws.rand(n, generator=generator, device=weight.device)
         return self.join_code(z, torch.where(y < 0, (u * self.classes).long(), y))
 
     def decode(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to mean inputs, (n, *event_shape), in [0, 1]."""
+        check_latents(self, z)
         x: Tensor = self.decoder(z).sigmoid()
         return x
 
@@ -207,6 +213,7 @@ class AAE(nn.Module):
 
         Raises InvalidInput for an unknown label.
         """
+        check_sampling(n, temperature)
         z = self.latent(n, generator=generator, label=label, temperature=temperature)
         return self.decode(z)
 
@@ -237,14 +244,8 @@ class AAE(nn.Module):
 
     def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
         """A label for each of n samples, (n,), int64; -1 for none."""
-        if label is None:
-            return torch.full((n,), -1)
-        y = torch.as_tensor(label)
-        if not self.classes:
-            raise InvalidInput(f"unknown label {label}: this model was trained without labels.")
-        if int(y.min()) < 0 or int(y.max()) > self.classes:
-            raise InvalidInput(f"unknown label {label}: expected 0 to {self.classes - 1}.")
-        return torch.where(y == self.classes, -1, y).expand(n)
+        y = check_labels(self, label, n)
+        return torch.where(y == self.classes, -1, y)
 
 
 def _class_head(features: int, K: int) -> nn.Module:

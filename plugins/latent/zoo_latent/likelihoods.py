@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import draws
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single
 from zoo_latent.layers import finite_logit
 
 __all__ = ["Bernoulli", "Categorical", "Gaussian", "Likelihood", "make_likelihood"]
@@ -77,13 +79,13 @@ class Bernoulli(Likelihood):
 
     def terms(self, output: Tensor, x: Tensor) -> Tensor:
         """x·l − log(1 + exp l)."""
-        logit = output.squeeze(self.axis)
+        logit = single(output).squeeze(self.axis)
         return x * logit - functional.softplus(logit)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """∑ x·l − log(1 + exp l), by one product."""
-        logit = output.squeeze(self.axis).flatten(self.axis + 1)
-        agreement: Tensor = torch.linalg.vecdot(x.flatten(self.axis + 1), logit)
+        logit = single(output).squeeze(self.axis).flatten(self.axis + 1)
+        agreement: Tensor = torch.linalg.vecdot(x.flatten(self.axis + 1).to(logit.dtype), logit)
         return agreement - functional.softplus(logit).sum(-1)
 
     def mean(self, output: Tensor) -> Tensor:
@@ -94,8 +96,8 @@ class Bernoulli(Likelihood):
         self, output: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
         """Sample zeros and ones."""
-        p = (output.squeeze(self.axis) / temperature).sigmoid()
-        return p.bernoulli(generator=generator)
+        p = (single(output).squeeze(self.axis) / temperature).sigmoid()
+        return draws.bernoulli(p, generator).to(output.dtype)
 
 
 class Gaussian(Likelihood):
@@ -123,7 +125,7 @@ class Gaussian(Likelihood):
 
     def terms(self, output: Tensor, x: Tensor) -> Tensor:
         """log N(x; μ, σ²)."""
-        mu, log_sigma = self._moments(output)
+        mu, log_sigma = self._moments(single(output))
         squares = ((x - mu) * (-log_sigma).exp()) ** 2
         return -0.5 * squares - log_sigma - 0.5 * math.log(2 * math.pi)
 
@@ -136,7 +138,7 @@ class Gaussian(Likelihood):
     ) -> Tensor:
         """μ + σ ε, clamped to [0, 1]; σ² is multiplied by the temperature."""
         mu, log_sigma = self._moments(output)
-        noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+        noise = draws.randn(*mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
         drawn: Tensor = mu + temperature**0.5 * log_sigma.exp() * noise
         return drawn.clamp(0, 1)
 
@@ -144,7 +146,8 @@ class Gaussian(Likelihood):
         """μ, (*batch, *event_shape), and log σ that broadcasts against it."""
         parts = output.unbind(self.axis)
         log_sigma = parts[1] if self.log_sigma is None else self.log_sigma
-        return parts[0].sigmoid() if self.squashed else parts[0], log_sigma.clamp(*_LOG_SIGMA)
+        mu = parts[0].sigmoid() if self.squashed else parts[0]
+        return mu, log_sigma.to(mu.dtype).clamp(*_LOG_SIGMA)
 
 
 class Categorical(Likelihood):
@@ -165,7 +168,8 @@ class Categorical(Likelihood):
 
     def terms(self, output: Tensor, x: Tensor) -> Tensor:
         """log softmax at the value of x."""
-        category = (x * (self.P - 1)).round().long().unsqueeze(self.axis)
+        output = single(output)
+        category = (single(x) * (self.P - 1)).round().long().unsqueeze(self.axis)
         shape = (*output.shape[: self.axis], 1, *output.shape[self.axis + 1 :])
         chosen = output.gather(self.axis, category.expand(shape)).squeeze(self.axis)
         return chosen - output.logsumexp(self.axis)
@@ -179,8 +183,8 @@ class Categorical(Likelihood):
         self, output: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
         """Sample values."""
-        p = (output / temperature).softmax(self.axis).movedim(self.axis, -1)
-        drawn = p.flatten(0, -2).multinomial(1, generator=generator).view(p.shape[:-1])
+        p = (single(output) / temperature).softmax(self.axis).movedim(self.axis, -1)
+        drawn = draws.categorical(p, generator)
         return drawn.to(output.dtype) / (self.P - 1)
 
 

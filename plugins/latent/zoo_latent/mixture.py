@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from zoo_core import draws
+
 __all__ = ["Mixture"]
 
 _STEPS = 40
@@ -43,9 +45,9 @@ class Mixture(nn.Module):
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw n latents, (n, z)."""
-        u = torch.rand(n, generator=generator, device=self.means.device)
+        u = draws.rand(n, generator=generator, device=self.means.device)
         part = (u[:, None] > self.weights.float().cumsum(0)).sum(1).clamp_max(len(self.weights) - 1)
-        eps = torch.randn(
+        eps = draws.randn(
             n, self.means.shape[1], generator=generator, device=u.device, dtype=self.means.dtype
         )
         return self.means[part] + torch.einsum("nij,nj->ni", self.scales[part], eps)

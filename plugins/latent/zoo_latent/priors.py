@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoo_core import draws
 from zoo_core.errors import InvalidInput
 
 __all__ = ["Mixture", "Normal", "Prior", "SwissRoll", "make_prior"]
@@ -35,11 +36,10 @@ class Prior:
         label: the part to sample from, (B,), int64; a negative one for any.
         temperature: scales the deviation from the centre of the prior, or of its part.
         """
-        u = torch.rand(label.shape, generator=generator, device=label.device)
+        u = draws.rand(len(label), generator=generator, device=label.device)
         part = torch.where(label < 0, (u * self.parts).long(), label)
-        shape = (len(label), self.z)
-        eps = torch.randn(shape, generator=generator, device=label.device) * temperature
-        return self.scale * self._place(part, eps, generator)
+        eps = draws.randn(len(label), self.z, generator=generator, device=label.device)
+        return self.scale * self._place(part, eps * temperature, generator)
 
     def part(self, z: Tensor) -> Tensor:
         """The most probable part of each latent (B, z), (B,), int64.
@@ -100,7 +100,7 @@ class SwissRoll(Prior):
     _DEVIATION = 0.1
 
     def _place(self, part: Tensor, eps: Tensor, generator: torch.Generator | None) -> Tensor:
-        u = torch.rand(part.shape, generator=generator, device=part.device)
+        u = draws.rand(len(part), generator=generator, device=part.device)
         t = ((part + u) / self.parts).sqrt()  # the spiral's length grows with the square of t
         angle = t * (2 * math.pi * self._TURNS)
         roll = torch.stack([angle.cos(), angle.sin()], 1) * (self._RADIUS * t).unsqueeze(1)

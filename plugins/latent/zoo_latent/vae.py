@@ -26,7 +26,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_latents, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single
 from zoo_core.protocols import ELBO, ELBOTerms, Traversal
 from zoo_latent.layers import ConvDecoder, ConvEncoder, MLPDecoder, TimmEncoder, affine, mlp
 from zoo_latent.likelihoods import make_likelihood
@@ -59,13 +62,20 @@ class Normal(NamedTuple):
     def draw(self, generator: torch.Generator | None, k: int | None = None) -> Tensor:
         """Sample once, (*batch, Z), or k times, (k, *batch, Z)."""
         shape = self.mu.shape if k is None else (k, *self.mu.shape)
-        eps = torch.randn(shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype)
+        eps = draws.randn(
+            *shape,
+            dim=len(shape) - 2,
+            generator=generator,
+            device=self.mu.device,
+            dtype=self.mu.dtype,
+        )
         return torch.addcmul(self.mu, (0.5 * self.log_var).exp(), eps)
 
     def terms(self, z: Tensor) -> Tensor:
         """log N(z_i; mu_i, var_i) of each latent, (*batch, Z)."""
-        squares = (z - self.mu) ** 2 * (-self.log_var).exp()
-        return -0.5 * (squares + self.log_var + math.log(2 * math.pi))
+        log_var = single(self.log_var)
+        squares = (single(z) - self.mu) ** 2 * (-log_var).exp()
+        return -0.5 * (squares + log_var + math.log(2 * math.pi))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log N(z; mu, var), (*batch,)."""
@@ -73,7 +83,8 @@ class Normal(NamedTuple):
 
     def kl(self) -> Tensor:
         """KL to N(0, I) of each latent, (*batch, Z), nats."""
-        return 0.5 * (self.mu**2 + self.log_var.exp() - self.log_var - 1)
+        mu, log_var = single(self.mu), single(self.log_var)
+        return 0.5 * (mu**2 + log_var.exp() - log_var - 1)
 
 
 class Layer(nn.Module):
@@ -178,6 +189,7 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> Normal:
         """q(z_1 | x) of inputs x (B, *event_shape)."""
+        check_inputs(self, x)
         normal: Normal = self.q[0](x)
         return normal
 
@@ -188,15 +200,17 @@ class VAE(nn.Module):
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Sample n latents, (n, latent_dim), from N(0, I) or from the fitted mixture."""
+        check_sampling(n)
         if self.fitted is not None:
             return self.fitted.draw(n, generator)
         weight = next(self.decoder.parameters())
-        return torch.randn(
+        return draws.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
         )
 
     def decode(self, z: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to mean images, (n, *event_shape), in [0, 1]."""
+        check_latents(self, z)
         for layer in reversed(self.p):
             z = layer(z).mu
         return self.likelihood.mean(self.decoder(z))
@@ -208,6 +222,7 @@ class VAE(nn.Module):
 
         temperature: of x given z; towards 0, the most probable x for each z.
         """
+        check_sampling(n, temperature)
         z = self.latent(n, generator=generator)
         for layer in reversed(self.p):
             z = layer(z).draw(generator)
@@ -268,7 +283,7 @@ class VAE(nn.Module):
         if k < 1:
             raise InvalidInput(f"k is {k}; a bound takes at least one sample.")
         q, at_once = self.posterior(x), max(1, _ROWS // max(1, len(x)))
-        total = x.new_full((len(x),), -math.inf)
+        total = single(x).new_full((len(x),), -math.inf)
         for start in range(0, k, at_once):
             weights = self._weigh(q, x, min(at_once, k - start), generator)
             total = torch.logaddexp(total, weights.bound.logsumexp(0))

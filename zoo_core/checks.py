@@ -1,0 +1,164 @@
+"""What a model is given, checked where it is given: shapes, ranges, levels, labels.
+
+Each method of a model that others call begins with one of these; what is wrong is said in one voice
+for all models. A training loop has checked its data, and turns the checks off by `trusted`. In a
+graph that is compiled or exported there are none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import InvalidInput
+
+__all__ = [
+    "check_inputs",
+    "check_labels",
+    "check_latents",
+    "check_sampling",
+    "trusted",
+]
+
+_TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
+_TOLERANCE = 1e-3
+"""How far a value may be from its level, in levels, or beyond [0, 1]."""
+
+
+@contextmanager
+def trusted() -> Iterator[None]:
+    """Check nothing inside: the data have been checked."""
+    token = _TRUSTED.set(True)
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
+
+
+def check_inputs(model: Any, x: Tensor, known: Tensor | None = None, *, real: bool = False) -> None:
+    """Refuse what are no inputs of a model, (B, *event_shape), in [0, 1] and of its levels.
+
+    model: has an event_shape, and may have levels.
+    known: the places that are looked at, event_shape, bool; None for all.
+    real: whether variables are any real numbers.
+    """
+    if _unchecked():
+        return
+    shape = tuple(model.event_shape)
+    _check_tensor(model, "inputs", x, shape)
+    if known is not None:
+        if known.dtype != torch.bool or tuple(known.shape) != shape:
+            wanted = f"takes a mask of shape {shape}, bool"
+            raise _refusal(model, wanted, f"given {_described(known)}")
+        x = torch.where(known.to(x.device), x, 0)
+    if x.numel():
+        _check_values(model, x.detach(), getattr(model, "levels", None), real)
+
+
+def check_latents(model: Any, z: Tensor) -> None:
+    """Refuse what are no latents of a model, (n, latent_dim), finite."""
+    if _unchecked():
+        return
+    _check_tensor(model, "latents", z, (model.latent_dim,))
+    if not z.detach().isfinite().all():
+        raise _refusal(model, "takes finite latents", "given NaN or infinity")
+
+
+def check_sampling(n: int, temperature: float = 1.0) -> None:
+    """Refuse a number of samples that is none, or a temperature that is not above 0."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise InvalidInput(f"n is {n!r}; expected a whole number of samples.")
+    if not 0 < temperature < math.inf:
+        raise InvalidInput(
+            f"temperature is {temperature!r}; expected a number above 0: 1 samples the model, "
+            "less than 1 what is more probable."
+        )
+
+
+def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
+    """The label of each of n samples or inputs, (n,), int64; `model.classes` where it is open.
+
+    label: one for all, or (n,), whole numbers; None, or `classes`, leaves it open.
+
+    Raises InvalidInput for an unknown label.
+    """
+    classes = model.classes
+    if label is None:
+        return torch.full((n,), classes)
+    y = torch.as_tensor(label)
+    if not classes:
+        raise InvalidInput(f"unknown label {label}: this model was trained without labels.")
+    if y.is_floating_point() or y.shape not in ((), (1,), (n,)):
+        raise _refusal(
+            model,
+            f"takes a label for all, or {n} of them, as whole numbers",
+            f"given {_described(y)}",
+        )
+    if y.numel() and (int(y.min()) < 0 or int(y.max()) > classes):
+        raise InvalidInput(f"unknown label {label}: expected 0 to {classes - 1}.")
+    return y.expand(n)
+
+
+def _unchecked() -> bool:
+    return torch.compiler.is_compiling() or _TRUSTED.get()
+
+
+def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> None:
+    """Refuse anything but floats of shape (B, *shape)."""
+    if isinstance(x, Tensor) and x.is_floating_point() and tuple(x.shape[1:]) == shape and x.ndim:
+        return
+    wanted = ", ".join(map(str, ("B", *shape)))
+    hint = ""
+    if isinstance(x, Tensor) and tuple(x.shape) == shape:
+        hint = "That is one of them: x.unsqueeze(0) makes a batch of it."
+    elif isinstance(x, Tensor) and tuple(x.shape[1:]) == shape:
+        hint = "x.float() makes floats of it."
+    elif what == "inputs" and len(shape) == 3:
+        hint = "Resize and crop images first, as zoo_core.dataset(name, size=...) does."
+    raise _refusal(
+        model, f"takes {what} of shape ({wanted}), floats", f"given {_described(x)}", hint
+    )
+
+
+def _check_values(model: Any, x: Tensor, levels: int | None, real: bool) -> None:
+    """Refuse NaN, values outside of [0, 1] and values between levels; x has values."""
+    if real:
+        if not x.isfinite().all():
+            raise _refusal(model, "takes finite values", "given NaN or infinity")
+        return
+    steps = levels - 1 if levels else 1
+    near = x.mul(steps).round_().clamp_(0, steps).div_(steps) if levels else x.clamp(0, 1)
+    # NaN makes the comparison false
+    tolerance = max(_TOLERANCE / steps, torch.finfo(x.dtype).eps)
+    if (off := near.sub_(x).abs_()).amax() <= tolerance:
+        return
+    place = off.nan_to_num(math.inf).argmax()
+    value = float(x.flatten()[place])
+    index = [int(i) for i in torch.unravel_index(place, x.shape)]
+    if levels == 2:
+        wanted = "takes values that are 0 or 1"
+    elif levels:
+        wanted = f"takes one of {levels} values in [0, 1], v / {steps} for a whole number v"
+    else:
+        wanted = "takes values in [0, 1]"
+    if math.isnan(value) or 0 <= value <= 1:
+        hint = "zoo_core.data.binarize makes greys black or white." if levels == 2 else ""
+    else:
+        hint = "Divide grey levels of 0 to 255 by 255."
+    raise _refusal(model, wanted, f"given {value:g} at {index}", hint)
+
+
+def _described(x: object) -> str:
+    if not isinstance(x, Tensor):
+        return f"a {type(x).__name__}"
+    return f"{tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"
+
+
+def _refusal(model: Any, wanted: str, given: str, hint: str = "") -> InvalidInput:
+    return InvalidInput(f"{type(model).__name__} {wanted}; {given}. {hint}".rstrip())

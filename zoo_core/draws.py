@@ -1,0 +1,188 @@
+"""Random numbers for samples: from one stream, or from a stream of each sample's own.
+
+With `Streams` in a generator's place, sample i depends on the seed and on i alone: five samples are
+the first five of twelve, in batches of any size. A model draws by the functions here in place of
+torch's; with any other generator they are torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Streams",
+    "bernoulli",
+    "categorical",
+    "categories",
+    "invert",
+    "rand",
+    "randint",
+    "randn",
+    "rows",
+]
+
+_MASK = 2**32 - 1
+
+
+class Streams(torch.Generator):
+    """A generator that holds a stream of random numbers for each of some samples.
+
+    For code that draws from it as from any generator it is one stream by the seed; `shared` says
+    whether that has happened.
+
+    Args:
+        seed: from 0 to 2^64 - 1.
+        device: where the shared stream is; those of the samples are on the CPU.
+        first: the number of the first sample.
+        again: how many times the same samples were drawn before.
+    """
+
+    def __new__(cls, seed: int, device: torch.device | str = "cpu", **_: int) -> Self:
+        """Make torch's part, which takes the device alone."""
+        return super().__new__(cls, device=device)  # type: ignore[call-arg] # torch's stub has none
+
+    def __init__(
+        self, seed: int, device: torch.device | str = "cpu", *, first: int = 0, again: int = 0
+    ) -> None:
+        self.manual_seed(seed)
+        self._start = self.get_state()
+        self._key = _scrambled((_scrambled(seed) + again) % 2**64)
+        self._first, self._of = first, list[torch.Generator]()
+
+    @property
+    def shared(self) -> bool:
+        """Whether something was drawn from the one stream, whose draws no sample has alone."""
+        return not torch.equal(self.get_state(), self._start)
+
+    def of(self, n: int) -> list[torch.Generator]:
+        """The streams of the first n samples; each goes on from call to call."""
+        for i in range(self._first + len(self._of), self._first + n):
+            self._of.append(torch.Generator().manual_seed(_seed(self._key, i)))
+        return self._of[:n]
+
+    def take(self, places: Sequence[int]) -> Streams:
+        """The streams of some of the samples, in that order."""
+        taken = Streams(0, self.device)
+        streams = self.of(max(places, default=-1) + 1)
+        taken._of = [streams[place] for place in places]
+        return taken
+
+
+def rand(
+    *size: int,
+    generator: torch.Generator | None,
+    dim: int = 0,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Uniform numbers, as torch.rand.
+
+    dim: the dimension that counts samples.
+    """
+    if not isinstance(generator, Streams):
+        return torch.rand(size, generator=generator, device=device, dtype=dtype)
+    return _each(Tensor.uniform_, size, generator, dim, dtype).to(device)
+
+
+def randn(
+    *size: int,
+    generator: torch.Generator | None,
+    dim: int = 0,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Normal numbers, as torch.randn.
+
+    dim: the dimension that counts samples.
+    """
+    if not isinstance(generator, Streams):
+        return torch.randn(size, generator=generator, device=device, dtype=dtype)
+    return _each(Tensor.normal_, size, generator, dim, dtype).to(device)
+
+
+def randint(
+    high: int, n: int, *, generator: torch.Generator | None, device: torch.device | None = None
+) -> Tensor:
+    """A whole number from 0 to high - 1 for each sample, (n,), int64, as torch.randint."""
+    if not isinstance(generator, Streams):
+        return torch.randint(high, (n,), generator=generator, device=device)
+    return (rand(n, generator=generator, device=device) * high).long().clamp_max(high - 1)
+
+
+def bernoulli(p: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Ones with the probabilities p, (n, …), else zeros; as torch.bernoulli."""
+    if not isinstance(generator, Streams):
+        return torch.bernoulli(p, generator=generator)
+    return (rand(*p.shape, generator=generator, device=p.device) < p).to(p.dtype)
+
+
+def categorical(p: Tensor, generator: torch.Generator | None) -> Tensor:
+    """The place of a category for each variable, (n, …), int64; as torch.multinomial.
+
+    p: probabilities, (n, …, K).
+    """
+    if not isinstance(generator, Streams):
+        return p.flatten(0, -2).multinomial(1, generator=generator).view(p.shape[:-1])
+    u = rand(*p.shape[:-1], 1, generator=generator, device=p.device)
+    return invert(p, u).squeeze(-1)
+
+
+def categories(p: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    """The same of n samples that have the same probabilities: (n, …), int64.
+
+    p: (…, K), of at most one dimension beside.
+    """
+    if not isinstance(generator, Streams):
+        drawn = p.multinomial(n, replacement=True, generator=generator)
+        return drawn.t() if p.ndim == 2 else drawn
+    u = rand(n, *p.shape[:-1], generator=generator, device=p.device)
+    return invert(p, u.t()).t() if p.ndim == 2 else invert(p, u)
+
+
+def invert(p: Tensor, u: Tensor) -> Tensor:
+    """The category in whose share of [0, 1] each uniform number lies.
+
+    p: probabilities, (…, K). u: (…, n). Returns (…, n), int64.
+    """
+    cdf = p.to(u.dtype).cumsum(-1)
+    return torch.searchsorted(cdf / cdf[..., -1:], u.contiguous(), right=True)
+
+
+def rows(generator: torch.Generator | None, places: Tensor) -> torch.Generator | None:
+    """What some of the samples draw from, of what all draw from."""
+    return generator.take(places.tolist()) if isinstance(generator, Streams) else generator
+
+
+def _each(
+    fill: Callable[..., Tensor],
+    size: Sequence[int],
+    streams: Streams,
+    dim: int,
+    dtype: torch.dtype | None,
+) -> Tensor:
+    """Numbers of which each sample's come from its own stream."""
+    n, shape = size[dim], (*size[:dim], *size[dim + 1 :])
+    x = torch.empty(n, *shape, dtype=dtype)
+    for row, stream in zip(x.unbind(), streams.of(n), strict=True):
+        fill(row, generator=stream)
+    return x.movedim(0, dim).contiguous()
+
+
+def _seed(key: int, i: int) -> int:
+    """A seed of 32 bits, all that torch's generator on the CPU takes; no two samples share one."""
+    i = (i + key) & _MASK
+    i = ((i ^ (i >> 16)) * 0x85EBCA6B) & _MASK  # murmur3's finalizer, a bijection
+    i = ((i ^ (i >> 13)) * 0xC2B2AE35) & _MASK
+    return (i ^ (i >> 16)) ^ (key >> 32)
+
+
+def _scrambled(seed: int) -> int:
+    """SplitMix64 of a seed: neighbouring seeds have nothing in common."""
+    z = (seed + 0x9E3779B97F4A7C15) % 2**64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+    return z ^ (z >> 31)
