@@ -1,6 +1,7 @@
 import torch
 from torch import nn
 
+from zoo_core import draws
 from zoo_core.tasks.context import Context, weight_of
 
 
@@ -20,6 +21,25 @@ def test_batches_hold_every_row_once_and_progress_is_told_of_each() -> None:
     assert told == [(3, 8), (6, 8), (8, 8)]
     assert list(context.sizes(3)) == [3]
     assert list(context.sizes(0)) == []
+
+
+def test_a_sample_depends_on_the_seed_and_its_number_alone() -> None:
+    def numbers(n: int, batch_size: int, again: int = 0) -> torch.Tensor:
+        samples = Context(seed=7, batch_size=batch_size).samples(nn.Linear(1, 1), n, again)
+        return torch.cat([draws.rand(size, 3, generator=streams) for size, streams in samples])
+
+    twelve = numbers(12, 256)
+    for n, batch_size in ((5, 256), (5, 2), (11, 4)):
+        assert torch.equal(numbers(n, batch_size), twelve[:n])
+    assert not torch.equal(numbers(5, 256, again=1), twelve[:5])
+
+
+def test_draws_from_one_stream_are_noted_once() -> None:
+    context = Context(batch_size=2)
+    for size, streams in context.samples(nn.Linear(1, 1), 6):
+        torch.rand(size, generator=streams)
+    (note,) = context.notes
+    assert note.startswith("this model draws all samples from one stream of random numbers")
 
 
 def test_a_model_without_parameters_has_a_weight_of_the_default_kind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +24,7 @@ __all__ = [
     "latent_columns",
     "load_latents",
     "sample_latents",
+    "survey_prior",
 ]
 
 
@@ -68,6 +70,12 @@ def sample_latents(model: Decoder, n: int, context: Context) -> Tensor:
             model.latent(size, generator=streams) for size, streams in context.samples(model, n)
         ]
     return torch.cat(parts)
+
+
+def survey_prior(model: Decoder, n: int, context: Context) -> Tensor:
+    """Many latents that say what the prior is like, whatever the seed: (n, latent_dim), floats."""
+    with torch.inference_mode():
+        return model.latent(n, generator=replace(context, seed=0).generator(model)).float()
 
 
 def latent_columns(z: Tensor) -> list[dict[str, float]]:

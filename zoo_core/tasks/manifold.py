@@ -43,9 +43,9 @@ def plane(model: Decoder, side: int, context: Context) -> Tensor:
     """
     import torch
 
-    from zoo_core.tasks.latents import sample_latents
+    from zoo_core.tasks.latents import survey_prior
 
-    z = sample_latents(model, _DRAWS, replace(context, seed=0)).float()
+    z = survey_prior(model, _DRAWS, context)
     u = (torch.arange(side, device=z.device) + 0.5) / side
     right, up = z.quantile(u, 0).unbind(1)
     z1, z0 = torch.meshgrid(up.flip(0), right, indexing="ij")

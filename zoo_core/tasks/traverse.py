@@ -99,14 +99,14 @@ def walks(model: Decoder, context: Context, x: Tensor | None = None) -> Sequence
     """
     import torch
 
-    from zoo_core.tasks.latents import sample_latents
+    from zoo_core.tasks.latents import survey_prior
 
     if isinstance(model, Traversable):
         if x is None or not isinstance(model, Encoder):
             return model.traversals()
         with torch.inference_mode():
             return model.traversals(x)
-    z = sample_latents(model, _DRAWS, replace(context, seed=0)).float()
+    z = survey_prior(model, _DRAWS, context)
     # a uniform prior ends before three deviations
     low = torch.maximum(z.mean(0) - _REACH * z.std(0), z.amin(0))
     high = torch.minimum(z.mean(0) + _REACH * z.std(0), z.amax(0))
