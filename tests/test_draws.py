@@ -29,7 +29,7 @@ def test_from_a_plain_generator_the_numbers_are_torchs() -> None:
         draws.categories(p[0], 6, seeded()), p[0].multinomial(6, True, generator=seeded()).t()
     )
     generator = seeded()
-    assert draws.rows(generator, torch.tensor([1])) is generator
+    assert draws.of_samples(generator, torch.tensor([1])) is generator
 
 
 def test_a_sample_has_the_same_numbers_among_any_others() -> None:

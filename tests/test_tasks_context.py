@@ -34,10 +34,17 @@ def test_a_sample_depends_on_the_seed_and_its_number_alone() -> None:
     assert not torch.equal(numbers(5, 256, again=1), twelve[:5])
 
 
-def test_draws_from_one_stream_are_noted_once() -> None:
+def test_draws_from_one_stream_go_on_and_are_noted_once() -> None:
     context = Context(batch_size=2)
-    for size, streams in context.samples(nn.Linear(1, 1), 6):
+    parts = [
         torch.rand(size, generator=streams)
+        for again in range(2)
+        for size, streams in context.samples(nn.Linear(1, 1), 6, again)
+    ]
+    assert torch.equal(
+        torch.cat(parts[:3]), torch.rand(6, generator=torch.Generator().manual_seed(0))
+    )
+    assert len(torch.cat(parts).unique()) == 12
     (note,) = context.notes
     assert note.startswith("this model draws all samples from one stream of random numbers")
 

@@ -67,7 +67,7 @@ def test_rows_are_found_in_the_features_of_a_net_too(tmp_path: Path) -> None:
     ]
     spaces = {row["space"].rpartition("@")[0] or row["space"] for row in result.rows}
     assert spaces == {"pixels", net}
-    assert "2 nearest in pixels, 2 nearest in " in result.notes[-1]
+    assert "2 nearest in pixels, 2 nearest in " in result.notes[-2]
 
 
 def test_inputs_take_the_place_of_the_training_data() -> None:

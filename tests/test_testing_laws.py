@@ -1,4 +1,5 @@
 import math
+import re
 import unittest
 from typing import Any
 
@@ -6,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_latents, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.hookspecs import Architecture
+from zoo_core.precision import single
 from zoo_core.protocols import ELBO, Traversal
 from zoo_core.testing import LAWS, Case, LawBroken, LawSkipped, applies, table
 
@@ -37,20 +41,23 @@ class Chain(nn.Module):
         return x @ self.weight.tril(-1).t() + self.bias
 
     def conditionals(self, x: Tensor) -> Tensor:
+        check_inputs(self, x)
         x = x.flatten(1)
-        return -nn.functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
+        logits = single(self.logits(x))
+        return -nn.functional.binary_cross_entropy_with_logits(logits, single(x), reduction="none")
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.conditionals(x).sum(1)
 
     def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
-        u = torch.rand(logits.shape, generator=generator)
+        u = draws.rand(len(logits), generator=generator)
         return (u < torch.sigmoid(logits)).float()
 
     @torch.no_grad()
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
+        check_sampling(n, temperature)
         known = torch.zeros(self.event_shape, dtype=torch.bool)
         x = torch.zeros(n, *self.event_shape)
         return Chain.complete(self, x, known, generator=generator, temperature=temperature)
@@ -64,6 +71,7 @@ class Chain(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
+        check_inputs(self, x, known)
         first = int(known.sum())
         if not known.flatten()[:first].all():
             raise InvalidInput("only the first variables of the order can be known here.")
@@ -187,13 +195,18 @@ class Coin(nn.Module):
         self.weight = nn.Parameter(torch.linspace(-1, 1, torch.Size(shape).numel()))
 
     def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        check_inputs(self, x)
         mu = 0.2 * x.flatten(1) @ self.weight.unsqueeze(1)
         return mu if generator is None else mu + torch.randn(mu.shape, generator=generator)
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(n, 1, generator=generator)
+        return draws.randn(n, 1, generator=generator)
 
     def decode(self, z: Tensor) -> Tensor:
+        check_latents(self, z)
+        return self.means(z)
+
+    def means(self, z: Tensor) -> Tensor:
         return (z * self.weight).sigmoid().unflatten(-1, self.event_shape)
 
     def traversals(self, x: Tensor | None = None) -> list[Traversal]:
@@ -205,13 +218,14 @@ class Coin(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
+        check_sampling(n, temperature)
         p = self.decode(self.latent(n, generator=generator) * temperature)
-        return (torch.rand(p.shape, generator=generator) < p).float()
+        return draws.bernoulli(p, generator)
 
     def terms(self, x: Tensor, k: int, generator: torch.Generator | None) -> ELBO:
-        x, mu = x.expand(k, *x.shape), self.encode(x)
+        mu, x = single(self.encode(x)), single(x).expand(k, *x.shape)
         z = mu + torch.randn(k, *mu.shape, generator=generator)
-        told = -nn.functional.binary_cross_entropy(self.decode(z), x, reduction="none")
+        told = -nn.functional.binary_cross_entropy(self.means(z), x, reduction="none")
         return ELBO(told.flatten(2).sum(2), (mu * z - 0.5 * mu**2).squeeze(2))
 
     def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> ELBO:
@@ -235,14 +249,16 @@ class Ramp(nn.Module):
         self.a = nn.Parameter(torch.full(tuple(shape), 0.5))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return torch.log1p(torch.tanh(self.a) * (2 * x - 1)).flatten(1).sum(1)
+        check_inputs(self, x)
+        return torch.log1p(torch.tanh(single(self.a)) * (2 * single(x) - 1)).flatten(1).sum(1)
 
     @torch.no_grad()
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
+        check_sampling(n, temperature)
         c = torch.tanh(self.a)
-        u = torch.rand(n, *self.event_shape, generator=generator)
+        u = draws.rand(n, *self.event_shape, generator=generator)
         return ((c - 1 + ((1 - c) ** 2 + 4 * c * u).sqrt()) / (2 * c)).clamp(0, 1)
 
 
@@ -254,6 +270,41 @@ class TwiceTheDensity(Ramp):
 class UniformSampler(Ramp):
     def sample(self, n: int, *, generator: torch.Generator | None = None, **_: Any) -> Tensor:
         return torch.rand(n, *self.event_shape, generator=generator)
+
+
+class TakesAnything(Chain):
+    """As models did: any shape whose variables are as many, and any value."""
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)[:, : self.D]
+        return -nn.functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
+
+
+class TakesAnyLatent(Coin):
+    def decode(self, z: Tensor) -> Tensor:
+        return self.means(z[..., :1])
+
+
+class SumsInHalf(Chain):
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.conditionals(x).to(self.bias.dtype).sum(1)
+
+
+class RoundsItsSum(SumsInHalf):
+    def log_prob(self, x: Tensor) -> Tensor:
+        return super().log_prob(x).float()
+
+
+class AnyTemperature(Ramp):
+    def sample(self, n: int, *, generator: torch.Generator | None = None, **_: Any) -> Tensor:
+        return super().sample(n, generator=generator)
+
+
+class FromBehind(Chain):
+    """Draws the last sample first: the first of three is not that of seven."""
+
+    def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        return super().draw(logits.flip(0), generator).flip(0)
 
 
 class LatentsOfTheBatch(Coin):
@@ -314,6 +365,11 @@ class MeansLogs(Coin):
 
 
 BROKEN: list[tuple[type[nn.Module], str, str]] = [
+    (TakesAnything, "wrong_inputs_are_refused", "log_prob of one input (1, 3, 3) without a batch"),
+    (TakesAnyLatent, "wrong_latents_are_refused", "decode of latents (2, 2): no error"),
+    (SumsInHalf, "log_probabilities_are_in_single_precision", "log-probabilities in torch.bfl"),
+    (RoundsItsSum, "log_probabilities_are_in_single_precision", "that were rounded to bfloat16"),
+    (FromBehind, "each_sample_has_its_own_stream", "the first samples differ by 1"),
     (NotNormalised, "sums_to_one", "a sum of"),
     (Peeks, "sums_to_one", "a sum of"),
     (Peeks, "jacobian_is_triangular", "a derivative of"),
@@ -371,10 +427,11 @@ def real_case(cls: type) -> Case:
     [
         (TwiceTheDensity, "density_integrates_to_one", "an integral of 2.0"),
         (UniformSampler, "sampler_agrees_with_density", "in 64 cells"),
+        (AnyTemperature, "wrong_conditions_are_refused", "sample(2, temperature=0.0): no error"),
     ],
 )
 def test_a_broken_density_breaks_its_law(cls: type[Ramp], name: str, text: str) -> None:
-    with pytest.raises(LawBroken, match=text):
+    with pytest.raises(LawBroken, match=re.escape(text)):
         LAWS[name](real_case(cls))
 
 
@@ -441,6 +498,15 @@ def test_a_law_that_cannot_be_tried_is_skipped_with_the_reason(name: str) -> Non
         "bars-and-stripes has rows of shape (1, 3, 3) that hold 2 categories, and this model takes "
         "(2,) with any number of levels: name data that fit, as Check(data=...), to have it tried."
     )
+
+
+def test_a_model_of_one_stream_is_skipped_with_what_to_draw_by() -> None:
+    class OneStream(Chain):
+        def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+            return torch.bernoulli(torch.sigmoid(logits), generator=generator)
+
+    with pytest.raises(LawSkipped, match=r"draws from one stream .* zoo_core\.draws\.rand"):
+        LAWS["each_sample_has_its_own_stream"](case_of(OneStream))
 
 
 def test_a_grid_is_laid_over_two_variables_at_most() -> None:

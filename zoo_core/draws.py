@@ -19,10 +19,10 @@ __all__ = [
     "categorical",
     "categories",
     "invert",
+    "of_samples",
     "rand",
     "randint",
     "randn",
-    "rows",
 ]
 
 _MASK = 2**32 - 1
@@ -48,9 +48,9 @@ class Streams(torch.Generator):
     def __init__(
         self, seed: int, device: torch.device | str = "cpu", *, first: int = 0, again: int = 0
     ) -> None:
-        self.manual_seed(seed)
-        self._start = self.get_state()
         self._key = _scrambled((_scrambled(seed) + again) % 2**64)
+        self.manual_seed(self._key >> 1 if again else seed)
+        self._start = self.get_state()
         self._first, self._of = first, list[torch.Generator]()
 
     @property
@@ -63,6 +63,10 @@ class Streams(torch.Generator):
         for i in range(self._first + len(self._of), self._first + n):
             self._of.append(torch.Generator().manual_seed(_seed(self._key, i)))
         return self._of[:n]
+
+    def skip(self, n: int) -> None:
+        """Go on to the samples behind the first n; the one stream goes on where it is."""
+        self._first, self._of = self._first + n, []
 
     def take(self, places: Sequence[int]) -> Streams:
         """The streams of some of the samples, in that order."""
@@ -152,7 +156,7 @@ def invert(p: Tensor, u: Tensor) -> Tensor:
     return torch.searchsorted(cdf / cdf[..., -1:], u.contiguous(), right=True)
 
 
-def rows(generator: torch.Generator | None, places: Tensor) -> torch.Generator | None:
+def of_samples(generator: torch.Generator | None, places: Tensor) -> torch.Generator | None:
     """What some of the samples draw from, of what all draw from."""
     return generator.take(places.tolist()) if isinstance(generator, Streams) else generator
 

@@ -73,13 +73,12 @@ class Context:
         """
         from zoo_core.draws import Streams
 
-        first = 0
+        streams = Streams(self.seed, weight_of(model).device, again=again)
         for size in self.sizes(n):
-            streams = Streams(self.seed, weight_of(model).device, first=first, again=again)
             yield size, streams
-            first += size
-            if streams.shared and _SHARED not in self.notes:
-                self.notes.append(_SHARED)
+            streams.skip(size)
+        if streams.shared and _SHARED not in self.notes:
+            self.notes.append(_SHARED)
 
     def batches(self, x: Tensor) -> Iterator[Tensor]:
         """Parts of x, (B, ...), of up to `batch_size` rows each."""

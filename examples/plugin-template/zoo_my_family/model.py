@@ -7,6 +7,10 @@ It is a density model that sums to one by the chain rule. Put your own model in 
 
 import torch
 
+from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.draws import bernoulli
+from zoo_core.precision import single
+
 
 class MyFamily(torch.nn.Module):
     """A chain of logistic regressions.
@@ -35,9 +39,10 @@ class MyFamily(torch.nn.Module):
 
     def conditionals(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x_i | x before i), (B, D), nats; x: (B, *event_shape), in [0, 1]."""
+        check_inputs(self, x)
         x = x.flatten(1)
         return -torch.nn.functional.binary_cross_entropy_with_logits(
-            self.logits(x), x, reduction="none"
+            single(self.logits(x)), single(x), reduction="none"
         )
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,8 +54,9 @@ class MyFamily(torch.nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> torch.Tensor:
         """Draw n samples, (n, *event_shape), in {0, 1}."""
+        check_sampling(n, temperature)
         x = self.b.new_zeros(n, len(self.b))
         for i in self.order:
             p = torch.sigmoid(self.logits(x)[:, i] / temperature)
-            x[:, i] = torch.bernoulli(p, generator=generator)
+            x[:, i] = bernoulli(p, generator)
         return x.reshape(n, *self.event_shape)

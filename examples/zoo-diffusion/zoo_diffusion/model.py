@@ -16,6 +16,9 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
+from zoo_core import draws
+from zoo_core.checks import check_sampling
+
 __all__ = ["DDPM"]
 
 _GROUPS = 4
@@ -89,11 +92,14 @@ class DDPM(nn.Module):
 
         temperature: multiplies the noise that sampling starts from.
         """
+        check_sampling(n, temperature)
         first = next(self.parameters())
         like: dict[str, Any] = {"device": first.device, "dtype": first.dtype}
-        x = temperature * torch.randn(n, *self.event_shape, generator=generator, **like)
+        x = temperature * draws.randn(n, *self.event_shape, generator=generator, **like)
+        # diffusers takes a generator, or one for each sample
+        noise_of = generator.of(n) if isinstance(generator, draws.Streams) else generator
         self.scheduler.set_timesteps(self.steps)
         for t in self.scheduler.timesteps:
             noise = self.noise(x, t.expand(n).to(first.device))
-            x = self.scheduler.step(noise, t, x, generator=generator).prev_sample
+            x = self.scheduler.step(noise, t, x, generator=noise_of).prev_sample
         return (x.clamp(-1, 1) + 1) / 2

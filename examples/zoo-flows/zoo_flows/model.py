@@ -18,6 +18,10 @@ import zuko
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import draws
+from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.precision import single
+
 __all__ = ["SplineFlow"]
 
 _EDGE = 1e-4
@@ -66,11 +70,12 @@ class SplineFlow(nn.Module):
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
-        y = torch.logit(x.flatten(1).clamp(_EDGE, 1 - _EDGE))
+        check_inputs(self, x)
+        y = torch.logit(single(x).flatten(1).clamp(_EDGE, 1 - _EDGE))
         log_slope = functional.softplus(y) + functional.softplus(
             -y
         )  # of the logit: 1 / (x (1 − x))
-        log_p: Tensor = self.flow().log_prob(y / self.scale)
+        log_p: Tensor = single(self.flow().log_prob((y / self.scale).to(x.dtype)))
         return log_p + (log_slope - math.log(self.scale)).sum(1)
 
     @torch.no_grad()
@@ -81,8 +86,9 @@ class SplineFlow(nn.Module):
 
         temperature: multiplies the noise, as is usual for flows.
         """
+        check_sampling(n, temperature)
         first = next(self.parameters())
         D = torch.Size(self.event_shape).numel()
-        z = torch.randn(n, D, generator=generator, device=first.device, dtype=first.dtype)
+        z = draws.randn(n, D, generator=generator, device=first.device, dtype=first.dtype)
         y = self.flow().transform.inv(temperature * z)
         return torch.sigmoid(self.scale * y).reshape(n, *self.event_shape)

@@ -32,6 +32,7 @@ import zoo_core
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset
+from zoo_core.draws import Streams
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Decoder
 from zoo_core.tasks.result import Result
@@ -189,7 +190,7 @@ def test_growth_shows_each_resolution_and_the_way_from_one_to_the_next() -> None
     G = generator()
     assert isinstance(G, Growing)
     result = grown(G, n=3, seed=5)
-    images = G.growth(3, generator=random(5))
+    images = G.growth(3, generator=Streams(5))
     assert list(result.tensors) == ["samples_4x4", "samples_8x8", "samples_16x16"]
     assert all(map(torch.equal, result.tensors.values(), images))
     assert result.images is not None and result.images.shape == (9, *SHAPE)

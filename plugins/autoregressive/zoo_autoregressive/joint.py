@@ -125,7 +125,7 @@ class Joint(nn.Module):
         kinds, kind = self.states(x[:, given]).unique(return_inverse=True)
         for i, row in enumerate(kinds.tolist()):
             alike = (kind == i).nonzero()
-            stream = draws.rows(generator, alike.flatten())
+            stream = draws.of_samples(generator, alike.flatten())
             drawn = draws.categories(rows[row].softmax(0), len(alike), stream)
             x[alike, free.to(x.device)] = self.bits(drawn, len(free))
         return x.reshape(len(x), *self.event_shape)

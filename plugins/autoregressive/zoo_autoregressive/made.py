@@ -133,7 +133,7 @@ class MADE(BinaryAutoregressive):
         drawn = x.new_empty(len(x), *self.event_shape)
         for k in of.unique().tolist():
             rows = (of == k).nonzero().squeeze(1)
-            stream = draws.rows(generator, rows)
+            stream = draws.of_samples(generator, rows)
             drawn[rows] = self._along(self.walk(x[rows], k), x[rows], stream, temperature)
         return drawn
 

@@ -33,6 +33,8 @@ class Likelihood(nn.Module):
 
     P: int
     levels: int | None
+    unbounded = False
+    """Whether x may be any real numbers."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -116,6 +118,7 @@ class Gaussian(Likelihood):
     def __init__(self, shape: Sequence[int], each: bool = False, squashed: bool = True) -> None:
         super().__init__(shape)
         self.P, self.squashed = (2 if each else 1), squashed
+        self.unbounded = not squashed
         self.log_sigma = None if each else nn.Parameter(torch.tensor(-1.0))
 
     def bias(self, mean: Tensor) -> Tensor:

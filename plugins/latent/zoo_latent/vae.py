@@ -189,7 +189,7 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> Normal:
         """q(z_1 | x) of inputs x (B, *event_shape)."""
-        check_inputs(self, x)
+        check_inputs(self, x, real=self.likelihood.unbounded)
         normal: Normal = self.q[0](x)
         return normal
 

@@ -1,0 +1,190 @@
+"""What a model is given is checked, in words that say what was given and what was expected."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from zoo_autoregressive.attention import Attention
+from zoo_autoregressive.nade import NADE
+from zoo_autoregressive.pixelcnn import PixelCNN
+
+import zoo_core
+from zoo_core.checks import check_inputs, check_labels, check_latents, check_sampling, trusted
+from zoo_core.errors import InvalidInput
+
+
+class Takes:
+    """What the checks look at of a model."""
+
+    def __init__(self, shape: tuple[int, ...] = (1, 2, 2), levels: int | None = 2) -> None:
+        self.event_shape, self.levels = shape, levels
+        self.latent_dim, self.classes = 3, 4
+
+
+OF_SHAPE = (
+    (torch.zeros(2, 3, 64, 64), r"given \(2, 3, 64, 64\), float32\. Resize and crop images first"),
+    (torch.zeros(1, 2, 2), r"given \(1, 2, 2\), float32\. .* x\.unsqueeze\(0\) makes a batch"),
+    (
+        torch.zeros(2, 1, 2, 2, dtype=torch.int64),
+        r"given \(2, 1, 2, 2\), int64\. x\.float\(\) makes floats of it",
+    ),
+    ([[0.0]], "given a list"),
+)
+
+
+@pytest.mark.parametrize(("x", "message"), OF_SHAPE, ids=lambda v: str(getattr(v, "shape", "")))
+def test_another_shape_or_kind_is_refused(x: Any, message: str) -> None:
+    wanted = r"Takes takes inputs of shape \(B, 1, 2, 2\), floats; "
+    with pytest.raises(InvalidInput, match=wanted + message):
+        check_inputs(Takes(), x)
+
+
+@pytest.mark.parametrize(
+    ("levels", "value", "message"),
+    [
+        (2, 0.5, r"takes values that are 0 or 1; given 0\.5 at \[1, 0, 1, 1\]\. .* black or white"),
+        (2, 255.0, r"given 255 at \[1, 0, 1, 1\]\. Divide grey levels of 0 to 255 by 255"),
+        (2, math.nan, r"given nan at \[1, 0, 1, 1\]"),
+        (2, math.inf, r"given inf at"),
+        (2, -1.0, r"given -1 at"),
+        (256, 0.501, r"takes one of 256 values in \[0, 1\], v / 255 .*; given 0\.501 at"),
+        (256, 1.2, r"given 1\.2 at"),
+        (None, 1.2, r"takes values in \[0, 1\]; given 1\.2 at"),
+        (None, math.nan, r"takes values in \[0, 1\]; given nan at"),
+    ],
+)
+def test_a_value_that_is_none_of_the_model_is_refused(
+    levels: int | None, value: float, message: str
+) -> None:
+    x = torch.zeros(2, 1, 2, 2)
+    x[1, 0, 1, 1] = value
+    with pytest.raises(InvalidInput, match=message):
+        check_inputs(Takes(levels=levels), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_every_level_is_taken_in_every_precision(dtype: torch.dtype) -> None:
+    levels = (torch.arange(256) / 255).to(dtype).reshape(64, 1, 2, 2)
+    check_inputs(Takes(levels=256), levels)
+    check_inputs(Takes(levels=None), levels)
+    check_inputs(Takes(), levels.round())
+    check_inputs(Takes(), levels[:0])
+
+
+def test_what_is_not_known_is_not_looked_at() -> None:
+    x = torch.tensor([[1.0, math.nan]])
+    known = torch.tensor([True, False])
+    check_inputs(Takes((2,)), x, known)
+    with pytest.raises(InvalidInput, match=r"takes a mask of shape \(2,\), bool; given \(2,\), fl"):
+        check_inputs(Takes((2,)), x, known.float())
+    with pytest.raises(InvalidInput, match="given nan"):
+        check_inputs(Takes((2,)), x, ~known)
+
+
+def test_real_values_have_no_bounds_where_a_model_says_so() -> None:
+    check_inputs(Takes((2,), None), torch.tensor([[-3.0, 7.0]]), real=True)
+    with pytest.raises(InvalidInput, match="takes finite values"):
+        check_inputs(Takes((2,), None), torch.tensor([[-3.0, math.inf]]), real=True)
+
+
+def test_latents_labels_and_samplings() -> None:
+    check_latents(Takes(), torch.randn(2, 3))
+    with pytest.raises(
+        InvalidInput, match=r"takes latents of shape \(B, 3\), floats; given \(2, 2"
+    ):
+        check_latents(Takes(), torch.randn(2, 2))
+    with pytest.raises(InvalidInput, match="takes finite latents"):
+        check_latents(Takes(), torch.full((1, 3), math.nan))
+    assert check_labels(Takes(), None, 2).tolist() == [4, 4]
+    assert check_labels(Takes(), 3, 2).tolist() == [3, 3]
+    assert check_labels(Takes(), torch.tensor([0, 4]), 2).tolist() == [0, 4]
+    for label, message in (
+        (5, "unknown label 5: expected 0 to 3"),
+        (0.5, "takes a label for all, or 2 of them, as whole numbers"),
+        (torch.tensor([0, 1, 2]), r"given \(3,\), int64"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            check_labels(Takes(), label, 2)
+    check_sampling(0, 0.1)
+    for n, temperature, message in (
+        (-1, 1.0, "n is -1; expected a whole number"),
+        (1.5, 1.0, r"n is 1\.5"),
+        (True, 1.0, "n is True"),
+        (1, 0.0, r"temperature is 0\.0; expected a number above 0"),
+        (1, math.nan, "temperature is nan"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            check_sampling(n, temperature)  # type: ignore[arg-type]
+
+
+def test_an_entry_refuses_what_it_gave_nats_for() -> None:
+    model = zoo_core.load("nade.mnist")
+    for x in (
+        torch.zeros(2, 3, 64, 64),
+        torch.zeros(2, 1, 32, 32),
+        torch.full((1, 1, 28, 28), 255.0),
+    ):
+        with pytest.raises(InvalidInput, match="NADE takes"):
+            model.log_prob(x)
+
+
+def test_where_data_are_trusted_nothing_is_looked_at() -> None:
+    with trusted():
+        check_inputs(Takes(), torch.full((2, 7), math.nan))
+    with pytest.raises(InvalidInput):
+        check_inputs(Takes(), torch.full((2, 7), math.nan))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        NADE((1, 4, 4), hidden=5),
+        PixelCNN((1, 4, 4), levels=4, hidden=4, layers=1),
+        Attention((1, 4, 4), blocks=1, d=8),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_gradients_and_graphs_go_through(model: nn.Module) -> None:
+    levels: Any = model.levels
+    x = (torch.rand(3, 1, 4, 4) * (levels - 1)).round() / (levels - 1)
+    log_prob: Any = model.log_prob
+    log_prob(x).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+    model.eval()
+    with torch.no_grad():
+        graph = torch.export.export(_LogProb(model), (x,), strict=False)
+        assert torch.allclose(graph.module()(x), log_prob(x), atol=1e-4)
+
+
+def test_a_compiled_model_has_one_graph_without_checks() -> None:
+    model = NADE((1, 4, 4), hidden=5).eval()
+    seen: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> Any:
+        seen.append(graph)
+        return graph.forward
+
+    x = torch.zeros(2, 1, 4, 4)
+    compiled: Any = torch.compile(_Conditionals(model), backend=backend)
+    assert torch.allclose(compiled(x), model.conditionals(x))
+    assert "amax" not in "".join(str(graph.graph) for graph in seen)
+
+
+class _LogProb(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """log p(x)."""
+        log_p: Tensor = self.model.log_prob(x)
+        return log_p
+
+
+class _Conditionals(_LogProb):
+    def forward(self, x: Tensor) -> Tensor:
+        """log p of each variable."""
+        log_p: Tensor = self.model.conditionals(x)
+        return log_p
