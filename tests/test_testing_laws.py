@@ -1,5 +1,4 @@
 import math
-import re
 import unittest
 from typing import Any
 
@@ -165,7 +164,7 @@ class WrongSum(Chain):
 
 class OfTheBatch(Chain):
     def log_prob(self, x: Tensor) -> Tensor:
-        return super().log_prob(x - 0.1 * x.mean(0))
+        return super().log_prob(x) - 0.1 * x.mean()
 
 
 class WrongShape(Chain):
@@ -272,48 +271,16 @@ class UniformSampler(Ramp):
         return torch.rand(n, *self.event_shape, generator=generator)
 
 
-class TakesAnything(Chain):
-    """As models did: any shape whose variables are as many, and any value."""
-
-    def conditionals(self, x: Tensor) -> Tensor:
-        x = x.flatten(1)[:, : self.D]
-        return -nn.functional.binary_cross_entropy_with_logits(self.logits(x), x, reduction="none")
-
-
-class TakesAnyLatent(Coin):
-    def decode(self, z: Tensor) -> Tensor:
-        return self.means(z[..., :1])
-
-
-class SumsInHalf(Chain):
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.conditionals(x).to(self.bias.dtype).sum(1)
-
-
-class RoundsItsSum(SumsInHalf):
-    def log_prob(self, x: Tensor) -> Tensor:
-        return super().log_prob(x).float()
-
-
-class AnyTemperature(Ramp):
-    def sample(self, n: int, *, generator: torch.Generator | None = None, **_: Any) -> Tensor:
-        return super().sample(n, generator=generator)
-
-
-class FromBehind(Chain):
-    """Draws the last sample first: the first of three is not that of seven."""
-
-    def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
-        return super().draw(logits.flip(0), generator).flip(0)
-
-
 class LatentsOfTheBatch(Coin):
     def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        return super().encode(x - 0.1 * x.mean(0), generator=generator)
+        return super().encode(x, generator=generator) - 0.1 * x.mean()
 
 
 class TooManyLatents(Coin):
     latent_dim = 2
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.means(z)
 
 
 class DecodesBeyond(Coin):
@@ -365,11 +332,6 @@ class MeansLogs(Coin):
 
 
 BROKEN: list[tuple[type[nn.Module], str, str]] = [
-    (TakesAnything, "wrong_inputs_are_refused", "log_prob of one input (1, 3, 3) without a batch"),
-    (TakesAnyLatent, "wrong_latents_are_refused", "decode of latents (2, 2): no error"),
-    (SumsInHalf, "log_probabilities_are_in_single_precision", "log-probabilities in torch.bfl"),
-    (RoundsItsSum, "log_probabilities_are_in_single_precision", "that were rounded to bfloat16"),
-    (FromBehind, "each_sample_has_its_own_stream", "the first samples differ by 1"),
     (NotNormalised, "sums_to_one", "a sum of"),
     (Peeks, "sums_to_one", "a sum of"),
     (Peeks, "jacobian_is_triangular", "a derivative of"),
@@ -427,11 +389,10 @@ def real_case(cls: type) -> Case:
     [
         (TwiceTheDensity, "density_integrates_to_one", "an integral of 2.0"),
         (UniformSampler, "sampler_agrees_with_density", "in 64 cells"),
-        (AnyTemperature, "wrong_conditions_are_refused", "sample(2, temperature=0.0): no error"),
     ],
 )
 def test_a_broken_density_breaks_its_law(cls: type[Ramp], name: str, text: str) -> None:
-    with pytest.raises(LawBroken, match=re.escape(text)):
+    with pytest.raises(LawBroken, match=text):
         LAWS[name](real_case(cls))
 
 
@@ -498,15 +459,6 @@ def test_a_law_that_cannot_be_tried_is_skipped_with_the_reason(name: str) -> Non
         "bars-and-stripes has rows of shape (1, 3, 3) that hold 2 categories, and this model takes "
         "(2,) with any number of levels: name data that fit, as Check(data=...), to have it tried."
     )
-
-
-def test_a_model_of_one_stream_is_skipped_with_what_to_draw_by() -> None:
-    class OneStream(Chain):
-        def draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
-            return torch.bernoulli(torch.sigmoid(logits), generator=generator)
-
-    with pytest.raises(LawSkipped, match=r"draws from one stream .* zoo_core\.draws\.rand"):
-        LAWS["each_sample_has_its_own_stream"](case_of(OneStream))
 
 
 def test_a_grid_is_laid_over_two_variables_at_most() -> None:
