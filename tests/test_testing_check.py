@@ -54,7 +54,7 @@ BREAKAGES = {
         "a sum of 2.71",
     ),
     "ignores-its-seed": (
-        (MODEL, "torch.bernoulli(p, generator=generator)", "torch.bernoulli(p)"),
+        (MODEL, "bernoulli(p, generator)", "bernoulli(p, None)"),
         "same_seed_same_sample",
         "two samples from one seed differ",
     ),
