@@ -193,7 +193,7 @@ def _paint(table: Path, path: Path) -> None:
 
 def _card(entry: Entry) -> Iterator[str]:
     yield f"# {entry.name}"
-    yield f"{_escaped(entry.summary)}."
+    yield f"{_escape(entry.summary)}."
     if picture(entry).is_file():
         yield f"![{_alt(entry)}](pictures/{entry.name}.png)"
         yield _block("sh", read_provenance(picture(entry))["command"])
@@ -217,8 +217,8 @@ def _card(entry: Entry) -> Iterator[str]:
 
 
 def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
-    yield "Family", _linked(entry.family, f"plugins/{entry.family}/README.md")
-    yield "Architecture", _linked(f"`{entry.architecture}`", _source_file(entry))
+    yield "Family", _link(entry.family, f"plugins/{entry.family}/README.md")
+    yield "Architecture", _link(f"`{entry.architecture}`", _source_file(entry))
     if drawn(entry):
         yield "Kind", KINDS[kind(entry)]
     if paper := entry.paper:
@@ -252,7 +252,7 @@ def _source_file(entry: Entry) -> str:
 
 
 def _source(metric: Metric) -> str:
-    return f"Published `{metric.name}`: {_escaped(metric.source)}."
+    return f"Published `{metric.name}`: {_escape(metric.source)}."
 
 
 def _recipe(entry: Entry) -> str:
@@ -346,12 +346,12 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _linked(text: str, path: str) -> str:
+def _link(text: str, path: str) -> str:
     """A link to a file of the repository, if there is one; docs/hooks.py says what shows it."""
     return f"[{text}](../../{path})" if (ROOT / path).is_file() else text
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(text, quote=False).replace("*", r"\*").replace("_", r"\_")
 
 

@@ -22,6 +22,7 @@ from zoo_core.cli import project, root
 from zoo_core.data.faces import drawing
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
+from zoo_core.publishing import Item
 
 
 def pytest_configure() -> None:
@@ -265,6 +266,30 @@ def grey(tmp_path: Path) -> str:
     for split in ("train", "val", "test"):
         picture(tmp_path / "grey" / split / "x.png", (3, 3), fill=128)
     return f"{tmp_path / 'grey'}:test"
+
+
+LICENCES = {"weights": "CC0-1.0", "code": "Apache-2.0"}
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of one name, and one of another."""
+    import zoo_core
+
+    folder = tmp_path_factory.mktemp("runs")
+    for place, data in (
+        ("bernoulli.one", "bars-and-stripes"),
+        ("other/bernoulli.one", "bars-and-stripes-2"),
+        ("bernoulli.two", "bars-and-stripes-2"),
+    ):
+        zoo_core.train("bernoulli", data=data, output=folder / place, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def item(runs: Path) -> Item:
+    """The first run, with a licence."""
+    return Item.of(str(runs / "bernoulli.one")).licensed(LICENCES)
 
 
 def _toml(value: Any) -> str:

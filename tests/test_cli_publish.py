@@ -65,18 +65,6 @@ def test_a_bundle_travels(
     assert zoo("registry", "check").exit_code == 1  # the run's licence is unknown
 
 
-def test_an_imported_registry_is_read_beside_the_others(
-    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert zoo("export", str(run), "-o", "class.zip").exit_code == 0
-    result = zoo("import", "class.zip")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert zoo("pull", "bernoulli.stripes", "nade.mnist").exit_code == 0
-    again = zoo("import", "class.zip", "--force")
-    assert (again.exit_code, again.stderr) == (0, "")
-
-
 def test_one_model_at_a_time_is_exported_for_others(zoo: Zoo) -> None:
     result = zoo("export", "nade.mnist", "nade.dna", "--format", "torch")
     assert result.exit_code == 2

@@ -159,8 +159,8 @@ def test_json_goes_to_the_standard_output(zoo: Zoo) -> None:
 def test_completions_become_a_picture(zoo: Zoo) -> None:
     result = zoo(IMAGES, "--task", "complete", "-i", BARS, "--samples", "2")
     assert result.exit_code == 0, result.stderr
-    # 4 rows of 5 tiles of 96 pixels: the inputs, what is given, two completions
-    assert Image.open("nade.bars-complete.png").size == (5 * 98 - 2, 4 * 98 - 2)
+    # a column of names, and 4 rows of 5 tiles of 96 pixels: inputs, the known part, two completions
+    assert Image.open("nade.bars-complete.png").size == (100 + 5 * 98 - 2, 4 * 98 - 2)
 
 
 def test_a_file_that_is_named_twice_is_written_once(zoo: Zoo) -> None:
@@ -325,7 +325,7 @@ def test_a_task_that_the_model_cannot_do(zoo: Zoo) -> None:
         f"gan.bars cannot score: the task needs a model that is a Scored. gan.bars can {can}."
         in result.stderr
     )
-    assert "It draws, but has no likelihood: it gives no probability of an input" in result.stderr
+    assert "It can be sampled, but has no likelihood: no probability of an input" in result.stderr
 
 
 def test_models_that_can_score_are_named_those_of_the_same_data_first(

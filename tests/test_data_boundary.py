@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoo_core.data import Dataset
-from zoo_core.data.boundary import checked
+from zoo_core.data.boundary import check
 from zoo_core.errors import InvalidInput
 
 X = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
@@ -26,7 +26,7 @@ SOUND = Dataset("dots", "test", X, 2, torch.tensor([0, 1, 0, 1]), ("a", "b"), ("
 )
 def test_a_sound_data_set_passes(changes: dict[str, Any]) -> None:
     data = replace(SOUND, **changes)
-    assert checked(data, "here") is data
+    assert check(data, "here") is data
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_a_sound_data_set_passes(changes: dict[str, Any]) -> None:
 )
 def test_what_is_wrong_is_said_with_the_loader(changes: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        checked(replace(SOUND, **changes), "my.module:dots")
+        check(replace(SOUND, **changes), "my.module:dots")
     assert str(caught.value).startswith("my.module:dots returned the data set 'dots' with " + text)
 
 
 def test_what_is_no_data_set() -> None:
     with pytest.raises(InvalidInput, match=r"^it returned a tuple; expected a zoo_core.data.Data"):
-        checked((X, None), "it")
+        check((X, None), "it")

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from zoo_core.data.notes import listed, note, note_done, note_skipped
+from zoo_core.data.notes import list_names, note, note_done, note_skipped
 
 
 def test_a_note_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,9 +14,9 @@ def test_a_note_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_five_names_are_listed_and_the_rest_is_counted() -> None:
-    assert listed(["a", "b\n"]) == "a, b\\n"
-    assert listed(range(5)) == "0, 1, 2, 3, 4"
-    assert listed(range(7)) == "0, 1, 2, 3, 4 and 2 more"
+    assert list_names(["a", "b\n"]) == "a, b\\n"
+    assert list_names(range(5)) == "0, 1, 2, 3, 4"
+    assert list_names(range(7)) == "0, 1, 2, 3, 4 and 2 more"
 
 
 @pytest.mark.parametrize(

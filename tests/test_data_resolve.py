@@ -72,7 +72,7 @@ def test_the_root_is_the_argument_then_the_variable_then_home(
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "x.gz", "wb") as file:
         file.write(b"0,1")
-    with pytest.raises(errors.InvalidInput, match=r"is no data set: expected a \.csv or \.npy"):
+    with pytest.raises(errors.InvalidInput, match=r"is no data set: expected a table \(\.csv"):
         load_dataset(str(tmp_path / "x.gz"))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoo_core.data.splits import choose, find_split, known_split
+from zoo_core.data.splits import choose, find_split, parse_split
 from zoo_core.errors import InvalidInput
 
 KEYS = [f"{i}.png" for i in range(100)]
@@ -13,9 +13,9 @@ def test_names_of_splits() -> None:
     assert [find_split(name) for name in ("Training", "VAL", "valid", "test", "cat")] == [
         "train", "validation", "validation", "test", None
     ]  # fmt: skip
-    assert known_split("val") == "validation"
+    assert parse_split("val") == "validation"
     with pytest.raises(InvalidInput) as caught:
-        known_split("tets")
+        parse_split("tets")
     expected = "split 'tets' is unknown: expected train, validation, test. Did you mean test?"
     assert str(caught.value) == expected
 

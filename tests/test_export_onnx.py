@@ -73,7 +73,7 @@ def test_a_number_made_of_the_batch_fixes_it(onnxruntime: Any) -> None:
             return [Function("f", "Sum", f, (Value("x", ("n",)),), (Value("y", ("n",)),))]
 
     model = Fixed()
-    assert exporting.fixed(exporting.convert(model, functions(model)["f"]))
+    assert exporting.takes_one_input(exporting.convert(model, functions(model)["f"]))
 
 
 def test_what_cannot_be_written_is_named_with_the_reason(onnxruntime: Any) -> None:

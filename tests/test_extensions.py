@@ -198,7 +198,7 @@ def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> N
         (("-t", "average", "--set", "k=2"), 2, "options of a task are flags. Write --k 2."),
         (("-t", "old"), 4, "old takes (model, request); expected a function (model, options, cont"),
         (("-t", "bare"), 4, "expected a second parameter that is annotated with a frozen datacl"),
-        (("-t", "seeded"), 4, "the option 'seed' is one of every task. Rename it."),
+        (("-t", "seeded"), 4, "the option 'seed' belongs to every task. Rename it."),
         (("-t", "average", "-i", "x.png"), 2, "does not use --input"),
         (("-t", "average", "-o", "mean.csv"), 2, "suffix '.csv' names no format"),
         (("-t", "score", "--k", "1"), 2, "the task score does not use --k: name one that does"),

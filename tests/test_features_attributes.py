@@ -10,7 +10,7 @@ from toy_models import Copyist, feature_net, save_feature_net
 from zoo_core import loading
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.features.attributes import distances, named, with_heads
+from zoo_core.features.attributes import distances, predict_attributes, require_heads
 from zoo_core.metrics import measure
 
 BARS = {"data": "bars-and-stripes:test"}
@@ -33,21 +33,23 @@ def test_errors_are_the_mean_over_the_heads_and_that_of_the_worst() -> None:
 def test_attributes_are_the_heads_answers() -> None:
     net, x = feature_net(), torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     answers = torch.stack([logits.argmax(1) for logits in net(x)], 1)
-    assert torch.equal(named(net, x), answers)
+    assert torch.equal(predict_attributes(net, x), answers)
 
 
 def test_the_distance_of_samples_is_that_of_the_worst_attribute(tmp_path: Path) -> None:
     path = save_feature_net(tmp_path)
     protocol = {"data": "bars-and-stripes-4:test", "features": path, "samples": 64, "seed": 0}
     measured = measure("attribute_distance", Copyist(), protocol)
-    net = with_heads(loading.load(path))
+    net = require_heads(loading.load(path))
     samples = Copyist().sample(64, generator=torch.Generator().manual_seed(0))
     rows = load_dataset("bars-and-stripes-4:test").floats()
-    expected = distances(named(net, rows), named(net, samples), net.heads).max()
+    expected = distances(
+        predict_attributes(net, rows), predict_attributes(net, samples), net.heads
+    ).max()
     assert measured.value == pytest.approx(float(expected))
     assert measured.settled["features"].startswith(f"{path}@")
 
 
 def test_another_model_has_no_heads() -> None:
     with pytest.raises(InvalidInput, match="Linear has no heads: expected a feature net, as feat"):
-        with_heads(nn.Linear(2, 2))
+        require_heads(nn.Linear(2, 2))

@@ -45,5 +45,5 @@ def test_a_head_that_cannot_be_measured(
 
 def test_rows_without_labels_have_no_heads(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("0,1\n" * 20)
-    with pytest.raises(InvalidInput, match="has no labels: there is nothing to hold classes"):
+    with pytest.raises(InvalidInput, match="has no labels: there are no classes to compare"):
         measure("head_error", feature_net(), {"data": f"{tmp_path / 't.csv'}:test"})

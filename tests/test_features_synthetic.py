@@ -44,7 +44,7 @@ def test_train_on_samples_by_class_and_by_pseudo_labels(net: Path) -> None:
     ("changes", "text"),
     [
         ({"labels": "clas"}, "labels is 'clas'; expected class or pseudo"),
-        ({"labels": "class"}, "RowSampler draws no samples of a class: expected labels = 'pseudo'"),
+        ({"labels": "class"}, "RowSampler cannot be sampled by class: expected labels = 'pseudo'"),
     ],
 )
 def test_labels_that_samples_cannot_have(changes: dict[str, Any], text: str) -> None:

@@ -91,5 +91,5 @@ def test_a_protocol_without_data() -> None:
 
 def test_rows_without_labels(tmp_path: Any) -> None:
     (tmp_path / "t.csv").write_text("0,1\n" * 20)
-    with pytest.raises(InvalidInput, match="has no labels: there is nothing to hold classes"):
+    with pytest.raises(InvalidInput, match="has no labels: there are no classes to compare"):
         measure("classification_error", Rule(stripes), {"data": f"{tmp_path / 't.csv'}:test"})

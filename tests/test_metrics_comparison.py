@@ -78,7 +78,7 @@ def test_a_bound_is_marked_and_the_same_each_time() -> None:
 def test_an_implicit_model_is_listed_with_a_note() -> None:
     standing = Comparison(BARS, samples=2).stand("noise", Noise())
     assert (standing.nats, standing.bits_per_dim, standing.kind) == (None, None, "")
-    assert standing.note == "an implicit model: it draws, and gives no likelihood"
+    assert standing.note == "an implicit model: it can be sampled, and has no likelihood"
     assert standing.samples is not None
 
 

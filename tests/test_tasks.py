@@ -54,7 +54,7 @@ def test_a_task_needs_its_protocol() -> None:
         ("traverse", {"rows": 0}, "rows is 0; expected a whole number of at least 1."),
         ("traverse", {"starts": -1}, "starts is -1; expected a whole number of at least 1."),
         ("manifold", {"side": 0}, "side is 0; expected a whole number of at least 1."),
-        ("interpolate", {"temperature": 0.5}, "--temperature is for ways between prompts"),
+        ("interpolate", {"temperature": 0.5}, "--temperature is for paths between prompts"),
         ("traverse", {"temperature": 0.5}, "the task traverse does not use temperature: name one"),
     ],
 )

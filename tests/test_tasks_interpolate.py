@@ -65,15 +65,17 @@ def test_a_model_that_knows_the_way_is_followed() -> None:
 
 
 def test_one_input_is_no_way(pets: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"is one input, and a way has two ends\. Give a second"):
+    with pytest.raises(
+        InvalidInput, match=r"is one input, and a path has two ends\. Give a second"
+    ):
         run("interpolate", Invertible(), pets / "a" / "0.png")
 
 
 def test_ways_through_a_table_are_rows() -> None:
     result = run("interpolate", Logistic(3), steps=4, pairs=2)
     assert [(row["way"], row["step"]) for row in result.rows][4:6] == [
-        ("draw 3 to 4", 0),
-        ("draw 3 to 4", 1),
+        ("sample 3 to 4", 0),
+        ("sample 3 to 4", 1),
     ]
     assert list(result.rows[0]) == ["way", "step", "x0", "x1", "x2"]
 
@@ -96,13 +98,13 @@ def test_a_way_between_prompts_changes_the_text_alone() -> None:
     assert torch.allclose(ways[0, 2], ways[2, 0])
     assert result.names == ["ox to four", "", "four to a", ""]
     assert result.tensors["codes"].squeeze(2).tolist() == [[2, 3, 4], [4, 2.5, 1]]
-    assert result.summary == "4 ways between prompts by m"
+    assert result.summary == "4 paths between prompts by m"
 
 
 @pytest.mark.parametrize(
     ("prompts", "options", "message"),
     [
-        (("ox",), {}, "--prompt 'ox' is one text, and a way has two ends. Give --prompt twice"),
+        (("ox",), {}, "--prompt 'ox' is one text, and a path has two ends. Give --prompt twice"),
         (("ox", "a"), {"inputs": ("x.png",)}, "leave one of them out"),
         (("ox", ""), {}, "the text '' is empty"),
     ],

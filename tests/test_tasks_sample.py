@@ -38,7 +38,7 @@ def test_a_truncation_is_handed_to_a_model_that_takes_one() -> None:
         for bound in (None, 0.5)
     ]
     assert [bound.tolist() for bound in bounds] == [[9.0], [0.5]]
-    with pytest.raises(InvalidInput, match=r"--truncation 0\.5: m cannot draw .* Use --te"):
+    with pytest.raises(InvalidInput, match=r"--truncation 0\.5: m cannot resample .* Use --te"):
         run("sample", Sampler(), truncation=0.5)
     with pytest.raises(InvalidInput, match=r"truncation is -1\.0; expected a number above 0"):
         run("sample", Truncated(), truncation=-1.0)

@@ -510,5 +510,5 @@ def test_a_skip_is_shown_with_its_reason() -> None:
 
 
 def test_a_skip_of_no_law_is_an_error() -> None:
-    with pytest.raises(ValueError, match="skips laws that there are not: sums_to_two"):
+    with pytest.raises(ValueError, match="skips unknown laws: sums_to_two"):
         table([case_of(Chain, skips={"sums_to_two": "because"})])

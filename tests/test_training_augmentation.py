@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from zoo_core.training.augmentation import jittered
+from zoo_core.training.augmentation import jitter
 
 
 def test_images_are_moved_each_by_an_amount_of_its_own() -> None:
     x = torch.zeros(200, 1, 9, 9)
     x[:, :, 4, 4] = 1.0
-    moved = jittered(x, 1 / 9, 0.0, 0.0, torch.Generator().manual_seed(0))
+    moved = jitter(x, 1 / 9, 0.0, 0.0, torch.Generator().manual_seed(0))
     places = torch.arange(9.0) - 4
     centre = (moved.sum(2) * places).sum(2).squeeze(1)
     assert centre.abs().max() <= 1.0 + 1e-5 and centre.std() == pytest.approx(3**-0.5, rel=0.1)
@@ -18,11 +18,11 @@ def test_images_are_moved_each_by_an_amount_of_its_own() -> None:
 
 def test_images_are_turned_about_the_middle_and_scaled() -> None:
     x, random = torch.rand(20, 1, 8, 8), torch.Generator().manual_seed(0)
-    assert jittered(x, 0.0, 0.0, 0.0, random) is x
+    assert jitter(x, 0.0, 0.0, 0.0, random) is x
     square = torch.zeros(50, 1, 33, 33)
     square[..., 10:23, 10:23] = 1.0
-    turned = jittered(square, 0.0, 45.0, 0.0, random)
+    turned = jitter(square, 0.0, 45.0, 0.0, random)
     assert turned[:, 0, 16, 16].min() == 1 and (turned - square).abs().sum((1, 2, 3)).max() > 20
     torch.testing.assert_close(turned.sum((1, 2, 3)), square.sum((1, 2, 3)), rtol=0.03, atol=0)
-    areas = jittered(square, 0.0, 0.0, 0.2, random).sum((1, 2, 3))
+    areas = jitter(square, 0.0, 0.0, 0.2, random).sum((1, 2, 3))
     assert 169 / 1.2**2 * 0.95 < areas.min() < 140 < 200 < areas.max() < 169 / 0.8**2 * 1.05

@@ -1,4 +1,4 @@
-"""What a safetensors file says of itself, read without opening a tensor.
+"""The header and metadata of a safetensors file, read without loading a tensor.
 
 The file begins with the header's length (8 bytes, little-endian) and the header (JSON); the tensors
 follow, back to back. The standard library is enough for that, and the safetensors library would

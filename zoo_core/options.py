@@ -192,7 +192,7 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
 
     owner: who takes them, for messages: `the task interpolate`.
 
-    Raises InvalidInput for an option that there is not, or a value that does not fit.
+    Raises InvalidInput for an unknown option, or a value that does not fit.
     """
     known = read(cls)
     check_names(values, known, owner, noun="option")

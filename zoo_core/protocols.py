@@ -114,7 +114,7 @@ class Prompted(Generator, Protocol):
     """A generator conditioned on a text prompt."""
 
     def read(self, texts: Sequence[str]) -> Tensor:
-        """The codes of texts, (n, code); what lies between two codes is between their texts.
+        """Encode texts, (n, code); codes can be interpolated.
 
         Raises InvalidInput for a text that the model cannot read, and says what it can.
         """
@@ -229,7 +229,7 @@ class Completer(Protocol):
 
 
 class FromParts(NamedTuple):
-    """Images that were drawn about parts of inputs."""
+    """Images that were generated around parts of inputs."""
 
     parts: Tensor
     """The parts as the model sees them, (B, n, *event_shape), in [0, 1]."""
@@ -365,7 +365,7 @@ class Traversable(Decoder, Protocol):
 class Pathfinder(Decoder, Protocol):
     """A decoder that knows how to go from one latent to another.
 
-    For others the way is a straight line between encoded inputs, and an arc between draws: right
+    For others the path is a straight line between encoded inputs, and an arc between samples: right
     where the prior is Gaussian, or lies near a sphere as one of many dimensions does.
     """
 

@@ -24,7 +24,7 @@ __all__ = ["COMMANDS", "main", "root"]
 COMMANDS = {
     "list": "List the entries.",
     "show": "Show the card of an entry, or of a run that has ended.",
-    "run": "Run a model: draw, score, reconstruct and whatever else it can.",
+    "run": "Run a task of a model: sample, score, reconstruct and others.",
     "pull": "Fetch the weights of entries.",
     "lock": "Write the digests of entries to zoo.lock.",
     "train": "Train weights from a recipe file, or an architecture on any data.",
@@ -33,14 +33,14 @@ COMMANDS = {
     "export": "Export a model to ONNX or plain PyTorch, or several entries to one file.",
     "import": "Unpack a bundle of `zoo export`, and read its registry from now on.",
     "publish": "Publish trained runs as entries that others can pull.",
-    "play": "Open a page on which models play, in the browser.",
+    "play": "Open a page in the browser that runs models.",
     "compare": "Compare density models on the same data.",
-    "verify": "Check pulled weights against their digests.",
+    "verify": "Check weights against their digests.",
     "rm": "Remove pulled weights.",
-    "gc": "Remove what nobody needs from the store.",
-    "registry": "Choose the registries that are read; check and sign one.",
-    "plugins": "Show what is installed and whether it loads.",
-    "plugin": "Write a family of your own, and check it.",
+    "gc": "Remove unused files from the store.",
+    "registry": "Add, remove, check and sign registries.",
+    "plugins": "List the installed plugins and whether they load.",
+    "plugin": "Create a plugin family, and check it.",
     "env": "Show versions, folders and settings.",
     "completion": "Print the completion script of a shell.",
 }
@@ -61,21 +61,21 @@ class Root(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of `--help`."""
-        return [*COMMANDS, *_added()]  # `list` may be the module of that name by now
+        return [*COMMANDS, *_plugin_commands()]  # `list` may be the module of that name by now
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
         if cmd_name in COMMANDS:
             command: click.Command = import_module(f"{__name__}.{cmd_name}").command
             return command
-        added = _added()
-        return _imported(cmd_name, *added[cmd_name]) if cmd_name in added else None
+        added = _plugin_commands()
+        return _import_command(cmd_name, *added[cmd_name]) if cmd_name in added else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is meant; offer near matches of one that does not exist."""
-        known = COMMANDS if args and args[0] in COMMANDS else {**COMMANDS, **_added()}
+        known = COMMANDS if args and args[0] in COMMANDS else {**COMMANDS, **_plugin_commands()}
         if args and args[0] not in known and not ctx.resilient_parsing:
             near = did_you_mean(args[0], known) or " `zoo --help` lists them."
             ctx.fail(f"there is no command '{args[0]}'.{near}")
@@ -84,7 +84,9 @@ class Root(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands."""
         with formatter.section("Commands"):
-            added = [(name, f"A command of {owner}.") for name, (_, owner) in _added().items()]
+            added = [
+                (name, f"A command of {owner}.") for name, (_, owner) in _plugin_commands().items()
+            ]
             formatter.write_dl([*COMMANDS.items(), *added])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -113,14 +115,14 @@ class Root(click.Group):
         sys.exit(code)
 
 
-def _added() -> dict[str, tuple[str, str]]:
+def _plugin_commands() -> dict[str, tuple[str, str]]:
     """The commands of plugins: name -> (path, distribution); a name of ours stays ours."""
     from zoo_core.plugins import commands
 
     return {name: found for name, found in commands().items() if name not in COMMANDS}
 
 
-def _imported(name: str, path: str, owner: str) -> click.Command:
+def _import_command(name: str, path: str, owner: str) -> click.Command:
     from zoo_core.errors import PluginError
     from zoo_core.plugins import import_object
 
@@ -222,9 +224,9 @@ def root() -> None:
     An entry is an architecture with a config and trained weights, such as nade.mnist.
 
     \b
-    zoo list                 what there is
-    zoo run nade.mnist       draw from it
-    zoo show nade.mnist      what it is and how good
+    zoo list                 all entries
+    zoo run nade.mnist       sample from it
+    zoo show nade.mnist      its config, data and metrics
 
     Completion of commands and entries: put eval "$(zoo completion bash)" into ~/.bashrc
     (zsh and fish: zoo completion --help).

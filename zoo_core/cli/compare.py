@@ -15,7 +15,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
-from zoo_core.cli.pull import fetched
+from zoo_core.cli.pull import fetch_source
 from zoo_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -79,13 +79,15 @@ def command(
     from zoo_core.metrics.comparison import Comparison
 
     comparison = Comparison(spec, data_root, samples=n)
-    standings = [comparison.stand(source.name, model) for source, model in _loaded(sources, device)]
+    standings = [
+        comparison.stand(source.name, model) for source, model in _load_each(sources, device)
+    ]
     written = _write(plot, pictures, standings, spec, sources, force)
     if as_json:
         text.echo_json(
             {
                 "data": spec,
-                "models": [_plain(standing) for standing in standings],
+                "models": [_to_json(standing) for standing in standings],
                 "outputs": [str(path) for path in written],
             }
         )
@@ -117,7 +119,7 @@ def _paths(
 def _sources(names: Iterable[str]) -> list[Source]:
     """What the names stand for, each once, in their order.
 
-    A run or a file that is named like another is told apart by its path.
+    A run or a file that is named like another is shown by its path.
     """
     from zoo_core import loading
     from zoo_core.registry import Entry, Registry
@@ -131,7 +133,7 @@ def _sources(names: Iterable[str]) -> list[Source]:
     names_found = Counter(origin.name for origin in found.values())
     return [
         source if names_found[source.name] == 1 else replace(source, name=key)
-        for key, source in ((key, fetched(origin)) for key, origin in found.items())
+        for key, source in ((key, fetch_source(origin)) for key, origin in found.items())
     ]
 
 
@@ -145,9 +147,7 @@ def _common_data(sources: Sequence[Source]) -> str:
     if len(set(trained.values())) == 1 and (data := next(iter(trained.values()))):
         return data
     listed = ", ".join(f"{name} on {data or 'unknown data'}" for name, data in trained.items())
-    raise InvalidInput(
-        f"these have no data set in common: {listed}. Say with --data on which to compare them."
-    )
+    raise InvalidInput(f"these have no data set in common: {listed}. Give one with --data.")
 
 
 def _with_split(spec: str) -> str:
@@ -160,7 +160,7 @@ def _with_split(spec: str) -> str:
     return f"{name}:test{bracket}{rows}"
 
 
-def _loaded(sources: Sequence[Source], device: str) -> Iterator[tuple[Source, Any]]:
+def _load_each(sources: Sequence[Source], device: str) -> Iterator[tuple[Source, Any]]:
     """Load the models one after another: they need not fit into memory together."""
     from tqdm import tqdm
 
@@ -212,11 +212,11 @@ def _points(standings: Sequence[Standing]) -> list[Any]:
     return [
         Point(s.name, max(1, s.parameters), s.nats.value, s.nats.error, hollow=s.kind == "bound")
         for s in standings
-        if s.nats and s.values == _plotted(standings)
+        if s.nats and s.values == _kind_to_plot(standings)
     ]
 
 
-def _plotted(standings: Sequence[Standing]) -> str:
+def _kind_to_plot(standings: Sequence[Standing]) -> str:
     counts = Counter(standing.values for standing in standings if standing.nats)
     return counts.most_common(1)[0][0]
 
@@ -256,7 +256,7 @@ def _cells(standing: Standing) -> tuple[str, ...]:
     return (*start, standing.kind, sign + nats, bits)
 
 
-def _plain(standing: Standing) -> dict[str, Any]:
+def _to_json(standing: Standing) -> dict[str, Any]:
     measured = standing.nats
     return {
         "name": standing.name,
@@ -274,7 +274,7 @@ def _plain(standing: Standing) -> dict[str, Any]:
 def _tell(standings: Sequence[Standing], spec: str, written: Sequence[Path]) -> None:
     measured = [standing for standing in standings if standing.nats]
     if measured:
-        kept = _plotted(standings)
+        kept = _kind_to_plot(standings)
         if out := [s.name for s in measured if s.values != kept]:
             click.echo(
                 f"{', '.join(out)}: not {kept}, so on other data than the rest; "
@@ -282,7 +282,9 @@ def _tell(standings: Sequence[Standing], spec: str, written: Sequence[Path]) -> 
                 err=True,
             )
     if len(written) > 1:
-        click.echo("samples: a row for each model that draws, in the table's order", err=True)
+        click.echo(
+            "samples: a row for each model that can be sampled, in the table's order", err=True
+        )
     where = f" -> {', '.join(map(str, written))}" if written else ""
     models = f"{len(standings)} model{'s' if len(standings) > 1 else ''}"
     click.echo(f"{models} on {spec}{where}", err=True)

@@ -40,7 +40,7 @@ def command(as_json: bool) -> None:
         return
     for title, pairs in facts.items():
         click.echo(title)
-        click.echo("\n".join(text.aligned([(k, _cell(v)) for k, v in pairs.items()], indent=2)))
+        click.echo("\n".join(text.align([(k, _cell(v)) for k, v in pairs.items()], indent=2)))
 
 
 def _facts() -> dict[str, dict[str, Any]]:

@@ -31,7 +31,7 @@ __all__ = ["command"]
     "settings",
     multiple=True,
     metavar="OPTION=VALUE",
-    help="An option of the metrics' protocols, as samples=1000.",
+    help="An option of the metrics' protocols, such as samples=1000.",
 )
 @click.option("--check", is_flag=True, help="Fail (exit 7) where a metric is beyond its tolerance.")
 @click.option(
@@ -39,7 +39,7 @@ __all__ = ["command"]
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Measure with so many seeds, from the protocol's on: their mean ± standard deviation.",
+    help="Number of seeds, from the protocol's on; shows mean ± standard deviation.",
 )
 @click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
@@ -66,18 +66,18 @@ def command(
 
     source = loading.open_source(name)
     model = loading.load(source, device=device)
-    metrics = metrics or _stated(source)
+    metrics = metrics or _stated_metrics(source)
     options = _options(settings, metrics)
     figures = evaluate(model, metrics, data_root=data_root, seeds=seeds, **options)
     if as_json:
-        text.echo_json([_plain(source.name, figure) for figure in figures.values()])
+        text.echo_json([_to_json(source.name, figure) for figure in figures.values()])
     else:
         click.echo("\n".join(_table(figures.values())))
     if check:
         _check(source.name, figures.values())
 
 
-def _stated(source: "Source") -> tuple[str, ...]:
+def _stated_metrics(source: "Source") -> tuple[str, ...]:
     """The metrics that the registry, or a run's own entry, states."""
     from zoo_core import loading
 
@@ -150,7 +150,7 @@ def _within(figure: "Figure") -> str:
     return "yes" if figure.within else f"no, off by {figure.off:.4f}"
 
 
-def _plain(name: str, figure: "Figure") -> dict[str, Any]:
+def _to_json(name: str, figure: "Figure") -> dict[str, Any]:
     stated = figure.stated
     return {
         "entry": name,

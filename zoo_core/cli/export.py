@@ -82,9 +82,9 @@ def command(
 
         require()
     from zoo_core import loading
-    from zoo_core.cli.pull import fetched
+    from zoo_core.cli.pull import fetch_source
 
-    source = fetched(loading.resolve(name), quiet=quiet)
+    source = fetch_source(loading.resolve(name), quiet=quiet)
     model = loading.load(source)
     folder = output or Path(f"{source.name}-{kind}")
     if kind == "onnx":

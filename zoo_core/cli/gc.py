@@ -10,10 +10,10 @@ __all__ = ["command"]
 
 
 @click.command("gc")
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only print what would be removed.")
 @json_option()
 def command(dry_run: bool, as_json: bool) -> None:
-    """Remove what nobody needs from the store.
+    """Remove unused files from the store.
 
     That is weights which no registry names, of those in use and of those that were read here
     before; what is left of pulls and files that ended before their end; and what was found damaged.

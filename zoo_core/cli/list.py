@@ -25,7 +25,9 @@ __all__ = ["command"]
     "--data", help="Only those trained on this data set.", shell_complete=complete_field("data")
 )
 @click.option("--pulled", is_flag=True, help="Only those whose weights are here.")
-@click.option("--where", "condition", help="Only those that fit, e.g. 'params<5M and test_nll<90'.")
+@click.option(
+    "--where", "condition", help="Only those that match, e.g. 'params<5M and test_nll<90'."
+)
 @click.option("--sort", help="By name, params, bytes, year or a metric; -params from the largest.")
 @click.option("--refresh", is_flag=True, help="Ask the servers of remote registries again.")
 @json_option()
@@ -60,7 +62,7 @@ def command(
     if pulled:
         entries = [entry for entry in entries if store.find(entry.blob)]
     if sort:
-        entries = _sorted(entries, everything, sort)
+        entries = _sort(entries, everything, sort)
     here = {entry.name for entry in entries if pulled or store.find(entry.blob)}
     _print(entries, here, as_json)
 
@@ -93,7 +95,7 @@ def _where(entries: list["Entry"], everything: list["Entry"], condition: str) ->
     return list(filter(where(condition, _metrics(everything)), entries))
 
 
-def _sorted(entries: list["Entry"], everything: list["Entry"], sort: str) -> list["Entry"]:
+def _sort(entries: list["Entry"], everything: list["Entry"], sort: str) -> list["Entry"]:
     from zoo_core.where import NUMBERS, number
 
     key = sort.removeprefix("-")
@@ -117,7 +119,7 @@ def _print(entries: Sequence["Entry"], pulled: set[str], as_json: bool) -> None:
 
     families = installed()
     if as_json:
-        text.echo_json([_plain(e, e.name in pulled, e.family in families) for e in entries])
+        text.echo_json([_to_json(e, e.name in pulled, e.family in families) for e in entries])
         return
     if not entries:
         click.echo("no entry fits", err=True)
@@ -130,7 +132,7 @@ def _print(entries: Sequence["Entry"], pulled: set[str], as_json: bool) -> None:
         click.echo(f"! {missing(family, requires)}", err=True)
 
 
-def _plain(entry: "Entry", pulled: bool, installed: bool) -> dict[str, Any]:
+def _to_json(entry: "Entry", pulled: bool, installed: bool) -> dict[str, Any]:
     return {**entry.as_dict(), "pulled": pulled, "installed": installed}
 
 

@@ -31,7 +31,7 @@ def command(name: str | None, as_json: bool) -> None:
 
     metrics = [find(name)] if name else list(offers(Metric).values())
     if as_json:
-        text.echo_json([_plain(metric) for metric in metrics])
+        text.echo_json([_to_json(metric) for metric in metrics])
     elif name:
         click.echo("\n".join(_card(metrics[0])))
     else:
@@ -68,7 +68,7 @@ def _options(metric: "Metric") -> "dict[str, tuple[Option, Any]]":
 
 def _card(metric: "Metric") -> list[str]:
     rows = [
-        (name, _shown(default), option.expected, option.help)
+        (name, _show_default(default), option.expected, option.help)
         for name, (option, default) in _options(metric).items()
     ]
     facts = [
@@ -80,19 +80,19 @@ def _card(metric: "Metric") -> list[str]:
     return [
         f"{metric.name}: {metric.summary}",
         "",
-        *text.aligned(facts),
+        *text.align(facts),
         "",
         *text.table(head, rows),
     ]
 
 
-def _shown(default: Any) -> str:
+def _show_default(default: Any) -> str:
     if default in (None, ""):
         return "-"
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def _plain(metric: "Metric") -> dict[str, Any]:
+def _to_json(metric: "Metric") -> dict[str, Any]:
     return {
         "metric": metric.name,
         "summary": metric.summary,

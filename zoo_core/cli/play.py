@@ -41,7 +41,7 @@ body {{ font: 20px sans-serif; max-width: 960px; margin: 0 auto; padding: 12px; 
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
-    """Open a page on which models play, in the browser.
+    """Open a page in the browser that runs models.
 
     ENTRY is a name, a run folder or a safetensors file that plays beside the entries of the zoo.
     What the page loads is exported first, once; nobody but this machine can reach it. Stops with

@@ -1,4 +1,4 @@
-"""`zoo plugin`: begin a family of one's own, and hold it against the laws."""
+"""`zoo plugin`: create a plugin family, and check it against the laws."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["command"]
 
 @click.group("plugin")
 def command() -> None:
-    """Write a family of your own, and check it."""
+    """Create a plugin family, and check it."""
 
 
 @command.command("new")
@@ -68,10 +68,10 @@ def _complete(
 @command.command("check")
 @click.argument("what", metavar="[PATH|NAME]", default=".", shell_complete=_complete)
 @click.option("--law", "laws", multiple=True, help="Check this law alone. Repeatable.")
-@click.option("--verbose", "-v", is_flag=True, help="Say of each law what it is.")
+@click.option("--verbose", "-v", is_flag=True, help="Print the sentence of each law.")
 @json_option()
 def check(what: str, laws: tuple[str, ...], verbose: bool, as_json: bool) -> int:
-    """Hold a family against the laws that every family keeps.
+    """Check a family against the laws of every family.
 
     PATH is the folder of a project, which need not be installed; NAME that of an installed
     family. A law that a model does not keep is declared in its record, with the reason, and shown
@@ -132,7 +132,7 @@ _MARKS = {
 
 
 def _show(verdict: Verdict, verbose: bool, before: Iterable[Verdict]) -> None:
-    """Say what came of a law; a cause that was said of one before is not said again."""
+    """Print the outcome of a law; a cause that was printed before is not repeated."""
     mark, colour = _MARKS[verdict.outcome]
     said = verdict.outcome != "passed" or verbose
     lines = verdict.text.splitlines() if said else []

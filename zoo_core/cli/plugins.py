@@ -17,7 +17,7 @@ __all__ = ["command"]
 @click.command("plugins")
 @json_option()
 def command(as_json: bool) -> None:
-    """Show what is installed and whether it loads.
+    """List the installed plugins and whether they load.
 
     Loads every family, each alone, and reports its status, version, load time and error.
     """

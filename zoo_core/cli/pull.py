@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from zoo_core.registry import Entry
     from zoo_core.store import Blob, Store
 
-__all__ = ["command", "fetch", "fetched"]
+__all__ = ["command", "fetch", "fetch_source"]
 
 
 @click.command("pull")
 @entries_argument()
 @click.option("--locked", is_flag=True, help="The bytes of zoo.lock, or none.")
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be fetched, from where.")
+@click.option(
+    "--dry-run", "-n", is_flag=True, help="Only print what would be fetched, and from where."
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 @json_option()
 def command(
@@ -106,7 +108,7 @@ def _fetch(name: str, blob: "Blob", store: "Store", *, quiet: bool) -> "Path":
         return store.fetch(blob, progress=advance)
 
 
-def fetched(origin: "Entry | Source", *, quiet: bool = False) -> "Source":
+def fetch_source(origin: "Entry | Source", *, quiet: bool = False) -> "Source":
     """Return what a name stands for with its weights here, fetched when they are not."""
     from zoo_core.loading import Source
     from zoo_core.store import Store

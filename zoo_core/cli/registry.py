@@ -22,13 +22,13 @@ __all__ = ["command"]
 
 @click.group("registry")
 def command() -> None:
-    """Choose the registries that are read; check and sign one."""
+    """Add, remove, check and sign registries."""
 
 
 @command.command("add")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 def add(sources: tuple[str, ...]) -> None:
-    """Read a registry beside those that are read already.
+    """Add a registry to those that are read.
 
     SOURCE is a path, a folder or a URL. It must be sound, and repeat no entry's name.
     ZOO_REGISTRY replaces all of them where it is set.
@@ -73,7 +73,7 @@ def list_(as_json: bool) -> None:
 @command.command("remove")
 @click.argument("source")
 def remove(source: str) -> None:
-    """Read an added registry no more; its files stay where they are."""
+    """Remove an added registry; its files stay."""
     from zoo_core.registry_files import origin_of, save_sources
 
     origin, added = origin_of(source), environment.added_registries()

@@ -18,7 +18,7 @@ __all__ = ["command"]
 @click.command("rm")
 @entries_argument()
 @click.option("--unused", is_flag=True, help="Remove what no entry of the registry names.")
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only print what would be removed.")
 def command(names: tuple[str, ...], unused: bool, dry_run: bool) -> None:
     """Remove pulled weights.
 
@@ -30,9 +30,9 @@ def command(names: tuple[str, ...], unused: bool, dry_run: bool) -> None:
     from zoo_core.store import Store
 
     registry, store = Registry.load(), Store()
-    doomed = _named(registry, store, names) if names else {}
+    doomed = _find_blobs(registry, store, names) if names else {}
     if unused:
-        doomed |= _unclaimed(registry, store)
+        doomed |= _find_unclaimed(registry, store)
     freed = 0
     for digest, label in doomed.items():
         bytes_ = store.path(digest).stat().st_size if dry_run else store.remove(digest)
@@ -44,23 +44,23 @@ def command(names: tuple[str, ...], unused: bool, dry_run: bool) -> None:
         click.echo("nothing to remove", err=True)
 
 
-def _named(registry: "Registry", store: "Store", names: Iterable[str]) -> dict[str, str]:
+def _find_blobs(registry: "Registry", store: "Store", names: Iterable[str]) -> dict[str, str]:
     doomed: dict[str, str] = {}
     for entry in registry.select(names):
         digest = entry.weights.sha256
         if not store.path(digest).exists():
             click.echo(f"{entry.name} is not pulled", err=True)
             continue
-        doomed[digest] = ", ".join(_sharing(registry, digest))
+        doomed[digest] = ", ".join(_entries_sharing(registry, digest))
     return doomed
 
 
-def _sharing(registry: "Registry", digest: str) -> list[str]:
+def _entries_sharing(registry: "Registry", digest: str) -> list[str]:
     """Name the entries that have these weights: without them all of those are not pulled."""
     return [e.name for e in registry.entries.values() if e.weights.sha256 == digest]
 
 
-def _unclaimed(registry: "Registry", store: "Store") -> dict[str, str]:
+def _find_unclaimed(registry: "Registry", store: "Store") -> dict[str, str]:
     claimed = {entry.weights.sha256 for entry in registry.entries.values()}
     stored = (path.name.removeprefix("sha256-") for path in store.blobs())
     return {digest: f"sha256-{digest}" for digest in stored if digest not in claimed}

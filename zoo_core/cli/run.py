@@ -16,7 +16,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
-from zoo_core.cli.pull import fetched
+from zoo_core.cli.pull import fetch_source
 from zoo_core.cli.task_flags import Asked, TaskCommand, complete_task
 from zoo_core.errors import InvalidInput, OutputExists
 
@@ -47,7 +47,7 @@ _PREVIEW = 16
     "--seed", type=click.IntRange(0, 2**63 - 1), help="[default: one at random, which is shown]"
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
-@click.option("--dtype", help="Type of the weights, as bfloat16. [default: the model's own]")
+@click.option("--dtype", help="Type of the weights, such as bfloat16. [default: the model's own]")
 @click.option(
     "--output",
     "-o",
@@ -85,7 +85,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Run a model: draw, score, reconstruct and whatever else it can.
+    """Run a task of a model: sample, score, reconstruct and others.
 
     An ENTRY is pulled when it is not here yet; instead, the FOLDER of a training run or a
     safetensors FILE can be named. The picture goes to the terminal and into a file, whose path is
@@ -98,7 +98,7 @@ def command(
     asked = Asked.of(context)
     assert asked.origin is not None and asked.task is not None  # or parsing would have failed
     _check_outputs(outputs, force)
-    source = fetched(asked.origin, quiet=quiet)
+    source = fetch_source(asked.origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
     paths = _paths(asked.task, source.name, model, outputs, as_json)
     start = time.perf_counter()
@@ -114,7 +114,7 @@ def command(
     seconds = time.perf_counter() - start
     meant, paths = paths, [save_free(p, lambda q: result.save(q, force=force)) for p in paths]
     if as_json:
-        text.echo_json(_as_json(result, paths))
+        text.echo_json(_to_json(result, paths))
     elif sys.stdout.isatty() and not quiet:
         _show(result)
     elif not sys.stdout.isatty():
@@ -171,7 +171,7 @@ def _progress(done: int, n: int) -> None:
     click.echo("\r\033[K" if done == n else f"\r{done:,} of {n:,}", err=True, nl=False)
 
 
-def _as_json(result: Result, paths: Sequence[Path]) -> dict[str, Any]:
+def _to_json(result: Result, paths: Sequence[Path]) -> dict[str, Any]:
     from zoo_core.output import finite
 
     return {

@@ -35,11 +35,11 @@ def command(name: str, as_json: bool) -> None:
         text.echo_json({**entry.as_dict(), **state, "commands": [c for c, _ in commands(entry)]})
         return
     click.echo(click.style(entry.name, bold=True))
-    click.echo(_wrapped(entry.summary, 0))
+    click.echo(_wrap(entry.summary, 0))
     click.echo()
     for label, lines in _card(entry, path, family):
         for line in lines:
-            click.echo(f"{label:<14}{_wrapped(line, 14)}")
+            click.echo(f"{label:<14}{_wrap(line, 14)}")
             label = ""
     click.echo()
     for line, what in commands(entry):
@@ -141,7 +141,7 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
     return listed
 
 
-def _wrapped(line: str, indent: int) -> str:
+def _wrap(line: str, indent: int) -> str:
     """Fold a line under its own start, when the output has a width to fold to."""
     width = text.width()
     if not width:

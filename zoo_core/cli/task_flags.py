@@ -72,7 +72,7 @@ class TaskCommand(click.Command):
             formatter.write_text(f"{asked.task.summary}.")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the task's options, those of every task, and the tasks that there are."""
+        """Write the task's options, those of every task, and the list of tasks."""
         asked = Asked.of(ctx)
         _write_flags(
             f"Options of {asked.task.name}" if asked.task else "",
@@ -94,7 +94,7 @@ def _found(context: click.Context, general: list[click.Parameter], args: list[st
     from zoo_core.tasks.running import task_for
 
     try:
-        name, task = _scouted(general, args)
+        name, task = _scan_names(general, args)
         if name is None:
             return Asked(None, tasks.find(task) if task else None, bool(task))
         origin = loading.resolve(name)
@@ -105,7 +105,9 @@ def _found(context: click.Context, general: list[click.Parameter], args: list[st
         raise
 
 
-def _scouted(general: Iterable[click.Parameter], args: list[str]) -> tuple[str | None, str | None]:
+def _scan_names(
+    general: Iterable[click.Parameter], args: list[str]
+) -> tuple[str | None, str | None]:
     """The names of the model and the task, before it is known which flags the task has.
 
     The flags of all the core's tasks are looked at only where one stands before the model's name.
@@ -139,7 +141,7 @@ def _task_flags(task: Task | None) -> list[click.Option]:
 
 
 def _no_set(task: Task, args: list[str]) -> InvalidInput:
-    """What to write instead of the `--set KEY=VALUE` that there once was."""
+    """What to write instead of the former `--set KEY=VALUE`."""
     given = next((word for word in args if word.startswith("--set=")), "").removeprefix("--set=")
     given = given or "".join(args[args.index("--set") + 1 :][:1])
     key, _, value = given.partition("=")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-__all__ = ["aligned", "columns", "count", "echo_json", "size", "table", "width"]
+__all__ = ["align", "columns", "count", "echo_json", "size", "table", "width"]
 
 
 def width() -> int:
@@ -27,7 +27,7 @@ def columns(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip()
 
 
-def aligned(pairs: Sequence[tuple[str, str]], indent: int = 0) -> list[str]:
+def align(pairs: Sequence[tuple[str, str]], indent: int = 0) -> list[str]:
     """Write each pair on a line, the second parts under one another."""
     widths = (max((len(first) for first, _ in pairs), default=0), 0)
     return [" " * indent + columns(pair, widths) for pair in pairs]
@@ -35,12 +35,12 @@ def aligned(pairs: Sequence[tuple[str, str]], indent: int = 0) -> list[str]:
 
 def count(number: float) -> str:
     """Shorten a count: 785 K, 1.2 M."""
-    return _scaled(number, "")
+    return _scale(number, "")
 
 
 def size(number: float) -> str:
     """Shorten a number of bytes: 3.1 MB."""
-    return _scaled(number, "B")
+    return _scale(number, "B")
 
 
 def echo_json(value: object) -> None:
@@ -53,7 +53,7 @@ def echo_json(value: object) -> None:
     click.echo(document)
 
 
-def _scaled(number: float, unit: str) -> str:
+def _scale(number: float, unit: str) -> str:
     prefix = ""
     for bigger in ("k" if unit else "K", "M", "G", "T"):
         if number < 999.5:

@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.option("--data", help="Data set: a name, a folder or a table. Replaces the recipe's.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @click.option("--size", type=click.IntRange(min=1), help="Resize and crop images to this side.")
-@click.option("--gray", is_flag=True, default=None, help="Turn colour images grey.")
+@click.option("--gray", is_flag=True, default=None, help="Convert colour images to grey.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Inputs per step, of all processes.")
 @click.option("--lr", type=float, help="Learning rate.")
@@ -35,7 +35,7 @@ __all__ = ["command"]
     "assignments",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Any field of the recipe, as config.hidden=200 or schedule.sched=cosine.",
+    help="Any field of the recipe, such as config.hidden=200 or schedule.sched=cosine.",
 )
 @click.option(
     "-o",

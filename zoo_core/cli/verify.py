@@ -44,7 +44,7 @@ def command(names: tuple[str, ...], repair: bool, as_json: bool) -> None:
         text.echo_json([check._asdict() for check in checks])
     else:
         rows = [(check.name, _WORDS[check.sound]) for check in checks]
-        click.echo("\n".join(text.aligned(rows)) if rows else "nothing is pulled")
+        click.echo("\n".join(text.align(rows)) if rows else "nothing is pulled")
     if damaged := [check for check in checks if check.sound is False]:
         raise DigestMismatch(_advice(damaged))
 
@@ -100,7 +100,7 @@ def _check_store(registry: "Registry", names: Sequence[str]) -> list[_Check]:
     store = Store()
     entries = registry.select(names) if names else list(registry.entries.values())
     claims = _claims(entries)
-    shipped = {entry.weights.sha256: _shipped(entry) for entry in entries}
+    shipped = {entry.weights.sha256: _find_shipped(entry) for entry in entries}
     here = {digest for digest in claims if store.path(digest).exists() or shipped.get(digest)}
     if names:
         _report_missing([name for digest, name in claims.items() if digest not in here], here)
@@ -132,7 +132,7 @@ def _claims(entries: Iterable["Entry"]) -> dict[str, str]:
     return {digest: ", ".join(names) for digest, names in claims.items()}
 
 
-def _shipped(entry: "Entry") -> "Path | None":
+def _find_shipped(entry: "Entry") -> "Path | None":
     return next((path for path in entry.blob.shipped if path.is_file()), None)
 
 

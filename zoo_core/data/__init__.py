@@ -1,6 +1,6 @@
 """Names and paths to data sets, over timm, torchvision and Hugging Face datasets."""
 
-from zoo_core.data.dataset import Dataset, binarize, binarized
+from zoo_core.data.dataset import Dataset, binarize, binarize_dataset, binarized
 from zoo_core.data.inputs import Inputs, image_files, load_images, load_rows
 from zoo_core.data.labels import with_labels
 from zoo_core.data.resolve import data_root, load_dataset
@@ -11,6 +11,7 @@ __all__ = [
     "Inputs",
     "bars_and_stripes_entropy",
     "binarize",
+    "binarize_dataset",
     "binarized",
     "data_root",
     "image_files",

@@ -10,10 +10,10 @@ from torch import Tensor
 from zoo_core.data.dataset import Dataset
 from zoo_core.errors import InvalidInput
 
-__all__ = ["checked"]
+__all__ = ["check"]
 
 
-def checked(data: Any, loader: str) -> Dataset:
+def check(data: Any, loader: str) -> Dataset:
     """Return what a loader made, if it is a sound data set.
 
     loader: what messages name: the loader's function, or the path that was loaded.

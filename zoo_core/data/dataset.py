@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as MapDataset
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput, UnknownName
 
-__all__ = ["Dataset", "Row", "binarize", "binarized"]
+__all__ = ["Dataset", "Row", "binarize", "binarize_dataset", "binarized"]
 
 Row = Tensor | tuple[Tensor, int | Tensor]
 """One row as a model takes it, float32 in [0, 1], with its label where there is one."""
@@ -119,7 +119,7 @@ class Dataset(MapDataset[Row]):
 
 
 def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw each value from Bernoulli(x), in {0, 1}.
+    """Sample each value from Bernoulli(x), in {0, 1}.
 
     x: means, any shape, in [0, 1].
     """
@@ -127,17 +127,18 @@ def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return (u < x).to(x.dtype)
 
 
-def binarized(dataset: Dataset, seed: int) -> Dataset:
-    """One draw of the data set's pixels from Bernoulli(grey / 255), fixed by `seed`.
+def binarize_dataset(dataset: Dataset, seed: int) -> Dataset:
+    """Sample each pixel of a data set from Bernoulli(grey / 255), once, by a seed.
 
-    It is made on the CPU, row after row, so that it is the same on every machine.
+    This is done on the CPU, row after row, so that the result is the same on every machine.
+
+    Raises InvalidInput for data that are not grey levels.
     """
     if dataset.levels == 2:
         return dataset
     if dataset.levels != 256:
         raise InvalidInput(
-            f"{dataset.name} holds {dataset.holds}: only grey levels can be drawn as "
-            "black or white."
+            f"{dataset.name} holds {dataset.holds}: only grey levels can be binarized."
         )
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.empty_like(dataset.x)
@@ -145,3 +146,7 @@ def binarized(dataset: Dataset, seed: int) -> Dataset:
         rows = slice(start, start + 1000)
         drawn[rows] = binarize(dataset.floats(rows), generator).to(torch.uint8)
     return replace(dataset, x=drawn, levels=2)
+
+
+binarized = binarize_dataset
+"""Its former name."""

@@ -212,9 +212,9 @@ def _peak(image: Image.Image) -> int:
 def _eight_bits(image: Image.Image, bits: int, done: Counter[str]) -> Image.Image:
     """The image in a mode of 8 bits a channel."""
     if image.mode.startswith("I"):
-        return _scaled(image, 2**bits - 1, f"of {bits}-bit grey made 8-bit", done)
+        return _scale(image, 2**bits - 1, f"of {bits}-bit grey made 8-bit", done)
     if image.mode == "F":
-        return _scaled(image, 1, "of real numbers from 0 to 1 made 8-bit", done)
+        return _scale(image, 1, "of real numbers from 0 to 1 made 8-bit", done)
     if image.mode == "1":
         done["of 1 bit made 0 and 255"] += 1
         return image.convert("L")
@@ -228,7 +228,7 @@ def _eight_bits(image: Image.Image, bits: int, done: Counter[str]) -> Image.Imag
     return image
 
 
-def _scaled(image: Image.Image, top: int, deed: str, done: Counter[str]) -> Image.Image:
+def _scale(image: Image.Image, top: int, deed: str, done: Counter[str]) -> Image.Image:
     """Grey values from 0 to top, as 0 to 255."""
     values = np.asarray(image)
     low, high = values.min(), values.max()

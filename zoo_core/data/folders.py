@@ -45,7 +45,7 @@ def read_images(paths: Sequence[Path], shape: Shape, name: str) -> tuple[Tensor,
 
 
 def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey: bool) -> Shape:
-    """The shape to which images are brought: `size`, or else the one size that all have.
+    """The shape that images are resized to: `size`, or else the one size that all have.
 
     sizes: (W, H) of each image.
     """
@@ -57,7 +57,7 @@ def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey
         some = ", ".join(f"{H}x{W} ({n} images)" for (W, H), n in counts.most_common(3))
         raise InvalidInput(
             f"the images of {printable(name)} have {len(counts)} sizes, the most frequent are "
-            f"{some}: say to which size they shall be brought, as in --size 28."
+            f"{some}: give a size to resize them to, such as --size 28."
         )
     W, H = sizes[0]
     return C, H, W

@@ -16,7 +16,7 @@ from zoo_core import environment
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading
 from zoo_core.data.folders import shape_of
-from zoo_core.data.notes import listed, note_done, note_skipped
+from zoo_core.data.notes import list_names, note_done, note_skipped
 from zoo_core.data.splits import choose, find_split
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable, quoted
@@ -95,7 +95,9 @@ def _rows(name: str, tables: dict[str, Any], split: str) -> tuple[Any, list[int]
     if split in tables and (split != "train" or "validation" in tables):
         return tables[split], list(range(len(tables[split])))
     if "train" not in tables:
-        raise InvalidInput(f"{printable(name)} has no {split} split; it has {listed([*tables])}.")
+        raise InvalidInput(
+            f"{printable(name)} has no {split} split; it has {list_names([*tables])}."
+        )
     train = tables["train"]
     own = {key: range(len(table) if key == "train" else 0) for key, table in tables.items()}
     return train, choose(name, own, _keys(train), split)
@@ -161,7 +163,7 @@ def _column(name: str, table: Any, kind: str) -> str:
     if column is None:
         found = [f"{key} ({type(kind).__name__})" for key, kind in table.features.items()]
         shown = printable(name)
-        raise InvalidInput(f"{shown} has no column of images: its columns are {listed(found)}.")
+        raise InvalidInput(f"{shown} has no column of images: its columns are {list_names(found)}.")
     return column
 
 
@@ -201,6 +203,6 @@ def _check_numbering(folder: Path) -> None:
             if feature["names"] != names:
                 raise InvalidInput(
                     f"the column {quoted(column)} numbers its classes differently in {first.name} "
-                    f"({listed(names)}) and in {path.name} ({listed(feature['names'])}): write "
-                    "all files with one list of names."
+                    f"({list_names(names)}) and in {path.name} ({list_names(feature['names'])}): "
+                    "write all files with one list of names."
                 )

@@ -112,7 +112,7 @@ def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | No
     path = find_path(source, root)
     if path and path.is_file() and is_table(path):
         x = read_table(path)
-        return _fitted(source, x, max(2, int(x.max()) + 1), shape, start=0)
+        return _fit_rows(source, x, max(2, int(x.max()) + 1), shape, start=0)
     files = _files(path)
     if path and files:
         x, read = read_images(files, _image_shape(source, shape), source)
@@ -128,7 +128,7 @@ def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | No
         gray=len(shape) == 3 and shape[0] == 1,
     )
     name = f"{data.name}:{data.split}"
-    part = _fitted(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+    part = _fit_rows(name, data.x, data.levels, shape, start=spec.rows.start or 0)
     return part._replace(labels=data.labels, classes=data.classes)
 
 
@@ -147,7 +147,9 @@ def _files(path: Path | None) -> list[Path]:
     return [path] if path.is_file() and is_image(path) else []
 
 
-def _fitted(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int) -> _Part:
+def _fit_rows(
+    name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int
+) -> _Part:
     name = printable(name, None)
     names = [f"{name}[{i}]" for i in range(start, start + len(x))]
     if x[0].numel() == torch.Size(shape).numel():

@@ -1,4 +1,4 @@
-"""Few labels: what is left of a data set's labels where a model is to learn from some of them."""
+"""Few labels: keep some of a data set's labels, for semi-supervised learning."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["with_labels"]
 def with_labels(dataset: Dataset, n: int, seed: int) -> Dataset:
     """The data set with n labels, as many of each class; the others become −1.
 
-    Which rows keep theirs follows from the seed alone. They are drawn on the CPU, so that they are
-    the same on every machine.
+    Which rows keep theirs follows from the seed alone. They are chosen on the CPU, so that they
+    are the same on every machine.
 
     Raises InvalidInput when the data set has no labels, or not enough of each class.
     """

@@ -1,4 +1,4 @@
-"""What was done to the data, said on stderr, each thing once."""
+"""Notes on what was done to the data, each printed to stderr once."""
 
 import sys
 from collections import Counter
@@ -7,18 +7,18 @@ from functools import cache
 
 from zoo_core.text import printable
 
-__all__ = ["listed", "note", "note_done", "note_skipped"]
+__all__ = ["list_names", "note", "note_done", "note_skipped"]
 
 _NAMED = 5
 
 
 @cache
 def note(text: str) -> None:
-    """Say it, unless this process has said it before."""
+    """Print a note, unless this process has printed it before."""
     print(text, file=sys.stderr)  # noqa: T201  # the data layer's one way to speak
 
 
-def listed(names: Sequence[object]) -> str:
+def list_names(names: Sequence[object]) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(printable(name) for name in names[:_NAMED]) + more
@@ -37,5 +37,5 @@ def note_skipped(name: str, skipped: Sequence[str]) -> None:
     """Name the first few files that could not be read, each with the reason, and count them all."""
     if skipped:
         count = len(skipped)
-        text = f"skipped {count} that could not be read as images: {listed(skipped)}"
+        text = f"skipped {count} that could not be read as images: {list_names(skipped)}"
         note(f"{printable(name)}: {text}")

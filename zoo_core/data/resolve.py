@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo_core import environment, plugins
-from zoo_core.data.boundary import checked
+from zoo_core.data.boundary import check
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.faces import dicebear, dicebear_name
 from zoo_core.data.fitting import fit_tensor
 from zoo_core.data.folders import load_folder
 from zoo_core.data.hub import HUB, is_hub_folder, load_hub
 from zoo_core.data.notes import note_done
-from zoo_core.data.splits import known_split
+from zoo_core.data.splits import parse_split
 from zoo_core.data.synthetic import bars_and_stripes_of_size, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
@@ -56,14 +56,14 @@ def parse_spec(spec: str, root: str | os.PathLike[str] | None = None) -> Spec:
         return Spec(spec, None, slice(None))
     match = _SPEC.fullmatch(spec)
     if match is None:
-        raise InvalidInput(_malformed(spec))
+        raise InvalidInput(_explain_grammar(spec))
     rows = slice(*(int(bound) if bound else None for bound in match.group("start", "stop")))
     name, split = match["name"], match["split"]
     if split and find_path(f"{name}:{split}", root):
         return Spec(f"{name}:{split}", None, rows)
     if not {"[", "]"}.isdisjoint(name) and not find_path(name, root):
-        raise InvalidInput(_malformed(spec))
-    return Spec(name, None if split is None else known_split(split), rows)
+        raise InvalidInput(_explain_grammar(spec))
+    return Spec(name, None if split is None else parse_split(split), rows)
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -98,21 +98,21 @@ def load_dataset(
             path of a file or folder (from here or from the root), or `hf://user/name`.
         split: train, validation or test, where the spec has none; train when neither has one.
         root: folder of data sets; `ZOO_DATA` or zoo's own cache when it is not given.
-        size: height and width to which images are brought.
+        size: height and width to resize images to.
         gray: whether colour is dropped.
         columns: what columns of a table are (binary, categorical, ordinal, real; skip leaves one
             out), by name, where that is not to be guessed.
     """
     name, given, rows = parse_spec(spec, root)
-    if split is not None and given not in (None, known_split(split)):
+    if split is not None and given not in (None, parse_split(split)):
         raise InvalidInput(
             f"data {quoted(spec)} names the split {given}, but {split} was asked for."
         )
-    chosen = given or known_split(split or "train")
+    chosen = given or parse_split(split or "train")
     data = _load(name, chosen, data_root(root), size, gray, columns)[rows]
     if not len(data):
         raise InvalidInput(f"data {quoted(spec)} selects no rows.")
-    return _resized(data, size, gray)
+    return _resize(data, size, gray)
 
 
 dataset = load_dataset
@@ -128,17 +128,17 @@ def _load(
     columns: Mapping[str, str] | None,
 ) -> Dataset:
     if name.startswith(HUB):
-        return checked(load_hub(name, name, split, size=size, gray=gray), name)
+        return check(load_hub(name, name, split, size=size, gray=gray), name)
     if (n := bars_and_stripes_size(name)) is not None:
-        return checked(bars_and_stripes_of_size(n, split), name)
+        return check(bars_and_stripes_of_size(n, split), name)
     if dicebear_name(name) is not None:
-        return checked(dicebear(name, split, root), name)
+        return check(dicebear(name, split, root), name)
     if path := find_path(name, root):
-        return checked(_load_path(name, path, split, size, gray, columns), name)
+        return check(_load_path(name, path, split, size, gray, columns), name)
     record = plugins.offer(DataSet, name)  # loads every family, but for a data set of the core
     if record is None:
         raise UnknownName(_unknown(name, root))
-    return checked(plugins.import_object(record.path)(split, root), record.path)
+    return check(plugins.import_object(record.path)(split, root), record.path)
 
 
 def _load_path(
@@ -161,8 +161,8 @@ def _load_path(
     return load_folder(name, path, split, size=size, gray=gray)
 
 
-def _resized(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
-    """Bring images to the size, and to grey, that their source could not be asked for."""
+def _resize(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
+    """Resize images and convert them to grey, where their source could not."""
     if dataset.levels != 256 or dataset.x.ndim != 4:
         return dataset
     C, H, W = dataset.event_shape
@@ -182,7 +182,7 @@ def _unknown(name: str, root: Path) -> str:
     )
 
 
-def _malformed(spec: str) -> str:
+def _explain_grammar(spec: str) -> str:
     one = _ROW.fullmatch(spec)
     row = f"; one row is {one['before']}[{one['row']}:{int(one['row']) + 1}]" if one else ""
     return f"data {quoted(spec)}: expected a name, name:split or name:split[a:b]{printable(row)}."

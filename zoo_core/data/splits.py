@@ -7,7 +7,7 @@ from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.text import quoted
 
-__all__ = ["SPLITS", "choose", "find_split", "known_split"]
+__all__ = ["SPLITS", "choose", "find_split", "parse_split"]
 
 SPLITS = {
     "train": ("train", "training"),
@@ -22,7 +22,7 @@ def find_split(name: str) -> str | None:
     return next((split for split, names in SPLITS.items() if name.lower() in names), None)
 
 
-def known_split(name: str) -> str:
+def parse_split(name: str) -> str:
     """The split that a user names.
 
     Raises InvalidInput for an unknown one.

@@ -60,19 +60,22 @@ def _create(name: str, split: str, root: Path) -> Any:
                 f"the files of {name} in {expected} are damaged ({error}): replace them."
             ) from error
         if not ours:
-            raise InvalidInput(_missing(name, expected)) from None
+            raise InvalidInput(_explain_missing(name, expected)) from None
     if environment.offline():
         raise NetworkError(
-            f"{_missing(name, expected)} Downloads are off: ZOO_OFFLINE or HF_HUB_OFFLINE is set."
+            f"{_explain_missing(name, expected)} Downloads are off: ZOO_OFFLINE or "
+            "HF_HUB_OFFLINE is set."
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
         return create_dataset(f"torch/{name}", root=str(root), split=split, download=True)
     except (OSError, RuntimeError) as error:
-        raise NetworkError(f"{_missing(name, expected)} The download failed: {error}") from error
+        raise NetworkError(
+            f"{_explain_missing(name, expected)} The download failed: {error}"
+        ) from error
 
 
-def _missing(name: str, expected: Path) -> str:
+def _explain_missing(name: str, expected: Path) -> str:
     return (
         f"the files of {name} are not in {expected}. Give the folder that holds "
         f"{_FOLDERS[name].split('/')[0]} as --data-root or ZOO_DATA, or leave both unset to have "

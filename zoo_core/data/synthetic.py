@@ -33,7 +33,7 @@ def bars_and_stripes_size(name: str) -> int | None:
     n = int(match[1] or 3)
     if n not in _SIZES:
         raise InvalidInput(
-            f"{name}: images of {n}x{n} are not offered; "
+            f"{name}: images of {n}x{n} are not available; "
             f"give a size from {_SIZES[0]} to {_SIZES[-1]}, as in bars-and-stripes-4."
         )
     return n

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zoo_core.data.notes import listed, note
+from zoo_core.data.notes import list_names, note
 from zoo_core.text import printable
 
 __all__ = ["find_images", "is_image"]
@@ -54,7 +54,7 @@ def find_images(folder: Path) -> list[Path]:
         ("folders that cannot be opened are left out", closed),
     ):
         if paths:
-            note(f"{shown}: {what}: {listed(sorted(paths))}")
+            note(f"{shown}: {what}: {list_names(sorted(paths))}")
     return sorted(found)
 
 

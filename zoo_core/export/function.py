@@ -163,13 +163,13 @@ def exporting() -> bool:
 
 def functions(model: nn.Module) -> dict[str, Function]:
     """What a model can do as pure functions of tensors, by name."""
-    found = {function.name: function for function in _derived(model)}
+    found = {function.name: function for function in _derive(model)}
     if isinstance(model, Exportable):
         found |= {function.name: function for function in model.exports()}
     return found
 
 
-def _derived(model: nn.Module) -> Iterator[Function]:
+def _derive(model: nn.Module) -> Iterator[Function]:
     shape: tuple[int, ...] = tuple(getattr(model, "event_shape", ()))
     levels: int | None = getattr(model, "levels", None)
     x = Value("x", ("n", *shape), 0.0, 1.0, levels)

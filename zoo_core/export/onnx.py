@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.onnx import ONNXProgram
 
-__all__ = ["KEY", "NotExported", "convert", "fixed", "metadata", "require", "session", "write"]
+__all__ = [
+    "KEY",
+    "NotExported",
+    "convert",
+    "metadata",
+    "require",
+    "session",
+    "takes_one_input",
+    "write",
+]
 
 KEY = "zoo"
 """The key of the metadata in a file."""
@@ -68,7 +77,7 @@ def convert(model: nn.Module, function: Function) -> ONNXProgram:
     require()
     with torch.no_grad(), _quiet():
         try:
-            program, fixed = _traced(model, function)
+            program, fixed = _trace(model, function)
             program = program.run_decompositions(_decompositions())
             names = [[value.name for value in side] for side in (function.inputs, function.outputs)]
             converted = torch.onnx.export(
@@ -145,7 +154,7 @@ def metadata(model: nn.Module, function: Function) -> dict[str, Any]:
     }
 
 
-def fixed(converted: ONNXProgram) -> bool:
+def takes_one_input(converted: ONNXProgram) -> bool:
     """Whether a file takes one input at a time."""
     return "n" in json.loads(converted.model.metadata_props[KEY])
 
@@ -183,7 +192,7 @@ class _Call(nn.Module):
         return self.function(*inputs)
 
 
-def _traced(model: nn.Module, function: Function) -> tuple[ExportedProgram, bool]:
+def _trace(model: nn.Module, function: Function) -> tuple[ExportedProgram, bool]:
     """The graph of a function, and whether it takes one input alone."""
     call = _Call(model, function).eval()
     n = torch.export.Dim("n", min=1)

@@ -73,9 +73,9 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
     What is in the folder from before, of the same weights and the same code, is kept.
 
     names: entries, run folders or files to show first, beside the entries of `MODELS`.
-    say: is told what is left out, and why.
+    say: is called with what is left out, and why.
 
-    Raises UnknownName for one of `names` that there is not.
+    Raises UnknownName for an unknown one of `names`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in STATIC.iterdir():
@@ -88,7 +88,7 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
     for name, origin in origins.items():
         try:
             source = origin if isinstance(origin, Source) else loading.open_source(name)
-            described = _exported(source, folder / "models", MODELS.get(name, ("*",)))
+            described = _export(source, folder / "models", MODELS.get(name, ("*",)))
         except ZooError as error:
             say(f"play: without {name}: {error}")
             continue
@@ -144,7 +144,7 @@ def _fetch_runtime(target: Path) -> None:
     shutil.copyfile(STATIC / "LICENSE-onnxruntime.txt", target / "LICENSE.txt")
 
 
-def _exported(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
+def _export(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
     """The functions of a model as files, with what the page needs to know of them."""
     described = folder / f"{source.name}.json"
     key = hashlib.sha256(f"{source.sha256} {wanted} {_code(source)}".encode()).hexdigest()

@@ -1,4 +1,4 @@
 """Feature nets: small classifiers whose features sample-quality metrics are computed in.
 
-They come as a family of the core's own, through the door that any other family uses.
+They are a family of the core, described by the same hooks as any other.
 """

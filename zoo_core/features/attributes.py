@@ -19,7 +19,7 @@ from zoo_core.features.net import FeatureNet
 from zoo_core.metrics.classification import labels_of
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, OfRows, Root, each, load, over
-from zoo_core.metrics.samples import InFeatures, compared, feature_net
+from zoo_core.metrics.samples import InFeatures, compare_rows, feature_net
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
@@ -28,8 +28,8 @@ __all__ = [
     "attribute_distance",
     "attribute_error",
     "distances",
-    "named",
-    "with_heads",
+    "predict_attributes",
+    "require_heads",
     "worst_attribute_error",
     "wrong",
 ]
@@ -58,13 +58,15 @@ def attribute_distance(
 ) -> Measured:
     """The largest distance of an attribute's histogram in samples from that in held-out rows."""
     net = feature_net(protocol.features)
-    judge = with_heads(net.model)
+    judge = require_heads(net.model)
 
     def compare(rows: Tensor, samples: Tensor, generator: torch.Generator) -> Measured:
-        each_one = distances(named(judge, rows), named(judge, samples), judge.heads)
+        each_one = distances(
+            predict_attributes(judge, rows), predict_attributes(judge, samples), judge.heads
+        )
         return Measured(float(each_one.max()), float("nan"), len(samples))
 
-    found = compared(model, protocol, data_root, compare)
+    found = compare_rows(model, protocol, data_root, compare)
     return found._replace(settled={"features": net.name})
 
 
@@ -78,7 +80,7 @@ def wrong(net: FeatureNet, protocol: OfRows, data_root: Root) -> Tensor:
     return (each(net, rows, lambda x: _answers(net, x)) != truth).float()
 
 
-def with_heads(model: object) -> FeatureNet:
+def require_heads(model: object) -> FeatureNet:
     """A feature net.
 
     Raises InvalidInput for another model.
@@ -90,7 +92,7 @@ def with_heads(model: object) -> FeatureNet:
     return model
 
 
-def named(net: FeatureNet, x: Tensor) -> Tensor:
+def predict_attributes(net: FeatureNet, x: Tensor) -> Tensor:
     """The value of each attribute that a net sees, (N, heads), int64.
 
     x: images, (N, C, H, W), in [0, 1].

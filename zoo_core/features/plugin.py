@@ -10,7 +10,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="features",
             path="zoo_core.features.net:FeatureNet",
-            summary="Small residual classifier, in whose features samples are held against data",
+            summary="Small residual classifier, in whose features samples are compared with data",
             tasks=("features",),
             paper="He, Zhang, Ren & Sun 2015, Deep Residual Learning (arXiv 1512.03385)",
             trainer="zoo_core.features.trainer:CrossEntropy",
@@ -45,7 +45,7 @@ def zoo_datasets() -> list[DataSet]:
         DataSet(
             "faces-unpaired",
             "zoo_core.data.faces:faces_unpaired",
-            "Drawn faces in the styles toon-head and personas, nobody in both",
+            "Drawn faces in the styles toon-head and personas, no person in both",
         ),
         DataSet(
             "faces-styles",
@@ -63,7 +63,7 @@ def zoo_metrics() -> list[Metric]:
         Metric(
             "head_error",
             "zoo_core.features.figures:head_error",
-            "Share of rows whose class by one head is not the model's",
+            "Share of rows that one head classifies wrongly",
             "%",
             0.05,
         ),

@@ -22,7 +22,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, Root, each, load_binarized, seeded
-from zoo_core.metrics.samples import InFeatures, drawn, feature_net
+from zoo_core.metrics.samples import InFeatures, feature_net, samples_of
 from zoo_core.options import option
 from zoo_core.protocols import Classifier, Conditional, Generator
 
@@ -39,7 +39,7 @@ class OfClassifier(InFeatures):
 
     labels: str | None = option(
         None,
-        "Labels of the samples: asked of the model, or the feature net's",
+        "Labels of the samples: class conditions on them, pseudo are the feature net's",
         choices=("class", "pseudo"),
     )
     steps: int = option(500, "Steps of training, of a hundred rows each", minimum=1)
@@ -52,24 +52,26 @@ def tstr(model: Generator, protocol: OfClassifier, data_root: Root = None) -> Me
     if real.labels is None or train.labels is None:
         raise InvalidInput(f"{real.name} has no labels: there is nothing to train on samples for.")
     chosen = torch.randperm(len(train), generator=seeded(protocol.seed))[: protocol.samples]
-    x, labels, settled = _labelled(model, protocol)
+    x, labels, settled = _sample_labelled(model, protocol)
     taught = [
-        _taught(x, labels, protocol),
-        _taught(train.floats(chosen), train.labels[chosen], protocol),
+        _train_classifier(x, labels, protocol),
+        _train_classifier(train.floats(chosen), train.labels[chosen], protocol),
     ]
     wrong = [100.0 * (each(net, real, net.classify) != real.labels) for net in taught]
     measured, beside = map(Measured.of, wrong)
     return measured._replace(real=beside.value, settled=settled)
 
 
-def _labelled(model: Generator, protocol: OfClassifier) -> tuple[Tensor, Tensor, dict[str, str]]:
+def _sample_labelled(
+    model: Generator, protocol: OfClassifier
+) -> tuple[Tensor, Tensor, dict[str, str]]:
     """Samples, (n, *event_shape), their labels, (n,), and what was settled about these."""
     able = isinstance(model, Conditional) and model.classes > 0
     if protocol.labels == "pseudo" or (protocol.labels is None and not able):
         return _pseudo(model, protocol)
     if not (isinstance(model, Conditional) and able):
         raise InvalidInput(
-            f"{type(model).__name__} draws no samples of a class: expected labels = 'pseudo'."
+            f"{type(model).__name__} cannot be sampled by class: expected labels = 'pseudo'."
         )
     return *_by_class(model, protocol), {"labels": "class"}
 
@@ -77,8 +79,8 @@ def _labelled(model: Generator, protocol: OfClassifier) -> tuple[Tensor, Tensor,
 def _pseudo(model: Generator, protocol: OfClassifier) -> tuple[Tensor, Tensor, dict[str, str]]:
     net = feature_net(protocol.features)
     if not isinstance(net.model, Classifier):
-        raise InvalidInput(f"{net.name} gives no classes, which samples could be labelled by.")
-    x = drawn(model, protocol)
+        raise InvalidInput(f"{net.name} is no classifier, so it cannot label samples.")
+    x = samples_of(model, protocol)
     labels = each(net.model, Dataset("samples", "", x, None), net.model.classify)
     return x, labels, {"labels": "pseudo", "features": net.name}
 
@@ -94,7 +96,7 @@ def _by_class(model: Conditional, protocol: OfClassifier) -> tuple[Tensor, Tenso
     return torch.cat(parts), labels
 
 
-def _taught(x: Tensor, labels: Tensor, protocol: OfClassifier) -> FeatureNet:
+def _train_classifier(x: Tensor, labels: Tensor, protocol: OfClassifier) -> FeatureNet:
     """A classifier after training on random ones of rows x, (n, C, H, W)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol.seed)

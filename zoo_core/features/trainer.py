@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput
-from zoo_core.training.augmentation import jittered, mirrored
+from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import Objective
 from zoo_core.training.protocols import Update
 
@@ -58,9 +58,9 @@ class CrossEntropy(Objective):
         step: int = 1,
     ) -> dict[str, Tensor]:
         """Apply the loss of images x, (B, C, H, W), each of which is moved and so on."""
-        moved = jittered(x, self.shift, self.turn, self.zoom, generator)
+        moved = jitter(x, self.shift, self.turn, self.zoom, generator)
         if self.flip:
-            moved = mirrored(moved, generator)
+            moved = mirror(moved, generator)
         return super().training_step(moved, update, generator, labels, step)
 
     def values(

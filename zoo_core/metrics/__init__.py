@@ -119,7 +119,7 @@ def measure(
     """
     metric, measuring = find(name), function(name)
     if not measuring.suits(model):
-        raise InvalidInput(_unsuited(name, measuring, model))
+        raise InvalidInput(_explain_unsuited(name, measuring, model))
     if measuring.protocol is None:
         return measuring.call(model, {**metric.protocol, **protocol}, data_root)
     return measuring.call(model, _build(name, {**metric.protocol, **protocol}), data_root)
@@ -146,7 +146,7 @@ def _build(name: str, values: Mapping[str, Any]) -> Any:
     return build(protocol, values, f"the protocol of {name}")
 
 
-def _unsuited(name: str, measuring: Function, model: nn.Module) -> str:
+def _explain_unsuited(name: str, measuring: Function, model: nn.Module) -> str:
     kind = type(model).__name__
     can = ", ".join(measures(model)) or "none of the core's metrics"
     return f"{name} measures a {measuring.needs}, which {kind} is not. Of {kind}: {can}."

@@ -18,16 +18,16 @@ _ACTIVE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class OfBound(OfBinaryRows):
-    """The protocol of a metric that draws latents."""
+    """The protocol of a metric that samples latents."""
 
-    seed: int = option(0, "Of the draws of the latents, and of binarized pixels", minimum=0)
+    seed: int = option(0, "Seed of the latents' samples and of binarization", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfWeightedBound(OfBound):
-    """The protocol of a bound that improves with the number of draws."""
+    """The protocol of a bound that is tighter with more samples of the latents."""
 
-    k: int = option(5000, "Draws of the latents for each row", minimum=1)
+    k: int = option(5000, "Samples of the latents for each row", minimum=1)
 
 
 def iw_bound(model: Bound, protocol: OfWeightedBound, data_root: Root = None) -> Measured:
@@ -51,6 +51,6 @@ def prior_fitting(model: Bound, protocol: OfBound, data_root: Root = None) -> Me
 
 
 def active_units(model: Encoder, protocol: OfBound, data_root: Root = None) -> Measured:
-    """How many latents follow the input: those whose posterior mean varies by more than 0.01."""
+    """Number of latents that depend on the input: their posterior mean varies by more than 0.01."""
     means = values(model, load_binarized(protocol, data_root), model.encode)
     return Measured(float((means.var(0) > _ACTIVE).sum()), 0.0, len(means))

@@ -35,7 +35,7 @@ class OfClasses(OfRows):
     """The protocol of an error rate."""
 
     labels: int | None = option(
-        None, "How many labels taught the model, where they were few; not used to measure"
+        None, "Number of labels that the model was trained with, where few; not used to measure"
     )
 
 
@@ -44,7 +44,7 @@ class OfClusters(OfClasses):
     """The protocol of clusters' error rate."""
 
     matched: str = option(
-        "", "Rows that the clusters are named after; those of the validation split by default"
+        "", "Rows that give each cluster its class; the validation split by default"
     )
 
 
@@ -58,7 +58,7 @@ def classification_error(
 
 
 def clustering_error(model: Classifier, protocol: OfClusters, data_root: Root = None) -> Measured:
-    """Share of rows whose class is not the one that their cluster is named after, in percent."""
+    """Share of rows whose class is not that of their cluster, in percent."""
     rows, seen = (
         load(protocol, data_root),
         load(protocol, data_root, protocol.matched, "validation"),
@@ -84,7 +84,7 @@ def labels_of(rows: Dataset) -> Tensor:
     Raises InvalidInput for rows without labels.
     """
     if rows.labels is None:
-        raise InvalidInput(f"{rows.name} has no labels: there is nothing to hold classes against.")
+        raise InvalidInput(f"{rows.name} has no labels: there are no classes to compare against.")
     return rows.labels
 
 

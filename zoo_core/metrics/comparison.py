@@ -25,12 +25,12 @@ from zoo_core.protocols import Bound, DensityModel, Generator
 __all__ = ["Comparison", "Standing", "parameters"]
 
 _SEED = 0
-"""Of the one draw that makes grey levels binary, and of bounds and samples."""
+"""Of binarization, bounds and samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one model stands."""
+    """The results of one model."""
 
     name: str
     parameters: int
@@ -51,7 +51,7 @@ class Comparison:
     Args:
         data: a data set with a split, as `mnist:test`; binary models see one fixed draw of it.
         root: folder of the data sets.
-        samples: how many to draw from each model that can.
+        samples: how many samples of each model that can be sampled.
     """
 
     def __init__(self, data: str, root: Root = None, *, samples: int = 0) -> None:
@@ -60,7 +60,7 @@ class Comparison:
         self.rows = lru_cache(maxsize=4)(self._rows)
 
     def stand(self, name: str, model: nn.Module) -> Standing:
-        """Measure one model, and draw from it.
+        """Measure one model, and sample from it.
 
         Raises InvalidInput when the data do not fit it.
         """
@@ -80,8 +80,8 @@ class Comparison:
             kind=kind,
             nats=measured,
             bits_per_dim=bits,
-            note="" if measured else "an implicit model: it draws, and gives no likelihood",
-            samples=self._drawn(model),
+            note="" if measured else "an implicit model: it can be sampled, and has no likelihood",
+            samples=self._sample(model),
         )
 
     def _rows_for(self, name: str, model: nn.Module) -> Dataset:
@@ -105,7 +105,7 @@ class Comparison:
         )
         return load_binarized(protocol, self.root)
 
-    def _drawn(self, model: nn.Module) -> Tensor | None:
+    def _sample(self, model: nn.Module) -> Tensor | None:
         if not self.samples or not isinstance(model, Generator):
             return None
         random = seeded(_SEED, model)

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root
-from zoo_core.metrics.samples import InFeatures, compared_features
+from zoo_core.metrics.samples import InFeatures, compare_features
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
 __all__ = ["OfSubsets", "fid", "frechet", "kernel_distance", "kid"]
 
 _RESAMPLES = 8
-"""Draws of both sets with replacement whose spread is the distance's standard error."""
+"""Bootstrap samples of both sets, whose spread is the distance's standard error."""
 _SUBSET = 1000
 
 
@@ -42,12 +42,12 @@ class OfSubsets(InFeatures):
 
 def fid(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured:
     """The Fréchet distance of samples from held-out rows, in features."""
-    return compared_features(model, protocol, data_root, frechet)
+    return compare_features(model, protocol, data_root, frechet)
 
 
 def kid(model: Generator, protocol: OfSubsets, data_root: Root = None) -> Measured:
     """The kernel distance of samples from held-out rows, in features."""
-    return compared_features(
+    return compare_features(
         model,
         protocol,
         data_root,
@@ -63,7 +63,7 @@ def frechet(x: Tensor, y: Tensor, generator: torch.Generator) -> Measured:
     if min(len(x), len(y)) < 2:
         raise InvalidInput(f"{len(y)} samples have no covariance: expected samples = 2 or more.")
     spread = torch.tensor(
-        [_frechet(*(_resampled(z, generator) for z in (x, y))) for _ in range(_RESAMPLES)]
+        [_frechet(*(_resample(z, generator) for z in (x, y))) for _ in range(_RESAMPLES)]
     )
     return Measured(_frechet(x, y), float(spread.std()), len(y))
 
@@ -106,5 +106,5 @@ def _frechet(x: Tensor, y: Tensor) -> float:
     return float(metric.compute())
 
 
-def _resampled(x: Tensor, generator: torch.Generator) -> Tensor:
+def _resample(x: Tensor, generator: torch.Generator) -> Tensor:
     return x[torch.randint(len(x), (len(x),), generator=generator)]

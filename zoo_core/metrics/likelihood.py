@@ -19,7 +19,7 @@ from zoo_core.protocols import DensityModel, Scored
 __all__ = ["BOUND_DRAWS", "bits_per_dim", "log_prob_of", "nll", "values"]
 
 BOUND_DRAWS = 100
-"""Draws of the latents, for each input, where a likelihood that is bounded stands beside others."""
+"""Samples of the latents, for each input, by which a bounded likelihood is compared with others."""
 
 
 def nll(model: DensityModel, protocol: OfBinaryRows, data_root: Root = None) -> Measured:
@@ -39,7 +39,7 @@ def log_prob_of(
 ) -> Callable[[Tensor], Tensor]:
     """The function that gives log p of inputs, or a bound of it where it is not computed.
 
-    generator: of a bound's draws.
+    generator: of a bound's samples.
     """
     if isinstance(model, DensityModel):
         return model.log_prob

@@ -24,7 +24,7 @@ from torch import Tensor
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root
-from zoo_core.metrics.samples import InFeatures, compared_features
+from zoo_core.metrics.samples import InFeatures, compare_features
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
@@ -77,7 +77,7 @@ def coverage(model: Generator, protocol: OfCoverage, data_root: Root = None) -> 
 
 def one_nn(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured:
     """Share of samples and held-out rows whose nearest neighbour is of their own kind."""
-    return compared_features(model, protocol, data_root, _own_kind)
+    return compare_features(model, protocol, data_root, _own_kind)
 
 
 def radii(x: Tensor, k: int) -> Tensor:
@@ -95,7 +95,7 @@ def radii(x: Tensor, k: int) -> Tensor:
 
 def _by_balls(model: Generator, protocol: OfBalls, data_root: Root, values: _ByBalls) -> Measured:
     """A figure of as many samples as held-out rows: sets of one size have comparable balls."""
-    return compared_features(
+    return compare_features(
         model,
         protocol,
         data_root,

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, Root, load, seeded
-from zoo_core.metrics.samples import OfSamples, drawn
+from zoo_core.metrics.samples import OfSamples, samples_of
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
@@ -46,7 +46,7 @@ _SIGMAS = torch.logspace(-1, 0, 30, dtype=torch.float64)
 class OfWindow(OfSamples):
     """The protocol of a Parzen window."""
 
-    binarize: str = option("none", "How grey levels become binary: not at all", choices=("none",))
+    binarize: str = option("none", "Binarization of grey levels: none", choices=("none",))
     validation: str = option(
         "", "Rows that σ is chosen by; those of the validation split by default"
     )
@@ -64,18 +64,18 @@ def parzen(model: Generator, protocol: OfWindow, data_root: Root = None) -> Meas
 
     Raises InvalidInput for samples of another shape than the rows.
     """
-    return _measure(drawn(model, protocol), protocol, data_root)
+    return _measure(samples_of(model, protocol), protocol, data_root)
 
 
 def parzen_data(model: nn.Module, protocol: OfWindow, data_root: Root = None) -> Measured:
-    """The same about training rows: what samples from the data's own distribution score."""
+    """The same, fitted to training rows: what samples from the data's own distribution score."""
     rows = load(protocol, data_root, protocol.train, "train")
     chosen = torch.randperm(len(rows), generator=seeded(protocol.seed))[: protocol.samples]
     return _measure(rows.floats(chosen), protocol, data_root)
 
 
 def parzen_kmeans(model: nn.Module, protocol: OfCentres, data_root: Root = None) -> Measured:
-    """The same about the centres of k-means: no model at all, and yet a high score."""
+    """The same, fitted to the centres of k-means: no model at all, and yet a high score."""
     rows = load(protocol, data_root, protocol.train, "train").floats()
     random = seeded(protocol.seed)
     centres = kmeans(rows.flatten(1), protocol.samples, protocol.iterations, random)

@@ -20,7 +20,7 @@ from torch import Tensor
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, Root
-from zoo_core.metrics.samples import OfSamples, compared
+from zoo_core.metrics.samples import OfSamples, compare_rows
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
@@ -44,7 +44,7 @@ def sliced_wasserstein(
     model: Generator, protocol: OfDirections, data_root: Root = None
 ) -> Measured:
     """The sliced Wasserstein-1 distance of samples from held-out rows, of values in [0, 1]."""
-    return compared(
+    return compare_rows(
         model,
         protocol,
         data_root,
@@ -54,7 +54,7 @@ def sliced_wasserstein(
 
 def ms_ssim(model: Generator, protocol: OfSamples, data_root: Root = None) -> Measured:
     """The mean similarity of pairs of samples: 1 where all are alike."""
-    return compared(model, protocol, data_root, lambda x, y, random: similarity(y))
+    return compare_rows(model, protocol, data_root, lambda x, y, random: similarity(y))
 
 
 def sliced(x: Tensor, y: Tensor, generator: torch.Generator, directions: int = 512) -> Measured:

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo_core.data import Dataset, binarized, load_dataset
+from zoo_core.data import Dataset, binarize_dataset, load_dataset
 from zoo_core.data.columns import fit_columns
 from zoo_core.data.resolve import parse_spec
 from zoo_core.errors import InvalidInput
@@ -46,11 +46,11 @@ class OfRows:
     """The protocol of a metric of rows as they are."""
 
     data: str = option("", "Held-out rows: a data set with its split, such as mnist:test")
-    binarize: str = option("none", "How grey levels become binary: not at all", choices=("none",))
+    binarize: str = option("none", "Binarization of grey levels: none", choices=("none",))
     size: int | None = option(
         None, "Height and width that images are resized to", unit="pixels", minimum=1
     )
-    gray: bool = option(False, "Whether colour is dropped")
+    gray: bool = option(False, "Convert images to grey")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +59,10 @@ class OfBinaryRows(OfRows):
 
     binarize: str = option(
         "none",
-        "How grey levels become binary: fixed draws each pixel once, from the seed",
+        "Binarization of grey levels: fixed samples each pixel once, by the seed",
         choices=("none", "fixed"),
     )
-    seed: int | None = option(None, "Of every random number; 0 where it is not set", minimum=0)
+    seed: int | None = option(None, "Seed of every random number; 0 by default", minimum=0)
 
 
 class Shaped(Protocol):
@@ -92,7 +92,7 @@ def load_binarized(
 ) -> Dataset:
     """The same rows as `load` gives, binarized where the protocol says so."""
     rows = load(protocol, data_root, spec, split)
-    return binarized(rows, protocol.seed or 0) if protocol.binarize == "fixed" else rows
+    return binarize_dataset(rows, protocol.seed or 0) if protocol.binarize == "fixed" else rows
 
 
 def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:

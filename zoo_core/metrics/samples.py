@@ -34,11 +34,11 @@ __all__ = [
     "InFeatures",
     "Net",
     "OfSamples",
-    "compared",
-    "compared_features",
-    "drawn",
+    "compare_features",
+    "compare_rows",
     "feature_net",
     "features_option",
+    "samples_of",
 ]
 
 Compared = Callable[[Tensor, Tensor, torch.Generator], Measured]
@@ -61,9 +61,11 @@ class OfSamples(OfBinaryRows):
     """The protocol of a metric of samples."""
 
     samples: int = option(10_000, "Number of samples", minimum=1)
-    seed: int = option(0, "Of the samples, of the rows beside them, of binarized pixels", minimum=0)
+    seed: int = option(
+        0, "Seed of the samples, of the rows beside them and of binarization", minimum=0
+    )
     train: str = option(
-        "", "Rows that stand beside the samples; those of the training split by default"
+        "", "Rows to measure in the samples' place, for comparison; the training split by default"
     )
 
 
@@ -87,7 +89,7 @@ class Net(NamedTuple):
     """With the first digits of its digest: `features.mnist@0123456789ab`."""
 
     def features(self, rows: Dataset) -> Tensor:
-        """Features of each row, (N, feature_dim), float64: what is close is told apart in these.
+        """Features of each row, (N, feature_dim), float64: close rows are distinguished in float64.
 
         Those of the last few sets are kept: an entry has several figures of the same ones.
         """
@@ -100,22 +102,24 @@ class Net(NamedTuple):
         return _FEATURES[key]
 
 
-def compared(model: Generator, protocol: OfSamples, data_root: Root, compare: Compared) -> Measured:
+def compare_rows(
+    model: Generator, protocol: OfSamples, data_root: Root, compare: Compared
+) -> Measured:
     """A figure of samples and that of training rows, of the rows as they are.
 
     Raises InvalidInput for samples of another shape than the rows.
     """
     sets = _sets(model, protocol, data_root)
-    return _beside(protocol, compare, *(one.floats() for one in sets))
+    return _compare_both(protocol, compare, *(one.floats() for one in sets))
 
 
-def compared_features(
+def compare_features(
     model: Generator, protocol: InFeatures, data_root: Root, compare: Compared
 ) -> Measured:
     """The same of the features of the rows, (n, feature_dim); the figure names their net."""
     net = feature_net(protocol.features)
     sets = _sets(model, protocol, data_root)
-    measured = _beside(protocol, compare, *(net.features(one) for one in sets))
+    measured = _compare_both(protocol, compare, *(net.features(one) for one in sets))
     return measured._replace(settled={"features": net.name})
 
 
@@ -136,11 +140,11 @@ def feature_net(named: str) -> Net:
             f"the figure was measured in the features of {name}@{digest}, but the weights of "
             f"{name} are {sha256[:_DIGITS]}… here. Measure it again in those, and say so."
         )
-    return Net(_loaded(name, sha256), f"{name}@{sha256[:_DIGITS]}")
+    return Net(_load_net(name, sha256), f"{name}@{sha256[:_DIGITS]}")
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, sha256: str) -> Featurizer:
+def _load_net(name: str, sha256: str) -> Featurizer:
     model = loading.load(name)
     if not isinstance(model, Featurizer):
         raise InvalidInput(
@@ -153,7 +157,7 @@ def _loaded(name: str, sha256: str) -> Featurizer:
 _DRAWN: WeakKeyDictionary[Generator, tuple[tuple[str, int, int], Tensor]] = WeakKeyDictionary()
 
 
-def drawn(model: Generator, protocol: OfSamples) -> Tensor:
+def samples_of(model: Generator, protocol: OfSamples) -> Tensor:
     """Samples of a model, (n, *event_shape), on the CPU; those of the last call if they serve."""
     key = (_digest(model), n := protocol.samples, protocol.seed)
     if model in _DRAWN and _DRAWN[model][0] == key:
@@ -180,7 +184,7 @@ def _sets(
     """Held-out rows, samples, and as many training rows."""
     real = load_binarized(protocol, data_root)
     train = load_binarized(protocol, data_root, protocol.train, "train")
-    x = drawn(model, protocol)
+    x = samples_of(model, protocol)
     if x.shape[1:] != real.event_shape:
         raise InvalidInput(
             f"{real.name} has rows of shape {real.event_shape}, but the samples have "
@@ -197,7 +201,7 @@ def _real(name: str, x: Tensor) -> Dataset:
     return Dataset(name, "", x, None)
 
 
-def _beside(
+def _compare_both(
     protocol: OfSamples, compare: Compared, real: Tensor, samples: Tensor, train: Tensor
 ) -> Measured:
     measured = compare(real, samples, seeded(protocol.seed))

@@ -67,7 +67,7 @@ def check_free(path: Path, *, force: bool = False) -> None:
         raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
-    if not force and (taken := _taken(path)):
+    if not force and (taken := _find_taken(path)):
         raise OutputExists(_exists(taken))
 
 
@@ -81,7 +81,7 @@ def free_names(stem: str, suffixes: Sequence[str], folder: Path | None = None) -
     for number in count(1):
         name = stem if number == 1 else f"{stem}-{number}"
         paths = [(folder or Path()) / f"{name}{suffix}" for suffix in suffixes]
-        if not any(_taken(path) for path in paths):
+        if not any(_find_taken(path) for path in paths):
             return paths
     raise AssertionError("count ends")
 
@@ -233,7 +233,7 @@ def _provenance_text(path: Path) -> str | None:
     return beside.read_text("utf-8") if beside else None
 
 
-def _taken(path: Path) -> Path | None:
+def _find_taken(path: Path) -> Path | None:
     """The path, or that of its provenance, if there is something."""
     paths = (path, sidecar(path))
     return next((taken for taken in paths if taken and os.path.lexists(taken)), None)

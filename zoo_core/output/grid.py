@@ -60,7 +60,7 @@ def grid(
         picture = _headed(picture, headings, [j * (W + pad) for j in range(columns)], W)
     if names:
         top = picture.height - canvas.shape[0]
-        picture = _named(picture, names, [top + i * (H + pad) + H // 2 for i in range(rows)])
+        picture = _add_names(picture, names, [top + i * (H + pad) + H // 2 for i in range(rows)])
     return picture if images.shape[1] == 3 else picture.convert("L")
 
 
@@ -101,7 +101,7 @@ def heat(values: Tensor, highest: float) -> Tensor:
     return colours.permute(0, 3, 1, 2).float()
 
 
-def _named(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -> Image.Image:
+def _add_names(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -> Image.Image:
     """Add a margin with names, each at its height."""
     font = ImageFont.load_default(_TEXT)
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * _MARGIN

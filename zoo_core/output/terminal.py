@@ -57,7 +57,7 @@ def show(
         return _graphics(images, stream, protocol, columns, size), n
     tiles, columns = _fit(pixels(images), columns, size)
     canvas = _canvas(tiles, columns)
-    lines = _shaded(canvas, _can_encode(stream)) if plain else _half_blocks(canvas)
+    lines = _shade(canvas, _can_encode(stream)) if plain else _half_blocks(canvas)
     stream.write("\n".join(lines) + "\n")
     stream.flush()
     return len(tiles), n
@@ -162,7 +162,7 @@ def _palette(canvas: NDArray[Any]) -> list[list[str]]:
     return [[f"5;{k}" if k >= 0 else "" for k in row] for row in number.tolist()]
 
 
-def _shaded(canvas: NDArray[Any], blocks: bool) -> list[str]:
+def _shade(canvas: NDArray[Any], blocks: bool) -> list[str]:
     """Two pixels to a character, darker or lighter; light is ink, as on a dark terminal."""
     ramp = _SHADES if blocks else _ASCII
     light = np.maximum(canvas, 0).mean(-1)

@@ -94,7 +94,7 @@ def _folder(package: str) -> Path | None:
 def commands() -> dict[str, tuple[str, str]]:
     """Commands that installed distributions add: name -> (`package.module:command`, distribution).
 
-    The first one of a name on the path wins; `zoo plugin check` tells of the others.
+    The first one of a name on the path wins; `zoo plugin check` names the others.
     """
     return dict(_scan(tuple(sys.path)).commands)
 

@@ -50,7 +50,7 @@ _KINDS: dict[type[Architecture | Metric | DataSet | Task], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading a family: what it offers, or the error that kept it from loading."""
+    """The result of loading a family: what it offers, or the error."""
 
     family: Family
     seconds: float

@@ -89,7 +89,7 @@ def options_class(record: Task) -> type:
         )
     taken = [name for each in options.read(cls).values() for name in (each.name, *each.flags)]
     if clash := next((name for name in taken if name.removeprefix("--") in _GENERAL), None):
-        raise PluginError(f"{where}: the option '{clash}' is one of every task. Rename it.")
+        raise PluginError(f"{where}: the option '{clash}' belongs to every task. Rename it.")
     return cls
 
 
@@ -138,7 +138,7 @@ def records(names: Collection[str]) -> dict[str, Task]:
 
 def first(names: Collection[str]) -> str | None:
     """The one of some tasks that is run where none is named; None where none of them is known."""
-    return next((record.name for record in _offered() if record.name in names), None)
+    return next((record.name for record in _each_task() if record.name in names), None)
 
 
 def choose(wanted: str | None, model: object, name: str) -> Task:
@@ -146,11 +146,11 @@ def choose(wanted: str | None, model: object, name: str) -> Task:
 
     name: the model's, for messages.
 
-    Raises UnknownName for a task that there is not, and InvalidInput for one that the model cannot
+    Raises UnknownName for an unknown task, and InvalidInput for one that the model cannot
     do; both list what it can.
     """
     if wanted is None:
-        for record in _offered():
+        for record in _each_task():
             if not _lacks(record, model):
                 return record
         raise InvalidInput(f"{name} can do none of the tasks that are installed.")
@@ -169,7 +169,7 @@ def unknown_option(record: Task, word: str, others: Collection[str] = ()) -> Inv
     word: as a keyword, or as the flag that was typed.
     others: what else could have been meant.
     """
-    takers = {other.name: each for other in _offered() if (each := _matching(other, word))}
+    takers = {other.name: each for other in _each_task() if (each := _find_option(other, word))}
     typed = word.startswith("-")
     if takers:
         word = next(iter(takers.values())).flags[0] if typed else word
@@ -183,7 +183,7 @@ def unknown_option(record: Task, word: str, others: Collection[str] = ()) -> Inv
     return InvalidInput(f"the task {record.name} has no option {word}.{near} It takes {takes}.")
 
 
-def _matching(record: Task, word: str) -> options.Option | None:
+def _find_option(record: Task, word: str) -> options.Option | None:
     """The option of a task that has this name or flag."""
     try:
         known = options_of(record).values()
@@ -192,7 +192,7 @@ def _matching(record: Task, word: str) -> options.Option | None:
     return next((each for each in known if word in (each.name, *each.flags)), None)
 
 
-def _offered() -> Iterator[Task]:
+def _each_task() -> Iterator[Task]:
     """The core's tasks, and then those of families, which are loaded only when it comes to them."""
     yield from (own := plugins.own(Task)).values()
     yield from (record for name, record in plugins.offers(Task).items() if name not in own)
@@ -212,7 +212,7 @@ def _lacks(record: Task, model: object) -> str:
 
 
 def _can(name: str, model: object) -> str:
-    return f" {name} can {', '.join(able(model)) or 'do none of the tasks there are'}."
+    return f" {name} can {', '.join(able(model)) or 'do no known task'}."
 
 
 def _is_frozen(cls: Any) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "complete", "known_places"]
 
 _UNKNOWN = 0.4
-"""Grey level of what is not given, in pictures."""
+"""Grey level of unknown pixels in pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +30,18 @@ class Options(Inputs):
 
     keep: str = option(
         "auto",
-        "The part that is given: top, left, or a picture that is white there; auto is top, or of a "
+        "The known part: top, left, or a mask image that is white there; auto is top, or of a "
         "table with missing cells all that are there",
         metavar="PART",
     )
     patches: tuple[str, ...] = option(
         (),
-        "A part that is given, in pixels, where the model takes parts; by default it finds some",
+        "A known part, in pixels, for a model that takes parts; by default it finds some",
         flags=("--patch",),
         metavar="X,Y,W,H",
     )
     samples: int = option(4, "Completions of each input", minimum=1)
-    temperature: float = option(1.0, "Less than 1 samples what is more probable", above=0)
+    temperature: float = option(1.0, "Below 1, more probable samples", above=0)
 
 
 def complete(model: AnyCompleter, options: Options, context: Context) -> Result:
@@ -55,13 +55,13 @@ def complete(model: AnyCompleter, options: Options, context: Context) -> Result:
             f"--patch {options.patches[0]}: {context.name} completes from a mask, not from parts. "
             "Say what it is given by --keep."
         )
-    return _of_kept(model, options, context)
+    return _complete_kept(model, options, context)
 
 
-def _of_kept(model: Completer, options: Options, context: Context) -> Result:
+def _complete_kept(model: Completer, options: Options, context: Context) -> Result:
     import torch
 
-    from zoo_core.tasks.inputs import load_inputs, table_rows, unread
+    from zoo_core.tasks.inputs import load_inputs, table_rows, unread_files
 
     batch = load_inputs(model, options.inputs, context)
     missing = int(batch.x.isnan().sum())
@@ -93,7 +93,7 @@ def _of_kept(model: Completer, options: Options, context: Context) -> Result:
         columns=len(x),
         names=["input", "given", *(f"completion {i + 1}" for i in range(len(drawn)))],
         frames=[given, *drawn, x],
-        failed=unread(batch, options.inputs, context),
+        failed=unread_files(batch, options.inputs, context),
     )
 
 

@@ -1,7 +1,7 @@
-"""How odd is each input? Its −log p beside that of data which the model was not trained on.
+"""Anomaly detection: −log p of each input, compared with that of held-out data.
 
 A model can find an odd input more probable than its own data (an empty image under a model of
-digits), so the percentile is given as it is: near 0 is as odd as near 100.
+digits), so the percentile is given as it is: near 0 is as unusual as near 100.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _NORMAL = "test[0:1000]"
 class Options(Inputs):
     """Of the task `detect`."""
 
-    against: tuple[str, ...] = option((), "Odd inputs; gives the AUROC", metavar="INPUT")
+    against: tuple[str, ...] = option(
+        (), "Inputs to tell apart, such as other data; adds the AUROC", metavar="INPUT"
+    )
 
 
 def detect(model: Scored, options: Options, context: Context) -> Result:

@@ -1,4 +1,4 @@
-"""Give the latents of each input."""
+"""Encode inputs as latents."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _BRIGHTEST = 0.999
 class Options(Inputs):
     """Of the task `explain`."""
 
-    top: int = option(5, "How many of the costliest variables are named", minimum=1)
+    top: int = option(5, "Number of the least probable variables to name", minimum=1)
 
 
 class Parts(NamedTuple):
@@ -121,7 +121,7 @@ def _caveat(bound: bool) -> tuple[str, ...]:
         return ()
     return (
         "nats are those of a bound, which is no less than −log p in expectation: of each variable "
-        "given one draw of the latents, and of each latent (z) the KL of its posterior to the "
+        "given one sample of the latents, and of each latent (z) the KL of its posterior to the "
         "prior; they sum to the negative ELBO",
     )
 

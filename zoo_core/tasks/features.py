@@ -1,4 +1,4 @@
-"""Give what a model sees in each input: features that a classifier can be taught from."""
+"""Extract features of inputs, on which a classifier can be trained."""
 
 from __future__ import annotations
 

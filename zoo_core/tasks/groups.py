@@ -36,7 +36,7 @@ class Samples:
     """Of a task that samples from the model."""
 
     n: int = option(
-        16, "Number of samples; of each prompt, where there are some", minimum=1, flags=("-n",)
+        16, "Number of samples; per prompt, where prompts are given", minimum=1, flags=("-n",)
     )
-    temperature: float = option(1.0, "Less than 1 samples what is more probable", above=0)
-    label: int | None = option(None, "Class to sample, where the model is conditional on classes")
+    temperature: float = option(1.0, "Below 1, more probable samples", above=0)
+    label: int | None = option(None, "Label to condition on, for a class-conditional model")

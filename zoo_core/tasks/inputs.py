@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from zoo_core.data import Dataset, binarized, image_files, load_images, load_rows
+from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
 from zoo_core.data.columns import decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
@@ -26,15 +26,15 @@ __all__ = [
     "Batch",
     "as_floats",
     "caveat",
-    "fitted",
+    "fit_levels",
     "load_inputs",
     "nats",
     "table_rows",
-    "unread",
+    "unread_files",
 ]
 
 BINARIZE_SEED = 0
-"""Seed of the one draw by which grey inputs become binary; so do the registry's protocols."""
+"""Seed by which grey inputs are binarized; that of the registry's protocols."""
 
 
 class _Shaped(Protocol):
@@ -75,7 +75,7 @@ def load_inputs(
     return Batch(x, names, notes, data.labels, data.classes)
 
 
-def unread(batch: Batch, sources: Sequence[str], context: Context) -> tuple[str, ...]:
+def unread_files(batch: Batch, sources: Sequence[str], context: Context) -> tuple[str, ...]:
     """The files among sources that are not in the batch: they could not be read."""
     files = (printable(file, None) for file in image_files(sources, context.data_root))
     return tuple(file for file in files if file not in batch.names)
@@ -83,12 +83,12 @@ def unread(batch: Batch, sources: Sequence[str], context: Context) -> tuple[str,
 
 def as_floats(model: object, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
     """A data set as the model takes it, and what was done to it."""
-    data, notes = (data, ()) if data.columns else fitted(model, data)
+    data, notes = (data, ()) if data.columns else fit_levels(model, data)
     weight = weight_of(model)
     return data.floats().to(weight.device, weight.dtype), notes
 
 
-def fitted(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+def fit_levels(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     """A data set of the model's levels, and what was done to it.
 
     Raises InvalidInput for categories where the model is binary.
@@ -103,10 +103,10 @@ def fitted(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
             )
         if ((data.x > 0) & (data.x < 255)).any():
             notes = (
-                f"{data.name}: grey levels were drawn as black or white (the model is binary), "
+                f"{data.name}: grey levels were binarized (the model is binary), "
                 f"once, with seed {BINARIZE_SEED}",
             )
-        data = binarized(data, BINARIZE_SEED)
+        data = binarize_dataset(data, BINARIZE_SEED)
     return data, notes
 
 

@@ -1,4 +1,4 @@
-"""Go through latent space from one input to the next, from draw to draw, or from text to text."""
+"""Interpolate in latent space between inputs, samples or prompts."""
 
 from __future__ import annotations
 
@@ -30,36 +30,34 @@ class Options(OptionalInputs):
 
     prompts: tuple[str, ...] = option(
         (),
-        "Text that is an end of a way, where the model is conditional on text",
+        "Text at an end of a path, for a prompt-conditioned model",
         flags=("--prompt",),
         metavar="TEXT",
     )
-    steps: int = option(9, "Steps of each way, with both ends", minimum=2)
+    steps: int = option(9, "Steps of each path, both ends included", minimum=2)
     path: str = option(
         "auto",
-        "How to go: auto is the model's own path, or else a line between inputs and an arc between "
+        "Kind of path: auto is the model's own, or else a line between inputs and an arc between "
         "samples",
         choices=("auto", "line", "arc"),
     )
-    pairs: int = option(4, "Pairs of samples; of prompts, samples of each pair", minimum=1)
-    temperature: float = option(
-        1.0, "Of prompts: less than 1 samples what is more probable", above=0
-    )
+    pairs: int = option(4, "Pairs of samples; for prompts, samples of each pair", minimum=1)
+    temperature: float = option(1.0, "For prompts: below 1, more probable samples", above=0)
 
 
 class _Ends(NamedTuple):
-    """Where ways begin and end."""
+    """The ends of paths."""
 
     z: Tensor
-    """(ways, 2, latent_dim)."""
+    """(paths, 2, latent_dim)."""
     names: list[str]
     notes: tuple[str, ...] = ()
 
 
 def interpolate(model: Decoder, options: Options, context: Context) -> Result:
-    """Decode what lies between the latents of neighbouring inputs, or of pairs of draws.
+    """Decode latents between those of neighbouring inputs, or of pairs of samples.
 
-    Of prompts, draw what lies between neighbouring ones.
+    For prompts, sample from codes between neighbouring ones.
     """
     from zoo_core.tasks.inputs import table_rows
     from zoo_core.tasks.latents import decode_latents
@@ -67,13 +65,13 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     if options.prompts:
         return _of_prompts(model, options, context)
     if options.temperature != 1:
-        raise InvalidInput("--temperature is for ways between prompts: give --prompt twice.")
-    ends = (_of_inputs if options.inputs else _of_draws)(model, options, context)
-    z, kind = _ways(model, ends.z, options)
+        raise InvalidInput("--temperature is for paths between prompts: give --prompt twice.")
+    ends = (_of_inputs if options.inputs else _of_samples)(model, options, context)
+    z, kind = _paths(model, ends.z, options)
     x = decode_latents(model, z.flatten(0, 1), context)
     n, steps = len(z), options.steps
     result = Result(
-        summary=f"{n} way{'s' if n > 1 else ''} through the latents of {context.name}",
+        summary=f"{n} path{'s' if n > 1 else ''} through the latents of {context.name}",
         figures=(f"{steps} steps", kind),
         notes=ends.notes,
         tensors={"z": z.cpu(), "decoded": x.unflatten(0, (n, steps))},
@@ -88,7 +86,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
 
 
 def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
-    """From each prompt to the next along a line of codes; a row for each of some draws of noise.
+    """From each prompt to the next along a line of codes; a row for each of several noise samples.
 
     Raises InvalidInput for one prompt alone, prompts beside inputs, or a model without text.
     """
@@ -96,14 +94,14 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
 
     prompts, steps = options.prompts, options.steps
     if options.inputs:
-        raise InvalidInput("a way is between inputs or between prompts: leave one of them out.")
+        raise InvalidInput("a path is between inputs or between prompts: leave one of them out.")
     if len(prompts) < 2:
         raise InvalidInput(
-            f"--prompt {prompts[0]!r} is one text, and a way has two ends. Give --prompt twice."
+            f"--prompt {prompts[0]!r} is one text, and a path has two ends. Give --prompt twice."
         )
     with torch.inference_mode():
         codes = prompted(model, prompts, context.name).read(prompts)
-        ways = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
+        paths = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
     # the same seed each time, so the same noise: along a row the text alone changes
     drawn = [
         draw(
@@ -113,19 +111,19 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
             temperature=options.temperature,
             prompt=code.unsqueeze(0),
         )
-        for code in ways.flatten(0, 1)
+        for code in paths.flatten(0, 1)
     ]
-    x = torch.stack(drawn).unflatten(0, (len(ways), steps)).transpose(1, 2).flatten(0, 1)
+    x = torch.stack(drawn).unflatten(0, (len(paths), steps)).transpose(1, 2).flatten(0, 1)
     names = [f"{a} to {b}" for a, b in pairwise(prompts)]
     there = x.unbind(1)
     return Result(
-        summary=f"{len(x)} ways between prompts by {context.name}",
+        summary=f"{len(x)} paths between prompts by {context.name}",
         figures=(f"{steps} steps", "along lines of codes"),
         images=x.flatten(0, 1),
         columns=steps,
         names=[name if i == 0 else "" for name in names for i in range(options.pairs)],
         frames=[*there, *there[-2:0:-1]],
-        tensors={"codes": ways.cpu(), "decoded": x},
+        tensors={"codes": paths.cpu(), "decoded": x},
         texts={"prompts": names},
     )
 
@@ -141,7 +139,7 @@ def arc(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
     """Points of the great circle through latents, each (latent_dim,): (steps, latent_dim).
 
     Their length goes evenly from one's to the other's (Shoemake 1985; White 2016, Sampling
-    Generative Networks): draws of a Gaussian in many dimensions are all about as long, and the
+    Generative Networks): samples of a Gaussian in many dimensions are all about as long, and the
     middle of a line between two is shorter than any of them.
     """
     import torch
@@ -167,33 +165,33 @@ def _of_inputs(model: Decoder, options: Options, context: Context) -> _Ends:
     z, batch = load_latents(model, options.inputs, context, "interpolate")
     if len(z) < 2:
         raise InvalidInput(
-            f"--input {options.inputs[0]} is one input, and a way has two ends. Give a second "
-            "--input, several rows such as mnist:test[0:2], or none to go between draws."
+            f"--input {options.inputs[0]} is one input, and a path has two ends. Give a second "
+            "--input, several rows such as mnist:test[0:2], or none to interpolate between samples."
         )
     names = [f"{a} to {b}" for a, b in pairwise(batch.names)]
     return _Ends(torch.stack([z[:-1], z[1:]], 1), names, batch.notes)
 
 
-def _of_draws(model: Decoder, options: Options, context: Context) -> _Ends:
-    """From the first to the second draw of each pair."""
+def _of_samples(model: Decoder, options: Options, context: Context) -> _Ends:
+    """From the first to the second sample of each pair."""
     from zoo_core.tasks.latents import sample_latents
 
     pairs = options.pairs
-    names = [f"draw {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
+    names = [f"sample {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
     return _Ends(sample_latents(model, 2 * pairs, context).unflatten(0, (pairs, 2)), names)
 
 
-def _ways(model: Decoder, ends: Tensor, options: Options) -> tuple[Tensor, str]:
-    """Latents from end to end, (ways, steps, latent_dim), and how they were found.
+def _paths(model: Decoder, ends: Tensor, options: Options) -> tuple[Tensor, str]:
+    """Latents from end to end, (paths, steps, latent_dim), and their kind.
 
-    ends: (ways, 2, latent_dim).
+    ends: (paths, 2, latent_dim).
     """
     import torch
 
     if options.path == "auto" and isinstance(model, Pathfinder):
-        way, kind = model.path, "the model's own path"
+        path, kind = model.path, "the model's own path"
     else:
         straight = options.path == "line" or (options.path == "auto" and options.inputs)
-        way, kind = (line, "along lines") if straight else (arc, "along arcs")
+        path, kind = (line, "along lines") if straight else (arc, "along arcs")
     with torch.inference_mode():
-        return torch.stack([way(z0, z1, options.steps) for z0, z1 in ends]), kind
+        return torch.stack([path(z0, z1, options.steps) for z0, z1 in ends]), kind

@@ -55,12 +55,12 @@ def as_encoder(model: Decoder, inputs: Sequence[str], context: Context, task: st
 
 def encode_inputs(model: Encoder, x: Tensor, context: Context) -> Tensor:
     """The latents of inputs (B, *event_shape), (B, latent_dim): the posterior's means."""
-    return _batched(model.encode, x, context)
+    return _in_batches(model.encode, x, context)
 
 
 def decode_latents(model: Decoder, z: Tensor, context: Context) -> Tensor:
     """The mean samples of latents (n, latent_dim), (n, *event_shape), in [0, 1], on the CPU."""
-    return _batched(model.decode, z, context).cpu()
+    return _in_batches(model.decode, z, context).cpu()
 
 
 def sample_latents(model: Decoder, n: int, context: Context) -> Tensor:
@@ -83,6 +83,6 @@ def latent_columns(z: Tensor) -> list[dict[str, float]]:
     return [{f"z{i}": value for i, value in enumerate(row)} for row in z.tolist()]
 
 
-def _batched(function: Callable[[Tensor], Tensor], x: Tensor, context: Context) -> Tensor:
+def _in_batches(function: Callable[[Tensor], Tensor], x: Tensor, context: Context) -> Tensor:
     with torch.inference_mode():
         return torch.cat([function(part) for part in context.batches(x)])

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Options", "manifold", "plane"]
 
 _DRAWS = 100_000
-"""Draws whose quantiles stand for the prior's."""
+"""Samples whose quantiles estimate the prior's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(OptionalInputs):
     """Of the task `manifold`."""
 
-    side: int = option(20, "Places along each side of the plane that is decoded", minimum=1)
+    side: int = option(20, "Grid points along each side of the plane", minimum=1)
 
 
 def manifold(model: Decoder, options: Options, context: Context) -> Result:

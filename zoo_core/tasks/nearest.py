@@ -39,11 +39,13 @@ class Options(Samples):
     """Of the task `nearest`."""
 
     inputs: tuple[str, ...] = option(
-        (), "In the place of the training data", flags=("--input", "-i"), metavar="INPUT"
+        (), "Rows to search in place of the training data", flags=("--input", "-i"), metavar="INPUT"
     )
     k: int = option(4, "Nearest rows of each sample", minimum=1)
     features: str = option(
-        "", "A net in whose features rows are compared as well, as features.mnist", metavar="ENTRY"
+        "",
+        "Feature net in whose features rows are compared too, such as features.mnist",
+        metavar="ENTRY",
     )
 
 
@@ -90,7 +92,7 @@ def nearest(model: Generator, options: Options, context: Context) -> Result:
     notes = train.notes + ((held_out,) if isinstance(held_out, str) else ())
     result = Result(
         summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {context.name}, each beside "
-        f"the nearest of {len(train.data):,} rows of {_named(options, context)}",
+        f"the nearest of {len(train.data):,} rows of {_source_name(options, context)}",
         figures=tuple(map(_said, found)),
         notes=notes,
         rows=[row for one in found for row in _table(one, train.names)],
@@ -169,10 +171,10 @@ def _held_out(model: Generator, options: Options, context: Context) -> Dataset |
 
 def _rows(model: Generator, sources: tuple[str, ...], context: Context) -> _Rows:
     from zoo_core.data import load_images
-    from zoo_core.tasks.inputs import fitted
+    from zoo_core.tasks.inputs import fit_levels
 
     data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
-    data, notes = fitted(model, data)
+    data, notes = fit_levels(model, data)
     return _Rows(data, names, notes)
 
 
@@ -219,5 +221,5 @@ def _tensors(found: list[_Found]) -> dict[str, Tensor]:
     }
 
 
-def _named(options: Options, context: Context) -> str:
+def _source_name(options: Options, context: Context) -> str:
     return ", ".join(options.inputs) or f"{context.data}:train"

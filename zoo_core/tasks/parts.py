@@ -8,7 +8,7 @@ import torch
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
-from zoo_core.tasks.inputs import load_inputs, unread
+from zoo_core.tasks.inputs import load_inputs, unread_files
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ __all__ = ["boxes_of", "from_parts"]
 
 def from_parts(model: PartCompleter, options: Options, context: Context) -> Result:
     """Draw images about parts of each input; a row holds these, their mask, images and input."""
-    if options.keep != "top":
+    if options.keep not in ("auto", "top"):
         raise InvalidInput(
             f"--keep {options.keep}: {context.name} completes from parts, not from a mask. Give "
             "--patch x,y,w,h, or nothing to let it find some."
         )
     batch = load_inputs(model, options.inputs, context)
     x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, options, context)
-    drawn = _drawn(model, batch.x, boxes, options, context)
+    drawn = _sample_parts(model, batch.x, boxes, options, context)
     parts, mask = drawn[0].parts, drawn[0].mask.expand_as(x)
     completions = torch.stack([one.images for one in drawn])
     columns = [*parts.unbind(1), mask, *completions, x]
@@ -59,7 +59,7 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
             "completions": completions,
         },
         texts={"names": batch.names},
-        failed=unread(batch, options.inputs, context),
+        failed=unread_files(batch, options.inputs, context),
     )
 
 
@@ -87,7 +87,7 @@ def _boxes(model: PartCompleter, x: Tensor, options: Options, context: Context) 
     return torch.cat([model.find_parts(part) for part in context.batches(x)])
 
 
-def _drawn(
+def _sample_parts(
     model: PartCompleter, x: Tensor, boxes: Tensor, options: Options, context: Context
 ) -> list[FromParts]:
     """What the model draws, on the CPU, as often as is asked for."""

@@ -1,4 +1,4 @@
-"""Encode inputs and decode them again."""
+"""Encode and decode each input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task gives back, and how it becomes a file."""
+"""The result of a task, and how it is saved."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def run(
         many.
     settings: the task's own options, as `steps=9`: those of `zoo run --task interpolate --help`.
 
-    Raises UnknownName for a task that there is not, and InvalidInput for one that the model cannot
+    Raises UnknownName for an unknown task, and InvalidInput for one that the model cannot
     do, for an option that the task does not have or for a value that does not fit.
     """
     loaded = loading.load(model) if isinstance(model, str | Path) else model
@@ -70,7 +70,7 @@ def run(
         data_root=None if data_root is None else Path(data_root),
         progress=progress,
     )
-    with _evaluating(loaded):
+    with _evaluation_mode(loaded):
         result = tasks.function_of(record)(loaded, chosen, context)
     return replace(
         result,
@@ -113,7 +113,7 @@ def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
     )
     names = ", ".join(entry.name for entry in able[:_NAMED])
     return (
-        " It draws, but has no likelihood: it gives no probability of an input, nor a bound of one."
+        " It can be sampled, but has no likelihood: no probability of an input, nor a bound of one."
         + (f" Models that {task}: {names}." if names else "")
     )
 
@@ -126,7 +126,7 @@ def _random_seed() -> int:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     """A model in evaluation mode, also one that is being trained."""
     training = model.training
     try:

@@ -29,11 +29,11 @@ class Options(Samples):
 
     prompts: tuple[str, ...] = option(
         (),
-        "Text to sample, where the model is conditional on text",
+        "Text to condition on, for a prompt-conditioned model",
         flags=("--prompt",),
         metavar="TEXT",
     )
-    between: int = option(0, "Rows between each two prompts, from one to the other", minimum=0)
+    between: int = option(0, "Interpolated rows between each two prompts", minimum=0)
     draw: str = option(
         "auto",
         "Of a decoder's independent pixels: their means, or samples with their noise; auto is mean "
@@ -41,7 +41,7 @@ class Options(Samples):
         choices=("auto", "mean", "sample"),
     )
     truncation: float | None = option(
-        None, "Latents further from 0 are sampled again, where the model can do that", above=0
+        None, "Resample latents further from 0, where the model can", above=0
     )
 
 
@@ -49,7 +49,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     """Draw n samples, or as many of each prompt; pictures of images, rows of tables."""
     condition = {
         **of_label(model, options.label, context.name),
-        **_truncated(model, options.truncation, context.name),
+        **_truncation(model, options.truncation, context.name),
     }
     if options.prompts:
         return _of_prompts(model, options, context, condition)
@@ -160,7 +160,7 @@ def _of_prompts(
 
     with torch.inference_mode():
         codes = prompted(model, options.prompts, context.name).read(options.prompts)
-    names, rows = _between(options.prompts, codes, options.between)
+    names, rows = _interpolate_codes(options.prompts, codes, options.between)
     condition["temperature"] = options.temperature
     x = torch.cat(
         [draw(model, options.n, context, prompt=code.unsqueeze(0), **condition) for code in rows]
@@ -177,7 +177,7 @@ def _of_prompts(
     )
 
 
-def _between(
+def _interpolate_codes(
     prompts: Sequence[str], codes: Tensor, between: int
 ) -> tuple[list[str], Sequence[Tensor]]:
     """The name and the code of each row: the prompts, and so many steps between each two.
@@ -199,13 +199,13 @@ def _between(
     return [*names, prompts[-1]], [*rows, codes[-1]]
 
 
-def _truncated(model: Generator, bound: float | None, name: str) -> dict[str, float]:
+def _truncation(model: Generator, bound: float | None, name: str) -> dict[str, float]:
     """How far latents may be from 0, as an argument of the model's `sample`; nothing by default."""
     if bound is None:
         return {}
     if "truncation" not in inspect.signature(model.sample).parameters:
         raise InvalidInput(
-            f"--truncation {bound:g}: {name} cannot draw its latents again. Use --temperature, "
+            f"--truncation {bound:g}: {name} cannot resample its latents. Use --temperature, "
             "which every model that samples has."
         )
     return {"truncation": bound}

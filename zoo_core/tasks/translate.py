@@ -33,12 +33,12 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
     """Translate inputs into one domain; or into all, each a column beside the inputs."""
     import torch
 
-    from zoo_core.tasks.inputs import load_inputs, unread
+    from zoo_core.tasks.inputs import load_inputs, unread_files
 
     domains, every = _domains(model, options.to), options.to == ALL
     batch = load_inputs(model, options.inputs, context)
     x = batch.x.float().cpu()
-    drawn = {to: _translated(model, batch.x, to, context) for to in domains}
+    drawn = {to: _translate(model, batch.x, to, context) for to in domains}
     columns = [x, *drawn.values()] if every else list(drawn.values())
     return Result(
         summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} translated to {', '.join(domains)} "
@@ -51,14 +51,14 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
         frames=[x, *drawn.values()],
         tensors={"inputs": x, **drawn},
         texts={"names": batch.names},
-        failed=unread(batch, options.inputs, context),
+        failed=unread_files(batch, options.inputs, context),
     )
 
 
 def _domains(model: Translator, to: str) -> tuple[str, ...]:
     """The domains that are asked for.
 
-    Raises InvalidInput when none is; one that there is not, the model refuses.
+    Raises InvalidInput when none is; the model refuses an unknown one.
     """
     if not to:
         raise InvalidInput(
@@ -67,7 +67,7 @@ def _domains(model: Translator, to: str) -> tuple[str, ...]:
     return tuple(model.domains) if to == ALL else (to,)
 
 
-def _translated(model: Translator, x: Tensor, to: str, context: Context) -> Tensor:
+def _translate(model: Translator, x: Tensor, to: str, context: Context) -> Tensor:
     """Translations, (B, *event_shape), on the CPU."""
     import torch
 

@@ -22,9 +22,9 @@ __all__ = ["Options", "traverse", "walks"]
 _STEPS, _REACH = 9, 3.0
 """Steps of a walk, and how far it goes to either side, in standard deviations of the prior."""
 _DRAWS = 10_000
-"""Draws that tell a prior's mean, deviation and ends."""
+"""Samples that estimate a prior's mean, deviation and ends."""
 _JUDGED = 1000
-"""Inputs that say which walks are worth a look, at most."""
+"""Inputs by which walks are ranked, at most."""
 _COLUMNS = 10
 """Steps side by side: a walk through more of them, as through 30 clusters, takes several rows."""
 
@@ -33,8 +33,8 @@ _COLUMNS = 10
 class Options(OptionalInputs):
     """Of the task `traverse`."""
 
-    rows: int = option(10, "Latents that are walked, the most telling first", minimum=1)
-    starts: int = option(1, "Inputs, or samples, from which each walk starts", minimum=1)
+    rows: int = option(10, "Number of latents to vary, the most informative first", minimum=1)
+    starts: int = option(1, "Number of inputs, or samples, to start from", minimum=1)
     along: tuple[str, ...] = option(
         (),
         "An attribute of the model's data, such as beard: a walk towards each of its values",
@@ -81,7 +81,7 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     result = Result(
         summary=f"{len(shown)} of {len(found)} walks through the latents of {context.name}",
         figures=(f"from {source}",),
-        notes=(*notes, f"from the top: {_listed(shown)}", *_explained(shown, options.along)),
+        notes=(*notes, f"from the top: {_list_walks(shown)}", *_explain(shown, options.along)),
         tensors={"start": base.cpu(), "z": z.cpu(), "decoded": x},
         texts={"names": [row.name for row in rows for _ in row.z]},
     )
@@ -167,7 +167,7 @@ def _table(
     ]
 
 
-def _explained(found: Sequence[Traversal], along: Sequence[str]) -> tuple[str, ...]:
+def _explain(found: Sequence[Traversal], along: Sequence[str]) -> tuple[str, ...]:
     """What directions are, where walks go along them."""
     if along:
         return (
@@ -182,7 +182,7 @@ def _explained(found: Sequence[Traversal], along: Sequence[str]) -> tuple[str, .
     )
 
 
-def _listed(found: Sequence[Traversal]) -> str:
+def _list_walks(found: Sequence[Traversal]) -> str:
     """The walks' names with their ends, where it is one latent that moves."""
     said = []
     for walk in found:

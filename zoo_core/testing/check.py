@@ -45,14 +45,14 @@ def check(name: str, laws: Collection[str] | None = None) -> Iterator[Verdict]:
         if laws is None or law.name in laws:
             yield _verdict(law, family)
     if plugins.load(name).error or not _are_built(name):
-        return  # nothing can be asked of models that there are not
+        return  # there is no model to ask
     for case in cases(name):
         yield from _of_case(case, laws)
 
 
 def _of_case(case: Case, laws: Collection[str] | None) -> Iterator[Verdict]:
     if unknown := sorted(set(case.skips) - set(LAWS)):
-        raise PluginError(f"{case} skips laws that there are not: {', '.join(unknown)}.")
+        raise PluginError(f"{case} skips unknown laws: {', '.join(unknown)}.")
     for law in LAWS.values():
         if (laws is not None and law.name not in laws) or not applies(law, case):
             continue

@@ -65,13 +65,13 @@ def export_equals_model(case: Case) -> None:
 
 def _off(model: nn.Module, name: str) -> float:
     """By how much a function's file differs, at most: |y − ŷ| / (1 + |y|)."""
-    from zoo_core.export.onnx import convert, fixed, session
+    from zoo_core.export.onnx import convert, session, takes_one_input
 
     function = functions(model)[name]
     converted = convert(model, function)
     run = session(converted)
     off = 0.0
-    for n in (1,) if fixed(converted) else (1, 3):
+    for n in (1,) if takes_one_input(converted) else (1, 3):
         inputs = function.examples(n, seed=n)
         for _ in range(2 if function.state else 1):  # once from the start, once further on
             with torch.no_grad():

@@ -169,7 +169,7 @@ def models_are_built_from_plain_configs(family: Family) -> None:
 
 @_law
 def commands_run(family: Family) -> None:
-    """The command `zoo run` draws from weights of the family's first generator."""
+    """The command `zoo run` samples from weights of the family's first generator."""
     able = (case for case in cases(family.name) if isinstance(case.fresh(), Generator))
     case = next(able, None)
     if case is None:

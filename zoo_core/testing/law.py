@@ -155,7 +155,7 @@ def table(chosen: Iterable[Case]) -> list[Any]:
     rows = []
     for case in chosen:
         if unknown := set(case.skips) - set(LAWS):
-            raise ValueError(f"{case} skips laws that there are not: {', '.join(sorted(unknown))}")
+            raise ValueError(f"{case} skips unknown laws: {', '.join(sorted(unknown))}")
         for rule in LAWS.values():
             reason = case.skips.get(rule.name)
             marks = [pytest.mark.skip(reason=reason)] if reason else []

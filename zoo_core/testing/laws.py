@@ -69,7 +69,7 @@ def config_round_trip(case: Case) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         other = loading.build(case.cls, again)
-    differing = _differing(model.state_dict(), other.state_dict())
+    differing = _differences(model.state_dict(), other.state_dict())
     expect(not differing, f"differing tensors: {differing}", "equal tensors from equal seeds")
 
 
@@ -295,7 +295,7 @@ def earlier_variables_matter(case: Case) -> None:
     model = narrow(case.stirred(), Autoregressive)
     order, x = model.order, case.states()[_few(32, case)]
     with torch.no_grad():
-        moved = torch.stack([_moved(model, x, int(j)) for j in order])[:, order]
+        moved = torch.stack([_influence(model, x, int(j)) for j in order])[:, order]
     ahead = float(moved.tril(-1).abs().max())
     expect(ahead < 1e-6, f"a later variable moves a conditional by {ahead:.2g}", "no change")
     deaf = [t for t in range(1, len(order)) if moved[:t, t].max() < 1e-6]
@@ -325,7 +325,7 @@ def explanation_sums_to_nats(case: Case) -> None:
 
 @law(Completer, Autoregressive, discrete)
 def completion_follows_the_conditional(case: Case) -> None:
-    """Given the first variables of the order, the rest is drawn from its exact conditional."""
+    """Given the first variables of the order, the rest is sampled from its exact conditional."""
     model = case.stirred()
     order = narrow(model, Autoregressive).order
     for d in (0, len(order) // 2, len(order)):
@@ -386,7 +386,7 @@ def latents_are_of_each_input_alone(case: Case) -> None:
 
 @law(Decoder)
 def latents_are_decoded_into_range(case: Case) -> None:
-    """Latents drawn from the prior are (n, latent_dim), seeded, and decoded into [0, 1]."""
+    """Latents sampled from the prior are (n, latent_dim), seeded, and decoded into [0, 1]."""
     for model in (case.fresh(), case.stirred()):
         decoder = narrow(model, Decoder)
         with torch.no_grad():
@@ -537,7 +537,7 @@ def _counts(x: Tensor, states: Tensor) -> Tensor:
     return found
 
 
-def _moved(model: Autoregressive, x: Tensor, j: int) -> Tensor:
+def _influence(model: Autoregressive, x: Tensor, j: int) -> Tensor:
     """By how much each conditional moves, at most, when variable j is flipped, (D,)."""
     flipped = x.flatten(1).clone()
     flipped[:, j] = 1 - flipped[:, j]
@@ -545,6 +545,6 @@ def _moved(model: Autoregressive, x: Tensor, j: int) -> Tensor:
     return change.abs().amax(0)
 
 
-def _differing(state: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+def _differences(state: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
     unlike = [name for name in state if name in other and not torch.equal(state[name], other[name])]
     return sorted({*unlike, *(state.keys() ^ other.keys())})

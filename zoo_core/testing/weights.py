@@ -27,7 +27,7 @@ def save_and_load_are_inverse(case: Case) -> None:
     """A saved model loads with identical tensors, on no meta device, in evaluation mode."""
     model = case.stirred()
     with tempfile.TemporaryDirectory() as folder:
-        loaded = loading.load(_saved(model, case, Path(folder)))
+        loaded = loading.load(_save(model, case, Path(folder)))
         state, again = model.state_dict(), loaded.state_dict()
         differing = [key for key in state if not torch.equal(state[key], again[key])]
     expect(not differing, f"differing tensors: {differing}", "identical ones")
@@ -38,7 +38,7 @@ def save_and_load_are_inverse(case: Case) -> None:
 def meta_load_equals_eager_load(case: Case) -> None:
     """Built on the meta device and filled, a model equals one built and filled on the CPU."""
     with tempfile.TemporaryDirectory() as folder:
-        path = _saved(case.stirred(), case, Path(folder))
+        path = _save(case.stirred(), case, Path(folder))
         lazy = loading.load(path)
         eager = case.fresh(seed=7)
         loading.fill(eager, path)
@@ -59,7 +59,7 @@ def bad_files_are_refused(case: Case) -> None:
     """A damaged or lying weights file raises InvalidWeights with a text that names it."""
     for name, (damage, needle) in DAMAGES.items():
         with tempfile.TemporaryDirectory() as folder:
-            path = _saved(case.stirred(), case, Path(folder))
+            path = _save(case.stirred(), case, Path(folder))
             damage(path)
             text = _refusal(path)
         expect(text is not None, f"{name}: the file was loaded", "InvalidWeights")
@@ -85,7 +85,7 @@ def _refusal(path: Path) -> str | None:
     return None
 
 
-def _saved(model: nn.Module, case: Case, folder: Path) -> Path:
+def _save(model: nn.Module, case: Case, folder: Path) -> Path:
     path = folder / "model.safetensors"
     loading.save(model, path, case.metadata())
     return path
@@ -118,7 +118,7 @@ def _huge_header(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", 2**60) + path.read_bytes()[8:])
 
 
-def _trailing(path: Path) -> None:
+def _append(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"0000")
 
 
@@ -175,7 +175,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (_empty, "0 bytes"),
     "garbage": (_garbage, "not JSON"),
     "a header's length beyond the file": (_huge_header, "claims a header"),
-    "bytes after the last tensor": (_trailing, "follow the last tensor"),
+    "bytes after the last tensor": (_append, "follow the last tensor"),
     "a shape that its bytes do not fill": (_lying_shape, "takes"),
     "offsets beyond the file": (_lying_offsets, "bytes"),
     "an unknown type": (_unknown_type, "F99"),

@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["jittered", "mirrored"]
+__all__ = ["jitter", "mirror"]
 
 
-def jittered(
-    x: Tensor, shift: float, turn: float, zoom: float, generator: torch.Generator
-) -> Tensor:
+def jitter(x: Tensor, shift: float, turn: float, zoom: float, generator: torch.Generator) -> Tensor:
     """Move, turn and scale each image by random amounts of its own, with edge padding.
 
     x: images, (B, C, H, W).
@@ -33,7 +31,7 @@ def jittered(
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
+def mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """Flip each image, (B, C, H, W), left to right with probability one half."""
     turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
     return torch.where(turned, x.flip(3), x)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from zoo_core.data import Dataset, binarize, binarized, with_labels
+from zoo_core.data import Dataset, binarize, binarize_dataset, with_labels
 from zoo_core.errors import InvalidInput
 from zoo_core.training.protocols import CaptionReader
 from zoo_core.training.seeds import seed_for, stream
@@ -67,9 +67,9 @@ class Batches:
         if recipe.labels:
             train = with_labels(train, recipe.labels, seed_for(recipe.seed, "labels"))
         if isinstance(trainer, CaptionReader):
-            train, validation = (_captioned(trainer, data) for data in (train, validation))
-        self.train, self.validation = _binarized(recipe, train, validation)
-        self.labelled = _labelled(self.train) if recipe.labelled else None
+            train, validation = (_encode_captions(trainer, data) for data in (train, validation))
+        self.train, self.validation = _binarize(recipe, train, validation)
+        self.labelled = _labelled_rows(self.train) if recipe.labelled else None
         self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
 
     def mean(self) -> Tensor:
@@ -121,20 +121,20 @@ class Batches:
         return rows if len(rows) < processes else rows[self.fabric.global_rank :: processes]
 
 
-def _binarized(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
+def _binarize(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
     """Validation is binarized once, also where training is in each step; so is training if asked.
 
     The other place is `Batches.training`, for `dynamic`.
     """
     if recipe.binarize == "none":
         return train, validation
-    fixed = binarized(validation, seed_for(recipe.seed, "binarize validation"))
+    fixed = binarize_dataset(validation, seed_for(recipe.seed, "binarize validation"))
     if recipe.binarize == "fixed":
-        train = binarized(train, seed_for(recipe.seed, "binarize train"))
+        train = binarize_dataset(train, seed_for(recipe.seed, "binarize train"))
     return train, fixed
 
 
-def _captioned(trainer: CaptionReader, data: Dataset) -> Dataset:
+def _encode_captions(trainer: CaptionReader, data: Dataset) -> Dataset:
     """The data set with what the trainer reads of its captions in the labels' place."""
     if not data.texts:
         raise InvalidInput(
@@ -144,7 +144,7 @@ def _captioned(trainer: CaptionReader, data: Dataset) -> Dataset:
     return replace(data, labels=trainer.read_captions(data.texts), classes=())
 
 
-def _labelled(data: Dataset) -> Tensor:
+def _labelled_rows(data: Dataset) -> Tensor:
     """The rows whose label is known, (n,)."""
     rows = torch.empty(0) if data.labels is None else (data.labels >= 0).nonzero().squeeze(1)
     if not len(rows):

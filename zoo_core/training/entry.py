@@ -66,14 +66,14 @@ class Publisher:
         """
         loading.fill(model, self.folder / loading.WEIGHTS, device)
         try:
-            measured = self._measured(model.eval())
+            measured = self._measure(model.eval())
         except ZooError as error:  # no reason to lose what was trained
             measured = []
             print(f"the entry has no metrics: {error}", file=sys.stderr)  # noqa: T201
         self._save(model, {metric["name"]: metric["value"] for metric in measured})
         return self._entry(measured, model)
 
-    def _measured(self, model: nn.Module) -> list[dict[str, Any]]:
+    def _measure(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
         # a recipe that states the protocol of another metric asks for it
         names = list(self.recipe.entry.get("protocol", {}))

@@ -118,7 +118,7 @@ def _settings(
 
 
 def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
-    with _explained("optimizer", settings):
+    with _explain_errors("optimizer", settings):
         optimizer: Optimizer = create_optimizer_v2(network, **settings)
     return optimizer
 
@@ -131,7 +131,7 @@ def _schedule(
         raise InvalidInput(
             "schedule.sched is 'plateau'; expected one that is a function of the step."
         )
-    with _explained("schedule", settings):
+    with _explain_errors("schedule", settings):
         scheduler, _ = create_scheduler_v2(
             optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
         )
@@ -139,7 +139,7 @@ def _schedule(
 
 
 @contextmanager
-def _explained(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
+def _explain_errors(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
     """Say which section of the recipe timm or torch did not take."""
     try:
         yield

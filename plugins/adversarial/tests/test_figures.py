@@ -200,7 +200,7 @@ def test_what_is_not_in_the_parts_is_filled_in(
     measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, known = images(3), masks(torch.tensor([[[0, 0, 2, 4]]]), 4, 4)
-    made = completions.filled(Halves(), x, known, 2)
+    made = completions.fill_in(Halves(), x, known, 2)
     assert torch.equal(made[..., :2], x[..., :2])
     left = x[..., :2].mean((1, 2, 3), keepdim=True)
     assert torch.allclose(made[..., 2:], left.expand(-1, -1, 4, 2))

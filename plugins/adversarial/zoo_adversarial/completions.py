@@ -67,25 +67,25 @@ class OfFilled(OfDistance):
 
 def mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
     """Intersection of the mask and the true places of the parts, as a share of their union."""
-    done = _completed(model, protocol, protocol.seed, data_root)
+    done = _complete(model, protocol, protocol.seed, data_root)
     return Measured.of(overlap(done.mask, done.true))
 
 
 def parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
     """Mean |image − input| within the true places of the parts, in % of the range."""
-    done = _completed(model, protocol, protocol.seed, data_root)
-    return Measured.of(_within(done.images, done))
+    done = _complete(model, protocol, protocol.seed, data_root)
+    return Measured.of(_error_within(done.images, done))
 
 
 def others_parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
     """The same of another row's image."""
-    done = _completed(model, protocol, protocol.seed, data_root)
-    return Measured.of(_within(done.images.roll(1, 0), done))
+    done = _complete(model, protocol, protocol.seed, data_root)
+    return Measured.of(_error_within(done.images.roll(1, 0), done))
 
 
 def parts_fid(model: PartCompleter, protocol: OfDistance, data_root: Root = None) -> Measured:
     """The Fréchet distance of completions from the rows whose parts they are about."""
-    done = _completed(model, protocol, protocol.seed, data_root)
+    done = _complete(model, protocol, protocol.seed, data_root)
     return distance(done.x, done.images, protocol, data_root)
 
 
@@ -101,13 +101,13 @@ def filled_fid(model: PartCompleter, protocol: OfFilled, data_root: Root = None)
         raise InvalidInput(
             f"{protocol.by} is a {type(by).__name__}, which does not encode and decode."
         )
-    done = _completed(model, protocol, protocol.seed, data_root)
-    made = filled(by, done.x, done.true, protocol.rounds)
+    done = _complete(model, protocol, protocol.seed, data_root)
+    made = fill_in(by, done.x, done.true, protocol.rounds)
     return distance(done.x, made, protocol, data_root)
 
 
 @torch.inference_mode()
-def filled(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
+def fill_in(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
     """Fill in what is not known of images by reconstructions, (N, C, H, W), in [0, 1].
 
     x: (N, C, H, W), in [0, 1]. known: (N, 1, H, W), 1 or 0.
@@ -119,7 +119,7 @@ def filled(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
     return y
 
 
-def _completed(model: PartCompleter, protocol: OfRows, seed: int, data_root: Root) -> _Completed:
+def _complete(model: PartCompleter, protocol: OfRows, seed: int, data_root: Root) -> _Completed:
     random, parts = seeded(seed, model), []
     with torch.inference_mode():
         for x in batches(model, load(protocol, data_root)):
@@ -129,7 +129,7 @@ def _completed(model: PartCompleter, protocol: OfRows, seed: int, data_root: Roo
     return _Completed(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
 
 
-def _within(images: Tensor, done: _Completed) -> Tensor:
+def _error_within(images: Tensor, done: _Completed) -> Tensor:
     """Mean difference of images and rows at the parts' true places, (N,), in %."""
     apart = (images - done.x).abs().mean(1, keepdim=True) * done.true
     return 100 * apart.sum((1, 2, 3)) / done.true.sum((1, 2, 3))

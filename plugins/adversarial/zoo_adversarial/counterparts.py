@@ -18,7 +18,7 @@ from torch import Tensor
 from zoo_core.data import Dataset
 from zoo_core.data.faces import counterfactual, visible
 from zoo_core.errors import InvalidInput
-from zoo_core.features.attributes import named, with_heads
+from zoo_core.features.attributes import predict_attributes, require_heads
 from zoo_core.features.net import FeatureNet
 from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import OfRows, Root, load
@@ -94,7 +94,7 @@ def counterpart_l1(model: Translator, protocol: OfCounterparts, data_root: Root 
 def untranslated_counterpart_l1(
     model: Translator, protocol: OfCounterparts, data_root: Root = None
 ) -> Measured:
-    """How far inputs are from them, left as they are."""
+    """Distance of untranslated inputs from them."""
     return _all(model, protocol, data_root, "untranslated")
 
 
@@ -112,7 +112,7 @@ def directions(
 def _directions(
     model: Translator, protocol: OfCounterparts, data_root: Root
 ) -> dict[str, Direction]:
-    data, judge = load(protocol, data_root), with_heads(feature_net(protocol.features).model)
+    data, judge = load(protocol, data_root), require_heads(feature_net(protocol.features).model)
     groups, names = tuple(getattr(model, "groups", ())), protocol.attributes
     sizes = tuple(len(data.attributes.get(name, ())) for name in names)
     if sizes != groups:
@@ -142,7 +142,9 @@ def _direction(
     rows = data[(~here & visible(data, **{name: value})).nonzero().squeeze(1)[:limit]]
     x, true = rows.floats(), counterfactual(rows, **{name: value})
     y = torch.cat([model.translate(part, to) for part in x.split(_BATCH)])
-    seen = named(judge, y) == torch.stack([true.column(each) for each in true.attributes], 1)
+    seen = predict_attributes(judge, y) == torch.stack(
+        [true.column(each) for each in true.attributes], 1
+    )
     place = list(data.attributes).index(name)
     others = [i for i in range(seen.shape[1]) if i != place]
     return Direction(

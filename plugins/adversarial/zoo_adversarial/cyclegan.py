@@ -43,7 +43,7 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
-from zoo_core.training.augmentation import jittered, mirrored
+from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import frozen, network_of, unwrapped
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Cycle:
         labels: 0 or 1, the domain of each, (B,), int64.
         """
         domain = checked_labels(labels, self.domains)
-        x = (mirrored(x, generator) if self.flip else x) * 2 - 1
+        x = (mirror(x, generator) if self.flip else x) * 2 - 1
         G = self.networks["model"]
         into = [G(x, to) for to in (0, 1)]
         fakes = [into[to][domain != to] for to in (0, 1)]
@@ -235,7 +235,7 @@ class Cycle:
         """The scores of all patches, (n,), of each domain's images by its own discriminator."""
         D = self.networks["discriminator"]
         seen = [(to, x) for to, x in enumerate(images) if len(x)]
-        return _all([D(jittered(x, *self.jitter, generator), to) for to, x in seen])
+        return _all([D(jitter(x, *self.jitter, generator), to) for to, x in seen])
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

@@ -192,12 +192,12 @@ def _generator(
     layers: list[nn.Module] = [nn.Linear(z, first * side**2, bias=False)]
     layers += [Unflatten((first, side, side)), nn.BatchNorm2d(first), nn.ReLU(inplace=True)]
     for (inputs, outputs), to in zip(pairwise(widths[::-1]), sides[-2:0:-1], strict=True):
-        layers += [_enlarging(inputs, outputs, to, up, bias=False)]
+        layers += [_upsampling_layer(inputs, outputs, to, up, bias=False)]
         layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers, _enlarging(widths[0], C, sides[0], up), nn.Tanh())
+    return nn.Sequential(*layers, _upsampling_layer(widths[0], C, sides[0], up), nn.Tanh())
 
 
-def _enlarging(
+def _upsampling_layer(
     inputs: int, outputs: int, to: int, up: str, bias: bool = True
 ) -> nn.Conv2d | nn.ConvTranspose2d:
     """A layer from maps of half a side to those of a side; odd ones a transposed one reaches."""

@@ -19,7 +19,7 @@ from zoo_core.metrics.samples import Net, feature_net, features_option
 from zoo_core.options import option
 from zoo_core.protocols import Translator
 
-__all__ = ["OfDistance", "brought", "distance", "from_held_out", "some"]
+__all__ = ["OfDistance", "distance", "from_held_out", "some", "translate_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class OfDistance(OfRows):
     seed: int = option(0, "Of what is sampled, and of the training rows beside it", minimum=0)
     features: str = features_option()
     train: str = option(
-        "", "Rows that stand beside the images; those of the training split by default"
+        "", "Rows to measure in the images' place, for comparison; the training split by default"
     )
 
 
@@ -61,7 +61,7 @@ def some(rows: Dataset, n: int, generator: torch.Generator) -> Tensor:
     return rows.floats(torch.randperm(len(rows), generator=generator)[:n])
 
 
-def brought(model: Translator, rows: Dataset, to: str, translates: bool) -> Tensor:
+def translate_rows(model: Translator, rows: Dataset, to: str, translates: bool) -> Tensor:
     """Rows translated into a domain, or left as they are: (n, C, H, W), in [0, 1]."""
     if not translates:
         return rows.floats()

@@ -224,11 +224,11 @@ class Matcher(nn.Module):
         self.compress = nn.Sequential(nn.Linear(text.code, compressed), nn.LeakyReLU(_SLOPE))
         layers: list[nn.Module] = [nn.Conv2d(C, channels, 4, 2, 1), nn.LeakyReLU(_SLOPE)]
         for i in range(3):
-            layers += _normed(nn.Conv2d(channels << i, channels << i + 1, 4, 2, 1, bias=False))
+            layers += _with_norm(nn.Conv2d(channels << i, channels << i + 1, 4, 2, 1, bias=False))
         self.trunk = nn.Sequential(*layers)
         self.embedding = nn.Linear(top, text.code)
         self.head = nn.Sequential(
-            *_normed(nn.Conv2d(top + compressed, top, 1, bias=False)),
+            *_with_norm(nn.Conv2d(top + compressed, top, 1, bias=False)),
             nn.Conv2d(top, 1, (H // 16, W // 16)),
             nn.Flatten(0),
         )
@@ -319,5 +319,5 @@ def _decoder(inputs: int, shape: Sequence[int], c: int) -> nn.Sequential:
     )
 
 
-def _normed(layer: nn.Conv2d) -> list[nn.Module]:
+def _with_norm(layer: nn.Conv2d) -> list[nn.Module]:
     return [layer, nn.BatchNorm2d(layer.out_channels), nn.LeakyReLU(_SLOPE)]

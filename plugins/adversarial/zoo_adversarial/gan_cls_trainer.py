@@ -15,7 +15,7 @@ from zoo_adversarial.losses import LOSSES
 from zoo_adversarial.trainer import diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
-from zoo_core.training.augmentation import jittered
+from zoo_core.training.augmentation import jitter
 from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
@@ -98,19 +98,19 @@ class Matching:
         noise = torch.cat([G.noise(len(x), generator=generator)] * 2)
         fake = G(torch.cat([noise, torch.cat([code, between]).detach()], 1))
 
-        h, drawn_h = (self._seen(z, generator) for z in (x * 2 - 1, fake[: len(x)].detach()))
+        h, drawn_h = (self._augment(z, generator) for z in (x * 2 - 1, fake[: len(x)].detach()))
         values = self._discriminate(h, drawn_h, tokens, code, update["discriminator"])
         with frozen(D):
-            scores = D(self._seen(fake, generator), torch.cat([code, between]).detach())
+            scores = D(self._augment(fake, generator), torch.cat([code, between]).detach())
             fitting, halfway = scores.chunk(2)
             loss_G = _GAME.generator(fitting) + self.w_between * _GAME.generator(halfway)
             update["model"](loss_G)
         self._hand_over()
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
 
-    def _seen(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """What the discriminator sees of images, (n, C, H, W), in [−1, 1]."""
-        return self._matcher.features(jittered(images, *self.jitter, generator))
+        return self._matcher.features(jitter(images, *self.jitter, generator))
 
     def _discriminate(
         self, h: Tensor, drawn_h: Tensor, tokens: Tensor, code: Tensor, update: Update
@@ -146,7 +146,7 @@ class Matching:
         `diversity` how far samples are from each other, as a share of how far the images are.
         """
         D, tokens = self._matcher, _captions(labels)
-        samples = self._drawn(tokens, generator)
+        samples = self._sample(tokens, generator)
         distance = sliced_wasserstein(samples, x, generator)
         h, code = D.features(x * 2 - 1), D.read(tokens)
         own = D(h, code) > D(h, code.roll(1, 0))
@@ -164,13 +164,13 @@ class Matching:
         x, labels: as in `training_step`, of texts that were not trained on.
         """
         x, tokens = x[:_SHOWN], _captions(labels)[:_SHOWN]
-        return torch.stack([x, self._drawn(tokens, generator)], 1).flatten(0, 1)
+        return torch.stack([x, self._sample(tokens, generator)], 1).flatten(0, 1)
 
     def remark(self, values: Mapping[str, float]) -> str:
         """A warning where samples lack diversity, else nothing."""
         return remark_on(values["diversity"], " or another seed")
 
-    def _drawn(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    def _sample(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """An image of each text, (n, *event_shape), in [0, 1]."""
         G = self._generator
         noise = G.noise(len(tokens), generator=generator)

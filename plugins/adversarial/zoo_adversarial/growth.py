@@ -51,9 +51,9 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
 
     from zoo_core import output
 
-    resolutions, n = _drawn(model, options.n, context), options.n
+    resolutions, n = _sample_stages(model, options.n, context), options.n
     side = model.event_shape[-1]
-    grown = [enlarged(x, side // x.shape[-1]) for x in resolutions]
+    grown = [upsample(x, side // x.shape[-1]) for x in resolutions]
     columns = min(_COLUMNS, n)
     over = -n % columns
     names = [f"{x.shape[-2]}x{x.shape[-1]}" for x in resolutions]
@@ -69,7 +69,7 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
     )
 
 
-def enlarged(x: Tensor, factor: int) -> Tensor:
+def upsample(x: Tensor, factor: int) -> Tensor:
     """Upsample (n, C, H, W) by nearest neighbours."""
     from torch.nn import functional
 
@@ -90,7 +90,7 @@ def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:
     return shown
 
 
-def _drawn(model: Growing, n: int, context: Context) -> list[Tensor]:
+def _sample_stages(model: Growing, n: int, context: Context) -> list[Tensor]:
     """n images at each resolution, drawn in batches, on the CPU."""
     import torch
 

@@ -14,7 +14,7 @@ from zoo_adversarial.losses import LOSSES
 from zoo_adversarial.patches import crops, masks, overlap
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
-from zoo_core.training.augmentation import mirrored
+from zoo_core.training.augmentation import mirror
 from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class Assembly:
         x: images, (B, C, S, S), in [0, 1].
         """
         if self.flip:
-            x = mirrored(x, generator)
-        sight, G = self._seen(x), self._generator
+            x = mirror(x, generator)
+        sight, G = self._inspect(x), self._generator
         turn = step % self.n_critic == 0
         z = G.noise(len(x), generator=generator)
         with torch.set_grad_enabled(turn):
@@ -141,7 +141,7 @@ class Assembly:
         `mask_iou` is how far the mask and the true places agree; `parts` the mean difference of
         image and completion within these, in [0, 1].
         """
-        sight = self._seen(x)
+        sight = self._inspect(x)
         z = self._generator.noise(len(x), generator=generator)
         y, mask = self.networks["model"](sight.parts, z)
         distance = sliced_wasserstein((y + 1) / 2, x, generator)
@@ -172,7 +172,7 @@ class Assembly:
         """Nothing: a mask that is at the wrong places is seen in the values."""
         return ""
 
-    def _seen(self, x: Tensor) -> _Sight:
+    def _inspect(self, x: Tensor) -> _Sight:
         boxes = self._generator.find_parts(x)
         return _Sight(x * 2 - 1, crops(x, boxes) * 2 - 1, masks(boxes, *x.shape[-2:]).to(x.dtype))
 

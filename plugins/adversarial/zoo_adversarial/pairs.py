@@ -15,7 +15,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from zoo_adversarial.figures import brought
+from zoo_adversarial.figures import translate_rows
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
@@ -44,12 +44,12 @@ def translation_l1(model: Translator, protocol: OfRows, data_root: Root = None) 
 
     Raises InvalidInput for data without such pairs.
     """
-    return _measured(model, protocol, data_root, _l1, translates=True)
+    return _measure(model, protocol, data_root, _l1, translates=True)
 
 
 def untranslated_l1(model: Translator, protocol: OfRows, data_root: Root = None) -> Measured:
-    """The same of inputs left as they are; raises as `translation_l1`."""
-    return _measured(model, protocol, data_root, _l1, translates=False)
+    """The same of untranslated inputs; raises as `translation_l1`."""
+    return _measure(model, protocol, data_root, _l1, translates=False)
 
 
 def translation_retrieval(
@@ -65,7 +65,7 @@ def translation_retrieval(
 def untranslated_retrieval(
     model: Translator, protocol: OfRetrieval, data_root: Root = None
 ) -> Measured:
-    """The same of inputs left as they are; raises as `translation_l1`."""
+    """The same of untranslated inputs; raises as `translation_l1`."""
     return _retrieval(model, protocol, data_root, translates=False)
 
 
@@ -77,23 +77,23 @@ def _retrieval(
     model: Translator, protocol: OfRetrieval, data_root: Root, *, translates: bool
 ) -> Measured:
     if not protocol.features:
-        return _measured(model, protocol, data_root, _retrieved, translates=translates)
+        return _measure(model, protocol, data_root, _retrieve, translates=translates)
     net = feature_net(protocol.features)
 
     def retrieved(y: Tensor, true: Tensor) -> Tensor:
         a, b = (net.features(Dataset("drawings", "", x, None)) for x in (y, true))
-        return _retrieved(a, b, p=2)
+        return _retrieve(a, b, p=2)
 
-    measured = _measured(model, protocol, data_root, retrieved, translates=translates)
+    measured = _measure(model, protocol, data_root, retrieved, translates=translates)
     return measured._replace(settled={"features": net.name})
 
 
-def _retrieved(y: Tensor, true: Tensor, p: int = 1) -> Tensor:
+def _retrieve(y: Tensor, true: Tensor, p: int = 1) -> Tensor:
     nearest = torch.cdist(y.flatten(1), true.flatten(1), p=p).argmin(1)
     return 100.0 * (nearest == torch.arange(len(y)))
 
 
-def _measured(
+def _measure(
     model: Translator,
     protocol: OfRows,
     data_root: Root,
@@ -115,7 +115,7 @@ def _pairs(model: Translator, rows: Dataset, translates: bool) -> Iterator[tuple
     for source, to in permutations(domains, 2):
         names = sorted(places[source].keys() & places[to].keys())
         x, true = (rows[torch.tensor([places[d][name] for name in names])] for d in (source, to))
-        yield brought(model, x, to, translates), true.floats()
+        yield translate_rows(model, x, to, translates), true.floats()
 
 
 def _places(rows: Dataset, domains: tuple[str, ...]) -> dict[str, dict[str, int]]:

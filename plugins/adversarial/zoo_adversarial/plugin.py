@@ -39,7 +39,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="infogan",
             path="zoo_adversarial.infogan:InfoGAN",
-            summary="InfoGAN: codes that come to mean something, and sort images without labels",
+            summary="InfoGAN: interpretable codes, and classes without labels",
             tasks=(*_DECODES, "features"),
             exports=("decode",),
             paper="Chen et al. 2016, InfoGAN (arXiv 1606.03657)",
@@ -66,7 +66,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="cyclegan",
             path="zoo_adversarial.cyclegan:CycleGAN",
-            summary="Two generators that undo each other: translation without pairs",
+            summary="Two generators, each the inverse of the other: translation without pairs",
             tasks=("translate",),
             paper="Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent "
             "Adversarial Networks (arXiv 1703.10593)",
@@ -86,7 +86,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="gan-cls",
             path="zoo_adversarial.gan_cls:GANCLS",
-            summary="GAN-CLS: draws what a text says",
+            summary="GAN-CLS: text to image, conditioned on a caption",
             tasks=_DECODES,
             exports=("decode",),
             paper="Reed et al. 2016, Generative Adversarial Text to Image Synthesis "
@@ -97,7 +97,7 @@ def zoo_architectures() -> list[Architecture]:
         Architecture(
             name="keypatch",
             path="zoo_adversarial.keypatch:KeyPatch",
-            summary="Key-patch GAN: a whole image from a few parts of it, wherever they go",
+            summary="Key-patch GAN: a whole image from a few of its parts",
             tasks=("complete",),
             paper="Lee et al. 2018, Unsupervised Holistic Image Generation from Key Local Patches "
             "(arXiv 1703.10730)",
@@ -131,7 +131,7 @@ def zoo_tasks() -> list[Task]:
             "growth",
             "zoo_adversarial.growth:growth",
             "zoo_adversarial.growth:Growing",
-            "Draw the same samples at each resolution that the model has grown through",
+            "Sample at each resolution that the model has grown through",
             for_images=(".gif", ".png", ".npz", ".safetensors"),
             for_tables=(),
             random=True,
@@ -143,17 +143,17 @@ def zoo_tasks() -> list[Task]:
 def zoo_metrics() -> list[Metric]:
     """Describe the metrics of this family."""
     shares = {
-        "pairs:translation_l1": "How far translations are from the true drawings of their names",
-        "pairs:untranslated_l1": "How far inputs are from them, left as they are",
+        "pairs:translation_l1": "Distance of translations from the true images of their names",
+        "pairs:untranslated_l1": "Distance of untranslated inputs from them",
         "pairs:translation_retrieval": "How often a translation is nearest to its own true drawing",
-        "pairs:untranslated_retrieval": "How often an input is, left as it is",
+        "pairs:untranslated_retrieval": "How often an untranslated input is",
         "styles:translation_style": "How often a classifier sees the style that was asked for",
-        "styles:untranslated_style": "How often it does in inputs left as they are",
-        "styles:cycle_error": "How far images are from themselves, there and back",
+        "styles:untranslated_style": "How often it does in untranslated inputs",
+        "styles:cycle_error": "Distance of images from their round trip",
     }
     distances = {
         "styles:translation_fid": "Fréchet distance of translations from their domain's images",
-        "styles:untranslated_fid": "The same of inputs left as they are",
+        "styles:untranslated_fid": "The same of untranslated inputs",
         "completions:parts_fid": "Fréchet distance of completions from their inputs",
         "prompts:prompt_fid": "Fréchet distance of images of texts from those that have the texts",
     }
@@ -162,9 +162,9 @@ def zoo_metrics() -> list[Metric]:
         *(_distance(path, summary) for path, summary in distances.items()),
         _distance(
             "completions:filled_fid",
-            "The same of a latent-variable model that fills in what is beside the parts",
+            "The same of completions by a latent-variable model",
         ),
-        _share("completions:parts_l1", "How far completions are from inputs in the parts"),
+        _share("completions:parts_l1", "Distance of completions from inputs within the parts"),
         _share("completions:others_parts_l1", "How far those of other inputs are"),
         Metric(
             "mask_iou",
@@ -184,13 +184,13 @@ def _of_faces() -> list[Metric]:
     return [
         _share("counterparts:asked", "How often a net sees the change asked for"),
         _share("counterparts:worst_asked", worst),
-        _share("counterparts:kept", "How often it sees all else as it was"),
+        _share("counterparts:kept", "How often it sees all other attributes unchanged"),
         _share("counterparts:worst_kept", worst),
-        _share("counterparts:counterpart_l1", "How far from the true counterparts"),
+        _share("counterparts:counterpart_l1", "Distance from the true counterparts"),
         _share("counterparts:untranslated_counterpart_l1", "How far inputs are"),
         _share("shared:style_asked", "How often a net sees the style asked for"),
         _share("shared:worst_style_asked", worst),
-        _share("shared:shared_kept", "How often it sees what both styles show as it was"),
+        _share("shared:shared_kept", "How often it sees the shared attributes unchanged"),
         _share("shared:worst_shared_kept", worst),
     ]
 

@@ -84,7 +84,7 @@ class ProGAN(nn.Module):
         channels: Sequence[int] = (96, 96, 64, 32, 16),
     ) -> None:
         super().__init__()
-        self.event_shape = _checked(shape, channels)
+        self.event_shape = _check_shape(shape, channels)
         self.latent_dim = z
         self.channels = tuple(channels)
         self.first = _First(z, channels[0])
@@ -155,7 +155,7 @@ class ProGAN(nn.Module):
         check_sampling(n, temperature)
         stage, alpha = self.growth_now
         z = normalise(self.latent(n, generator=generator))
-        return self._finished(self.images(self.features(z, stage, temperature), alpha))
+        return self._finish(self.images(self.features(z, stage, temperature), alpha))
 
     def growth(self, n: int, *, generator: torch.Generator | None = None) -> list[Tensor]:
         """Draw n images as each stage that is there sees them.
@@ -205,14 +205,14 @@ class ProGAN(nn.Module):
         ]
 
     def _decode(self, z: Tensor, stage: int, alpha: float) -> Tensor:
-        return self._finished(self(normalise(z), stage, alpha))
+        return self._finish(self(normalise(z), stage, alpha))
 
     def _stages(self, z: Tensor, stage: int) -> list[Tensor]:
         """Images of each stage at its own resolution, in [0, 1]."""
         maps = self.features(normalise(z), stage)
         return [_to_unit(self.images(maps[: s + 1])) for s in range(stage + 1)]
 
-    def _finished(self, x: Tensor) -> Tensor:
+    def _finish(self, x: Tensor) -> Tensor:
         return _to_unit(up(x, self.event_shape[-1] // x.shape[-1]))
 
 
@@ -226,7 +226,7 @@ class Critic(nn.Module):
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int]) -> None:
         super().__init__()
-        _checked(shape, channels)
+        _check_shape(shape, channels)
         self.from_rgb = nn.ModuleList(Conv(shape[0], maps, 1) for maps in channels)
         self.blocks = nn.ModuleList(_Down(above, below) for below, above in pairwise(channels))
         maps = channels[0]
@@ -252,7 +252,7 @@ class Critic(nn.Module):
 
 
 def _check_growth(progan: nn.Module, _: object) -> None:
-    """Refuse weights that have grown to a stage that there is not."""
+    """Refuse weights that have grown to an unknown stage."""
     assert isinstance(progan, ProGAN)
     if progan.grown.is_meta:
         return
@@ -377,7 +377,7 @@ def _to_unit(x: Tensor) -> Tensor:
     return ((x + 1) / 2).clamp(0, 1)
 
 
-def _checked(shape: Sequence[int], channels: Sequence[int]) -> tuple[int, int, int]:
+def _check_shape(shape: Sequence[int], channels: Sequence[int]) -> tuple[int, int, int]:
     """The shape of an image, which the number of stages must fit."""
     side = _FIRST << (len(channels) - 1) if channels else 0
     if len(shape) != 3 or tuple(shape[1:]) != (side, side):

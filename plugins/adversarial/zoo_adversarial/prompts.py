@@ -37,7 +37,7 @@ __all__ = ["OfDraws", "OfGroups", "matched_text", "prompt_fid", "prompt_group"]
 class OfDraws(OfRows):
     """The protocol of a metric that draws several times for each text."""
 
-    draws: int = option(4, "Draws for each text, or other texts for each image", minimum=1)
+    draws: int = option(4, "Samples for each text, or other texts for each image", minimum=1)
     seed: int = option(0, "Of the draws", minimum=0)
 
 
@@ -55,7 +55,7 @@ def prompt_group(model: Prompted, protocol: OfGroups, data_root: Root = None) ->
 
     Raises InvalidInput for data without names or groups, or a net without heads.
     """
-    named, rows = feature_net(protocol.features), _captioned(load(protocol, data_root))
+    named, rows = feature_net(protocol.features), _require_captions(load(protocol, data_root))
     net = _net(named.model, rows, protocol.head)
     groups = _groups(net, rows, protocol.head)
     names = list(dict.fromkeys(rows.texts))
@@ -69,7 +69,7 @@ def prompt_group(model: Prompted, protocol: OfGroups, data_root: Root = None) ->
     wanted = groups[places].repeat_interleave(draws)
     if protocol.shuffled:
         wanted = wanted[torch.randperm(len(wanted), generator=seeded(protocol.seed))]
-    drawn = _drawn(model, [name for name in names for _ in range(draws)], random)
+    drawn = _sample(model, [name for name in names for _ in range(draws)], random)
     measured = Measured.of(right(drawn, wanted))
     of_data = float(right(rows.floats(), groups).mean())
     return measured._replace(real=of_data, settled={"features": named.name})
@@ -80,8 +80,8 @@ def prompt_fid(model: Prompted, protocol: OfDistance, data_root: Root = None) ->
 
     Raises InvalidInput for data without texts.
     """
-    rows = _captioned(load(protocol, data_root))
-    drawn = _drawn(model, rows.texts, seeded(protocol.seed, model))
+    rows = _require_captions(load(protocol, data_root))
+    drawn = _sample(model, rows.texts, seeded(protocol.seed, model))
     return distance(rows.floats(), drawn, protocol, data_root)
 
 
@@ -90,8 +90,8 @@ def matched_text(model: GANCLS, protocol: OfDraws, data_root: Root = None) -> Me
 
     Raises InvalidInput for a model that keeps no discriminator, or data without texts.
     """
-    rows, random = _captioned(load(protocol, data_root)), seeded(protocol.seed)
-    names, own = _numbered(rows.texts)
+    rows, random = _require_captions(load(protocol, data_root)), seeded(protocol.seed)
+    names, own = _number_texts(rows.texts)
     if len(names) < 2:
         raise InvalidInput(f"{rows.name} has one text alone: there is none that does not fit.")
     better = []
@@ -114,9 +114,9 @@ def _prefers(model: GANCLS, rows: Dataset, names: list[str], own: Tensor, other:
 
 
 @torch.inference_mode()
-def _drawn(model: Prompted, texts: Sequence[str], random: torch.Generator) -> Tensor:
+def _sample(model: Prompted, texts: Sequence[str], random: torch.Generator) -> Tensor:
     """An image of each text, (n, *event_shape), on the CPU."""
-    names, which = _numbered(texts)
+    names, which = _number_texts(texts)
     codes = model.read(names)
     parts = [
         model.sample(len(some), generator=random, prompt=codes[some.to(codes.device)]).float().cpu()
@@ -125,7 +125,7 @@ def _drawn(model: Prompted, texts: Sequence[str], random: torch.Generator) -> Te
     return torch.cat(parts)
 
 
-def _numbered(texts: Sequence[str]) -> tuple[list[str], Tensor]:
+def _number_texts(texts: Sequence[str]) -> tuple[list[str], Tensor]:
     """The different texts, and for each text its place among them, (N,), int64."""
     names = list(dict.fromkeys(texts))
     numbers = {name: i for i, name in enumerate(names)}
@@ -150,7 +150,7 @@ def _groups(net: FeatureNet, rows: Dataset, head: int) -> Tensor:
     return torch.unravel_index(labels_of(rows), net.heads)[head]
 
 
-def _captioned(rows: Dataset) -> Dataset:
+def _require_captions(rows: Dataset) -> Dataset:
     if not rows.texts:
         raise InvalidInput(f"{rows.name} has no captions: there is nothing to read.")
     return rows

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo_adversarial.styles import OfStyle
-from zoo_core.features.attributes import named, with_heads
+from zoo_core.features.attributes import predict_attributes, require_heads
 from zoo_core.metrics import Measured
 from zoo_core.metrics.classification import labels_of
 from zoo_core.metrics.rows import Root, load
@@ -28,36 +28,36 @@ _KNOWN: WeakKeyDictionary[Translator, dict[str, list[Tensor]]] = WeakKeyDictiona
 
 def style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """How often the net sees the style that was asked for, in percent."""
-    return _share(torch.cat(_seen(model, protocol, data_root))[:, 0])
+    return _share(torch.cat(_judge(model, protocol, data_root))[:, 0])
 
 
 def worst_style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of the direction in which it is less often so."""
-    return min(_share(seen[:, 0]) for seen in _seen(model, protocol, data_root))
+    return min(_share(seen[:, 0]) for seen in _judge(model, protocol, data_root))
 
 
 def shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """How often it sees all that both styles can show as it was, in percent."""
-    return _share(torch.cat(_seen(model, protocol, data_root))[:, 1:].all(1))
+    return _share(torch.cat(_judge(model, protocol, data_root))[:, 1:].all(1))
 
 
 def worst_shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of the direction in which it is less often so."""
-    return min(_share(seen[:, 1:].all(1)) for seen in _seen(model, protocol, data_root))
+    return min(_share(seen[:, 1:].all(1)) for seen in _judge(model, protocol, data_root))
 
 
-def _seen(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
+def _judge(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
     """For each direction, which heads see what they should, (n, heads), bool; kept for a model."""
     known = _KNOWN.setdefault(model, {})
     key = repr((protocol, str(data_root)))
     if key not in known:
-        known[key] = _translated(model, protocol, data_root)
+        known[key] = _translate(model, protocol, data_root)
     return known[key]
 
 
 @torch.inference_mode()
-def _translated(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
-    rows, judge = load(protocol, data_root), with_heads(feature_net(protocol.features).model)
+def _translate(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
+    rows, judge = load(protocol, data_root), require_heads(feature_net(protocol.features).model)
     truth = torch.stack(torch.unravel_index(labels_of(rows), judge.heads), 1)
     found = []
     for to, domain in enumerate(model.domains):
@@ -65,7 +65,7 @@ def _translated(model: Translator, protocol: OfStyle, data_root: Root) -> list[T
         wanted = truth[others].clone()
         wanted[:, 0] = to
         parts = [model.translate(rows.floats(part), domain) for part in others.split(_BATCH)]
-        found.append(named(judge, torch.cat(parts)) == wanted)
+        found.append(predict_attributes(judge, torch.cat(parts)) == wanted)
     return found
 
 

@@ -15,7 +15,7 @@ from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.stargan import Judge, StarGAN
 from zoo_adversarial.translation import checked_labels, round_trip
 from zoo_core.errors import InvalidInput
-from zoo_core.training.augmentation import jittered, mirrored
+from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import frozen, unwrapped
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Star:
         labels: the domain of each, (B,), int64.
         """
         source = self._values(labels)
-        x = (mirrored(x, generator) if self.flip else x) * 2 - 1
+        x = (mirror(x, generator) if self.flip else x) * 2 - 1
         # the batch's own domains in another order, as the authors do
         mixed = source[torch.randperm(len(x), generator=generator, device=x.device)]
         wanted = self._change(source, mixed, generator)
@@ -143,7 +143,7 @@ class Star:
         penalised: bool,
     ) -> dict[str, Tensor]:
         D = self.networks["discriminator"]
-        seen = jittered(torch.cat([x, fake]), *self.jitter, generator)
+        seen = jitter(torch.cat([x, fake]), *self.jitter, generator)
         scores, logits = D(seen)
         real, drawn = scores.chunk(2)
         domain = self._cross_entropy(logits[: len(x)], source)
@@ -181,7 +181,7 @@ class Star:
     ) -> None:
         reconstruction = (self.networks["model"](fake, wanted.back) - x).abs().mean()
         with frozen(self.networks["discriminator"]) as D:
-            scores, logits = D(jittered(fake, *self.jitter, generator))
+            scores, logits = D(jitter(fake, *self.jitter, generator))
             update(
                 self.game.generator(scores)
                 + self.w_domain * self._cross_entropy(logits, wanted.values)
@@ -200,7 +200,7 @@ class Star:
             x, values = x[:_VALIDATED], values[:_VALIDATED]
         found = []
         for size, domain in zip(self.groups, values.unbind(1), strict=True):
-            into = partial(_within, G, first)
+            into = partial(_translate_within, G, first)
             found.append(round_trip(into, x, domain, size, generator))
             first += size
         return {key: torch.stack([each[key] for each in found]).mean(0) for key in found[0]}
@@ -230,7 +230,7 @@ class _Wanted(NamedTuple):
     """The domain of each group, (B, groups), int64, from 0 in each group."""
 
 
-def _within(G: nn.Module, first: int, x: Tensor, to: int) -> Tensor:
+def _translate_within(G: nn.Module, first: int, x: Tensor, to: int) -> Tensor:
     """Translate into a domain of a group, whose domains begin at `first`."""
     y: Tensor = G(x, first + to)
     return y

@@ -15,7 +15,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from zoo_adversarial.figures import OfDistance, brought, from_held_out, some
+from zoo_adversarial.figures import OfDistance, from_held_out, some, translate_rows
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
@@ -49,7 +49,7 @@ def translation_style(model: Translator, protocol: OfStyle, data_root: Root = No
 
 
 def untranslated_style(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
-    """The same of inputs left as they are; raises as `translation_style`."""
+    """The same of untranslated inputs; raises as `translation_style`."""
     return _style(model, protocol, data_root, translates=False)
 
 
@@ -62,7 +62,7 @@ def translation_fid(model: Translator, protocol: OfDistance, data_root: Root = N
 
 
 def untranslated_fid(model: Translator, protocol: OfDistance, data_root: Root = None) -> Measured:
-    """The same of inputs left as they are; raises as `translation_style`."""
+    """The same of untranslated inputs; raises as `translation_style`."""
     return _fid(model, protocol, data_root, translates=False)
 
 
@@ -94,7 +94,7 @@ def _style(model: Translator, protocol: OfStyle, data_root: Root, *, translates:
         )
     seen = [
         100.0 * (over(y.split(BATCH), classifier.classify) == rows.classes.index(to))
-        for to, y in _translated(model, rows, translates)
+        for to, y in _translations(model, rows, translates)
     ]
     return Measured.of(torch.cat(seen))._replace(settled={"features": net.name})
 
@@ -103,7 +103,7 @@ def _fid(model: Translator, protocol: OfDistance, data_root: Root, *, translates
     net, random = feature_net(protocol.features), seeded(protocol.seed)
     rows, train = load(protocol, data_root), load(protocol, data_root, protocol.train, "train")
     made: dict[str, list[Tensor]] = {}
-    for to, y in _translated(model, rows, translates):
+    for to, y in _translations(model, rows, translates):
         made.setdefault(to, []).append(y)
     found = []
     for to, parts in made.items():
@@ -120,10 +120,12 @@ def _fid(model: Translator, protocol: OfDistance, data_root: Root, *, translates
     )
 
 
-def _translated(model: Translator, rows: Dataset, translates: bool) -> Iterator[tuple[str, Tensor]]:
+def _translations(
+    model: Translator, rows: Dataset, translates: bool
+) -> Iterator[tuple[str, Tensor]]:
     """For every two domains, one's name and what becomes of the other's images, (n, C, H, W)."""
     for source, to in permutations(model.domains, 2):
-        yield to, brought(model, _of(rows, source), to, translates)
+        yield to, translate_rows(model, _of(rows, source), to, translates)
 
 
 def _of(rows: Dataset, domain: str) -> Dataset:

@@ -51,7 +51,7 @@ class Characters(nn.Module):
         places = {character: i for i, character in enumerate(self.alphabet, 1)}
         rows = torch.zeros(len(texts), self.size, dtype=torch.uint8)
         for row, text in zip(rows, texts, strict=True):
-            read = self._checked(text)
+            read = self._check(text)
             row[: len(read)] = torch.tensor([places[character] for character in read])
         return rows
 
@@ -65,9 +65,9 @@ class Characters(nn.Module):
         steps = ((tokens > 0).sum(1, keepdim=True) + _POOL - 1) // _POOL
         there = (torch.arange(h.shape[2], device=h.device) < steps).to(h.dtype).unsqueeze(2)
         mean = (states * there).sum(1) / steps.clamp_min(1)
-        return _scaled(self.last(mean))
+        return _standardize(self.last(mean))
 
-    def _checked(self, text: str) -> str:
+    def _check(self, text: str) -> str:
         lower = not any(character.isupper() for character in self.alphabet)
         read = " ".join((text.lower() if lower else text).translate(self._blanks).split())
         if not read:
@@ -125,7 +125,7 @@ class Sentences(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Codes of texts (n, code): (n, code)."""
-        return _scaled(self.last(tokens.to(self.last.weight.dtype)))
+        return _standardize(self.last(tokens.to(self.last.weight.dtype)))
 
     def _load(self) -> Any:
         if not self._encoder:
@@ -173,7 +173,7 @@ def _place(name: str) -> str:
     return name
 
 
-def _scaled(code: Tensor) -> Tensor:
+def _standardize(code: Tensor) -> Tensor:
     """Bring codes (n, code) to mean 0 and variance 1, as features of images have them.
 
     Else the discriminator takes thousands of steps to notice them beside the image.

@@ -138,7 +138,7 @@ class AAE(nn.Module):
         if logits is not None:
             return torch.cat([z, logits.softmax(1)], 1)
         if self.labels == "decoder":
-            return self.join_code(z, self._fitting(x, z))
+            return self.join_code(z, self._best_label(x, z))
         return z
 
     def classify(self, x: Tensor) -> Tensor:
@@ -155,9 +155,9 @@ class AAE(nn.Module):
         z, logits = self.code(x, None, draw=False)
         if logits is not None:
             return logits.argmax(1)
-        return self.p.part(z) if self.labels == "prior" else self._fitting(x, z)
+        return self.p.part(z) if self.labels == "prior" else self._best_label(x, z)
 
-    def _fitting(self, x: Tensor, z: Tensor) -> Tensor:
+    def _best_label(self, x: Tensor, z: Tensor) -> Tensor:
         """The label with which the decoder reconstructs x best from z, (B, Z): (B,), int64."""
         errors = [
             (self.decode(self.join_code(z, z.new_full((z.shape[0],), k, dtype=torch.int64))) - x)

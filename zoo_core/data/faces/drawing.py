@@ -1,4 +1,4 @@
-"""From people to pixels, on all cores, and into one file from which they are read ever after."""
+"""Draws faces on all cores, and keeps them in one file."""
 
 from __future__ import annotations
 

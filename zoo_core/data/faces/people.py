@@ -26,7 +26,7 @@ def matches(person: Person, rules: Sequence[Mapping[str, frozenset[str]]]) -> bo
 
 
 def people(style: Style, seed: str) -> Iterator[Person]:
-    """Draw people, no two alike: values are equally probable, and one half is without a beard."""
+    """Sample people, no two alike: values are equally probable, and one half is without a beard."""
     stream, seen = random.Random(seed), set()
     while True:
         person = {name: _value(values, stream) for name, values in style.values.items()}

@@ -126,7 +126,7 @@ def pixel_faces(split: str, root: Path) -> Dataset:
 def dicebear_name(name: str) -> tuple[str, int] | None:
     """Style and size of `dicebear-<style>-<size>`, or None for another data set's name.
 
-    Raises UnknownName for a style that there is not, and InvalidInput for one whose terms of its
+    Raises UnknownName for an unknown style, and InvalidInput for one whose terms of its
     own do not allow it, or a size that is not offered.
     """
     match = _NAME.fullmatch(name)
@@ -169,7 +169,7 @@ def counterfactual(dataset: Dataset, **changes: str) -> Dataset:
         dataset: rows of `faces`; take few, as in `faces[:16]`: each takes some milliseconds.
         changes: attribute to its new value, as in `hair_colour="red"`.
 
-    Raises UnknownName for an attribute or a value that there is not.
+    Raises UnknownName for an unknown attribute or value.
     """
     if dataset.labels is None or dict(dataset.attributes) != TOON_HEAD.values:
         raise InvalidInput(f"{dataset.name} has no counterfactuals: only rows of faces have.")

@@ -1,10 +1,8 @@
-"""Entries are published files first, registry last; packed into one file, and unpacked."""
+"""Entries are published files first, registry last."""
 
 import shutil
 import subprocess
 import tomllib
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +10,16 @@ import pytest
 
 import zoo_core
 from zoo_core.errors import (
-    DigestMismatch,
     InvalidInput,
-    InvalidRegistry,
-    NetworkError,
     OutputExists,
     ZooError,
 )
 from zoo_core.output import read_provenance
-from zoo_core.publishing import Item, pack, place_of, publish, unpack
+from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
 from zoo_core.store import Store
 
 LICENCES = {"weights": "CC0-1.0", "code": "Apache-2.0"}
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of one name, and one of another."""
-    folder = tmp_path_factory.mktemp("runs")
-    for place, data in (
-        ("bernoulli.one", "bars-and-stripes"),
-        ("other/bernoulli.one", "bars-and-stripes-2"),
-        ("bernoulli.two", "bars-and-stripes-2"),
-    ):
-        zoo_core.train("bernoulli", data=data, output=folder / place, quiet=True)
-    return folder
-
-
-@pytest.fixture
-def item(runs: Path) -> Item:
-    return Item.of(str(runs / "bernoulli.one")).licensed(LICENCES)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -161,33 +138,6 @@ def test_a_registry_that_somebody_else_changed_meanwhile_is_not_overwritten(
     assert (tmp_path / "zoo" / "registry.toml").read_bytes() == b"schema = 1\n# theirs\n"
 
 
-def test_a_bucket_is_a_place(item: Item) -> None:
-    place = place_of("memory://bucket/zoo")
-    assert publish([item], place, pictures=False)
-    assert publish([item], place, pictures=False) == []
-    entry = Registry.load(["memory://bucket/zoo/registry.toml"]).lookup("bernoulli.one")
-    assert Store().fetch(entry.blob).read_bytes() == item.weights.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("https://a.org/zoo", "https is not written to"),
-        ("oci://a.org/zoo", "oci is not written to"),
-        ("nope://a", "Protocol not known: nope"),
-    ],
-)
-def test_a_place_that_cannot_be_written_to_is_named(text: str, said: str) -> None:
-    with pytest.raises(InvalidInput, match=f"cannot publish to {text}: {said}"):
-        place_of(text)
-
-
-def test_nothing_is_published_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZOO_OFFLINE", "1")
-    with pytest.raises(NetworkError, match="ZOO_OFFLINE is set"):
-        place_of("memory://bucket")
-
-
 def test_an_entry_is_published_as_it_was(tmp_path: Path) -> None:
     item = Item.of("bernoulli.nltcs")
     publish([item], place_of(str(tmp_path)), pictures=False)
@@ -198,93 +148,6 @@ def test_an_entry_is_published_as_it_was(tmp_path: Path) -> None:
         for key in ("origin", "recipe", "shipped"):
             place.pop(key)
     assert theirs == ours
-
-
-# Bundles
-
-
-def test_a_bundle_is_a_registry_when_it_is_unpacked(item: Item, runs: Path, tmp_path: Path) -> None:
-    two = Item.of(str(runs / "bernoulli.two")).licensed(LICENCES)
-    size = pack([item, two], tmp_path / "class.zip")
-    assert size == (tmp_path / "class.zip").stat().st_size
-    assert pack([item, two], tmp_path / "again.zip") == size
-    registry = unpack(tmp_path / "class.zip", tmp_path / "class")
-    assert list(registry.entries) == ["bernoulli.one", "bernoulli.two"]
-    for each, entry in zip((item, two), registry.entries.values(), strict=True):
-        assert Store().fetch(entry.blob).read_bytes() == each.weights.read_bytes()
-        assert Path(entry.recipe_file).is_file()
-    assert list(tmp_path.glob(".writing-*")) == []
-
-
-def test_nothing_is_replaced_without_force(item: Item, tmp_path: Path) -> None:
-    path, folder = tmp_path / "class.zip", tmp_path / "class"
-    pack([item], path)
-    with pytest.raises(OutputExists, match="zip is there already; --force replaces it"):
-        pack([item], path)
-    pack([item], path, force=True)
-    folder.mkdir()
-    (folder / "mine").touch()
-    with pytest.raises(OutputExists, match="class is there already"):
-        unpack(path, folder)
-    unpack(path, folder, force=True)
-    assert not (folder / "mine").exists()
-
-
-def rezipped(path: Path, change: Callable[[dict[str, bytes]], Any]) -> Path:
-    with zipfile.ZipFile(path) as bundle:
-        files = {name: bundle.read(name) for name in bundle.namelist()}
-    change(files)
-    with zipfile.ZipFile(path, "w") as bundle:
-        for name, data in files.items():
-            bundle.writestr(name, data)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "said"),
-    [
-        (lambda f: f.update({"../x": b""}), InvalidInput, "'../x' leads out of the folder"),
-        (lambda f: f.update({"/tmp/x": b""}), InvalidInput, "leads out of the folder"),
-        (lambda f: f.pop("registry.toml"), InvalidInput, "holds no registry.toml"),
-        (lambda f: f.update({"registry.toml": b"?"}), InvalidRegistry, "not TOML"),
-        (
-            lambda f: f.update({n: f[n] + b"!" for n in f if n.startswith("weights")}),
-            DigestMismatch,
-            "does not hold the weights that its registry promises",
-        ),
-        (lambda f: [f.pop(n) for n in list(f) if n[:7] == "weights"], DigestMismatch, "not hold"),
-        (
-            lambda f: f.update(
-                {"registry.toml": f["registry.toml"].replace(b"weights/", b"/etc/")}
-            ),
-            InvalidInput,
-            "names weights outside of it",
-        ),
-    ],
-)
-def test_a_bundle_that_is_not_sound_leaves_nothing(
-    item: Item,
-    tmp_path: Path,
-    change: Callable[[dict[str, bytes]], Any],
-    error: type[ZooError],
-    said: str,
-) -> None:
-    pack([item], tmp_path / "class.zip")
-    path = rezipped(tmp_path / "class.zip", change)
-    with pytest.raises(error, match=said):
-        unpack(path, tmp_path / "class")
-    assert [file.name for file in tmp_path.iterdir() if "zoo-" not in file.name] == ["class.zip"]
-
-
-def test_what_is_no_zip_is_no_bundle(tmp_path: Path) -> None:
-    (tmp_path / "x.zip").write_bytes(b"no")
-    with pytest.raises(InvalidInput, match="zip cannot be unpacked: File is not a zip file"):
-        unpack(tmp_path / "x.zip", tmp_path / "x")
-    with pytest.raises(InvalidInput, match="cannot be unpacked: No such file"):
-        unpack(tmp_path / "y.zip", tmp_path / "y")
-
-
-# Signed
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
