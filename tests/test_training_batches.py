@@ -60,19 +60,44 @@ def test_an_epoch_has_each_row_once_in_an_order_of_its_own() -> None:
 
 def test_processes_share_a_batch_out() -> None:
     rows = torch.arange(10, 17)
-    shares = [
-        batches(numbers(), rank, 3).training(rows, 0, stream(0, "x")).x.mul(255).round().flatten()
-        for rank in range(3)
+    shares = [batches(numbers(), rank, 3).parts(rows, 0) for rank in range(3)]
+    assert sorted(int(x) for share in shares for part in share for x in part.rows) == rows.tolist()
+    few = batches(numbers(), 2, 3).parts(rows[:2], 0)
+    assert torch.equal(few[0].rows, rows[:2])  # too few to share: each process takes them all
+    assert few[0].weight == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+@pytest.mark.parametrize("accumulate", [1, 2, 3, 50])
+@pytest.mark.parametrize("n", [1, 4, 7, 30])
+def test_weighted_means_of_parts_are_the_mean_of_a_step(
+    processes: int, accumulate: int, n: int
+) -> None:
+    rows = torch.randperm(60, generator=torch.Generator().manual_seed(0))[:n]
+    means = [
+        sum(
+            float(part.rows.double().mean()) * part.weight
+            for part in batches(numbers(), rank, processes, accumulate=accumulate).parts(rows, 0)
+        )
+        for rank in range(processes)
     ]
-    assert sorted(int(x) for share in shares for x in share) == rows.tolist()
-    few = batches(numbers(), 2, 3).training(rows[:2], 0, stream(0, "x"))
-    assert len(few.x) == 2  # too few to share: each process takes them all
+    assert sum(means) / processes == pytest.approx(float(rows.double().mean()), rel=1e-12)
+
+
+def test_processes_share_the_validation_split_out_by_batches() -> None:
+    data = numbers(1203)
+    shares = [dict(batches(data, rank, 2).validation_share()) for rank in range(2)]
+    assert [sorted(share) for share in shares] == [[0, 2], [1]]
+    whole = dict(batches(data).validation_share())
+    assert {n: len(batch.x) for n, batch in whole.items()} == {0: 500, 1: 500, 2: 203}
+    for number, batch in (shares[0] | shares[1]).items():
+        assert torch.equal(batch.x, whole[number].x)
 
 
 def test_grey_levels_are_binarized_afresh_or_once() -> None:
     rows, random = torch.arange(40), stream(0, "x")
     dynamic, fixed, none = (
-        [batches(gray(), binarize=how).training(rows, step, random).x for step in (0, 1)]
+        [batches(gray(), binarize=how).training(rows, random).x for _ in range(2)]
         for how in ("dynamic", "fixed", "none")
     )
     for x in (*dynamic, *fixed):
@@ -86,10 +111,10 @@ def test_grey_levels_are_binarized_afresh_or_once() -> None:
 @pytest.mark.parametrize("how", ["dynamic", "fixed"])
 def test_validation_is_binarized_once(how: str) -> None:
     made = batches(gray(), binarize=how)
-    first, again = (torch.cat([x for x, _ in made.held_out()]) for _ in range(2))
+    first, again = (torch.cat([b.x for _, b in made.validation_share()]) for _ in range(2))
     assert torch.equal(first, again)
     assert set(first.unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(next(made.held_out(5)).x, first[:5])
+    assert torch.equal(made.held_out(5).x, first[:5])
 
 
 def test_the_mean_is_of_the_training_split() -> None:

@@ -91,3 +91,35 @@ def parameters(network: nn.Module) -> Tensor:
     return torch.cat(
         [p.detach().flatten().clone() for p in network.parameters()] or [torch.ones(0)]
     )
+
+
+def gradients(accumulate: int) -> list[Tensor]:
+    """Weights after two steps on the same six rows, of two networks whose losses share both."""
+    optimizers = made({"opt": "sgd", "lr": 0.5}, accumulate=accumulate)
+    model, critic = optimizers.networks["model"], optimizers.networks["critic"]
+    x = torch.arange(12.0).view(6, 2) / 12
+    for _ in range(2):
+        parts = x.chunk(accumulate)
+        for part in parts:
+            update = optimizers.updates(
+                lambda name: None, len(part) / len(x), last=part is parts[-1]
+            )
+            with optimizers.reduced(part is parts[-1]):
+                fixed = critic(part).detach()
+                update["model"]((model(part) * fixed + critic(part)).mean())  # reaches the critic
+                update["critic"](critic(part).square().mean())
+    return [*model.parameters(), *critic.parameters()]
+
+
+@pytest.mark.parametrize("accumulate", [2, 4, 6])
+def test_gradients_of_parts_add_up_to_those_of_the_step(accumulate: int) -> None:
+    for ours, whole in zip(gradients(accumulate), gradients(1), strict=True):
+        torch.testing.assert_close(ours, whole)
+
+
+def test_a_network_that_is_updated_twice_in_a_step_cannot_accumulate() -> None:
+    optimizers = made({"opt": "sgd", "lr": 0.5}, accumulate=2)
+    update = optimizers.updates(lambda name: None, 0.5, last=False)
+    update["model"](optimizers.networks["model"](torch.ones(3, 2)).sum())
+    with pytest.raises(InvalidInput, match=r"updates 'model' several times .* Leave accumulate"):
+        update["model"](optimizers.networks["model"](torch.ones(3, 2)).sum())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zoo_core.protocols import Trainer
     from zoo_core.training.recipe import Recipe
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "Part"]
 
 _VALIDATION_BATCH = 500
 
@@ -37,6 +37,16 @@ class Batch(NamedTuple):
     """(B, *event_shape), in [0, 1]."""
     labels: Tensor | None
     """(B,), int64, -1 where a label is not known; or (B, …), what the trainer reads of captions."""
+
+
+class Part(NamedTuple):
+    """Rows of a step that are computed at once, by one process."""
+
+    rows: Tensor
+    """(B,)"""
+    weight: float
+    """Of their mean loss: summed over the parts, and averaged over the processes, weighted means
+    are the mean over all rows of the step."""
 
 
 class Batches:
@@ -82,26 +92,42 @@ class Batches:
         order = torch.randperm(len(self.train), generator=random)
         return torch.split(order, self.recipe.batch_size)
 
-    def training(self, rows: Tensor, step: int, random: torch.Generator) -> Batch:
-        """The batch of one step: this process's share, with labelled rows behind it.
+    def parts(self, rows: Tensor, step: int) -> list[Part]:
+        """This process's share of a step, in as many parts as the recipe accumulates.
 
+        Labelled rows come behind the others, where the recipe adds them.
+
+        rows: of the step, of all processes together, (B,).
         step: number of steps before this one.
+        """
+        rows = rows if self.labelled is None else self._more(rows, step)
+        share = self._share(rows)
+        # a share of all rows is what each process has where there are too few
+        processes = 1 if len(share) == len(rows) else self.fabric.world_size
+        return [
+            Part(part, len(part) * processes / len(rows))
+            for part in share.chunk(self.recipe.accumulate)
+        ]
+
+    def training(self, rows: Tensor, random: torch.Generator) -> Batch:
+        """Rows of the training split.
+
         random: draws binary values from grey ones, where the recipe asks for it.
         """
-        share = self._share(rows if self.labelled is None else self._more(rows, step))
-        batch = self._batch(self.train, share)
+        batch = self._batch(self.train, rows)
         if self.recipe.binarize == "dynamic":
             batch = batch._replace(x=binarize(batch.x, random))
         return batch
 
-    def held_out(self, first: int | None = None) -> Iterator[Batch]:
-        """The validation split in batches.
+    def validation_share(self) -> Iterator[tuple[int, Batch]]:
+        """This process's batches of the validation split, each with its number."""
+        parts = torch.arange(len(self.validation)).split(_VALIDATION_BATCH)
+        for number in range(self.fabric.global_rank, len(parts), self.fabric.world_size):
+            yield number, self._batch(self.validation, parts[number])
 
-        first: how many of its rows; None for all.
-        """
-        rows = torch.arange(len(self.validation))[:first]
-        for part in rows.split(_VALIDATION_BATCH):
-            yield self._batch(self.validation, part)
+    def held_out(self, first: int) -> Batch:
+        """The first rows of the validation split."""
+        return self._batch(self.validation, torch.arange(len(self.validation))[:first])
 
     def _batch(self, data: Dataset, rows: Tensor) -> Batch:
         device = self.fabric.device

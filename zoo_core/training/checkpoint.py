@@ -47,6 +47,8 @@ class Progress:
     """Digest of the recipe: a run is not resumed with other settings."""
     data: dict[str, str] = field(default_factory=dict)
     """Digest of each split: nor with other data."""
+    processes: int = 0
+    """How many there were; 0 in checkpoints from before this was kept."""
 
 
 class Damaged(InvalidInput):

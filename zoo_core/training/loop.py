@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -16,12 +18,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from zoo_core.checks import trusted
-from zoo_core.errors import ZooError
+from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.protocols import Trainer
 from zoo_core.training import checkpoint
-from zoo_core.training.batches import Batch, Batches
+from zoo_core.training.batches import Batch, Batches, Part
 from zoo_core.training.callbacks import Callback, Validation
 from zoo_core.training.optimizers import Optimizers
+from zoo_core.training.processes import Votes, gather
 from zoo_core.training.protocols import Restarting, step_of
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
@@ -71,7 +74,9 @@ class Loop:
         """What is validated and published."""
         self.state: dict[str, nn.Module] = dict(self.networks)
         """What a checkpoint holds, beside optimisers and progress."""
-        self.progress = checkpoint.Progress(recipe=recipe.digest, data=batches.digests)
+        self.progress = checkpoint.Progress(
+            recipe=recipe.digest, data=batches.digests, processes=fabric.world_size
+        )
         self.finished = False
         self.resumed = False
         """Whether a checkpoint is gone on from."""
@@ -86,12 +91,13 @@ class Loop:
     def run(self, *, resume: bool = False) -> checkpoint.Progress:
         """Train to the end of the recipe, or until a callback ends it.
 
-        Raises Interrupted when a signal asked to stop, and InvalidInput when a loss is not finite
-        or `resume` finds other settings or data.
+        Raises Interrupted when a signal asked a process to stop, and InvalidInput when a loss is
+        not finite or `resume` finds other settings or data.
         """
         torch.manual_seed(seed_for(self.recipe.seed, "begin"))
         # a run may be killed before its first checkpoint
-        self.resumed = resume and any(path.exists() for path in self._checkpoints)
+        found = resume and any(path.exists() for path in self._checkpoints)
+        self.resumed = self.fabric.broadcast(found)
         if not self.resumed:
             self.trainer.begin(self.batches.mean())
         self.optimizers = Optimizers(
@@ -101,14 +107,16 @@ class Loop:
         for callback in self.callbacks:
             callback.prepare(self)
         if self.resumed:
-            self.progress = self._read()
+            self._go_on()
         for callback in self.callbacks:
             callback.begin(self)
+        votes = Votes(self.fabric)
         try:
             # the data have been checked: a step does not look at them again
-            with stop_between_steps() as stopping, trusted():
+            with stop_between_steps() as asked, trusted():
                 while self.progress.epoch < self.recipe.epochs and not self.finished:
-                    self._epoch(stopping)
+                    self._epoch(lambda: votes.count(asked()))
+            votes.close()
         finally:
             for callback in self.callbacks:
                 callback.end(self)
@@ -117,6 +125,18 @@ class Loop:
     @property
     def _checkpoints(self) -> tuple[Path, Path]:
         return self.last, checkpoint.previous(self.last)
+
+    def _go_on(self) -> None:
+        """Go back to a checkpoint, and say what another number of processes changes."""
+        self.progress = self._read()
+        before, now = self.progress.processes, self.fabric.world_size
+        if before not in (0, now) and self.fabric.is_global_zero:
+            say(
+                f"goes on with {now} processes, where it had {before}: batches stay the same, "
+                "and each process has another share of them. Sums are taken in another order and "
+                "random draws of a step differ, so the weights will not be the same bit for bit."
+            )
+        self.progress.processes = now
 
     def _read(self) -> checkpoint.Progress:
         """Go back to the last checkpoint, or to the one before it where that is damaged."""
@@ -136,7 +156,12 @@ class Loop:
             if damages and self.fabric.is_global_zero:
                 say(f"warning: {damages[0]}\nThe run goes on from {path}, step {progress.step}.")
             return progress
-        raise damages[0]
+        if damages:
+            raise damages[0]
+        raise InvalidInput(
+            f"{self.folder} has no checkpoint on this machine, and the first process of the run "
+            "has one. The run's folder must be on a disk that all machines share."
+        )
 
     def _epoch(self, stopping: Callable[[], bool]) -> None:
         """Train the rest of an epoch, and validate when it is time."""
@@ -161,18 +186,28 @@ class Loop:
             self.save()
 
     def _step(self, rows: Tensor) -> Mapping[str, Tensor]:
-        """Train on one batch; return what the trainer says of it."""
+        """Train on one batch; return what the trainer says of it.
+
+        Of several processes each has its part; the mean of what they return is that of the batch.
+        """
         step, rank, seed = self.progress.step, self.fabric.global_rank, self.recipe.seed
         self.optimizers.begin_step(step)
         seed_default(seed_for(seed, f"default stream of {rank}", step), self.fabric.device)
         random = stream(seed, f"step of {rank}", step, self.fabric.device)
-        x, labels = self.batches.training(rows, step, random)
+        parts = self.batches.parts(rows, step)
+        losses = [self._compute(part, random, last=part is parts[-1]) for part in parts]
+        return {key: torch.stack([part[key] for part in losses]).sum(0) for key in losses[0]}
+
+    def _compute(self, part: Part, random: torch.Generator, *, last: bool) -> dict[str, Tensor]:
+        """Compute a part of a step; weights move in the last one. Returns weighted losses."""
+        x, labels = self.batches.training(part.rows, random)
         if isinstance(self.trainer, Restarting) and self.trainer.restarts(len(x)):
             self.optimizers.forget()
-        updates = self.optimizers.updates(self._after_update)
+        updates = self.optimizers.updates(self._after_update, part.weight, last=last)
         # Fabric casts a network's methods on many devices only, and never a trainer's arithmetic
-        with self.fabric.autocast():
-            return self._training_step(x, updates, random, labels, step + 1)
+        with self.optimizers.reduced(last), self.fabric.autocast():
+            losses = self._training_step(x, updates, random, labels, self.progress.step + 1)
+        return {key: value * part.weight for key, value in losses.items()}
 
     def _after_update(self, network: str) -> None:
         for callback in self.callbacks:
@@ -191,16 +226,24 @@ class Loop:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """The mean of each value over the validation split."""
-        random = stream(self.recipe.seed, "validation", 0, self.fabric.device)
+        """The mean of each value over the validation split, whose batches the processes share.
 
-        def measured(batch: Batch) -> dict[str, Tensor]:
-            return self.trainer.validation_step(batch.x, random, batch.labels)
+        A batch has its own random stream, and sums are added in the order of the batches: the means
+        are the same for any number of processes.
+        """
+
+        def sums(number: int, batch: Batch) -> tuple[int, int, dict[str, float]]:
+            random = stream(self.recipe.seed, "validation", number, self.fabric.device)
+            values = self.trainer.validation_step(batch.x, random, batch.labels)
+            # in double precision: a mean over many inputs must not depend on how they are batched
+            totals = {key: float(value.cpu().double().sum()) for key, value in values.items()}
+            return number, len(batch.x), totals
 
         with self.evaluated():
-            parts = [measured(batch) for batch in self.batches.held_out()]
-        # in double precision: a mean over many inputs must not depend on how they are batched
-        return {key: float(torch.cat([p[key] for p in parts]).double().mean()) for key in parts[0]}
+            own = [sums(*numbered) for numbered in self.batches.validation_share()]
+        every = sorted(chain.from_iterable(gather(self.fabric, own)), key=itemgetter(0))
+        rows = sum(n for _, n, _ in every)
+        return {key: sum(totals[key] for *_, totals in every) / rows for key in every[0][2]}
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ Optimisers and schedules are timm's, named in the recipe; devices and processes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,6 +51,8 @@ class Optimizers:
         and for mixed precision."""
         self.of: dict[str, Optimizer] = {}
         self._schedules: list[Any] = []
+        self._gradients: dict[str, list[Tensor | None]] = {}
+        """Of the parts of a step so far."""
         for name, network in networks.items():
             # without trainable parameters it is the trainer's own affair: it remembers, or is fixed
             if not any(parameter.requires_grad for parameter in network.parameters()):
@@ -86,20 +88,51 @@ class Optimizers:
         for optimizer in self.of.values():
             optimizer.state.clear()
 
-    def updates(self, after: Callable[[str], None]) -> dict[str, Callable[[Tensor], None]]:
+    def updates(
+        self, after: Callable[[str], None], weight: float = 1.0, *, last: bool = True
+    ) -> dict[str, Callable[[Tensor], None]]:
         """For each network what applies a loss to it.
 
         after: called with a network's name when its weights have moved.
+        weight: what each loss is multiplied by.
+        last: whether this is the last part of a step; before it, gradients are only added up.
         """
-        return {name: self._update(name, after) for name in self.of}
+        return {name: self._update(name, after, weight, last) for name in self.of}
 
-    def _update(self, name: str, after: Callable[[str], None]) -> Callable[[Tensor], None]:
+    @contextmanager
+    def reduced(self, last: bool) -> Iterator[None]:
+        """Add gradients up over the processes in the last part of a step only."""
+        with ExitStack() as stack:
+            for name in self.of:
+                wrapped: Any = self.networks[name]
+                stack.enter_context(self.fabric.no_backward_sync(wrapped, enabled=not last))
+            yield
+
+    def _update(
+        self, name: str, after: Callable[[str], None], weight: float, last: bool
+    ) -> Callable[[Tensor], None]:
         network, optimizer = self.networks[name], self.of[name]
+        parameters = list(network.parameters())
+        gradients = self._gradients.pop(name, [])
+        called: list[str] = []
 
         def update(loss: Tensor) -> None:
+            if called and self.recipe.accumulate > 1:
+                raise InvalidInput(
+                    f"this trainer updates {name!r} several times in a step, and the gradients of "
+                    "a step cannot be added up in parts then. Leave accumulate out."
+                )
+            called.append(name)
+            # the losses of other networks may have left theirs behind
             optimizer.zero_grad()
+            for parameter, gradient in zip(parameters, gradients, strict=False):
+                parameter.grad = gradient
             with torch.autocast(self.fabric.device.type, enabled=False):
-                self.fabric.backward(loss)
+                self.fabric.backward(loss * weight if weight != 1 else loss)
+                if not last:
+                    self._gradients[name] = [parameter.grad for parameter in parameters]
+                    optimizer.zero_grad()  # so that no other loss adds to them
+                    return
                 if self.recipe.clip:
                     self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
                 optimizer.step()

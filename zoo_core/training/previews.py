@@ -39,7 +39,7 @@ class Previews(Callback):
         trainer = loop.trainer
         if not (loop.fabric.is_global_zero and isinstance(trainer, Preview)):
             return
-        x, labels = next(loop.batches.held_out(_SHOWN))
+        x, labels = loop.batches.held_out(_SHOWN)
         random = stream(loop.recipe.seed, "preview", 0, loop.fabric.device)
         with loop.evaluated():
             _keep(trainer.preview(x, random, labels), loop.folder, loop.progress.step)

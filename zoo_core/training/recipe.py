@@ -80,6 +80,9 @@ class Recipe:
     """Passes over the training split."""
     batch_size: int = _value(100, minimum=1)
     """Rows of a step, over all processes."""
+    accumulate: int = _value(1, minimum=1)
+    """Parts in which each process computes its rows of a step, one after the other; their gradients
+    are added up. The step is the same but for statistics of a batch, and takes less memory."""
     seed: int = _value(0, minimum=0)
     """Decides the first weights, the order of rows and every draw."""
     precision: str = _value("32-true", choices=("32-true", "bf16-mixed", "16-mixed"))

@@ -16,6 +16,7 @@ from zoo_core.files import write_atomic
 from zoo_core.rules import is_int
 from zoo_core.text import printable
 from zoo_core.training.callbacks import Callback, Validation
+from zoo_core.training.processes import gather
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ def say(line: str) -> None:
 class Reporting(Callback):
     """Means of the losses over some steps go into a report, and so does each validation.
 
-    Every process looks at its own losses; the first one writes.
+    They are means over all processes; the first one writes.
 
     Args:
         quiet: whether to show nothing.
@@ -68,7 +69,9 @@ class Reporting(Callback):
         self._count += 1
         if step % _LOG_EVERY and step % loop.batches.steps_per_epoch:
             return
-        means = {key: float(value) / self._count for key, value in self._sums.items()}
+        sums = gather(loop.fabric, {key: float(value) for key, value in self._sums.items()})
+        steps = self._count * len(sums)
+        means = {key: sum(own[key] for own in sums) / steps for key in self._sums}
         self._sums, self._count = {}, 0
         if bad := [key for key, value in means.items() if not abs(value) < float("inf")]:
             raise InvalidInput(

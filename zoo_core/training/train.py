@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,7 @@ from zoo_core.training import start as starts
 from zoo_core.training.defaults import complete
 from zoo_core.training.entry import Publisher
 from zoo_core.training.fit import make_loop
+from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.run import Run, claimed, prepare
@@ -229,10 +230,10 @@ def _train(
     # before it is built, and before anything is written
     check_memory(memory.of_weights([build_blank(cls, recipe.config)], recipe))
     # of several processes the first one writes
-    with claimed(folder) if fabric.is_global_zero else nullcontext():
-        if fabric.is_global_zero:
+    with claimed(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
+        if is_first(fabric):
             prepare(folder, recipe, resume=resume, force=force)
-        fabric.launch()
+        stack.enter_context(together(fabric, folder))
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
         trainer = _trainer(architecture, model, recipe)
