@@ -1,3 +1,4 @@
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,9 +80,9 @@ def test_each_entry_points_file_is_read_once(
     read: list[Path] = []
     text_of = discovery._read
 
-    def noted(path: Path) -> str:
+    def noted(path: Path, *unreadable: dict[str, str]) -> str:
         read.append(path)
-        return text_of(path)
+        return text_of(path, *unreadable)
 
     monkeypatch.setattr(discovery, "_read", noted)
     assert "good" in plugins.installed()
@@ -152,3 +153,16 @@ def test_commands_are_read_from_metadata(install_family: Install) -> None:
     path = next(site.glob("*.dist-info")) / "entry_points.txt"
     path.write_text(path.read_text() + "[zoo.commands.v1]\nhello = zoo_talks.cli:hello\n")
     assert plugins.commands()["hello"] == ("zoo_talks.cli:hello", "zoo-talks")
+
+
+def test_entry_points_that_are_no_file_are_left_out_by_name(install_family: Install) -> None:
+    install_family("good", "")
+    points = install_family("pipe", "") / "zoo_pipe-1.0.dist-info" / "entry_points.txt"
+    points.unlink()
+    os.mkfifo(points)
+    discovery.forget()
+    assert "good" in plugins.installed()
+    assert "pipe" not in plugins.installed()
+    assert discovery.unreadable() == {
+        str(points): "it is a named pipe, and only regular files are read"
+    }

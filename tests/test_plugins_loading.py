@@ -58,6 +58,15 @@ BROKEN = [
         GOOD.replace("return [Arch", "return ['x', Arch"),
         "zoo_architectures() gave str 'x'; expected",
     ),
+    (
+        GOOD.replace("return [Arch", "[Arch"),
+        "zoo_architectures() returned nothing; expected a list of "
+        "zoo_core.hookspecs.Architecture records, or no such hook",
+    ),
+    (
+        GOOD.replace("return [", "return (").replace(",))]", ",)))"),
+        "zoo_architectures() gave list [Architecture(name='{name}'",
+    ),
     (GOOD.replace("{name}", "Model"), "name is 'Model'; expected lower case, digits and hyphens"),
     (
         GOOD.replace("s:O", "s.O"),
@@ -84,6 +93,34 @@ def test_what_is_wrong_with_a_family_is_said(
 def test_an_architecture_described_twice_is_an_error(install_family: Install) -> None:
     install_family("twice", GOOD.format(name="model").rstrip() + " * 2")
     assert plugins.load("twice").error == "describes architecture 'model' twice"
+
+
+SHADOW = """
+from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
+@hookimpl
+def zoo_{kind}s():
+    return [{record}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        ("metric", 'Metric("test_nll", "some.where:f", "Nats")'),
+        ("dataset", 'DataSet("mnist", "some.where:f", "Digits")'),
+        ("task", 'Task("sample", "some.where:f", "zoo_core.protocols:Generator", "", (), ())'),
+    ],
+)
+def test_a_family_that_takes_a_name_of_ours_is_refused_alone(
+    install_family: Install, kind: str, record: str
+) -> None:
+    name = record.split('"')[1]
+    install_family("shadow", SHADOW.format(kind=kind, record=record))
+    install_family("good", GOOD.format(name="model"))
+    assert plugins.load("shadow").error == (
+        f"describes {kind} '{name}', and zoo-core has one of this name; give it another"
+    )
+    assert plugins.architecture("model").name == "model"
 
 
 def test_a_broken_family_costs_one_line_and_not_the_others(

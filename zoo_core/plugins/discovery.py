@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo_core import environment
+from zoo_core import environment, files
 from zoo_core.errors import PluginError
 from zoo_core.groups import COMMANDS, GROUP
 
@@ -30,8 +30,11 @@ __all__ = [
     "missing",
     "registries",
     "require",
+    "unreadable",
 ]
 
+_MAX_BYTES = 2**24
+"""Of the longest file of metadata that is read."""
 _STEM = GROUP.rstrip("0123456789")
 
 
@@ -147,6 +150,11 @@ def absent(name: str) -> str:
     return f"family '{name}' is not installed."
 
 
+def unreadable() -> dict[str, str]:
+    """Files of entry points that cannot be read, and why: path -> reason."""
+    return dict(_scan(tuple(sys.path)).unreadable)
+
+
 def core_version() -> str:
     """The version of zoo-core, or nothing where it was never installed."""
     return _scan(tuple(sys.path)).core
@@ -163,14 +171,16 @@ class _Scan(NamedTuple):
     families: dict[str, Family]
     commands: dict[str, tuple[str, str]]
     core: str
+    unreadable: dict[str, str]
 
 
 @functools.cache
 def _scan(folders: tuple[str, ...]) -> _Scan:
     claims: dict[str, list[Family]] = {}
     commands: dict[str, tuple[str, str]] = {}
+    unreadable: dict[str, str] = {}
     core = ""
-    for distribution in _distributions(folders):
+    for distribution in _distributions(folders, unreadable):
         for family in _families(distribution):
             claims.setdefault(family.name, []).append(family)
         for name, value in distribution.points.get(COMMANDS, {}).items():
@@ -180,7 +190,7 @@ def _scan(folders: tuple[str, ...]) -> _Scan:
     families = {
         name: replace(first, rivals=tuple(rest)) for name, (first, *rest) in sorted(claims.items())
     }
-    return _Scan(families, commands, core)
+    return _Scan(families, commands, core, unreadable)
 
 
 class _Distribution(NamedTuple):
@@ -202,8 +212,11 @@ def _families(distribution: _Distribution) -> Iterator[Family]:
             yield Family(family, name, version, module, group=group, core=core)
 
 
-def _distributions(folders: Iterable[str]) -> Iterator[_Distribution]:
-    """Each one that names a group of ours; the earlier on the path hides one of the same name."""
+def _distributions(folders: Iterable[str], unreadable: dict[str, str]) -> Iterator[_Distribution]:
+    """Each one that names a group of ours; the earlier on the path hides one of the same name.
+
+    unreadable: takes the entry points that cannot be read, and why.
+    """
     seen = set()
     for folder in dict.fromkeys(folders):
         try:
@@ -213,7 +226,7 @@ def _distributions(folders: Iterable[str]) -> Iterator[_Distribution]:
         for info in names:
             if not info.endswith((".dist-info", ".egg-info")):
                 continue
-            text = _read(Path(folder, info, "entry_points.txt"))
+            text = _read(Path(folder, info, "entry_points.txt"), unreadable)
             if _STEM not in text and COMMANDS not in text:
                 continue
             name, version, core = _identity(Path(folder, info))
@@ -226,10 +239,14 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, unreadable: dict[str, str] | None = None) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return files.read_limited(path, _MAX_BYTES).decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if unreadable is not None:
+            unreadable[str(path)] = error.strerror or str(error)
         return ""
 
 

@@ -10,6 +10,7 @@ import importlib
 import itertools
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from zoo_core.errors import PluginError, did_you_mean
 from zoo_core.hookspecs import Architecture, DataSet, Metric, Task
 from zoo_core.plugins import discovery
 from zoo_core.plugins.discovery import Family, absent, core_version, installed
+from zoo_core.text import quoted
 
 __all__ = [
     "SLOW",
@@ -39,6 +41,7 @@ R = TypeVar("R", Architecture, Metric, DataSet, Task)
 SLOW = 1.0
 """Seconds from which loading a family is worth a line on stderr."""
 
+_CORE = "zoo-core"
 _KINDS: dict[type[Architecture | Metric | DataSet | Task], str] = {
     Architecture: "architectures",
     Metric: "metrics",
@@ -65,6 +68,11 @@ class Loaded:
         records: dict[str, R] = getattr(self, _KINDS[kind])
         return records
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of what it offers: of `architectures`, `metrics`, `datasets` and `tasks`."""
+        return {kind: list(getattr(self, kind)) for kind in _KINDS.values()}
+
 
 def load(name: str) -> Loaded:
     """Load one family; what goes wrong inside it is reported in the result's `error`.
@@ -87,7 +95,7 @@ def load_all() -> list[Loaded]:
 
 def core() -> Loaded:
     """The core as a family of its own, which `ZOO_PLUGINS` cannot leave out."""
-    return _load(Family("zoo-core", "zoo-core", core_version(), "zoo_core.builtin"))
+    return _load(Family(_CORE, _CORE, core_version(), "zoo_core.builtin"))
 
 
 def forget() -> None:
@@ -199,19 +207,50 @@ def _records(plugin: ModuleType, name: str) -> dict[str, dict[str, Any]]:
     _check_hooks(manager, plugin)
     others = [other for other in manager.get_plugins() if other is not plugin]
     found: dict[str, dict[str, Any]] = {}
+    implemented = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
     for expected, kind in _KINDS.items():
-        records = found[kind] = {}
         answers = manager.subset_hook_caller(f"zoo_{kind}", others)()
-        for record in itertools.chain.from_iterable(answers):
-            if not isinstance(record, expected):
-                raise PluginError(
-                    f"zoo_{kind}() gave {type(record).__name__} {record!r}; "
-                    f"expected zoo_core.hookspecs.{expected.__name__} records"
-                )
-            if record.name in records:
-                raise PluginError(f"describes {expected.__name__.lower()} '{record.name}' twice")
-            records[record.name] = record
+        if f"zoo_{kind}" in implemented and not answers:
+            raise PluginError(
+                f"zoo_{kind}() returned nothing; expected a list of "
+                f"zoo_core.hookspecs.{expected.__name__} records, or no such hook"
+            )
+        found[kind] = _by_name(expected, kind, answers)
+    if name != _CORE:
+        _check_shadows(found)
     return found
+
+
+def _by_name(expected: type[Any], kind: str, answers: Iterable[Any]) -> dict[str, Any]:
+    """The records of a hook's answers, by name."""
+    records: dict[str, Any] = {}
+    for record in itertools.chain.from_iterable(map(_listed, answers)):
+        if not isinstance(record, expected):
+            raise PluginError(
+                f"zoo_{kind}() gave {type(record).__name__} {quoted(record)}; "
+                f"expected a list of zoo_core.hookspecs.{expected.__name__} records"
+            )
+        if record.name in records:
+            raise PluginError(f"describes {expected.__name__.lower()} '{record.name}' twice")
+        records[record.name] = record
+    return records
+
+
+def _listed(answer: Any) -> Iterable[Any]:
+    """A hook's answer; a record that is in no list is one that is refused."""
+    return answer if isinstance(answer, Iterable) else [[answer]]
+
+
+def _check_shadows(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse names that are the core's own; it has no architectures."""
+    for expected, kind in _KINDS.items():
+        if expected is Architecture:
+            continue
+        if taken := [name for name in found[kind] if name in getattr(core(), kind)]:
+            raise PluginError(
+                f"describes {expected.__name__.lower()} '{taken[0]}', and zoo-core has one of this "
+                "name; give it another"
+            )
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
