@@ -61,6 +61,11 @@ __all__ = ["command"]
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Go on with the run in this folder.",
 )
+@click.option(
+    "--resume-if-any",
+    is_flag=True,
+    help="Go on with the run that the folder holds, or start it where there is none.",
+)
 @click.option("--force", is_flag=True, help="Replace the run that the folder holds.")
 @click.option(
     "--over-memory",

@@ -174,6 +174,7 @@ class Loop:
                 callback.after_step(self, losses)
             if stopping():
                 self.save()
+                self.fabric.barrier()  # the others wait until it is written
                 raise Interrupted(
                     f"stopped at step {self.progress.step}; go on with: "
                     f"zoo train --resume {self.folder}"

@@ -208,8 +208,15 @@ class _Heart:
         os._exit(ProcessLost.exit_code)
 
     def _speaks(self) -> bool:
-        """Whether it is for this process to speak: one of each machine does."""
-        return self.local_rank == 0 or (self.local_rank == 1 and os.getppid() != self._parent)
+        """Whether it is for this process to speak: one of each machine does.
+
+        The second does where the first, which had started it, is dead.
+        """
+        for _ in range(10 if self.local_rank == 1 else 0):
+            if os.getppid() != self._parent:
+                return True
+            time.sleep(0.1)  # a process that is killed loses its connections before its children
+        return self.local_rank == 0
 
     def _sentence(self) -> str:
         ended = [

@@ -56,6 +56,7 @@ def train(
     like: str | None = None,
     start: str | Path | None = None,
     resume: str | Path | None = None,
+    resume_if_any: bool = False,
     output: str | Path | None = None,
     force: bool = False,
     over_memory: bool = False,
@@ -85,6 +86,7 @@ def train(
             Architecture and config are its own unless they are given. Layers of other shapes begin
             anew, and are named on stderr.
         resume: a run folder to go on with.
+        resume_if_any: go on with the run that the folder holds, or start it where there is none.
         output: the run folder; `runs/ARCHITECTURE.DATA` by default.
         force: replace the run that the folder holds.
         over_memory: train also what is estimated to take more memory than there is.
@@ -99,6 +101,8 @@ def train(
     Raises InvalidInput for settings that cannot be used, OutputExists for a folder that holds a run
     and what `zoo_core.load` raises.
     """
+    if resume_if_any and force:
+        raise InvalidInput("a run is either gone on with (resume_if_any) or replaced (force).")
     if like is not None:
         if what:
             raise InvalidInput(f"give either {str(what)!r} or like = {like!r}: both name a recipe.")
@@ -123,7 +127,7 @@ def train(
             recipe,
             folder,
             fabric=_fabric(recipe, device, devices, nodes),
-            resume=resume is not None,
+            resume=resume is not None or resume_if_any,
             force=force,
             over_memory=over_memory,
             data_root=None if data_root is None else Path(data_root),
