@@ -94,7 +94,7 @@ def _of_batch(loop: Loop) -> int:
     except Exception:  # the trainer's own, which training will say in its place
         return 0
     slope = (more - few) / (_ROWS[1] - _ROWS[0])
-    rows = loop.recipe.batch_size / loop.fabric.world_size
+    rows = loop.recipe.batch_size / loop.fabric.world_size / loop.recipe.accumulate
     return int(_BACKWARD * (few + max(0.0, slope) * (rows - _ROWS[0])))
 
 
@@ -115,7 +115,7 @@ def _kept(loop: Loop, rows: int) -> int:
         if kept.untyped_storage().data_ptr() not in weights:
             total += kept.numel() * kept.element_size()
 
-    batch = next(loop.batches.held_out(rows))
+    batch = loop.batches.held_out(rows)
     labels = None if batch.labels is None else batch.labels.cpu()
     random = stream(loop.recipe.seed, "memory", 0)
     never = torch.autograd.graph.saved_tensors_hooks(count, lambda _: None)  # type: ignore[arg-type, return-value] # none is asked for again
