@@ -30,6 +30,12 @@ def test_an_entry_has_what_the_file_says(entry: Make, write_registry: Write) -> 
     assert found.origin == str(path)
 
 
+def test_clusters_have_names(entry: Make, write_registry: Write) -> None:
+    named = Registry.load([write_registry(entry(clusters=["nines", "ones"]))]).entries["nade.mnist"]
+    assert named.clusters == ("nines", "ones")
+    assert Registry.load([write_registry(entry())]).entries["nade.mnist"].clusters == ()
+
+
 def test_every_entry_survives_json(entry: Make, write_registry: Write) -> None:
     found = Registry.load([write_registry(entry())]).entries["nade.mnist"]
     assert json.loads(json.dumps(found.as_dict()))["weights"]["sha256"] == "a" * 64

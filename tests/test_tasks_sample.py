@@ -7,7 +7,10 @@ from torch import nn
 from toy_models import Labelled, LetterCount, Sampler, Truncated, nade, run
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Prompted
+from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result
+from zoo_core.tasks.sample import Options
+from zoo_core.tasks.sample import sample as sample_task
 
 
 def test_a_label_is_drawn() -> None:
@@ -119,3 +122,13 @@ def test_a_model_that_does_not_read_is_told_from_one_that_does() -> None:
         InvalidInput, match=r"^--prompt 'a': m is not cond.* it can sample, nearest\.$"
     ):
         sample(Sampler(), "a")
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [(0, " of cluster 0, mostly nines,"), (1, " of cluster 1"), (2, " of cluster 2"), (None, "")],
+)
+def test_a_cluster_is_called_by_what_it_mostly_holds(label: int | None, said: str) -> None:
+    context = Context(name="m", clusters=("nines", ""))
+    result = sample_task(Labelled(), Options(n=3, label=label), context)
+    assert result.summary == f"3 samples{said} from m"

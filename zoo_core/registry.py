@@ -102,6 +102,8 @@ class Entry:
     """The entry that takes its place, where it is deprecated: a lookup warns and gives that one."""
     reason: str = ""
     """Why it is deprecated."""
+    clusters: tuple[str, ...] = ()
+    """What each cluster mostly holds, of a model that sorts its data without labels."""
 
     @property
     def blob(self) -> "Blob":
@@ -341,6 +343,7 @@ def _entry(raw: dict[str, Any], common: Mapping[str, Any]) -> Entry:
         architecture=raw["architecture"],
         tasks=tuple(raw["tasks"]),
         tags=tuple(raw.get("tags", ())),
+        clusters=tuple(raw.get("clusters", ())),
         data=raw["data"],
         recipe=raw.get("recipe", ""),
         licence=Licence(**raw["licence"]),

@@ -159,6 +159,7 @@ _ENTRY = {
     "architecture": _line("an architecture's name, such as nade"),
     "tasks": _lines("a list of tasks, such as ['sample', 'score']"),
     "tags": _lines("a list of words", required=False),
+    "clusters": _lines("a list of what each cluster mostly holds, such as nines", required=False),
     "data": _line("a data set's name, such as mnist"),
     "recipe": _line("a path relative to the registry file, or a URL", required=False),
     "licence": _table(_LICENCE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,8 @@ class Context:
     """The model's name, for what is said about the results."""
     data: str = ""
     """The data set that the model was trained on, where that is known."""
+    clusters: Sequence[str] = ()
+    """What each of its clusters mostly holds, of a model that sorts its data without labels."""
     seed: int = 0
     """Of everything that is random."""
     batch_size: int = 256

@@ -65,6 +65,7 @@ def run(
     context = Context(
         name=known.name,
         data=known.data,
+        clusters=known.entry.clusters if known.entry else (),
         seed=_random_seed() if seed is None else seed,
         batch_size=batch_size,
         data_root=None if data_root is None else Path(data_root),

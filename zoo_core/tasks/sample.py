@@ -56,7 +56,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     if options.between:
         raise InvalidInput("--between is for samples of two prompts or more: give --prompt twice.")
     x, notes = _drawn_as(model, options, context, condition)
-    of = "" if options.label is None else f" of label {options.label}"
+    of = "" if options.label is None else f" of {_class(options.label, context)}"
     summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {context.name}"
     if x.ndim == 4:
         return Result(
@@ -132,6 +132,14 @@ def of_label(model: Generator, label: int | None, name: str) -> dict[str, int]:
     if not 0 <= label < classes:
         raise InvalidInput(f"--label {label}: {name} has the labels 0 to {classes - 1}.")
     return {"label": label}
+
+
+def _class(label: int, context: Context) -> str:
+    """What a label is called: of clusters, which nobody labelled, what they mostly hold."""
+    if not context.clusters:
+        return f"label {label}"
+    holds = context.clusters[label] if label < len(context.clusters) else ""
+    return f"cluster {label}, mostly {holds}," if holds else f"cluster {label}"
 
 
 def prompted(model: Generator, prompts: Sequence[str], name: str) -> Prompted:
