@@ -55,6 +55,9 @@ LARGEST = 60_000
 _NUMBERS = ("parameters", "published")
 """Columns that are aligned to the right."""
 
+_BEST = ("dcgan.faces", "stargan.faces", "vae.faces", "diagonal-bilstm.mnist", "progan.emoji")
+"""Entries whose pictures the gallery opens with."""
+
 KINDS = {
     "explicit": "explicit: it gives the exact likelihood of any input",
     "bound": "explicit, by a bound: its likelihood is an integral that is only bounded",
@@ -311,11 +314,17 @@ def _gallery(every: Sequence[Entry]) -> Iterator[str]:
     )
     yield '<link rel="stylesheet" href="gallery.css">'
     yield '<div class="gallery" id="gallery" markdown>'
-    for entry in every:
+    for entry in sorted(every, key=_place):
         if picture(entry).is_file():
             yield _figure(entry)
     yield "</div>"
     yield '<script src="gallery.js"></script>'
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    """The best pictures first, then those of images, and tables of bits last."""
+    best = _BEST.index(entry.name) if entry.name in _BEST else len(_BEST)
+    return int(len(entry.config.get("shape", ())) != 3), best
 
 
 def _figure(entry: Entry) -> str:
