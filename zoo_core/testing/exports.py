@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.export import Function, functions
-from zoo_core.protocols import Autoregressive
+from zoo_core.protocols import Autoregressive, narrow
 from zoo_core.testing.case import Case
 from zoo_core.testing.law import LawSkipped, expect, law
 
@@ -33,7 +33,7 @@ def _steps(model: nn.Module) -> bool:
 def steps_agree_with_conditionals(case: Case) -> None:
     """The logits of one step after another, in the order, give the conditionals."""
     model = case.stirred()
-    chain, step = cast("Autoregressive", model), functions(model)["step"]
+    chain, step = narrow(model, Autoregressive), functions(model)["step"]
     x, K = _inputs(case, 4), cast("int", chain.levels)
     state = step.examples(4)[2:]
     before, log_p = torch.zeros(4), []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.trainer import AdversarialTrainer, spread
 
+import zoo_core
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import frozen
 from zoo_core.training.protocols import Preview
@@ -244,3 +246,31 @@ def test_a_preview_is_the_same_each_time() -> None:
 def test_an_unknown_setting_of_the_discriminator_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"trainer\.discriminator\.hiden .*Did you mean hidden"):
         AdversarialTrainer(Shift(), discriminator={"hiden": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("gan", {"config": {"z": 2, "hidden": [8]}, "trainer": {"loss": "wgan-gp"}}),
+        (
+            "progan",  # grows, fades and stands, all within the run
+            {"config": {"channels": [4, 4], "z": 4}, "trainer": {"stable": 100, "fade": 200}},
+        ),
+    ],
+)
+def test_a_gradient_penalty_trains_in_mixed_precision(
+    name: str, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    run = zoo_core.train(
+        name,
+        data="bars-and-stripes-8",
+        epochs=1,
+        batch_size=50,
+        precision="bf16-mixed",
+        device="cpu",
+        output=tmp_path / "run",
+        quiet=True,
+        **fields,
+    )
+    assert all(map(math.isfinite, run.metrics.values()))
+    assert all(x.isfinite().all() for x in run.model.parameters())

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +67,7 @@ class GAN(LatentGenerator):
 
     def first_response(self) -> Tensor:
         """What each latent adds to the first layer, (latent_dim, units)."""
-        return cast("nn.Linear", self.hidden[0]).weight.T
+        return next(self.hidden.parameters()).T
 
     def opponent(
         self,

@@ -93,7 +93,7 @@ def gradient_penalty(
     real, fake: (n, C, H, W).
     """
     u = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
-    between = torch.lerp(real, fake, u).requires_grad_()
+    between = torch.lerp(real, fake.to(real.dtype), u).requires_grad_()
     (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
     norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()
     return (norm - 1).square().mean()
