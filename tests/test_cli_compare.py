@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from zoo_core import loading, plugins
 from zoo_core.cli import root
+from zoo_core.cli.compare import _with_split
+from zoo_core.data.resolve import parse_spec
 from zoo_core.metrics import measure
 from zoo_core.metrics.comparison import parameters
 from zoo_core.output import read_provenance
@@ -177,3 +179,23 @@ def test_a_plot_is_not_overwritten(publish: Publish) -> None:
     assert Path("plot.png").read_text() == "mine"
     assert zoo("compare", "markov", "-o", "plot.png", "--force").exit_code == 0
     assert Path("plot-samples.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("spec", "whole"),
+    [
+        ("mnist", "mnist:test"),
+        ("mnist[0:9]", "mnist:test[0:9]"),
+        ("mnist:train[0:9]", "mnist:train[0:9]"),
+        ("a[1]/rows[2].csv", "a[1]/rows[2].csv:test"),
+        ("a[1]/rows[2].csv[:3]", "a[1]/rows[2].csv:test[:3]"),
+    ],
+)
+def test_the_test_split_goes_before_the_rows_and_behind_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, whole: str
+) -> None:
+    (tmp_path / "a[1]").mkdir()
+    (tmp_path / "a[1]" / "rows[2].csv").write_text("0,1\n")
+    monkeypatch.chdir(tmp_path)
+    assert _with_split(spec, None) == whole
+    assert parse_spec(whole).split in ("test", "train")

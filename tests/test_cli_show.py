@@ -1,4 +1,5 @@
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from zoo_core.cli.show import commands
 from zoo_core.hookspecs import Task
 from zoo_core.registry import Registry
 
+Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
 
 
@@ -95,3 +97,13 @@ def test_a_card_has_a_command_for_each_task(
     shown = dict(commands(Registry.load().lookup("nade")))
     assert "zoo run nade.mnist --task traverse" in shown
     assert not set(names) & set(shown.values())  # each says what it does
+
+
+def test_commands_to_copy_are_quoted_for_the_shell(
+    zoo: Zoo, entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = "faces'; touch x; echo '"
+    monkeypatch.setenv("ZOO_REGISTRY", str(write_registry(entry(data=data))))
+    commands = json.loads(zoo("show", "nade", "--json").stdout)["commands"]
+    words = [shlex.split(line) for line in commands]
+    assert ["zoo", "run", "nade.mnist", "--task", "score", "--input", f"{data}:test[0:16]"] in words

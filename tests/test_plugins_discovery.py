@@ -1,4 +1,5 @@
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +167,9 @@ def test_entry_points_that_are_no_file_are_left_out_by_name(install_family: Inst
     assert discovery.unreadable() == {
         str(points): "it is a named pipe, and only regular files are read"
     }
+
+
+def test_advice_to_install_is_quoted_for_the_shell() -> None:
+    requirement = "zoo-x>=1'; touch x; echo '"
+    advice = discovery.missing("nobody", requirement).partition("Install it: ")[2]
+    assert shlex.split(advice) == ["pip", "install", requirement]

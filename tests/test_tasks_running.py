@@ -13,7 +13,7 @@ from zoo_autoregressive.nade import NADE
 import zoo_core as zoo
 from zoo_core import loading, output, tasks
 from zoo_core.cli import root
-from zoo_core.errors import InvalidInput, OutputExists, UnknownName
+from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, UnknownName
 
 CONFIG = {"shape": (1, 4, 4), "hidden": 5}
 
@@ -123,3 +123,17 @@ def test_the_registry_is_believed_only_as_far_as_the_model_goes(weights: str) ->
     assert isinstance(loading.blank(source), NADE)
     with pytest.raises(InvalidInput, match=r"nade\.bars cannot encode: .* nade\.bars can sample"):
         tasks.running.task_for(source, "encode")
+
+
+def test_a_model_that_fails_by_the_weights_of_a_file_names_it(
+    weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = zoo.load(weights)
+    monkeypatch.setattr(model, "sample", lambda *args, **options: [][1])
+    message = r"nade\.bars\.safetensors fails in use: IndexError: .* Take the file again"
+    with pytest.raises(InvalidWeights, match=message):
+        zoo.run(model, "sample")
+    untrained = zoo.create("nade", **CONFIG)
+    monkeypatch.setattr(untrained, "sample", lambda *args, **options: [][1])
+    with pytest.raises(IndexError):
+        zoo.run(untrained, "sample")

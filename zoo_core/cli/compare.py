@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
 from zoo_core.cli.pull import fetch_source
 from zoo_core.errors import InvalidInput
+from zoo_core.text import command_line
 
 if TYPE_CHECKING:
     from zoo_core.loading import Source
@@ -74,7 +74,7 @@ def command(
     """  # noqa: D301 - click looks for the character backspace
     plot, pictures = _paths(output, as_json, force)
     sources = _sources(names)
-    spec = _with_split(data or _common_data(sources))
+    spec = _with_split(data or _common_data(sources), data_root)
 
     from zoo_core.metrics.comparison import Comparison
 
@@ -150,14 +150,13 @@ def _common_data(sources: Sequence[Source]) -> str:
     raise InvalidInput(f"these have no data set in common: {listed}. Give one with --data.")
 
 
-def _with_split(spec: str) -> str:
+def _with_split(spec: str, data_root: str | None) -> str:
     """The data set's test split where the spec names none."""
     from zoo_core.data.resolve import parse_spec
 
-    if parse_spec(spec).split:
-        return spec
-    name, bracket, rows = spec.partition("[") if spec.endswith("]") else (spec, "", "")
-    return f"{name}:test{bracket}{rows}"
+    parsed = parse_spec(spec, data_root)
+    rows = spec.removeprefix(parsed.name)
+    return spec if parsed.split else f"{parsed.name}:test{rows}"
 
 
 def _load_each(sources: Sequence[Source], device: str) -> Iterator[tuple[Source, Any]]:
@@ -300,6 +299,6 @@ def _provenance(spec: str, sources: Sequence[Source]) -> Mapping[str, Any]:
         "data": spec,
         "weights": {source.name: source.sha256 for source in sources},
         "versions": {"zoo-core": __version__},
-        "command": shlex.join(["zoo", *sys.argv[1:]]),
+        "command": command_line("zoo", *sys.argv[1:]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -16,6 +16,7 @@ from zoo_core.cli import text
 from zoo_core.cli.arguments import json_option
 from zoo_core.errors import PluginError
 from zoo_core.files import user_path
+from zoo_core.text import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +49,8 @@ def new(name: str, path: Path | None) -> None:
     for file in project.write(name, folder):
         click.echo(folder / file)
     click.echo(
-        f"\nNext:\n  cd {folder}\n  zoo plugin check .\n  pip install -e '.[test]'\n"
+        f"\nNext:\n  {command_line('cd', folder)}\n  zoo plugin check .\n"
+        "  pip install -e '.[test]'\n"
         f"  zoo train recipes/{name}.bars-and-stripes.toml\n"
         f"  zoo run runs/{name}.bars-and-stripes",
         err=True,

@@ -8,6 +8,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entry_argument, json_option
+from zoo_core.text import command_line
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _card(
     yield "SHA-256", [weights.sha256]
     yield "Data", [entry.data]
     if entry.recipe:
-        yield "Recipe", [entry.recipe]
+        yield "Recipe", [hidden(entry.recipe)]
     if entry.metrics:
         yield "Metrics", [line for metric in entry.metrics for line in _metric(metric)]
     yield "Licence", [f"code {entry.licence.code}, weights {entry.licence.weights}"]
@@ -125,19 +126,23 @@ def commands(entry: "Entry") -> list[tuple[str, str]]:
     """Commands to copy, each with what it does."""
     from zoo_core import tasks
 
-    records, rows = tasks.records(entry.tasks), f"'{entry.data}:test[0:16]'"
+    records, rows = tasks.records(entry.tasks), command_line(f"{entry.data}:test[0:16]")
     listed = []
     for name in entry.tasks:
-        words = [] if name == tasks.first(entry.tasks) else ["--task", name]
+        words = [] if name == tasks.first(entry.tasks) else ["--task", command_line(name)]
         what = name
         if name in records:
             words.append(records[name].example.replace("{rows}", rows))
             what = records[name].summary
-        listed.append((" ".join(["zoo run", entry.name, *filter(None, words)]), what))
+        listed.append(
+            (" ".join([command_line("zoo", "run", entry.name), *filter(None, words)]), what)
+        )
     if entry.metrics:
-        listed.append((f"zoo eval {entry.name} --check", "Recompute the metrics"))
+        check = command_line("zoo", "eval", entry.name, "--check")
+        listed.append((check, "Recompute the metrics"))
     if entry.recipe:
-        listed.append((f"zoo train --like {entry.name}", "Train it again"))
+        again = command_line("zoo", "train", "--like", entry.name)
+        listed.append((again, "Train it again"))
     return listed
 
 

@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from zoo_core.cli.arguments import option_flag
 from zoo_core.errors import InvalidInput, PluginError, ZooError
+from zoo_core.text import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,8 +147,10 @@ def _no_set(task: Task, args: list[str]) -> InvalidInput:
     given = given or "".join(args[args.index("--set") + 1 :][:1])
     key, _, value = given.partition("=")
     flags = {flag.name: flag.opts[0] for flag in _task_flags(task)}
-    flag = f"{flags.get(key, '--' + key.replace('_', '-'))} {value}".rstrip()
-    return InvalidInput(f"zoo run has no --set: options of a task are flags. Write {flag}.")
+    words = [flags.get(key, f"--{key.replace('_', '-')}"), *([value] if value else [])]
+    return InvalidInput(
+        f"zoo run has no --set: options of a task are flags. Write {command_line(*words)}."
+    )
 
 
 def _write_flags(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.errors import CheckFailed, InvalidInput
+from zoo_core.text import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,8 @@ def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
         click.echo((run.folder / "entry.toml").read_text("utf-8"))
         # a bare name is an entry's
         where = f"./{run.folder}" if len(run.folder.parts) == 1 else run.folder
-        click.echo(f"{run.name} is trained. Try it: zoo run {where}{_inputs(run.entry)}", err=True)
+        again = command_line("zoo", "run", where, *_inputs(run.entry))
+        click.echo(f"{run.name} is trained. Try it: {again}", err=True)
 
 
 _OF_THE_MACHINE = {"data_root", "device", "devices", "force", "nodes", "output", "over_memory"}
@@ -160,11 +162,11 @@ def _assignment(text: str) -> tuple[str, Any]:
     return key, value(typed)
 
 
-def _inputs(entry: Mapping[str, Any]) -> str:
+def _inputs(entry: Mapping[str, Any]) -> list[str]:
     """The inputs that the entry's first task cannot do without, as an option."""
     from zoo_core.tasks import find, first, options_of
 
     task = first(entry["tasks"])
     if task is None or "inputs" not in options_of(find(task)):
-        return ""
-    return f" --input '{entry['data']}:test[0:16]'"
+        return []
+    return ["--input", f"{entry['data']}:test[0:16]"]

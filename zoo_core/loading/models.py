@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from zoo_core import plugins
 from zoo_core.config import build
-from zoo_core.errors import InvalidInput, InvalidWeights, naming
+from zoo_core.errors import InvalidInput, InvalidWeights, PluginError, naming
 from zoo_core.header import read_header
 from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
-from zoo_core.loading.weights import NEEDED, fill, floating_type, write
+from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, write
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry
+from zoo_core.text import printable
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,6 @@ __all__ = ["blank", "create", "load", "save"]
 P = TypeVar("P")
 """A protocol."""
 
-_AGAIN = "Take the file again from where it came, or train it again."
 _LISTED = 2000
 """Tensors that weights may have of which only the registry is here."""
 
@@ -73,16 +73,26 @@ def load(
     is unknown here, or for a protocol that the model does not implement.
     """
     source = name if isinstance(name, Source) else open_source(name)
-    plugins.require(source.family, source.requires)  # before torch is imported
+    _require(source)  # before torch is imported
     place, kind = _device(device), floating_type(dtype)
-    with naming(source.path, InvalidWeights, _AGAIN):
+    with naming(source.path, InvalidWeights, AGAIN):
         model = blank(source)
     if as_ is not None:
         narrow(model, as_, source.name)
-    with naming(source.path, InvalidWeights, _AGAIN):
-        fill(model, source.path, place, kind)
+    fill(model, source.path, place, kind)
+    with naming(source.path, InvalidWeights, AGAIN):
         set_info(model, Info.of(source))
     return model.train() if trainable else model.eval().requires_grad_(False)
+
+
+def _require(source: Source) -> None:
+    """Check that the family is here; where a file says which it is, the file is named."""
+    try:
+        plugins.require(source.family, source.requires)
+    except PluginError as error:
+        if source.entry is not None:
+            raise
+        raise PluginError(f"{printable(source.path)}: {error}") from None
 
 
 def blank(origin: Entry | Source) -> nn.Module:

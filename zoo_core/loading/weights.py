@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.errors import InvalidInput, InvalidWeights
+from zoo_core.errors import InvalidInput, InvalidWeights, naming
 from zoo_core.files import atomic
 from zoo_core.header import Header, read_header
 from zoo_core.loading.names import Named, match, named, unshared, unwrapped
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["NEEDED", "WEIGHTS", "describe", "fill", "floating_type", "write"]
+__all__ = ["AGAIN", "NEEDED", "WEIGHTS", "describe", "fill", "floating_type", "write"]
 
 WEIGHTS = "model.safetensors"
 """Name of the weights in a run folder."""
+
+AGAIN = "Take the file again from where it came, or train it again."
+"""What to do where weights cannot be used."""
 
 _KEY = "zoo"
 """The one key of the safetensors metadata. The library writes several in no fixed order, and equal
@@ -90,7 +93,8 @@ def fill(
         if len(each.names) > 1 and isinstance(each.tensor, nn.Parameter):
             tensor = nn.Parameter(tensor, each.tensor.requires_grad)  # one object, hence still tied
         state |= dict.fromkeys(each.names, tensor)
-    model.load_state_dict(state, assign=True)
+    with naming(path, InvalidWeights, AGAIN):
+        model.load_state_dict(state, assign=True)
 
 
 def write(

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from zoo_core import environment, files
 from zoo_core.errors import PluginError
 from zoo_core.groups import COMMANDS, GROUP
+from zoo_core.text import command_line, printable, quoted
 
 __all__ = [
     "Family",
@@ -117,21 +118,25 @@ def require(family: str, requirement: str) -> Family:
     found = installed().get(family)
     if found is None:
         raise PluginError(missing(family, requirement))
-    advice = f"pip install '{requirement}'"
+    advice = command_line("pip", "install", requirement)
     try:
         wanted = Requirement(requirement)
     except InvalidRequirement as error:
         raise PluginError(
-            f"'{requirement}' is not a distribution with a version range ({error}); "
+            f"{quoted(requirement)} is not a distribution with a version range "
+            f"({printable(error)}); "
             "expected something like 'zoo-autoregressive>=0.1,<0.2'."
         ) from None
     if canonicalize_name(wanted.name) != canonicalize_name(found.distribution):
+        remove = command_line("pip", "uninstall", found.distribution)
         raise PluginError(
-            f"family '{family}' comes from {found} here, and '{requirement}' is needed. "
-            f"Replace it: pip uninstall {found.distribution} && {advice}"
+            f"family {quoted(family)} comes from {found} here, and {quoted(requirement)} is "
+            f"needed. Replace it: {remove} && {advice}"
         )
     if not wanted.specifier.contains(found.version, prereleases=True):
-        raise PluginError(f"{found} is installed, and '{requirement}' is needed. Run: {advice}")
+        raise PluginError(
+            f"{found} is installed, and {quoted(requirement)} is needed. Run: {advice}"
+        )
     return found
 
 
@@ -139,7 +144,7 @@ def missing(family: str, requirement: str) -> str:
     """Say why a family is not among the installed ones, and what to do."""
     if family in _scan(tuple(sys.path)).families:
         return f"{absent(family)} Add it there, or unset the variable."
-    return f"{absent(family)} Install it: pip install '{requirement}'"
+    return f"{absent(family)} Install it: {command_line('pip', 'install', requirement)}"
 
 
 def absent(name: str) -> str:

@@ -22,7 +22,7 @@ from zoo_core.errors import PluginError, did_you_mean
 from zoo_core.hookspecs import Architecture, DataSet, Metric, Task
 from zoo_core.plugins import discovery
 from zoo_core.plugins.discovery import Family, absent, core_version, installed
-from zoo_core.text import quoted
+from zoo_core.text import command_line, quoted
 
 __all__ = [
     "SLOW",
@@ -161,11 +161,12 @@ def _incompatible(family: Family) -> str | None:
     """Say why this zoo-core cannot run a family, and which versions fit."""
     ours = core_version()
     other = f"install another version of {family.distribution}"
+    fitting = command_line("pip", "install", f"zoo-core{family.core}")
     if family.group != hookspecs.GROUP:
         fits = f" It fits zoo-core{family.core}." if family.core else ""
         return (
             f"written for the group {family.group}, and zoo-core {ours} reads {hookspecs.GROUP}."
-            f"{fits} Run: pip install 'zoo-core{family.core}', or {other}"
+            f"{fits} Run: {fitting}, or {other}"
         )
     if not (family.core and ours):
         return None
@@ -177,8 +178,7 @@ def _incompatible(family: Family) -> str | None:
     except InvalidSpecifier:  # a direct reference names no range
         return None
     return (
-        f"needs zoo-core{family.core}, and zoo-core {ours} is installed. "
-        f"Run: pip install 'zoo-core{family.core}', or {other}"
+        f"needs zoo-core{family.core}, and zoo-core {ours} is installed. Run: {fitting}, or {other}"
     )
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import loading, options, plugins, tasks
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
 from zoo_core.loading import Source
 from zoo_core.registry import list_entries
 from zoo_core.tasks.context import Context, weight_of
+from zoo_core.text import command_line, printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +71,7 @@ def run(
         data_root=None if data_root is None else Path(data_root),
         progress=progress,
     )
-    with _evaluation_mode(loaded):
+    with _evaluation_mode(loaded), _naming_weights(known):
         result = tasks.function_of(record)(loaded, chosen, context)
     return replace(
         result,
@@ -124,6 +124,23 @@ def _random_seed() -> int:
     import secrets
 
     return secrets.randbelow(10**6)
+
+
+@contextmanager
+def _naming_weights(known: loading.Info) -> Iterator[None]:
+    """Name the file where a model fails by weights that no registry vouches for."""
+    try:
+        yield
+    except (ZooError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        if known.path is None or known.entry is not None:
+            raise
+        raise InvalidWeights(
+            f"{printable(known.path)} fails in use: {type(error).__name__}: {printable(error)}. "
+            f"Its weights may be damaged, or of another version of {known.family}. Take the file "
+            "again from where it came, or train it again."
+        ) from error
 
 
 @contextmanager
@@ -192,4 +209,4 @@ def _command(
     }
     for flag, (value, default) in general.items():
         words += [] if value == default else [flag, str(value)]
-    return shlex.join([*words, "--seed", str(context.seed)])
+    return command_line(*words, "--seed", context.seed)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from zoo_core.checks import trusted
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.protocols import Trainer
+from zoo_core.text import command_line
 from zoo_core.training import checkpoint
 from zoo_core.training.batches import Batch, Batches, Part
 from zoo_core.training.callbacks import Callback, Validation
@@ -177,7 +178,7 @@ class Loop:
                 self.fabric.barrier()  # the others wait until it is written
                 raise Interrupted(
                     f"stopped at step {self.progress.step}; go on with: "
-                    f"zoo train --resume {self.folder}"
+                    + command_line("zoo", "train", "--resume", self.folder)
                 )
             if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
                 self.save()

@@ -28,6 +28,7 @@ import tomli_w
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.files import write_atomic
+from zoo_core.text import command_line, printable
 from zoo_core.training.recipe import Recipe, read
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     started = ("metrics.jsonl", "checkpoints", loading.WEIGHTS)
     if not resume and any((folder / name).exists() for name in started):
         raise OutputExists(
-            f"{folder} already holds a run. Go on with it: zoo train --resume "
-            f"{folder}. Or choose another folder (-o), or replace it (--force)."
+            f"{printable(folder)} already holds a run. Choose another folder (-o), replace it "
+            f"(--force), or go on with it: {command_line('zoo', 'train', '--resume', folder)}"
         )
     write_atomic(path, toml(asdict(recipe)).encode())
 

@@ -16,9 +16,10 @@ from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
 from zoo_core.data.cells import SUFFIXES
 from zoo_core.data.columns import Column, in_columns
-from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
 from zoo_core.loading.meta import build_blank
 from zoo_core.registry import Registry
+from zoo_core.text import printable
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
@@ -30,6 +31,7 @@ from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.run import Run, claimed, prepare
 from zoo_core.training.seeds import seed_for
+from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
     from torch import nn
@@ -120,12 +122,14 @@ def train(
         "start": start if start is None else str(start),
     }
     changes = {key: value for key, value in given.items() if value is not None} | fields
-    recipe = settings(what, changes, resume=resume)
+    with _naming_recipe(resume or what):
+        recipe = settings(what, changes, resume=resume)
     folder = Path(resume or output or Path("runs") / _name(what, recipe))
     with _settings_of_torch(recipe):
         return _train(
             recipe,
             folder,
+            resume or what,
             fabric=_fabric(recipe, device, devices, nodes),
             resume=resume is not None or resume_if_any,
             force=force,
@@ -143,7 +147,7 @@ def recipe_of(name: str) -> Path:
     entry = Registry.load().lookup(name)
     place = entry.recipe_file if entry.recipe else ""
     if not Path(place).is_file():
-        where = f"its recipe is {place}" if place else "its registry names no recipe"
+        where = f"its recipe is {hidden(place)}" if place else "its registry names no recipe"
         raise InvalidInput(
             f"cannot train like {entry.name}: {where}, and no file of this machine. Give a recipe "
             "file, or an architecture with settings."
@@ -198,6 +202,7 @@ def settings(
 def _train(
     recipe: Recipe,
     folder: Path,
+    what: str | Path | Recipe,
     *,
     fabric: Fabric,
     resume: bool,
@@ -206,25 +211,26 @@ def _train(
     data_root: Path | None,
     quiet: bool,
 ) -> Run:
-    family, architecture = plugins.find(recipe.architecture, recipe.family or None)
-    cls = plugins.import_class(architecture.path)
-    data, validation = (
-        load_dataset(
-            recipe.data,
-            split=split,
-            root=data_root,
-            size=recipe.size,
-            gray=recipe.gray,
-            columns=recipe.columns,
+    with _naming_recipe(what):
+        family, architecture = plugins.find(recipe.architecture, recipe.family or None)
+        cls = plugins.import_class(architecture.path)
+        data, validation = (
+            load_dataset(
+                recipe.data,
+                split=split,
+                root=data_root,
+                size=recipe.size,
+                gray=recipe.gray,
+                columns=recipe.columns,
+            )
+            for split in ("train", "validation")
         )
-        for split in ("train", "validation")
-    )
-    recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
-    if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
-        data, validation = in_columns(data, columns), in_columns(validation, columns)
-    if recipe.start and not recipe.start_sha256:
-        sha256 = loading.open_source(recipe.start).sha256
-        recipe = dataclasses.replace(recipe, start_sha256=sha256)
+        recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
+        if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
+            data, validation = in_columns(data, columns), in_columns(validation, columns)
+        if recipe.start and not recipe.start_sha256:
+            sha256 = loading.open_source(recipe.start).sha256
+            recipe = dataclasses.replace(recipe, start_sha256=sha256)
     publisher = Publisher(recipe, folder, family, architecture, data, data_root)
 
     def check_memory(needed: int) -> None:
@@ -232,7 +238,8 @@ def _train(
         memory.check(publisher.name, needed * shared, fabric.device, forced=over_memory)
 
     # before it is built, and before anything is written
-    check_memory(memory.of_weights([build_blank(cls, recipe.config)], recipe))
+    with _naming_recipe(what):
+        check_memory(memory.of_weights([build_blank(cls, recipe.config)], recipe))
     # of several processes the first one writes
     with claimed(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
         if is_first(fabric):
@@ -253,12 +260,26 @@ def _train(
             quiet=quiet,
         )
         needed = memory.of_loop(loop)
-        check_memory(needed)
+        with _naming_recipe(what):
+            check_memory(needed)
         if fabric.is_global_zero and not quiet:
             say(_introduction(publisher.name, trainer, needed))
         loop.run(resume=resume)
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
+
+
+@contextmanager
+def _naming_recipe(what: str | Path | Recipe) -> Iterator[None]:
+    """Name the recipe file or the run folder in whatever its settings bring about."""
+    if isinstance(what, Recipe) or not what or not Path(what).exists():
+        yield
+        return
+    try:
+        with naming(what, InvalidInput, "Correct its recipe."):
+            yield
+    except PluginError as error:
+        raise PluginError(f"{printable(what)}: {error}") from error
 
 
 def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Trainer:
@@ -268,7 +289,7 @@ def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Tr
     for key in recipe.trainer:
         if key not in taken:
             raise InvalidInput(
-                f"trainer.{key} is not an argument of {cls.__name__}."
+                f"trainer.{printable(key)} is not an argument of {cls.__name__}."
                 f"{did_you_mean(key, taken)} It takes {', '.join(taken) or 'none'}."
             )
     trainer: Trainer = cls(model, **recipe.trainer)
