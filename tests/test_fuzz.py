@@ -103,7 +103,7 @@ def tables() -> list[tuple[str, bytes]]:
     for delimiter in ",; \t":
         text = "\n".join(delimiter.join(map(str, row)) for row in rows.tolist())
         found.append(("a.csv", text.encode()))
-        found.append(("a.csv", f"\ufeffa{delimiter}b\n{text}\n".encode()))
+        found.append(("a.csv", f"\ufeff{delimiter.join('abcde')}\n{text}\n".encode()))
     return found
 
 
