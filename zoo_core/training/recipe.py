@@ -88,7 +88,7 @@ class Recipe:
     precision: str = _value("32-true", choices=("32-true", "bf16-mixed", "16-mixed"))
     """Of the arithmetic of training, as Lightning Fabric names it: `bf16-mixed` has matrix products
     and convolutions in bfloat16, weights and validation in float32."""
-    threads: int = _value(0, minimum=0)
+    threads: int = _value(0, minimum=0, maximum=1024)
     """Processor threads of torch, which decide the last bits of a sum; 0 for all cores."""
     clip: float = _value(0.0, minimum=0)
     """Largest norm of the gradient; 0 leaves it as it is."""
