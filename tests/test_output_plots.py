@@ -93,3 +93,18 @@ def test_names_of_points_do_not_cover_one_another(
 def test_a_plot_of_nothing() -> None:
     with pytest.raises(InvalidInput, match=r"cannot draw p\.png: there are no values"):
         plot_points([], Path("p.png"), x_label="x", y_label="y")
+
+
+def test_histograms_stand_one_below_the_other_with_outliers_at_their_ends(tmp_path: Path) -> None:
+    groups = {"a": [float(i) for i in range(1000)], "b": [1e9, float("nan")]}
+    clipped = plots._clipped(groups)
+    assert max(clipped["a"]) == clipped["b"][0] < 1000
+    path = tmp_path / "p.png"
+    output.plot_histograms({"nats": groups, "ratio": groups}, path, provenance=PROVENANCE)
+    assert output.read_provenance(path) == PROVENANCE
+    with Image.open(path) as two:
+        output.plot_histograms({"nats": groups}, tmp_path / "one.png")
+        with Image.open(tmp_path / "one.png") as one:
+            assert one.height < two.height
+    with pytest.raises(InvalidInput, match="there are no finite values"):
+        output.plot_histograms({"nats": {"a": [float("nan")]}}, tmp_path / "none.png")

@@ -1,9 +1,11 @@
 """The built site: it asks no other site for anything, and every page opens in a browser."""
 
 import functools
+import html
 import http.server
 import json
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -66,6 +68,34 @@ def test_nothing_is_fetched_from_another_site(site: Path) -> None:
     for sheet in site.rglob("*.css"):
         text = sheet.read_text("utf-8")
         assert "url(http" not in text and "url(//" not in text and "@import" not in text, sheet
+
+
+@pytest.mark.parametrize(
+    ("typed", "page"),
+    [
+        ("anomaly", "guides/anomaly/"),
+        ("outlier", "guides/anomaly/"),
+        ("out-of-distribution", "guides/anomaly/"),
+        ("inpainting", "ideas/order/"),
+        ("text to image", "ideas/gan/"),
+        ("puzzle", "ideas/gan/"),
+        ("counterfeiter", "ideas/gan/"),
+        ("multi-head attention", "ideas/attention/"),
+        ("log-likelihood", "ideas/likelihood/"),
+        ("markov assumption", "ideas/markov/"),
+        ("conditional independence", "ideas/markov/"),
+        ("bayes' rule", "ideas/bayes/"),
+        ("receptive field", "ideas/receptive/"),
+        ("notebook", "guides/python/"),
+        ("gpu", "guides/machines/"),
+    ],
+)
+def test_the_search_finds_what_people_type_in_the_titles(site: Path, typed: str, page: str) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
+    titles = [(d["location"], html.unescape(d["title"]).lower()) for d in index["docs"]]
+    stem = re.compile("".join(rf"\b{re.escape(word)}\w*\W*" for word in typed.split()))
+    found = [where for where, title in titles if stem.search(title.replace("anomalies", "anomaly"))]
+    assert any(where.startswith(page) for where in found), found
 
 
 def test_every_picture_is_there_and_described(site: Path) -> None:

@@ -132,3 +132,27 @@ def test_a_cluster_is_called_by_what_it_mostly_holds(label: int | None, said: st
     context = Context(name="m", clusters=("nines", ""))
     result = sample_task(Labelled(), Options(n=3, label=label), context)
     assert result.summary == f"3 samples{said} from m"
+
+
+class Guided(Labelled):
+    """It draws its guidance."""
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        label: torch.Tensor | int | None = None,
+        guidance: float = 1.0,
+    ) -> torch.Tensor:
+        return torch.full((n, *self.event_shape), guidance / 10)
+
+
+def test_guidance_is_handed_to_a_model_that_takes_it() -> None:
+    result = run("sample", Guided(), label=1, guidance=2.0, n=1)
+    assert float(result.tensors["samples"].mean()) == pytest.approx(0.2)
+    with pytest.raises(InvalidInput, match="--guidance 2 leads towards a label: give --label too"):
+        run("sample", Guided(), guidance=2.0)
+    with pytest.raises(InvalidInput, match="--guidance 2: m samples without guidance"):
+        run("sample", Labelled(), label=1, guidance=2.0)

@@ -161,6 +161,8 @@ class Task:
     """How many files it writes when none is named: those of the first suffixes."""
     latents: int = 0
     """How many latent variables a model must have for it; 0 where any number will do."""
+    classes: bool = False
+    """Whether a model must have been trained with classes for it."""
     declared: bool = True
     """Whether architectures and entries must list it among their tasks; otherwise it is offered for
     any model that implements the protocol, listed or not."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         protocols.Conditional,
         protocols.Prompted,
         protocols.Autoregressive,
+        protocols.Attentive,
         protocols.LatentVariable,
         protocols.Traversable,
         protocols.Pathfinder,

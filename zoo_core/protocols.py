@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ELBO",
     "AnyCompleter",
+    "Attentive",
     "Autoregressive",
     "Bound",
     "Classifier",
     "Completer",
     "Conditional",
+    "ConditionalDensity",
     "Decoder",
     "DensityModel",
     "ELBOTerms",
@@ -200,6 +202,41 @@ class Autoregressive(DensityModel, Protocol):
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
 
         x: inputs, (B, *event_shape), in [0, 1].
+        """
+        ...
+
+
+@runtime_checkable
+class ConditionalDensity(DensityModel, Protocol):
+    """A density model conditioned on a class label."""
+
+    classes: int
+    """Number of labels, from 0; 0 where the model was trained without any."""
+
+    def log_prob(self, x: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """Exact log p(x | label) of each input, (B,), nats; log p(x) where the label is None.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        label: the class of all, or of each, (B,), int64.
+
+        Raises InvalidInput for an unknown label.
+        """
+        ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A model with heads of attention over the variables of an input."""
+
+    event_shape: tuple[int, ...]
+
+    def attention(self, x: Tensor, variable: int) -> Tensor:
+        """How much each head looks at each variable when it predicts one: (B, layers, heads, D).
+
+        A head's weights sum to 1 with what it gives to a start token.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        variable: its number, from 0, at its place in x.
         """
         ...
 

@@ -23,6 +23,7 @@ from zoo_core.output.plots import (
     plot_bars,
     plot_curve,
     plot_histogram,
+    plot_histograms,
     plot_points,
     plot_scatter,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "plot_bars",
     "plot_curve",
     "plot_histogram",
+    "plot_histograms",
     "plot_points",
     "plot_scatter",
     "read_provenance",

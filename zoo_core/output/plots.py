@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Point", "plot_bars", "plot_curve", "plot_histogram", "plot_points", "plot_scatter"]
+__all__ = [
+    "Point",
+    "plot_bars",
+    "plot_curve",
+    "plot_histogram",
+    "plot_histograms",
+    "plot_points",
+    "plot_scatter",
+]
 
 _COLOURS = ("#1f6fb4", "#e07b1a", "#3a923a", "#b33a3a", "#7a5ba6", "#7f5a4f")
 _INK = "#333333"
@@ -57,6 +65,48 @@ def plot_histogram(
         provenance: put into the PNG.
         force: overwrite.
     """
+    figure, axes = _figure(title)
+    _draw_histogram(axes, groups, label, path)
+    _finish(figure, axes, path, provenance, force)
+
+
+def plot_histograms(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    path: Path,
+    *,
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Draw histograms of the same groups one below the other, as `plot_histogram` does.
+
+    The bars at both ends hold what lies beyond them: half a percent of the values each.
+
+    Args:
+        panels: groups by what their values are.
+        path: the PNG to write.
+        title: a line above the picture.
+        provenance: put into the PNG.
+        force: overwrite.
+    """
+    figure, first = _figure(title, size=(7.2, 1 + 2.4 * len(panels)), rows=len(panels))
+    for axes, (label, groups) in zip(figure.axes, panels.items(), strict=True):
+        _draw_histogram(axes, _clipped(groups), label, path)
+    _finish(figure, first, path, provenance, force)
+
+
+def _clipped(groups: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """The groups with the half percent of all values at each end moved to where that begins."""
+    import numpy as np
+
+    every = [value for values in groups.values() for value in values if math.isfinite(value)]
+    low, high = np.quantile(every, [0.005, 0.995]) if every else (0, 0)
+    return {name: np.clip(values, low, high).tolist() for name, values in groups.items()}
+
+
+def _draw_histogram(
+    axes: Axes, groups: Mapping[str, Sequence[float]], label: str, path: Path
+) -> None:
     import numpy as np
 
     finite = {name: [v for v in values if math.isfinite(v)] for name, values in groups.items()}
@@ -64,7 +114,6 @@ def plot_histogram(
     if not every.size:
         raise InvalidInput(f"cannot draw {path}: there are no finite values.")
     edges = np.histogram_bin_edges(every, _bins(every.size)).tolist()
-    figure, axes = _figure(title)
     for (name, values), colour in zip(finite.items(), _cycle(), strict=False):
         if not values:
             continue
@@ -76,7 +125,6 @@ def plot_histogram(
         axes.axvline(float(np.mean(values)), color=colour, lw=1.2, ls="--")
     axes.set_xlabel(f"{label} (dashed: mean)")
     axes.set_ylabel("% of inputs")
-    _finish(figure, axes, path, provenance, force)
 
 
 def plot_bars(
@@ -313,19 +361,23 @@ def _hues(n: int) -> Iterable[Any]:
     return [colormaps[named].resampled(n)(i) for i in range(n)]
 
 
-def _figure(title: str, size: tuple[float, float] = (7.2, 4.2)) -> tuple[Figure, Axes]:
+def _figure(
+    title: str, size: tuple[float, float] = (7.2, 4.2), rows: int = 1
+) -> tuple[Figure, Axes]:
+    """A figure of as many axes, one below the other, and the first of them, which has the title."""
     # a Figure without pyplot: no display, no global state
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=140, layout="constrained")
-    axes = figure.add_subplot()
-    axes.grid(axis="y", color="#dddddd", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#999999")
-    axes.tick_params(colors=_INK)
-    axes.set_title(title, loc="left", fontsize=11, color=_INK)
-    return figure, axes
+    for axes in figure.subplots(rows, squeeze=False).flat:
+        axes.grid(axis="y", color="#dddddd", lw=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#999999")
+        axes.tick_params(colors=_INK)
+    first = figure.axes[0]
+    first.set_title(title, loc="left", fontsize=11, color=_INK)
+    return figure, first
 
 
 def _finish(

@@ -124,7 +124,7 @@ def of_entry(entry: Entry) -> tuple[str, ...]:
     implied = {
         name
         for name, record in offers.items()
-        if record.protocol in held and not (record.declared or record.latents)
+        if record.protocol in held and not (record.declared or record.latents or record.classes)
     }
     elsewhere = (name for name in entry.tasks if name not in offers)  # of a family that is not here
     return (*(n for n in offers if n in entry.tasks or n in implied), *elsewhere)
@@ -208,6 +208,8 @@ def _lacks(record: Task, model: object) -> str:
     latents = getattr(model, "latent_dim", 0)
     if record.latents not in (0, latents):
         return f"the task is for models of {record.latents} latents, and it has {latents}"
+    if record.classes and not getattr(model, "classes", 0):
+        return "the task is for models with classes, and it was trained without any"
     return ""
 
 

@@ -1,13 +1,22 @@
-"""Anomaly detection: −log p of each input, compared with that of held-out data.
+"""Anomaly detection: scores of each input that are greater for what the model was not trained on.
 
-A model can find an odd input more probable than its own data (an empty image under a model of
-digits), so the percentile is given as it is: near 0 is as unusual as near 100.
+`nats`, −log p(x), is the least reliable one: a model can find an odd input more probable than its
+own data (an empty image under a model of digits). The others hold it against something:
+
+    typicality        |−log p(x) − its mean over held-out data|: too probable is odd as well
+                      (Nalisnick et al. 2019, Detecting Out-of-Distribution Inputs … Typicality)
+    complexity_ratio  −log p(x) − the nats of a code that learns from x alone
+                      (Serrà et al. 2020, Input Complexity and Out-of-Distribution Detection …)
+    likelihood_ratio  −log p(x) + log p_background(x), by a model that knows less
+                      (Ren et al. 2019, Likelihood Ratios for Out-of-Distribution Detection)
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.options import option
@@ -20,13 +29,18 @@ if TYPE_CHECKING:
 
     from zoo_core.tasks.context import Context
 
-__all__ = ["Options", "auroc", "detect"]
+__all__ = ["AUROC", "Options", "auroc", "detect"]
 
 _REFERENCE = "validation[0:1000]"
 """What the inputs are held against; the test split is left to be an input."""
 
 _NORMAL = "test[0:1000]"
 """The inputs, when only the odd ones are given."""
+
+_SCORES = ("nats", "typicality", "complexity_ratio", "likelihood_ratio")
+
+Scores = Mapping[str, "Tensor"]
+"""By name, (n,), float64: greater is odder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,51 +50,84 @@ class Options(Inputs):
     against: tuple[str, ...] = option(
         (), "Inputs to tell apart, such as other data; adds the AUROC", metavar="INPUT"
     )
+    background: str = option(
+        "", "Model whose −log p is subtracted: entry, run or weights file", metavar="ENTRY"
+    )
+    by: str = option("nats", "Score that puts the oddest first", choices=_SCORES)
 
 
 def detect(model: Scored, options: Options, context: Context) -> Result:
     """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
-    from zoo_core.tasks.inputs import caveat, load_inputs, nats
+    from zoo_core.tasks.inputs import caveat, load_inputs
 
     batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
     if options.against:
         batches["against"] = load_inputs(model, options.against, context, "--against")
-    scores = {name: nats(model, batch.x, context) for name, batch in batches.items()}
-    reference, source = _reference(model, context)
+    background = _background(options.background, model)
+    held_out, source = _reference(model, context)
+    scores = {name: _scores(model, background, batch.x, context) for name, batch in batches.items()}
+    reference = None if held_out is None else _scores(model, background, held_out, context)
+    if reference is not None:
+        scores = {name: _with_typicality(each, reference) for name, each in scores.items()}
+    if options.by not in scores["inputs"]:
+        raise InvalidInput(f"--by {options.by}: {_missing(options.by, context.name)}")
     rows: list[dict[str, Any]] = [
         {"group": group, "input": name, **figures}
         for group, batch in batches.items()
         for name, figures in zip(batch.names, _figures(scores[group], reference), strict=True)
     ]
-    rows.sort(key=lambda row: row["nats"], reverse=True)
+    rows.sort(key=lambda row: row[options.by], reverse=True)
     notes = [note for batch in batches.values() for note in batch.notes]
-    notes += caveat(model)
-    if reference is None:
-        notes.append(source)
-    else:
-        scores = {source: reference, **scores}
+    notes += [*caveat(model), *([source] if reference is None else [])]
+    if reference is not None:
+        scores = {source: _with_typicality(reference, reference), **scores}
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} judged by {context.name}",
         figures=_summary(scores, reference),
         notes=tuple(notes),
         rows=rows,
-        tensors=scores,
-        groups={name: values.tolist() for name, values in scores.items()},
+        tensors=_tensors(scores),
+        groups={name: each["nats"].tolist() for name, each in scores.items()},
+        panels=_panels(scores),
     )
 
 
-def auroc(normal: Tensor, odd: Tensor) -> float:
+class AUROC(NamedTuple):
+    """The probability that an odd one has the greater value, with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    """Ends of the interval that holds it in 95 % of all draws of as many values."""
+
+    def __str__(self) -> str:
+        """Return the value with its interval."""
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+def auroc(normal: Tensor, odd: Tensor) -> AUROC:
     """The probability that an odd one has the greater value; ties count half.
+
+    The interval is that of DeLong et al. 1988: 1.96 standard errors to each side, within 0 to 1.
 
     normal, odd: values, (n,) and (m,).
     """
+    of_odd, of_normal = _above(normal, odd), 1 - _above(odd, normal)
+    value = float(of_odd.mean())
+    errors = [float(x.var()) / len(x) for x in (of_odd, of_normal) if len(x) > 1]
+    margin = 1.96 * math.sqrt(sum(errors))
+    return AUROC(value, max(0.0, value - margin), min(1.0, value + margin))
+
+
+def _above(values: Tensor, each: Tensor) -> Tensor:
+    """The share of values that are below each, ties half: (len(each),), float64."""
     # torchmetrics' puts what is not within [0, 1] through a sigmoid, by which all nats become equal
     import torch
 
-    ranked = normal.sort().values
-    below = torch.searchsorted(ranked, odd)
-    not_above = torch.searchsorted(ranked, odd, right=True)
-    return float((below + not_above).double().mean() / (2 * len(normal)))
+    ranked = values.sort().values
+    below = torch.searchsorted(ranked, each)
+    not_above = torch.searchsorted(ranked, each, right=True)
+    return (below + not_above).double() / (2 * len(values))
 
 
 def _inputs(options: Options, context: Context) -> tuple[str, ...]:
@@ -89,10 +136,40 @@ def _inputs(options: Options, context: Context) -> tuple[str, ...]:
     return options.inputs
 
 
+def _background(name: str, model: Scored) -> Scored | None:
+    """The background model, on the model's device.
+
+    Raises InvalidInput for one that has no likelihood of the model's inputs.
+    """
+    if not name:
+        return None
+    from zoo_core import loading
+    from zoo_core.tasks.context import weight_of
+
+    found = loading.load(name, device=str(weight_of(model).device))
+    if not isinstance(found, Scored):
+        raise InvalidInput(
+            f"--background {name}: it has no likelihood, exact or bounded. Name a model that can "
+            "score, such as one of `zoo list --task score`."
+        )
+    shape, levels = tuple(model.event_shape), model.levels
+    if (tuple(found.event_shape), found.levels) != (shape, levels):
+        raise InvalidInput(
+            f"--background {name}: it is of {_kind(found)}, and the model of {_kind(model)}. A "
+            "ratio takes two models of the same inputs."
+        )
+    return found
+
+
+def _kind(model: Scored) -> str:
+    shape = "x".join(map(str, model.event_shape))
+    return f"{shape} inputs of {model.levels} levels" if model.levels else f"{shape} real inputs"
+
+
 def _reference(model: Scored, context: Context) -> tuple[Tensor | None, str]:
-    """−log p of held-out data with its name, or None and the reason why there is none."""
+    """Held-out data, (n, *event_shape), with its name, or None and the reason for that."""
     from zoo_core.data import load_dataset
-    from zoo_core.tasks.inputs import as_floats, nats
+    from zoo_core.tasks.inputs import as_floats
 
     if not context.data:
         return None, "only ranked: the weights do not say which data they were trained on"
@@ -107,26 +184,85 @@ def _reference(model: Scored, context: Context) -> tuple[Tensor | None, str]:
         x, _ = as_floats(model, data)
     except ZooError as error:
         return None, f"only ranked, most surprising first: {spec} cannot be used ({error})"
-    return nats(model, x, context), f"{context.data}:validation"
+    return x, f"{context.data}:validation"
 
 
-def _summary(scores: dict[str, Tensor], reference: Tensor | None) -> tuple[str, ...]:
-    figures = []
-    if "against" in scores:
-        figures.append(f"AUROC {auroc(scores['inputs'], scores['against']):.4f}")
+def _scores(model: Scored, background: Scored | None, x: Tensor, context: Context) -> Scores:
+    """The scores of inputs that need no held-out data.
+
+    x: inputs, (B, *event_shape), in [0, 1].
+    """
+    from zoo_core.tasks.complexity import complexity
+    from zoo_core.tasks.inputs import nats
+
+    scores: dict[str, Tensor] = {"nats": nats(model, x, context)}
+    if x.ndim == 4:
+        scores["complexity_ratio"] = scores["nats"] - complexity(x.float(), model.levels)
+    if background is not None:
+        scores["likelihood_ratio"] = scores["nats"] - nats(background, x, context)
+    return scores
+
+
+def _with_typicality(scores: Scores, reference: Scores) -> Scores:
+    typicality = (scores["nats"] - reference["nats"].mean()).abs()
+    rest = {name: values for name, values in scores.items() if name != "nats"}
+    return {"nats": scores["nats"], "typicality": typicality, **rest}
+
+
+def _missing(score: str, name: str) -> str:
+    """Why a score is not there, and what to do."""
+    return {
+        "typicality": f"there are no held-out data of {name} to compare with.",
+        "complexity_ratio": "it is of images, and these are rows of a table.",
+        "likelihood_ratio": "it takes a second model: name it as --background ENTRY.",
+    }[score]
+
+
+def _summary(scores: Mapping[str, Scores], reference: Scores | None) -> tuple[str, ...]:
+    figures = [f"AUROC of {name} {found}" for name, found in _aurocs(scores).items()]
     if reference is not None:
-        figures.append(f"held-out data {reference.mean():.2f} ± {reference.std():.2f} nats")
+        nats = reference["nats"]
+        figures.append(f"held-out data {nats.mean():.2f} ± {nats.std():.2f} nats")
     return tuple(figures)
 
 
-def _figures(values: Tensor, reference: Tensor | None) -> list[dict[str, float]]:
-    if reference is None:
-        return [{"nats": value} for value in values.tolist()]
+def _aurocs(scores: Mapping[str, Scores]) -> dict[str, AUROC]:
+    """How well each score tells the odd inputs; nothing where none are given."""
+    if "against" not in scores:
+        return {}
+    normal, odd = scores["inputs"], scores["against"]
+    return {name: auroc(normal[name], odd[name]) for name in normal}
+
+
+def _panels(scores: Mapping[str, Scores]) -> dict[str, dict[str, list[float]]]:
+    """The values of each group by score, whose title has its AUROC."""
+    found = _aurocs(scores)
+    return {
+        f"{name}, AUROC {found[name]}" if found else name: {
+            group: each[name].tolist() for group, each in scores.items()
+        }
+        for name in scores["inputs"]
+    }
+
+
+def _tensors(scores: Mapping[str, Scores]) -> dict[str, Tensor]:
+    """Nats by group, and the other scores as `group.score`."""
+    return {
+        group if name == "nats" else f"{group}.{name}": values
+        for group, each in scores.items()
+        for name, values in each.items()
+    }
+
+
+def _figures(scores: Scores, reference: Scores | None) -> list[dict[str, float]]:
+    """The cells of each input."""
     import torch
 
-    share = torch.searchsorted(reference.sort().values, values) / len(reference)
-    z = (values - reference.mean()) / reference.std()
-    return [
-        {"nats": a, "percentile": b, "z": c}
-        for a, b, c in zip(values.tolist(), (100 * share).tolist(), z.tolist(), strict=True)
-    ]
+    columns = dict(scores)
+    if reference is not None:
+        nats, held_out = scores["nats"], reference["nats"]
+        share = torch.searchsorted(held_out.sort().values, nats) / len(held_out)
+        placed = {"percentile": 100 * share, "z": (nats - held_out.mean()) / held_out.std()}
+        columns = {"nats": nats, **placed, **columns}
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]

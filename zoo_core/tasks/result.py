@@ -49,6 +49,8 @@ class Result:
     """Strings that lie beside the tensors, as the names of inputs."""
     groups: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Values to draw as histograms, by name."""
+    panels: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    """Groups of values by what they are: histograms to draw one below the other."""
     bars: Mapping[str, float] = field(default_factory=dict)
     """Nats to draw as bars, by what costs them."""
     points: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
@@ -85,6 +87,10 @@ class Result:
                     title=self.summary,
                     provenance=provenance,
                     force=force,
+                )
+            case ".png" if self.panels:
+                output.plot_histograms(
+                    self.panels, path, title=self.summary, provenance=provenance, force=force
                 )
             case ".png" if self.bars:
                 output.plot_bars(

@@ -43,6 +43,9 @@ class Options(Samples):
     truncation: float | None = option(
         None, "Resample latents further from 0, where the model can", above=0
     )
+    guidance: float | None = option(
+        None, "More than 1 makes the label plainer, where the model can do that", minimum=0
+    )
 
 
 def sample(model: Generator, options: Options, context: Context) -> Result:
@@ -50,6 +53,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     condition = {
         **of_label(model, options.label, context.name),
         **_truncation(model, options.truncation, context.name),
+        **_guidance(model, options, context.name),
     }
     if options.prompts:
         return _of_prompts(model, options, context, condition)
@@ -217,3 +221,19 @@ def _truncation(model: Generator, bound: float | None, name: str) -> dict[str, f
             "which every model that samples has."
         )
     return {"truncation": bound}
+
+
+def _guidance(model: Generator, options: Options, name: str) -> dict[str, float]:
+    """The guidance as an argument of the model's `sample`; nothing by default.
+
+    Raises InvalidInput for a model that takes none, or without a label.
+    """
+    if options.guidance is None:
+        return {}
+    if "guidance" not in inspect.signature(model.sample).parameters:
+        raise InvalidInput(f"--guidance {options.guidance:g}: {name} samples without guidance.")
+    if options.label is None:
+        raise InvalidInput(
+            f"--guidance {options.guidance:g} leads towards a label: give --label too."
+        )
+    return {"guidance": options.guidance}

@@ -1,4 +1,4 @@
-"""Data augmentation: random changes to images that keep what they show, each image its own."""
+"""Random changes to inputs: those of images that keep what they show, and noise that does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["jitter", "mirror"]
+__all__ = ["jitter", "mirror", "mutate"]
 
 
 def jitter(x: Tensor, shift: float, turn: float, zoom: float, generator: torch.Generator) -> Tensor:
@@ -35,3 +35,18 @@ def mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """Flip each image, (B, C, H, W), left to right with probability one half."""
     turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
     return torch.where(turned, x.flip(3), x)
+
+
+def mutate(x: Tensor, rate: float, levels: int | None, generator: torch.Generator) -> Tensor:
+    """Put a random value in the place of each variable with a probability.
+
+    x: inputs, (B, *event_shape), in [0, 1].
+    rate: the probability.
+    levels: number of values of a variable, all as probable; None draws from [0, 1].
+    """
+    if not rate:
+        return x
+    which, value = torch.rand(2, *x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    if levels is not None:
+        value = (value * levels).floor() / (levels - 1)
+    return torch.where(which < rate, value, x)

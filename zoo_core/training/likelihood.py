@@ -1,11 +1,15 @@
 """Maximum likelihood: the objective of every model that knows its exact log-probability."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from zoo_core.errors import InvalidInput
+from zoo_core.training.augmentation import mutate
 from zoo_core.training.objective import Objective
+from zoo_core.training.protocols import Update
 
 __all__ = ["MaximumLikelihood"]
 
@@ -21,9 +25,33 @@ class MaximumLikelihood(Objective):
 
     Args:
         model: a DensityModel.
+        noise: probability of each variable to be replaced by a random one in training: a background
+            for likelihood ratios learns the noise's share of x and little of its meaning (Ren et
+            al. 2019, Likelihood Ratios for Out-of-Distribution Detection).
     """
 
     monitor: ClassVar[str] = "nll"
+
+    def __init__(self, model: nn.Module, noise: float = 0.0) -> None:
+        if not 0 <= noise < 1:
+            raise InvalidInput(f"trainer.noise is {noise}; expected a probability from 0, below 1.")
+        super().__init__(model)
+        self.noise = noise
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+        step: int = 1,
+    ) -> dict[str, Tensor]:
+        """Apply the loss of a batch, with noise where there is some."""
+        return super().training_step(self.with_noise(x, generator), update, generator, labels, step)
+
+    def with_noise(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A batch as it is trained on."""
+        return mutate(x, self.noise, self.model.levels, generator) if self.noise else x
 
     def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo_autoregressive.attention import Attention, MultiHead, sinusoids
 
 from zoo_core.errors import InvalidInput
-from zoo_core.protocols import Conditional
+from zoo_core.protocols import Attentive, Conditional, ConditionalDensity
 from zoo_core.training.likelihood import MaximumLikelihood
 
 SHAPE = (1, 5, 4)
@@ -19,6 +19,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "random order": {"order": "random", "order_seed": 1},
     "sinusoids": {"positions": "sinusoidal", "activation": "gelu"},
     "labels": {"classes": 4},
+    "labels at every place": {"classes": 4, "labels": "every"},
     "window": {"window": 6, "levels": 3},
     "window wider than the input": {"window": 30},
 }
@@ -132,7 +133,7 @@ def test_the_cached_sampler_draws_what_the_naive_one_draws(model: Attention, d: 
 
 def test_a_label_conditions_samples_and_likelihood() -> None:
     model = stirred(classes=4)
-    assert isinstance(model, Conditional)
+    assert isinstance(model, Conditional) and isinstance(model, ConditionalDensity)
     x = model.sample(64, generator=seeded(), label=3)
     assert torch.equal(x, model.sample(64, generator=seeded(), label=torch.full((64,), 3)))
     assert not torch.equal(x, model.sample(64, generator=seeded(), label=1))
@@ -156,6 +157,89 @@ def test_a_label_that_there_is_not(classes: int, label: int, text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         stirred(classes=classes).sample(2, label=label)
     assert str(caught.value) == text
+
+
+def test_a_label_at_every_place_reaches_a_place_without_attention() -> None:
+    for where, reached in (("start", False), ("every", True)):
+        model = stirred(classes=4, labels=where)
+        for block in model.blocks:
+            block.attention.W_O.weight.zero_()  # a place knows of itself only
+        v = levels(model)
+        change = (model.logits(v, 0) - model.logits(v, 1)).abs().amax((0, 2))
+        assert bool(change[0]) and bool(change[1:].all()) == bool(change[1:].any()) == reached
+
+
+# Guidance
+
+
+def test_guidance_is_between_the_logits_with_a_label_and_without() -> None:
+    model = stirred(classes=4, labels="every")
+    v = levels(model)
+    walk = model._guided(v[:, :0], 2, 3.0)
+    walked = [next(walk)] + [walk.send(v[:, i]) for i in range(19)]
+    of_label, of_none = model.logits(v, 2), model.logits(v)
+    expected = of_none + 3 * (of_label - of_none)
+    torch.testing.assert_close(torch.stack(walked, 1), expected)
+    with pytest.raises(StopIteration):
+        walk.send(v[:, 19])
+
+
+def test_guidance_from_none_to_the_label() -> None:
+    model = stirred(classes=4)
+
+    def drawn(**options: Any) -> Tensor:
+        return model.sample(16, generator=seeded(), **options)
+
+    assert torch.equal(drawn(label=2, guidance=0.0), drawn())
+    assert torch.equal(drawn(label=2, guidance=1.0), drawn(label=2))
+    guided = drawn(label=2, guidance=3.0)
+    assert guided.shape == (16, *SHAPE) and not torch.equal(guided, drawn(label=2))
+
+
+def test_guidance_makes_the_label_plainer() -> None:
+    model = stirred(classes=4, labels="every")
+    model.start.weight.mul_(20)
+    plain, guided = (model.sample(200, generator=seeded(), label=2, guidance=g) for g in (1.0, 3.0))
+    odds = [float((model.log_prob(x, 2) - model.log_prob(x)).mean()) for x in (plain, guided)]
+    assert odds[1] > odds[0] > 0
+
+
+def test_guidance_leads_towards_a_label() -> None:
+    with pytest.raises(InvalidInput, match="guidance is 2, but no label is given"):
+        stirred(classes=4).sample(2, guidance=2.0)
+
+
+# Where it looks
+
+
+def test_the_weights_of_a_place_are_a_row_of_the_softmax() -> None:
+    attention = MultiHead(12, 3).double().requires_grad_(False)
+    s = torch.randn(2, 7, 12, generator=seeded(), dtype=torch.float64)
+    V = attention._heads(attention.W_V(s))
+    for t in (0, 3, 6):
+        weights = attention.weights(s, t)
+        torch.testing.assert_close(weights.sum(2), torch.ones(2, 3, dtype=torch.float64))
+        seen = (weights.unsqueeze(2) @ V[:, :, : t + 1]).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(attention.W_O(seen)[:, 0], attention(s)[:, t])
+
+
+@pytest.mark.parametrize("order", ["raster", "random"])
+def test_attention_is_over_the_variables_before(order: str) -> None:
+    model = stirred(order=order, order_seed=1)
+    assert isinstance(model, Attentive)
+    x = model.sample(5, generator=seeded())
+    for t in (0, 1, 11):
+        variable = int(model.order[t])
+        weights = model.attention(x, variable)
+        assert weights.shape == (5, 2, 3, 20)
+        before = torch.zeros(20, dtype=torch.bool)
+        before[model.order[:t]] = True
+        assert (weights[..., ~before] == 0).all() and (weights[..., before] > 0).all()
+        assert (weights.sum(3) < 1).all() or t == 0
+    s = model.blocks[0].norm_1(model._sequence(model.categories(x)[:, :-1], None))
+    row = model.blocks[0].attention.weights(s, 11)
+    weights = model.attention(x, int(model.order[11]))[:, 0]
+    torch.testing.assert_close(weights[..., model.order[:11]], row[..., 1:])
 
 
 def test_training_learns_both_with_and_without_labels() -> None:
@@ -183,6 +267,7 @@ def test_training_learns_both_with_and_without_labels() -> None:
         ({"d": 10, "h": 3}, "d is 10 and h is 3: expected a d that is divisible by h."),
         ({"window": 0}, "window is 0: expected 1, the variable before, or more."),
         ({"positions": "none"}, "positions 'none': expected learned or sinusoidal."),
+        ({"labels": "end"}, "labels 'end' is unknown: expected start or every."),
         ({"activation": "tanh"}, "activation 'tanh' is unknown: expected relu or gelu."),
     ],
 )

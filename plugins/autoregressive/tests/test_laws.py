@@ -31,6 +31,7 @@ CONFIGS = {
         {"blocks": 1, "d": 12, "h": 3, "classes": 3, "order": "random", "order_seed": 1},
         {"blocks": 1, "d": 16, "shape": [6], "levels": 3, "positions": "sinusoidal"},
         {"blocks": 1, "d": 16, "activation": "gelu", "window": 4},
+        {"blocks": 1, "d": 8, "h": 2, "classes": 3, "labels": "every"},
     ],
     "eonade": [
         {"hidden": [64], "orders": 1},

@@ -17,7 +17,11 @@ for all places (from a random start, "the pixel above" must be found for each pi
 rectifier in FFN may be replaced (`activation = "gelu"`, as in GPT-2). A place may embed the last
 `window` values rather than one alone, each by a table of its own (a causal convolution): neighbours
 are then visible before the first layer of attention, which need not learn where they are and trains
-in a fraction of the steps. The start token embeds the class label, where there are labels.
+in a fraction of the steps. The start token embeds the class label, where there are labels; with
+`labels = "every"` it is added at each place, so that no head has to look back for it. Samples of a
+label can be guided (Ho & Salimans 2021, Classifier-Free Diffusion Guidance; here between logits):
+
+    logits = logits(no label) + guidance (logits(label) − logits(no label))
 
 Over 400 lines: the decoder, its blocks and the cache of keys and values are one network, whose
 parts nothing else uses.
@@ -53,6 +57,7 @@ class Attention(nn.Module):
         activation: the non-linearity of FFN, `relu` (the paper's) or `gelu`.
         dropout: dropout probability of each sublayer's output and of the first input.
         classes: number of class labels to condition on; 0 for an unconditional model.
+        labels: where the label is embedded: at the `start`, or at `every` place.
         order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
             variables, numbered from 0.
         order_seed: seed of the random order.
@@ -73,11 +78,12 @@ class Attention(nn.Module):
         activation: str = "relu",
         dropout: float = 0.0,
         classes: int = 0,
+        labels: str = "start",
         order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:
         super().__init__()
-        _check(d, h, window, positions, activation)
+        _check(d, h, window, positions, activation, labels)
         self.event_shape, self.levels, self.classes = tuple(shape), levels, classes
         keep_order(self, permutation(torch.Size(shape).numel(), order, order_seed))
         P = sinusoids(self.order, self.event_shape, d)
@@ -85,6 +91,7 @@ class Attention(nn.Module):
             self.P = nn.Parameter(P)
         else:
             self.register_buffer("P", P)
+        self.labels_at_every = labels == "every"
         self.start = nn.Embedding(classes + 1, d)
         """A start token for each label; the last one is for no label."""
         self.value = nn.Conv1d(levels, d, window, bias=False)
@@ -131,14 +138,14 @@ class Attention(nn.Module):
         # the last values one-hot, (n, levels, window); zeros where there are none yet
         recent = functional.pad(self._one_hot(v), (self.value.kernel_size[0], 0))
         recent = recent[:, :, first:]
-        s = self._sequence(v, label)
+        s, labels = self._sequence(v, label), self._at_every(n, label)
         for i in range(first, D):
             for block, cache in zip(blocks, caches, strict=True):
                 s = block.extend(s, cache)
             drawn = yield self.head(self.norm(s[:, -1]))
             recent = torch.cat([recent[:, :, 1:], self._one_hot(drawn.unsqueeze(1))], 2)
             value = functional.linear(recent.flatten(1), self.value.weight.flatten(1))
-            s = (value + self.P[(i + 1) % D]).unsqueeze(1)
+            s = (value + self.P[(i + 1) % D] + labels).unsqueeze(1)
 
     def state(self, n: int) -> tuple[Tensor, ...]:
         """Before the first variable: keys and values of each place, and the last values one-hot.
@@ -161,7 +168,8 @@ class Attention(nn.Module):
         # at place 0 nothing is before, and the token is the start's
         recent = torch.cat([recent[:, :, 1:], hot * (t > 0)], 2)
         value = functional.linear(recent.flatten(1), self.value.weight.flatten(1))
-        token = torch.where(t > 0, value, self.start.weight[self.classes])
+        labels = self._at_every(1, None)
+        token = torch.where(t > 0, value + labels, self.start.weight[self.classes])
         s = (token + self.P.index_select(0, t.reshape(1))).unsqueeze(1)
         here = torch.arange(self.P.shape[0], device=x.device) == t
         past = torch.arange(self.P.shape[0], device=x.device) <= t
@@ -205,16 +213,38 @@ class Attention(nn.Module):
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
         label: Tensor | int | None = None,
+        guidance: float = 1.0,
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1].
 
         label: class to condition on, one for all or (n,), int64; None for none.
+        guidance: 1 samples p(x | label); more makes the label plainer, and samples less varied.
 
         Raises InvalidInput for an unknown label.
         """
         check_sampling(n, temperature)
         v = self.order.new_empty(n, 0)
-        return self._ancestral(v, generator, temperature, label)
+        return self._ancestral(v, generator, temperature, label, guidance)
+
+    @torch.no_grad()
+    def attention(self, x: Tensor, variable: int) -> Tensor:
+        """How much each head looks at each variable when it predicts one: (B, blocks, h, D).
+
+        A place is counted as the variable whose value it holds, the last one of its window; what is
+        missing from a sum of 1 goes to the start token.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        variable: its number, at its place in x.
+        """
+        t = int((self.order == variable).nonzero())
+        s, maps = self._sequence(self.categories(x)[:, :-1], None), []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            maps.append(block.attention.weights(block.norm_1(s), t))
+            s = block(s)
+        held = torch.stack(maps, 1)[..., 1 : t + 1]  # place 0 holds the start token
+        weights = held.new_zeros(*held.shape[:-1], len(self.order))
+        return weights.index_copy(3, self.order[:t], held)
 
     def complete(
         self,
@@ -247,13 +277,15 @@ class Attention(nn.Module):
         generator: torch.Generator | None,
         temperature: float,
         label: Tensor | int | None,
+        guidance: float = 1.0,
     ) -> Tensor:
         """Sample the variables after v, (n, d), in the order."""
         (n, d), D = v.shape, len(self.order)
         dtype = self.head.weight.dtype
         kind = single_type(dtype)
         u = draws.rand(D - d, n, dim=1, generator=generator, device=v.device, dtype=kind)
-        walk, drawn = self.walk(v, label), list(v.unbind(1))
+        steps = self.walk(v, label) if guidance == 1 else self._guided(v, label, guidance)
+        walk, drawn = steps, list(v.unbind(1))
         for i, u_i in enumerate(u.unsqueeze(2).unbind()):
             logits = walk.send(drawn[-1]) if i else next(walk)
             below = (single(logits) / temperature).softmax(1).cumsum(1)[:, :-1]
@@ -261,12 +293,43 @@ class Attention(nn.Module):
         x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
 
+    def _guided(
+        self, v: Tensor, label: Tensor | int | None, guidance: float
+    ) -> Generator[Tensor, Tensor, None]:
+        """Walk with the label and without, side by side; yield the logits that guidance gives.
+
+        Raises InvalidInput where there is no label.
+        """
+        if label is None:
+            raise InvalidInput(
+                f"guidance is {guidance:g}, but no label is given: guidance leads towards a label."
+            )
+        labels = self._labels(len(v), label)
+        both = torch.cat([labels, torch.full_like(labels, self.classes)])
+        walk = self.walk(torch.cat([v, v]), both)
+        logits = next(walk)
+        while True:
+            of_label, of_none = logits.chunk(2)
+            drawn = yield of_none + guidance * (of_label - of_none)
+            try:
+                logits = walk.send(torch.cat([drawn, drawn]))
+            except StopIteration:
+                return
+
     def _sequence(self, v: Tensor, label: Tensor | int | None) -> Tensor:
         """The start token and v, (B, d - 1), each with its position: (B, d, width)."""
         s: Tensor = self.start(self._labels(v.shape[0], label)).unsqueeze(1)
         if v.shape[1]:
-            s = torch.cat([s, self.value(self._pad(v)).transpose(1, 2)], 1)
+            later = self.value(self._pad(v)).transpose(1, 2)
+            s = torch.cat([s, later + self._at_every(v.shape[0], label).unsqueeze(1)], 1)
         return s + self.P[: s.shape[1]]
+
+    def _at_every(self, n: int, label: Tensor | int | None) -> Tensor:
+        """What the label adds after the start, (n, d), or nothing that counts, (1, 1)."""
+        if not self.labels_at_every:
+            return self.P.new_zeros(1, 1)
+        labels: Tensor = self.start(self._labels(n, label))
+        return labels
 
     def _pad(self, v: Tensor) -> Tensor:
         """v, (B, d), one-hot, padded on the left to a full first window."""
@@ -341,6 +404,12 @@ class MultiHead(nn.Module):
         Q, K, V = (self._heads(W(s)) for W in (self.W_Q, self.W_K, self.W_V))
         return self._join_heads(functional.scaled_dot_product_attention(Q, K, V, is_causal=True))
 
+    def weights(self, s: Tensor, t: int) -> Tensor:
+        """How much place t of s, (B, D, d), attends to itself and those before, (B, h, t + 1)."""
+        Q, K = self._heads(self.W_Q(s[:, t : t + 1])), self._heads(self.W_K(s[:, : t + 1]))
+        weights: Tensor = (Q @ K.transpose(2, 3) / self.d_k**0.5).softmax(3)
+        return weights.squeeze(2)
+
     def extend(self, s: Tensor, cache: "Cache") -> Tensor:
         """The same for places s, (n, new, d), after those in the cache, to which they are added.
 
@@ -411,7 +480,7 @@ def sinusoids(places: Tensor, shape: tuple[int, ...], d: int) -> Tensor:
     return functional.pad(P, (0, d - P.shape[1]))
 
 
-def _check(d: int, h: int, window: int, positions: str, activation: str) -> None:
+def _check(d: int, h: int, window: int, positions: str, activation: str, labels: str) -> None:
     if d < 1 or h < 1 or d % h:
         raise InvalidInput(f"d is {d} and h is {h}: expected a d that is divisible by h.")
     if window < 1:
@@ -420,3 +489,5 @@ def _check(d: int, h: int, window: int, positions: str, activation: str) -> None
         raise InvalidInput(f"positions {positions!r}: expected learned or sinusoidal.")
     if activation not in ("relu", "gelu"):
         raise InvalidInput(f"activation {activation!r} is unknown: expected relu or gelu.")
+    if labels not in ("start", "every"):
+        raise InvalidInput(f"labels {labels!r} is unknown: expected start or every.")

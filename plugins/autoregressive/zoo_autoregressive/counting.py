@@ -39,10 +39,11 @@ class Counting(MaximumLikelihood):
 
     Args:
         model: a Counted model.
+        noise: as that of MaximumLikelihood.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
+    def __init__(self, model: nn.Module, noise: float = 0.0) -> None:
+        super().__init__(model, noise)
         nothing = self.model.statistics(torch.empty(0, *self.model.event_shape))
         self.networks["statistics"] = _Sum(nothing)
 
@@ -56,6 +57,7 @@ class Counting(MaximumLikelihood):
         step: int = 1,
     ) -> dict[str, Tensor]:
         """Count a batch x, (B, *event_shape), and fit the model."""
+        x = self.with_noise(x, generator)
         counts = self.model.statistics(x)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(counts)

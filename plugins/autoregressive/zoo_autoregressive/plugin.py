@@ -75,7 +75,7 @@ def zoo_architectures() -> list[Architecture]:
             name="attention",
             path="zoo_autoregressive.attention:Attention",
             summary="Decoder-only transformer over the variables, with class labels",
-            tasks=_ALL,
+            tasks=(*_ALL, "classify", "attend"),
             exports=("step",),
             paper="Vaswani et al. 2017, Attention Is All You Need",
         ),
