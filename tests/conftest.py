@@ -16,7 +16,7 @@ import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
 
-from factories import picture, save, save_idx
+from factories import picture, save, save_idx, set_terminal_size
 from zoo_core import plugins
 from zoo_core.cli import project, root
 from zoo_core.data.faces import drawing
@@ -290,6 +290,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def item(runs: Path) -> Item:
     """The first run, with a licence."""
     return Item.of(str(runs / "bernoulli.one")).licensed(LICENCES)
+
+
+@pytest.fixture
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns and 24 lines with 256 colours."""
+    for name in ("NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    set_terminal_size(monkeypatch, 80, 24)
 
 
 def _toml(value: Any) -> str:

@@ -1,19 +1,26 @@
-"""What several tests make: pictures, files of MNIST's format, faces, and weights."""
+"""What several tests make: pictures, files of MNIST's format, faces, weights, and families."""
 
+import io
+import json
 import struct
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
 from PIL import Image
 
 import zoo_core
 from zoo_core import loading
+from zoo_core.cli import Root
 from zoo_core.data import Dataset
 from zoo_core.data.faces import drawing, sets
 from zoo_core.data.faces.people import share_out
 from zoo_core.data.faces.styles import TOON_HEAD
-from zoo_core.testing import Case, cases
+from zoo_core.testing import Case, Verdict, cases, check
 
 METADATA: dict[str, Any] = {
     "family": "autoregressive",
@@ -92,3 +99,106 @@ def save_nade(path: Path, **changes: Any) -> Path:
     model = zoo_core.create("nade", seed=0, shape=[1, 3, 3], hidden=4)
     loading.save(model, path, METADATA | changes)
     return path
+
+
+def failing_command(error: BaseException) -> Result:
+    """The result of a command that raises an error."""
+
+    @click.command()
+    def boom() -> None:
+        raise error
+
+    class Group(Root):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+            return boom
+
+    return CliRunner().invoke(Group(), ["list"])
+
+
+def entry_names(result: Result) -> list[str]:
+    """The names of the entries that a command printed as JSON."""
+    assert result.exit_code == 0, result.stderr
+    return [entry["name"] for entry in json.loads(result.stdout)]
+
+
+def change_file(folder: Path, file: str, old: str, new: str) -> None:
+    """Replace text in a file of a family."""
+    path = next(folder.glob(f"zoo_*/{file}"))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def failures(name: str, *laws: str) -> dict[str, Verdict]:
+    """The laws that a family breaks, by name."""
+    return {v.law: v for v in check(name, laws or None) if v.outcome == "failed"}
+
+
+def checkers(n: int, size: int = 4, channels: int = 1) -> torch.Tensor:
+    """n chessboards, (n, channels, size, size)."""
+    i = torch.arange(size)
+    tile = ((i + i.unsqueeze(1)) % 2).float()
+    return tile.expand(n, channels, size, size)
+
+
+def captioned(n: int = 5) -> Dataset:
+    """n images of which each says its place by grey level, label and caption."""
+    x = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2)
+    texts = tuple(f"thing {i}" for i in range(n))
+    return Dataset("things", "train", x, 256, torch.arange(n), texts=texts)
+
+
+def numbers(n: int = 60, classes: int = 3) -> Dataset:
+    """Rows that say their place, with classes of unequal frequency."""
+    labels = (torch.arange(n) % (classes + 1)).clamp_max(classes - 1)
+    x = torch.arange(n, dtype=torch.uint8).unsqueeze(1)
+    return Dataset("numbers", "train", x, levels=256, labels=labels)
+
+
+def rewrite_metadata(site: Path, name: str, old: str, new: str) -> None:
+    """Replace text in a file of the metadata of an installed family."""
+    path = next(site.glob("*.dist-info")) / name
+    path.write_text(path.read_text().replace(old, new))
+
+
+FAMILY = """
+from zoo_core.hookspecs import Architecture, hookimpl
+
+@hookimpl
+def zoo_architectures():
+    return [Architecture("{name}", "collections:OrderedDict", "A model", ("sample",))]
+"""
+"""A plugin with one architecture of a name."""
+
+
+FAMILY_OF_EXTRAS = """
+from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
+
+@hookimpl
+def zoo_metrics():
+    return [Metric("mean_value", "m:mean", "The mean")]
+
+@hookimpl
+def zoo_datasets():
+    return [DataSet("two-moons", "m:moons", "Two half circles")]
+
+@hookimpl
+def zoo_tasks():
+    return [Task("mean", "m:run", "m:Proto", "Mean", (".png",), (".csv",), random=True)]
+"""
+"""A plugin with a metric, a data set and a task."""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def set_terminal_size(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
+    """Let the terminal have so many columns and lines."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))

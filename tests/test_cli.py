@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from zoo_core.cli import COMMANDS, Root, root
+from factories import failing_command
+from zoo_core.cli import COMMANDS, root
 from zoo_core.errors import ZooError
 
 Zoo = Callable[..., Result]
@@ -39,20 +40,8 @@ def test_the_version_is_the_distributions(zoo: Zoo) -> None:
     assert zoo("--version").output == f"zoo {version('zoo-core')}\n"
 
 
-def failing(error: BaseException) -> Result:
-    @click.command()
-    def boom() -> None:
-        raise error
-
-    class Group(Root):
-        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-            return boom
-
-    return CliRunner().invoke(Group(), ["list"])
-
-
 def test_an_unexpected_error_is_one_line_and_how_to_see_more() -> None:
-    result = failing(KeyError("x"))
+    result = failing_command(KeyError("x"))
     assert result.exit_code == 1
     assert (
         result.stderr == "error: unexpected KeyError: 'x'\nZOO_DEBUG=1 shows where it happened.\n"
@@ -60,14 +49,14 @@ def test_an_unexpected_error_is_one_line_and_how_to_see_more() -> None:
 
 
 def test_an_interrupt_is_130() -> None:
-    result = failing(KeyboardInterrupt())
+    result = failing_command(KeyboardInterrupt())
     assert result.exit_code == 130
     assert result.stderr.strip() == "interrupted"
 
 
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DEBUG", "1")
-    result = failing(ZooError("sorry"))
+    result = failing_command(ZooError("sorry"))
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
     assert result.stderr.endswith("error: sorry\n")

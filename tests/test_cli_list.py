@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from factories import entry_names
+
 Make = Callable[..., dict[str, Any]]
 
 
@@ -47,11 +49,6 @@ def test_list_says_when_nothing_fits(zoo: Zoo, two: Path) -> None:
     assert json.loads(zoo("list", "gan*", "--json").stdout) == []
 
 
-def names(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return [entry["name"] for entry in json.loads(result.stdout)]
-
-
 def test_list_filters(
     zoo: Zoo, entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,13 +59,15 @@ def test_list_filters(
     )
     monkeypatch.setenv("ZOO_REGISTRY", str(path))
     everything = ["nade.mnist", "nade.dna", "vae.mnist"]
-    assert names(zoo("list", "--json")) == everything
-    assert names(zoo("list", "--json", "--family", "latent")) == ["vae.mnist"]
-    assert names(zoo("list", "--json", "--task", "score")) == ["nade.mnist", "nade.dna"]
-    assert names(zoo("list", "--json", "--data", "dna")) == ["nade.dna"]
-    assert names(zoo("list", "--json", "--where", "params<5M and test_nll<90")) == ["nade.mnist"]
-    assert names(zoo("list", "--json", "--where", "year==2020", "*.mnist")) == []
-    assert names(zoo("list", "--json", "--pulled")) == []
+    assert entry_names(zoo("list", "--json")) == everything
+    assert entry_names(zoo("list", "--json", "--family", "latent")) == ["vae.mnist"]
+    assert entry_names(zoo("list", "--json", "--task", "score")) == ["nade.mnist", "nade.dna"]
+    assert entry_names(zoo("list", "--json", "--data", "dna")) == ["nade.dna"]
+    assert entry_names(zoo("list", "--json", "--where", "params<5M and test_nll<90")) == [
+        "nade.mnist"
+    ]
+    assert entry_names(zoo("list", "--json", "--where", "year==2020", "*.mnist")) == []
+    assert entry_names(zoo("list", "--json", "--pulled")) == []
 
 
 def test_list_sorts(
@@ -80,10 +79,14 @@ def test_list_sorts(
         entry(name="nade.a", weights__parameters=5),
     )
     monkeypatch.setenv("ZOO_REGISTRY", str(path))
-    assert names(zoo("list", "--json", "--sort", "name")) == ["nade.a", "nade.b", "nade.c"]
-    assert names(zoo("list", "--json", "--sort", "params")) == ["nade.b", "nade.a", "nade.c"]
-    assert names(zoo("list", "--json", "--sort", "-params")) == ["nade.c", "nade.a", "nade.b"]
-    assert names(zoo("list", "--json", "--sort", "-test_nll"))[-1] == "nade.c"
+    assert entry_names(zoo("list", "--json", "--sort", "name")) == ["nade.a", "nade.b", "nade.c"]
+    assert entry_names(zoo("list", "--json", "--sort", "params")) == ["nade.b", "nade.a", "nade.c"]
+    assert entry_names(zoo("list", "--json", "--sort", "-params")) == [
+        "nade.c",
+        "nade.a",
+        "nade.b",
+    ]
+    assert entry_names(zoo("list", "--json", "--sort", "-test_nll"))[-1] == "nade.c"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import packaging.specifiers  # noqa: F401 - before the path changes
 import pytest
 from click.testing import CliRunner, Result
 
+from factories import change_file
 from zoo_core.cli import project, root
 
 
@@ -54,21 +55,14 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert "is no folder; make it first" in result.stderr
 
 
-def change(folder: Path, file: str, old: str, new: str) -> None:
-    path = next(folder.glob(f"zoo_*/{file}"))
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
 def test_a_project_is_checked_without_being_installed(tmp_path: Path) -> None:
     """From the command line: what passes, what fails, and what the model declares that it skips."""
     folder = tmp_path / "fresh"
     project.write("fresh", folder)
     skips = 'check=Check(skips={"sums_to_one": "it is a toy"}),\n        )\n'
-    change(folder, "plugin.py", "        )\n", f"            {skips}")
-    change(folder, "plugin.py", "Architecture, hookimpl", "Architecture, Check, hookimpl")
-    change(folder, "model.py", "return x.reshape", "return 2 * x.reshape")
+    change_file(folder, "plugin.py", "        )\n", f"            {skips}")
+    change_file(folder, "plugin.py", "Architecture, hookimpl", "Architecture, Check, hookimpl")
+    change_file(folder, "model.py", "return x.reshape", "return 2 * x.reshape")
     laws = ["event_shape", "sums_to_one", "samples_have_shape_and_range"]
     options = [word for law in laws for word in ("--law", law)]
     command = [sys.executable, "-m", "zoo_core", "plugin", "check", str(folder), *options]

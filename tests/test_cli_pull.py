@@ -5,12 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from factories import entry_names
+
 Zoo = Callable[..., Result]
-
-
-def names(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return [entry["name"] for entry in json.loads(result.stdout)]
 
 
 def test_pull_verify_and_rm(zoo: Zoo, two: Path) -> None:
@@ -19,18 +16,18 @@ def test_pull_verify_and_rm(zoo: Zoo, two: Path) -> None:
     name, path = result.stdout.splitlines()[0].split("  ")
     assert name == "nade.mnist"
     assert Path(path).read_text() == "weights of nade.mnist"
-    assert names(zoo("list", "--pulled", "--json")) == ["nade.mnist", "vae.faces"]
+    assert entry_names(zoo("list", "--pulled", "--json")) == ["nade.mnist", "vae.faces"]
     assert zoo("verify").stdout == "nade.mnist  sound\nvae.faces   sound\n"
     result = zoo("rm", "*")
     assert result.stdout == "removed nade.mnist  21 B\nremoved vae.faces  20 B\nfreed 41 B\n"
-    assert names(zoo("list", "--pulled", "--json")) == []
+    assert entry_names(zoo("list", "--pulled", "--json")) == []
     assert zoo("verify").stdout == "nothing is pulled\n"
 
 
 def test_a_dry_pull_says_what_and_from_where(zoo: Zoo, two: Path) -> None:
     result = zoo("pull", "nade", "--dry-run")
     assert result.stdout == f"nade.mnist  would fetch 21 B from {two.parent}/nade.mnist.bin\n"
-    assert names(zoo("list", "--pulled", "--json")) == []
+    assert entry_names(zoo("list", "--pulled", "--json")) == []
     plan = json.loads(zoo("pull", "nade", "--dry-run", "--json").stdout)[0]
     assert (plan["bytes"], plan["pulled"]) == (21, False)
     assert json.loads(zoo("pull", "nade", "--json").stdout)[0]["pulled"] is True
@@ -68,7 +65,7 @@ def test_a_failure_does_not_keep_the_others_from_being_fetched(
     assert first == "error: 2 were not fetched:"
     assert "nade.a: There is no file" in lines[0]
     assert "nade.b: " in lines[1] and "does not hold what the registry promises" in lines[1]
-    assert names(zoo("list", "--pulled", "--json")) == ["vae.c"]
+    assert entry_names(zoo("list", "--pulled", "--json")) == ["vae.c"]
     assert zoo("pull", "nade.b", "vae.c").exit_code == 6
 
 

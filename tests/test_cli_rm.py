@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from factories import entry_names
 from zoo_core.registry import Registry
 
 Make = Callable[..., dict[str, Any]]
@@ -15,11 +15,6 @@ Write = Callable[..., Path]
 
 
 Zoo = Callable[..., Result]
-
-
-def names(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return [entry["name"] for entry in json.loads(result.stdout)]
 
 
 def test_rm_needs_names_and_says_what_is_not_there(zoo: Zoo, two: Path) -> None:
@@ -33,7 +28,7 @@ def test_rm_needs_names_and_says_what_is_not_there(zoo: Zoo, two: Path) -> None:
 def test_a_dry_rm_removes_nothing(zoo: Zoo, two: Path) -> None:
     zoo("pull", "nade")
     assert zoo("rm", "nade", "--dry-run").stdout == "would remove nade.mnist  21 B\n"
-    assert names(zoo("list", "--pulled", "--json")) == ["nade.mnist"]
+    assert entry_names(zoo("list", "--pulled", "--json")) == ["nade.mnist"]
 
 
 def test_rm_unused_keeps_what_an_entry_names(

@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
+from factories import captioned
 from zoo_core import errors
 from zoo_core.data import Dataset, binarize, binarize_dataset, load_dataset
 from zoo_core.errors import UnknownName
@@ -122,12 +123,6 @@ def test_real_numbers_are_given_as_they_are() -> None:
     assert len(data.digest) == 64
     with pytest.raises(errors.InvalidInput, match="real holds real numbers: only grey levels"):
         binarize_dataset(data, 0)
-
-
-def captioned(n: int = 5) -> Dataset:
-    x = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2)
-    texts = tuple(f"thing {i}" for i in range(n))
-    return Dataset("things", "train", x, 256, torch.arange(n), texts=texts)
 
 
 @pytest.mark.parametrize("rows", [slice(1, 4, 2), slice(-4, None, 2), torch.tensor([1, 3])])

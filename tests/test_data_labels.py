@@ -4,15 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from factories import numbers
 from zoo_core.data import Dataset, with_labels
 from zoo_core.errors import InvalidInput
-
-
-def numbers(n: int = 60, classes: int = 3) -> Dataset:
-    """Rows that say their place, with classes of unequal frequency."""
-    labels = (torch.arange(n) % (classes + 1)).clamp_max(classes - 1)
-    x = torch.arange(n, dtype=torch.uint8).unsqueeze(1)
-    return Dataset("numbers", "train", x, levels=256, labels=labels)
 
 
 def known(data: Dataset) -> Tensor:

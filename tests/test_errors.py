@@ -1,31 +1,17 @@
 from contextlib import AbstractContextManager
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 
+from factories import failing_command
 from zoo_core import errors
-from zoo_core.cli import Root
 from zoo_core.errors import InvalidInput, InvalidWeights, PluginError, ZooError, naming
 
 TREE = [getattr(errors, name) for name in errors.__all__ if name[0].isupper()]
 
 
-def failing(error: BaseException) -> Result:
-    @click.command()
-    def boom() -> None:
-        raise error
-
-    class Group(Root):
-        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-            return boom
-
-    return CliRunner().invoke(Group(), ["list"])
-
-
 @pytest.mark.parametrize("kind", TREE)
 def test_every_error_is_a_line_and_its_exit_code(kind: type[ZooError]) -> None:
-    result = failing(kind("what was given, and what to do"))
+    result = failing_command(kind("what was given, and what to do"))
     assert result.exit_code == kind.exit_code
     assert result.stderr == "error: what was given, and what to do\n"
     assert result.stdout == ""

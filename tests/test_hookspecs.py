@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from factories import FAMILY_OF_EXTRAS
 from zoo_core import plugins
 from zoo_core.errors import PluginError
 from zoo_core.hookspecs import DataSet
@@ -11,23 +12,6 @@ Install = Callable[..., Path]
 
 
 pytestmark = pytest.mark.usefixtures("only_test_families")
-
-
-EXTRAS = """
-from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
-
-@hookimpl
-def zoo_metrics():
-    return [Metric("mean_value", "m:mean", "The mean")]
-
-@hookimpl
-def zoo_datasets():
-    return [DataSet("two-moons", "m:moons", "Two half circles")]
-
-@hookimpl
-def zoo_tasks():
-    return [Task("mean", "m:run", "m:Proto", "Mean", (".png",), (".csv",), random=True)]
-"""
 
 
 @pytest.mark.parametrize(
@@ -55,15 +39,15 @@ def zoo_tasks():
 def test_what_is_wrong_with_a_record_is_said(
     install_family: Install, change: tuple[str, str], text: str
 ) -> None:
-    install_family("extra", EXTRAS.replace(*change))
+    install_family("extra", FAMILY_OF_EXTRAS.replace(*change))
     assert text in str(plugins.load("extra").error)
 
 
 def test_a_wrong_record_is_refused_on_its_authors_line(install_family: Install) -> None:
     with pytest.raises(PluginError, match=r"^dataset's name is 'Two'; expected lower case"):
         DataSet("Two", "m:moons", "Two half circles")
-    site = install_family("extra", EXTRAS.replace("two-moons", "Two"))
-    line = EXTRAS.splitlines().index(
+    site = install_family("extra", FAMILY_OF_EXTRAS.replace("two-moons", "Two"))
+    line = FAMILY_OF_EXTRAS.splitlines().index(
         '    return [DataSet("two-moons", "m:moons", "Two half circles")]'
     )
     place = f"{site / 'zoo_extra_plugin.py'}, line {line + 1}"

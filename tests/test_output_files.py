@@ -9,16 +9,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from factories import checkers
 from zoo_core import output
 from zoo_core.errors import InvalidInput, OutputExists, ZooError
 
 PROVENANCE = {"entry": "nade.mnist", "seed": 7, "note": "−π"}
-
-
-def checkers(n: int, size: int = 4, channels: int = 1) -> torch.Tensor:
-    i = torch.arange(size)
-    tile = ((i + i.unsqueeze(1)) % 2).float()
-    return tile.expand(n, channels, size, size)
 
 
 Save = Callable[..., None]

@@ -4,42 +4,17 @@ from typing import Any
 import pytest
 import torch
 
+from factories import Terminal, checkers, set_terminal_size
 from zoo_core import output
 from zoo_core.output import terminal
 
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture(autouse=True)
-def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NO_COLOR", "COLORTERM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    _size(monkeypatch, 80, 24)
-
-
-def _size(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("LINES", str(lines))
+pytestmark = pytest.mark.usefixtures("plain_terminal")
 
 
 def drawn(images: torch.Tensor, **options: Any) -> list[str]:
     stream = Terminal()
     output.show(images, stream, **options)
     return stream.getvalue().splitlines()
-
-
-def checkers(n: int, size: int = 4, channels: int = 1) -> torch.Tensor:
-    i = torch.arange(size)
-    tile = ((i + i.unsqueeze(1)) % 2).float()
-    return tile.expand(n, channels, size, size)
 
 
 def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
@@ -49,7 +24,7 @@ def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
 
 
 def test_digits_are_drawn_at_half_size_in_rows_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    _size(monkeypatch, 80, 50)
+    set_terminal_size(monkeypatch, 80, 50)
     lines = drawn(torch.rand(10, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
     # 5 of 14 columns fit, in 2 rows of 14 half lines and one between them
     assert len(lines) == 15
@@ -57,7 +32,7 @@ def test_digits_are_drawn_at_half_size_in_rows_that_fit(monkeypatch: pytest.Monk
 
 
 def test_few_images_are_drawn_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    _size(monkeypatch, 80, 50)
+    set_terminal_size(monkeypatch, 80, 50)
     assert len(drawn(torch.zeros(2, 1, 28, 28))) == 14
 
 

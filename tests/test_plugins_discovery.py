@@ -6,20 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from factories import FAMILY, rewrite_metadata
 from zoo_core import plugins
 from zoo_core.errors import PluginError
 from zoo_core.plugins import discovery
 
 Install = Callable[..., Path]
-
-
-GOOD = """
-from zoo_core.hookspecs import Architecture, hookimpl
-
-@hookimpl
-def zoo_architectures():
-    return [Architecture("{name}", "collections:OrderedDict", "A model", ("sample",))]
-"""
 
 
 pytestmark = pytest.mark.usefixtures("only_test_families")
@@ -35,8 +27,8 @@ def test_a_family_is_found_without_importing_it(install_family: Install) -> None
 def test_finding_agrees_with_the_standard_library(install_family: Install) -> None:
     from importlib.metadata import entry_points
 
-    install_family("b", GOOD.format(name="b"))
-    install_family("a", GOOD.format(name="a"), version="2.0rc1")
+    install_family("b", FAMILY.format(name="b"))
+    install_family("a", FAMILY.format(name="a"), version="2.0rc1")
     theirs = {
         (point.name, point.value, point.dist.name, point.dist.version)
         for point in entry_points(group="zoo.families.v1")
@@ -50,7 +42,7 @@ def test_finding_agrees_with_the_standard_library(install_family: Install) -> No
 def test_a_distribution_earlier_on_the_path_hides_a_later_one(
     install_family: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = install_family("good", GOOD.format(name="good"))
+    site = install_family("good", FAMILY.format(name="good"))
     later = tmp_path / "later"
     later.mkdir()
     (later / "Zoo.Good-9.dist-info").mkdir()
@@ -133,11 +125,6 @@ def test_a_family_that_the_environment_leaves_out_is_named(
     )
 
 
-def rewrite(site: Path, name: str, old: str, new: str) -> None:
-    path = next(site.glob("*.dist-info")) / name
-    path.write_text(path.read_text().replace(old, new))
-
-
 def test_a_registry_in_a_familys_package_is_found_without_importing_it(
     install_family: Install,
 ) -> None:
@@ -145,7 +132,7 @@ def test_a_registry_in_a_familys_package_is_found_without_importing_it(
     (site / "zoo_shipped").mkdir()
     (site / "zoo_shipped" / "__init__.py").write_text("raise RuntimeError")
     (site / "zoo_shipped" / "registry.toml").write_text("schema = 1")
-    rewrite(site, "entry_points.txt", "zoo_shipped_plugin", "zoo_shipped.plugin")
+    rewrite_metadata(site, "entry_points.txt", "zoo_shipped_plugin", "zoo_shipped.plugin")
     assert plugins.registries() == [site / "zoo_shipped" / "registry.toml"]
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from factories import FAMILY, rewrite_metadata
 from zoo_core import plugins
 from zoo_core.errors import PluginError
 from zoo_core.plugins import loading
@@ -10,20 +11,11 @@ from zoo_core.plugins import loading
 Install = Callable[..., Path]
 
 
-GOOD = """
-from zoo_core.hookspecs import Architecture, hookimpl
-
-@hookimpl
-def zoo_architectures():
-    return [Architecture("{name}", "collections:OrderedDict", "A model", ("sample",))]
-"""
-
-
 pytestmark = pytest.mark.usefixtures("only_test_families")
 
 
 def test_loading_gives_the_architectures(install_family: Install) -> None:
-    install_family("good", GOOD.format(name="model"))
+    install_family("good", FAMILY.format(name="model"))
     loaded = plugins.load("good")
     assert loaded.error is None
     assert loaded.architectures["model"].tasks == ("sample",)
@@ -31,14 +23,14 @@ def test_loading_gives_the_architectures(install_family: Install) -> None:
 
 
 def test_a_family_is_loaded_once(install_family: Install) -> None:
-    install_family("good", GOOD.format(name="model"))
+    install_family("good", FAMILY.format(name="model"))
     assert plugins.load("good") is plugins.load("good")
 
 
 def test_what_a_plugin_prints_goes_to_stderr(
     install_family: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install_family("loud", "print('hello')" + GOOD.format(name="model"))
+    install_family("loud", "print('hello')" + FAMILY.format(name="model"))
     assert plugins.load("loud").error is None
     assert capsys.readouterr() == ("", "hello\n")
 
@@ -49,13 +41,13 @@ BROKEN = [
     ("1 +", "SyntaxError: invalid syntax"),
     ("", "implements no hook; mark one of zoo_architectures, zoo_datasets, zoo_metrics, zoo_tasks"),
     (
-        GOOD.replace("zoo_architectures", "zoo_architecture"),
+        FAMILY.replace("zoo_architectures", "zoo_architecture"),
         "implements unknown hook 'zoo_architecture'. Did you mean zoo_architectures?",
     ),
-    (GOOD.replace("tures()", "tures(extra)"), "PluginValidationError: Plugin 'broken'"),
-    (GOOD.replace("return", "raise KeyError(1)\n    return"), "KeyError: 1"),
+    (FAMILY.replace("tures()", "tures(extra)"), "PluginValidationError: Plugin 'broken'"),
+    (FAMILY.replace("return", "raise KeyError(1)\n    return"), "KeyError: 1"),
     (
-        GOOD.replace("return [Arch", "return ['x', Arch"),
+        FAMILY.replace("return [Arch", "return ['x', Arch"),
         "zoo_architectures() gave str 'x'; expected",
     ),
     (
@@ -69,10 +61,10 @@ BROKEN = [
     ),
     (GOOD.replace("{name}", "Model"), "name is 'Model'; expected lower case, digits and hyphens"),
     (
-        GOOD.replace("s:O", "s.O"),
+        FAMILY.replace("s:O", "s.O"),
         "path is 'collections.OrderedDict'; expected package.module:Class",
     ),
-    (GOOD.replace('("sample",)', '"sample"'), "'{name}': tasks is 'sample'; expected a tuple"),
+    (FAMILY.replace('("sample",)', '"sample"'), "'{name}': tasks is 'sample'; expected a tuple"),
 ]
 
 
@@ -91,7 +83,7 @@ def test_what_is_wrong_with_a_family_is_said(
 
 
 def test_an_architecture_described_twice_is_an_error(install_family: Install) -> None:
-    install_family("twice", GOOD.format(name="model").rstrip() + " * 2")
+    install_family("twice", FAMILY.format(name="model").rstrip() + " * 2")
     assert plugins.load("twice").error == "describes architecture 'model' twice"
 
 
@@ -127,7 +119,7 @@ def test_a_broken_family_costs_one_line_and_not_the_others(
     install_family: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install_family("broken", "import nonsense")
-    install_family("good", GOOD.format(name="model"))
+    install_family("good", FAMILY.format(name="model"))
     assert plugins.architecture("model").name == "model"
     assert plugins.architecture("model").name == "model"
     assert capsys.readouterr().err == (
@@ -142,7 +134,7 @@ def test_a_slow_family_costs_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loading, "SLOW", 0.05)
-    install_family("slow", "import time; time.sleep(0.1)" + GOOD.format(name="model"))
+    install_family("slow", "import time; time.sleep(0.1)" + FAMILY.format(name="model"))
     (loaded,) = plugins.load_all()
     assert loaded.error is None
     assert capsys.readouterr().err == ("warning: family 'slow' (zoo-slow 1.0) took 0.1 s to load\n")
@@ -194,22 +186,19 @@ def test_a_class_that_cannot_be_imported_is_named(path: str, text: str) -> None:
 
 
 def test_one_module_is_one_family(install_family: Install) -> None:
-    site = install_family("one", GOOD.format(name="model"))
-    rewrite(site, "entry_points.txt", "one = ", "two = zoo_one_plugin\none = ")
+    site = install_family("one", FAMILY.format(name="model"))
+    rewrite_metadata(site, "entry_points.txt", "one = ", "two = zoo_one_plugin\none = ")
     errors = [loaded.error for loaded in plugins.load_all()]
     assert errors == [None, "is the same module as family 'one'; uninstall one of them"]
-
-
-def rewrite(site: Path, name: str, old: str, new: str) -> None:
-    path = next(site.glob("*.dist-info")) / name
-    path.write_text(path.read_text().replace(old, new))
 
 
 def test_a_family_for_another_core_says_which_versions_fit(
     install_family: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = install_family("late", GOOD.format(name="model"))
-    rewrite(site, "METADATA", "\n\n", "\nRequires-Dist: torch\nRequires-Dist: zoo-core<9,>=8\n\n")
+    site = install_family("late", FAMILY.format(name="model"))
+    rewrite_metadata(
+        site, "METADATA", "\n\n", "\nRequires-Dist: torch\nRequires-Dist: zoo-core<9,>=8\n\n"
+    )
     monkeypatch.setattr(loading, "core_version", lambda: "0.1.0")
     assert plugins.load("late").error == (
         "needs zoo-core<9,>=8, and zoo-core 0.1.0 is installed. "
@@ -220,8 +209,8 @@ def test_a_family_for_another_core_says_which_versions_fit(
 def test_a_family_that_fits_this_core_loads(
     install_family: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = install_family("fits", GOOD.format(name="model"))
-    rewrite(site, "METADATA", "\n\n", "\nRequires-Dist: zoo-core (>=0.1,<0.2)\n\n")
+    site = install_family("fits", FAMILY.format(name="model"))
+    rewrite_metadata(site, "METADATA", "\n\n", "\nRequires-Dist: zoo-core (>=0.1,<0.2)\n\n")
     monkeypatch.setattr(loading, "core_version", lambda: "0.1.7")
     assert plugins.load("fits").error is None
 
@@ -229,9 +218,9 @@ def test_a_family_that_fits_this_core_loads(
 def test_a_family_for_another_group_is_listed_and_says_what_fits(
     install_family: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = install_family("next", GOOD.format(name="model"))
-    rewrite(site, "entry_points.txt", "families.v1", "families.v2")
-    rewrite(
+    site = install_family("next", FAMILY.format(name="model"))
+    rewrite_metadata(site, "entry_points.txt", "families.v1", "families.v2")
+    rewrite_metadata(
         site,
         "METADATA",
         "\n\n",

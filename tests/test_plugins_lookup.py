@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from factories import FAMILY, FAMILY_OF_EXTRAS
 from zoo_core import plugins
 from zoo_core.errors import PluginError, UnknownName
 from zoo_core.hookspecs import DataSet, Metric, Task
@@ -12,21 +13,12 @@ from zoo_core.plugins import loading
 Install = Callable[..., Path]
 
 
-GOOD = """
-from zoo_core.hookspecs import Architecture, hookimpl
-
-@hookimpl
-def zoo_architectures():
-    return [Architecture("{name}", "collections:OrderedDict", "A model", ("sample",))]
-"""
-
-
 pytestmark = pytest.mark.usefixtures("only_test_families")
 
 
 def test_a_named_family_is_the_only_one_imported(install_family: Install) -> None:
     install_family("broken", "import nonsense")
-    install_family("good", GOOD.format(name="model"))
+    install_family("good", FAMILY.format(name="model"))
     assert plugins.architecture("model", family="good").name == "model"
     assert plugins.architecture("good/model").name == "model"
     family, found = plugins.find("good/model")
@@ -36,8 +28,8 @@ def test_a_named_family_is_the_only_one_imported(install_family: Install) -> Non
 
 
 def test_two_families_that_offer_an_architecture_are_both_named(install_family: Install) -> None:
-    install_family("one", GOOD.format(name="model"))
-    install_family("two", GOOD.format(name="model"))
+    install_family("one", FAMILY.format(name="model"))
+    install_family("two", FAMILY.format(name="model"))
     with pytest.raises(PluginError) as caught:
         plugins.architecture("model")
     assert str(caught.value) == (
@@ -48,7 +40,7 @@ def test_two_families_that_offer_an_architecture_are_both_named(install_family: 
 
 
 def test_an_unknown_architecture_gets_near_matches(install_family: Install) -> None:
-    install_family("good", GOOD.format(name="model"))
+    install_family("good", FAMILY.format(name="model"))
     install_family("broken", "import nonsense")
     with pytest.raises(UnknownName) as caught:
         plugins.architecture("modl")
@@ -64,25 +56,8 @@ def test_an_unknown_architecture_gets_near_matches(install_family: Install) -> N
     )
 
 
-EXTRAS = """
-from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
-
-@hookimpl
-def zoo_metrics():
-    return [Metric("mean_value", "m:mean", "The mean")]
-
-@hookimpl
-def zoo_datasets():
-    return [DataSet("two-moons", "m:moons", "Two half circles")]
-
-@hookimpl
-def zoo_tasks():
-    return [Task("mean", "m:run", "m:Proto", "Mean", (".png",), (".csv",), random=True)]
-"""
-
-
 def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None:
-    install_family("extra", EXTRAS)
+    install_family("extra", FAMILY_OF_EXTRAS)
     assert plugins.offers(Metric)["mean_value"].path == "m:mean"
     assert plugins.offers(DataSet)["two-moons"].summary == "Two half circles"
     assert plugins.offers(Task)["mean"].random
@@ -92,8 +67,10 @@ def test_each_kind_of_record_is_offered_by_name(install_family: Install) -> None
 def test_a_family_that_fails_in_a_hook_leaves_the_others_their_hooks(
     install_family: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install_family("broken", EXTRAS.replace("return [Data", "raise OSError('x')\n    [Data"))
-    install_family("extra", EXTRAS)
+    install_family(
+        "broken", FAMILY_OF_EXTRAS.replace("return [Data", "raise OSError('x')\n    [Data")
+    )
+    install_family("extra", FAMILY_OF_EXTRAS)
     assert list(plugins.offers(Metric))[-1] == "mean_value"
     assert list(plugins.offers(Task))[-1] == "mean"
     assert capsys.readouterr().err.splitlines() == [
@@ -102,7 +79,7 @@ def test_a_family_that_fails_in_a_hook_leaves_the_others_their_hooks(
 
 
 def test_one_name_offered_by_two_families_names_both(install_family: Install) -> None:
-    install_family("extra", EXTRAS)
-    install_family("other", EXTRAS)
+    install_family("extra", FAMILY_OF_EXTRAS)
+    install_family("other", FAMILY_OF_EXTRAS)
     with pytest.raises(PluginError, match=r"'mean' is offered by zoo-extra 1.0 and zoo-other 1.0"):
         plugins.offers(Task)

@@ -5,14 +5,11 @@ import packaging.specifiers  # noqa: F401 - before the path changes
 import pytest
 from click.testing import CliRunner
 
+from factories import change_file, failures
 from zoo_core.cli import root
-from zoo_core.testing import FAMILY_LAWS, LAWS, Verdict, check
+from zoo_core.testing import FAMILY_LAWS, LAWS, check
 
 Make = Callable[[str], Path]
-
-
-def failures(name: str, *laws: str) -> dict[str, Verdict]:
-    return {v.law: v for v in check(name, laws or None) if v.outcome == "failed"}
 
 
 def test_the_template_keeps_every_law(make_family: Make) -> None:
@@ -20,13 +17,6 @@ def test_the_template_keeps_every_law(make_family: Make) -> None:
     verdicts = list(check("broken"))
     assert {verdict.outcome for verdict in verdicts} == {"passed"}, failures("broken")
     assert set(FAMILY_LAWS) < {verdict.law for verdict in verdicts} <= {*FAMILY_LAWS, *LAWS}
-
-
-def change(folder: Path, file: str, old: str, new: str) -> None:
-    path = next(folder.glob(f"zoo_*/{file}"))
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 MODEL = "model.py"
@@ -150,7 +140,7 @@ def test_a_broken_family_is_told_which_law_it_breaks(breakage: str, make_family:
     edit, law, text = BREAKAGES[breakage]
     folder = make_family("broken")
     (folder / "zoo_broken" / "trainer.py").write_text(TRAINERS)
-    change(folder, *edit)
+    change_file(folder, *edit)
     # the quick laws in any case: only one that has to do with the breakage may speak up
     broken = failures("broken", law, "family_loads", "event_shape", "config_round_trip")
     assert law in broken
@@ -162,8 +152,8 @@ def test_a_broken_family_is_told_which_law_it_breaks(breakage: str, make_family:
 
 def test_a_trainer_that_the_data_do_not_fit_is_not_said_to_pass(make_family: Make) -> None:
     folder, fits = make_family("broken"), 'check=Check(config={"shape": [1, 2, 2]}),'
-    change(folder, "plugin.py", 'detect"),\n', f'detect"),\n            {fits}\n')
-    change(folder, "plugin.py", "Architecture, ", "Architecture, Check, ")
+    change_file(folder, "plugin.py", 'detect"),\n', f'detect"),\n            {fits}\n')
+    change_file(folder, "plugin.py", "Architecture, ", "Architecture, Check, ")
     (verdict,) = check("broken", ["training_makes_progress"])
     assert verdict.outcome == "skipped"
     assert "bars-and-stripes has rows of shape (1, 3, 3)" in verdict.text
@@ -171,7 +161,7 @@ def test_a_trainer_that_the_data_do_not_fit_is_not_said_to_pass(make_family: Mak
 
 def test_laws_that_one_error_breaks_name_one_cause(make_family: Make) -> None:
     folder = make_family("broken")
-    change(folder, MODEL, "x = x.flatten(1)", "x = x.flattened(1)")
+    change_file(folder, MODEL, "x = x.flatten(1)", "x = x.flattened(1)")
     laws = ("sums_to_one", "conditionals_sum_to_log_prob", "event_shape")
     verdicts = failures("broken", *laws)
     assert set(verdicts) == set(laws[:2])

@@ -4,14 +4,11 @@ from pathlib import Path
 import packaging.specifiers  # noqa: F401 - before the path changes
 import pytest
 
+from factories import failures
 from zoo_core import plugins
-from zoo_core.testing import FAMILY_LAWS, Verdict, cases, check
+from zoo_core.testing import FAMILY_LAWS, cases
 
 Make = Callable[[str], Path]
-
-
-def failures(name: str, *laws: str) -> dict[str, Verdict]:
-    return {v.law: v for v in check(name, laws or None) if v.outcome == "failed"}
 
 
 @pytest.mark.parametrize("name", ["adversarial", "autoregressive", "features", "latent"])

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from factories import captioned, numbers
 from zoo_core.cli import root
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
@@ -23,13 +24,6 @@ from zoo_core.training.loop import Loop
 from zoo_core.training.protocols import CaptionReader, Update
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.seeds import stream
-
-
-def numbers(n: int = 60, classes: int = 3) -> Dataset:
-    """Rows that say their place, with classes of unequal frequency."""
-    labels = (torch.arange(n) % (classes + 1)).clamp_max(classes - 1)
-    x = torch.arange(n, dtype=torch.uint8).unsqueeze(1)
-    return Dataset("numbers", "train", x, levels=256, labels=labels)
 
 
 def batches(data: Dataset, rank: int = 0, processes: int = 1, **settings: Any) -> Batches:
@@ -217,12 +211,6 @@ def test_labelled_rows_of_data_without_labels(tmp_path: Path) -> None:
 
 
 # Captions
-
-
-def captioned(n: int = 5) -> Dataset:
-    x = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2)
-    texts = tuple(f"thing {i}" for i in range(n))
-    return Dataset("things", "train", x, 256, torch.arange(n), texts=texts)
 
 
 class Spelling:
