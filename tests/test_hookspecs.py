@@ -33,7 +33,10 @@ pytestmark = pytest.mark.usefixtures("only_test_families")
         (('(".png",)', '".png"'), "task 'mean': for_images is '.png'; expected a tuple of names"),
         (("random=True", "settings={}"), "task 'mean': options and settings are no longer fields"),
         (("random=True", "options=('n',)"), "make m:run a function (model, options, context)"),
-        (("[Metric", "[1, Metric"), "zoo_metrics() gave int 1; expected zoo_core.hookspecs.Metric"),
+        (
+            ("[Metric", "[1, Metric"),
+            "zoo_metrics() gave int 1; expected a list of zoo_core.hookspecs.Metric",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_record_is_said(

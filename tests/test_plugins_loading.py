@@ -51,15 +51,15 @@ BROKEN = [
         "zoo_architectures() gave str 'x'; expected",
     ),
     (
-        GOOD.replace("return [Arch", "[Arch"),
+        FAMILY.replace("return [Arch", "[Arch"),
         "zoo_architectures() returned nothing; expected a list of "
         "zoo_core.hookspecs.Architecture records, or no such hook",
     ),
     (
-        GOOD.replace("return [", "return (").replace(",))]", ",)))"),
+        FAMILY.replace("return [", "return (").replace(",))]", ",)))"),
         "zoo_architectures() gave list [Architecture(name='{name}'",
     ),
-    (GOOD.replace("{name}", "Model"), "name is 'Model'; expected lower case, digits and hyphens"),
+    (FAMILY.replace("{name}", "Model"), "name is 'Model'; expected lower case, digits and hyphens"),
     (
         FAMILY.replace("s:O", "s.O"),
         "path is 'collections.OrderedDict'; expected package.module:Class",
@@ -108,7 +108,7 @@ def test_a_family_that_takes_a_name_of_ours_is_refused_alone(
 ) -> None:
     name = record.split('"')[1]
     install_family("shadow", SHADOW.format(kind=kind, record=record))
-    install_family("good", GOOD.format(name="model"))
+    install_family("good", FAMILY.format(name="model"))
     assert plugins.load("shadow").error == (
         f"describes {kind} '{name}', and zoo-core has one of this name; give it another"
     )

@@ -17,7 +17,7 @@ Zoo = Callable[..., Result]
 
 pytestmark = pytest.mark.usefixtures("only_test_families")
 
-GOOD = """
+FAMILY = """
 from zoo_core.hookspecs import Architecture, hookimpl
 
 @hookimpl
@@ -66,7 +66,7 @@ def test_an_endless_loop_and_what_it_started_are_ended(
 
 
 def test_a_family_that_loads_tells_its_records_and_what_it_prints(install_family: Install) -> None:
-    install_family("loud", "print('hello\\x1b[2J')\nimport os; os.write(1, b'there')\n" + GOOD)
+    install_family("loud", "print('hello\\x1b[2J')\nimport os; os.write(1, b'there')\n" + FAMILY)
     found = attempt(plugins.installed()["loud"])
     assert (found.error, found.records["architectures"]) == (None, ["model"])
     assert found.records["tasks"] == []
@@ -78,8 +78,8 @@ def test_zoo_plugins_names_families_that_offer_the_same(
     install_family: Install, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "LIMIT_SECONDS", 60)
-    install_family("one", GOOD)
-    install_family("two", "print('{not: json')" + GOOD)
+    install_family("one", FAMILY)
+    install_family("two", "print('{not: json')" + FAMILY)
     result = zoo("plugins", "--json")
     one, two = sorted(json.loads(result.stdout), key=lambda row: str(row["family"]))
     assert (one["status"], two["status"]) == ("clash", "clash")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.errors import did_you_mean
-from zoo_core.text import LIMIT, command_line, printable, quoted
+from zoo_core.text import LIMIT, command_line, printable, quoted, with_article
 
 FOREIGN = [
     "\x1b[31mred\x1b[0m",
@@ -106,3 +106,9 @@ def test_a_shell_takes_a_command_apart_into_its_words(words: tuple[str, ...]) ->
     script = f"{command_line(sys.executable, '-c', code)} {line}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
     assert done.stdout == b"|".join(map(os.fsencode, words))
+
+
+def test_a_name_has_its_article() -> None:
+    assert [with_article(name) for name in ("Decoder", "Encoder", "ELBO")] == [
+        "a Decoder", "an Encoder", "an ELBO"
+    ]  # fmt: skip

@@ -24,6 +24,7 @@ from typing import (
 )
 
 from zoo_core.errors import InvalidInput
+from zoo_core.text import with_article
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -548,7 +549,7 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
         each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
     ]
     raise InvalidInput(
-        f"{name or type(model).__name__} is not a {wanted}: it has no {lacks}. "
+        f"{name or type(model).__name__} is not {with_article(wanted)}: it has no {lacks}. "
         f"It implements {', '.join(able) or 'no protocol'}."
     )
 

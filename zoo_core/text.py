@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["LIMIT", "command_line", "printable", "quoted"]
+__all__ = ["LIMIT", "command_line", "printable", "quoted", "with_article"]
 
 LIMIT = 300
 """Characters after which a text is cut in the middle, where nothing else is said."""
@@ -35,6 +35,11 @@ def quoted(value: object, limit: int | None = LIMIT) -> str:
 def command_line(*words: object) -> str:
     """The words as one line that a shell takes apart into them again."""
     return " ".join(_quote(str(word)) for word in words)
+
+
+def with_article(name: str) -> str:
+    """The name of a class with its article: a Decoder, an Encoder."""
+    return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
 
 
 def _text(show: Callable[[object], str], value: object) -> str:

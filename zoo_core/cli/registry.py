@@ -51,7 +51,7 @@ def add(sources: tuple[str, ...]) -> None:
 @command.command("list")
 @json_option()
 def list_(as_json: bool) -> None:
-    """List the registries that are read, with their entries and whose they are."""
+    """List the registries that are read, with their entries and signers."""
     from zoo_core.registry import Registry
 
     registry = Registry.load()

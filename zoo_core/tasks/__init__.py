@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import options, plugins
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
 from zoo_core.hookspecs import Task
+from zoo_core.text import with_article
 
 if TYPE_CHECKING:
     from zoo_core.registry import Entry
@@ -202,7 +203,8 @@ def _lacks(record: Task, model: object) -> str:
     """What keeps a model from a task; nothing where it can."""
     try:
         if not implements(record, model):
-            return f"the task needs a model that is a {record.protocol.rpartition(':')[2]}"
+            needed = with_article(record.protocol.rpartition(":")[2])
+            return f"the task needs a model that is {needed}"
     except (PluginError, TypeError) as error:  # of a family, whose protocol does not work
         return f"its protocol {record.protocol} cannot be used: {error}"
     latents = getattr(model, "latent_dim", 0)
