@@ -9,7 +9,8 @@ from zoo_core import transfer
 from zoo_core.errors import NetworkError
 from zoo_core.partial import Partial
 from zoo_core.sources import SourceError
-from zoo_core.transfer import Blob, fill
+from zoo_core.store import Blob
+from zoo_core.transfer import fill
 
 BLOB = Blob("0" * 64, 3, ())
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from zoo_core import environment
 from zoo_core.errors import BusyError, DiskError, InvalidInput, NetworkError, ZooError
 from zoo_core.files import digest, write_atomic
 from zoo_core.partial import Partial, Progress, is_orphan, owner, partials
-from zoo_core.transfer import Blob, fill
 from zoo_core.urls import hidden, local_path
 
 if TYPE_CHECKING:
@@ -41,6 +41,19 @@ _CACHEDIR = """\
 Signature: 8a477f597d28d172789f06886806bc55
 # Weights that zoo fetches again: a backup may leave this folder out.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What a registry promises of one file."""
+
+    sha256: str
+    """64 hexadecimal digits."""
+    bytes: int
+    sources: tuple[str, ...]
+    """Absolute paths or URLs, tried in turn."""
+    shipped: tuple[Path, ...] = ()
+    """Where the file may lie that came with the code: it is used there, and never copied."""
 
 
 def can_pull(blob: Blob, *, offline: bool) -> bool:
@@ -260,6 +273,8 @@ class Store:
 
     def _pull(self, blob: Blob, progress: Progress) -> None:
         """Pull a blob from the sources that may be asked."""
+        from zoo_core.transfer import fill  # not where nothing is pulled
+
         offline = environment.offline()
         partial = Partial(self.path(blob.sha256), progress)
         try:

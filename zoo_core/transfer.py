@@ -12,8 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo_core.errors import DigestMismatch, NetworkError, ZooError
 from zoo_core.header import stray
@@ -21,7 +20,10 @@ from zoo_core.partial import Partial
 from zoo_core.sources import MINIMUM, SourceError, read
 from zoo_core.urls import hidden, local_path
 
-__all__ = ["Blob", "fill"]
+if TYPE_CHECKING:
+    from zoo_core.store import Blob
+
+__all__ = ["fill"]
 
 ROUNDS = 5
 """Times that a source is asked which may answer in a moment."""
@@ -31,19 +33,6 @@ PAUSE = 0.5
 
 LONGEST = 30.0
 """Seconds that a server's `Retry-After` may ask for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """What a registry promises of one file."""
-
-    sha256: str
-    """64 hexadecimal digits."""
-    bytes: int
-    sources: tuple[str, ...]
-    """Absolute paths or URLs, tried in turn."""
-    shipped: tuple[Path, ...] = ()
-    """Where the file may lie that came with the code: it is used there, and never copied."""
 
 
 def fill(partial: Partial, blob: Blob, sources: Iterable[str]) -> None:
