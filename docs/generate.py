@@ -41,6 +41,7 @@ __all__ = [
     "kind",
     "pages",
     "picture",
+    "place",
 ]
 
 DOCS = Path(__file__).parent
@@ -314,14 +315,14 @@ def _gallery(every: Sequence[Entry]) -> Iterator[str]:
     )
     yield '<link rel="stylesheet" href="gallery.css">'
     yield '<div class="gallery" id="gallery" markdown>'
-    for entry in sorted(every, key=_place):
+    for entry in sorted(every, key=place):
         if picture(entry).is_file():
             yield _figure(entry)
     yield "</div>"
     yield '<script src="gallery.js"></script>'
 
 
-def _place(entry: Entry) -> tuple[int, int]:
+def place(entry: Entry) -> tuple[int, int]:
     """The best pictures first, then those of images, and tables of bits last."""
     best = _BEST.index(entry.name) if entry.name in _BEST else len(_BEST)
     return int(len(entry.config.get("shape", ())) != 3), best

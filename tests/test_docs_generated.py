@@ -103,7 +103,11 @@ def test_each_picture_has_a_text_and_leads_to_its_card() -> None:
         image = rf"\[!\[([^]]+)\]\(\.\./models/pictures/{re.escape(entry.name)}\.png\)"
         assert re.search(rf"{image}{{[^}}]*}}\]\({re.escape(card)}\)", gallery), entry.name
     facets = re.findall(r'data-family="(.+?)" data-data="(.+?)" data-kind="(.+?)"', gallery)
-    assert facets == [(e.family, e.data, generate.kind(e)) for e in DRAWN]
+    placed = sorted(DRAWN, key=generate.place)
+    assert facets == [(e.family, e.data, generate.kind(e)) for e in placed]
+    assert placed[0].name == "dcgan.faces"
+    images = [len(e.config["shape"]) == 3 for e in placed]
+    assert images == sorted(images, reverse=True)  # tables of bits come last
 
 
 @pytest.fixture
