@@ -56,7 +56,7 @@ LARGEST = 60_000
 _NUMBERS = ("parameters", "published")
 """Columns that are aligned to the right."""
 
-_BEST = ("dcgan.faces", "stargan.faces", "vae.faces", "diagonal-bilstm.mnist", "progan.emoji")
+_BEST = ("dcgan.faces", "stargan.faces-hair", "vae.faces", "diagonal-bilstm.mnist", "progan.emoji")
 """Entries whose pictures the gallery opens with."""
 
 KINDS = {
