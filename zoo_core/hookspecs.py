@@ -83,6 +83,10 @@ class Architecture:
     `[trainer]` table as keywords."""
     check: Check = field(default_factory=Check)
     """How `zoo plugin check` tries it."""
+    ladder: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    """The rungs of `zoo ladder` that it is, where it is an explicit model of tables: by name, the
+    settings of a recipe that are tried, as `{"config.hidden": [500]}`. One that is fitted by
+    counting states its `epochs` too; others are trained as long as there is time."""
     exports: tuple[str, ...] = ()
     """Functions that `zoo export` is certain to write of it, as `decode`: the suite holds it to
     that. Others that follow from its protocols are written where they can be."""

@@ -35,6 +35,7 @@ COMMANDS = {
     "publish": "Publish trained runs as entries that others can pull.",
     "play": "Open a page in the browser that runs models.",
     "compare": "Compare density models on the same data.",
+    "ladder": "Fit every explicit model to a table, from the fewest parameters to the most.",
     "verify": "Check weights against their digests.",
     "rm": "Remove pulled weights.",
     "gc": "Remove unused files from the store.",

@@ -15,6 +15,7 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
 from zoo_core.cli.pull import fetch_source
+from zoo_core.cli.standings import kind_to_plot, points, table, to_json
 from zoo_core.errors import InvalidInput
 from zoo_core.text import command_line
 
@@ -87,12 +88,12 @@ def command(
         text.echo_json(
             {
                 "data": spec,
-                "models": [_to_json(standing) for standing in standings],
+                "models": [to_json(standing) for standing in standings],
                 "outputs": [str(path) for path in written],
             }
         )
         return
-    click.echo("\n".join(_table(standings)))
+    click.echo("\n".join(table(standings)))
     _show(standings)
     _tell(standings, spec, written)
 
@@ -185,10 +186,10 @@ def _write(
 
     written = []
     provenance = _provenance(spec, sources)
-    if plot and (points := _points(standings)):
+    if plot and (found := points(standings)):
         save = partial(
             output.plot_points,
-            points,
+            found,
             x_label="parameters",
             y_label="nats (less is better)",
             title=f"{spec}, {next(s.nats.n for s in standings if s.nats):,} rows",
@@ -202,22 +203,6 @@ def _write(
         save = partial(output.save_image, images=picture, provenance=provenance, force=force)
         written.append(output.save_free(pictures, save))
     return written
-
-
-def _points(standings: Sequence[Standing]) -> list[Any]:
-    """The points of the plot: those of the most frequent kind of values."""
-    from zoo_core.output import Point
-
-    return [
-        Point(s.name, max(1, s.parameters), s.nats.value, s.nats.error, hollow=s.kind == "bound")
-        for s in standings
-        if s.nats and s.values == _kind_to_plot(standings)
-    ]
-
-
-def _kind_to_plot(standings: Sequence[Standing]) -> str:
-    counts = Counter(standing.values for standing in standings if standing.nats)
-    return counts.most_common(1)[0][0]
 
 
 def _side_by_side(standings: Sequence[Standing]) -> tuple[Any, int | None]:
@@ -238,42 +223,10 @@ def _show(standings: Sequence[Standing]) -> None:
         show(images, columns=columns)
 
 
-def _table(standings: Sequence[Standing]) -> list[str]:
-    head = ("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "NATS", "BITS/DIM")
-    lines = text.table(head, [_cells(standing) for standing in standings], text.width())
-    notes = [f"{s.name}: {s.note}" for s in standings if s.note]
-    return [*lines, *notes]
-
-
-def _cells(standing: Standing) -> tuple[str, ...]:
-    start = (standing.name, f"{standing.parameters:,}", standing.values)
-    if standing.nats is None:
-        return (*start, "-", "-", "-")
-    bits = "-" if standing.bits_per_dim is None else f"{standing.bits_per_dim:.4f}"
-    nats = f"{standing.nats.value:.3f} ± {standing.nats.error:.3f}"
-    sign = "≤ " if standing.kind == "bound" else ""
-    return (*start, standing.kind, sign + nats, bits)
-
-
-def _to_json(standing: Standing) -> dict[str, Any]:
-    measured = standing.nats
-    return {
-        "name": standing.name,
-        "parameters": standing.parameters,
-        "values": standing.values,
-        "likelihood": standing.kind or None,
-        "nats": measured and measured.value,
-        "standard_error": measured and measured.error,
-        "n": measured and measured.n,
-        "bits_per_dim": standing.bits_per_dim,
-        "note": standing.note or None,
-    }
-
-
 def _tell(standings: Sequence[Standing], spec: str, written: Sequence[Path]) -> None:
     measured = [standing for standing in standings if standing.nats]
     if measured:
-        kept = _kind_to_plot(standings)
+        kept = kind_to_plot(standings)
         if out := [s.name for s in measured if s.values != kept]:
             click.echo(
                 f"{', '.join(out)}: not {kept}, so on other data than the rest; "

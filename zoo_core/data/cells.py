@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,16 @@ class Cells:
 
 
 def read_cells(path: Path) -> Cells:
-    """Read a table.
+    """Read a table; the last few are kept, as each split of one asks for it.
 
     Raises InvalidInput that names the file for one that cannot be read, or that has no cells.
     """
+    stat = path.stat()
+    return _read(path.absolute(), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=3)
+def _read(path: Path, _mtime: int, _size: int) -> Cells:
     try:
         names, columns = _READERS[path.suffix.lower()](path)
     except Exception as error:  # the libraries have as many errors as there are damaged files

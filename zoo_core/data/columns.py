@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "SKIP",
     "Column",
     "decode",
     "encode",

@@ -4,6 +4,29 @@ from zoo_core.hookspecs import Architecture, Metric, hookimpl
 
 _ALL = ("sample", "score", "explain", "detect", "complete")
 _COUNTING = "zoo_autoregressive.counting:Counting"
+_COUNTED = {"epochs": 1, "batch_size": 5000}
+"""Of a ladder: one pass, in few steps, as the model is fitted after each."""
+_ALPHAS = tuple({**_COUNTED, "config.alpha": alpha} for alpha in (0.1, 1.0, 10.0))
+_ADAMW = {"optimizer.opt": "adamw", "optimizer.betas": [0.9, 0.99], "ema": 0.99}
+
+
+def _decayed(rate: float, **more: object) -> tuple[dict[str, object], ...]:
+    """Settings of a ladder for networks: how much weight decay, or dropout, is for it to find."""
+    return tuple(
+        {**_ADAMW, "optimizer.lr": rate, "optimizer.weight_decay": decay, **more}
+        for decay in (0.01, 0.1, 0.5)
+    )
+
+
+def _structured(structure: str) -> tuple[dict[str, object], ...]:
+    return tuple({**settings, "config.structure": structure} for settings in _ALPHAS)
+
+
+def _dropped(rate: float, **more: object) -> tuple[dict[str, object], ...]:
+    return tuple(
+        {**_ADAMW, "optimizer.lr": rate, "config.dropout": dropout, **more}
+        for dropout in (0.0, 0.2, 0.5)
+    )
 
 
 @hookimpl
@@ -17,6 +40,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             exports=("conditionals",),
             trainer=_COUNTING,
+            ladder={"bernoulli": _ALPHAS},
         ),
         Architecture(
             name="categorical",
@@ -31,6 +55,7 @@ def zoo_architectures() -> list[Architecture]:
             summary="First-order chain: each variable depends on the one before",
             tasks=_ALL,
             trainer=_COUNTING,
+            ladder={"markov": _ALPHAS},
         ),
         Architecture(
             name="ar",
@@ -46,6 +71,7 @@ def zoo_architectures() -> list[Architecture]:
             paper="Chow & Liu 1968, Approximating Discrete Probability Distributions with "
             "Dependence Trees",
             trainer=_COUNTING,
+            ladder={"chow-liu": _ALPHAS},
         ),
         Architecture(
             name="joint",
@@ -62,6 +88,7 @@ def zoo_architectures() -> list[Architecture]:
             exports=("conditionals",),
             paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
             "Density Estimators?",
+            ladder={"fvsbn": _decayed(5e-3)},
         ),
         Architecture(
             name="made",
@@ -70,6 +97,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             exports=("step",),
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
+            ladder={"made": _dropped(2e-3, **{"config.hidden": [500], "config.direct": True})},
         ),
         Architecture(
             name="attention",
@@ -94,6 +122,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             exports=("conditionals", "step"),
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
+            ladder={"nade": _decayed(2e-3, **{"config.hidden": 500})},
         ),
         Architecture(
             name="mixed-tree",
@@ -103,6 +132,11 @@ def zoo_architectures() -> list[Architecture]:
             paper="Chow & Liu 1968, Approximating Discrete Probability Distributions with "
             "Dependence Trees",
             trainer=_COUNTING,
+            ladder={
+                "mixed-independent": _structured("independent"),
+                "mixed-chain": _structured("chain"),
+                "mixed-tree": _structured("tree"),
+            },
         ),
         Architecture(
             name="mixed-made",
@@ -110,6 +144,7 @@ def zoo_architectures() -> list[Architecture]:
             summary="Masked autoencoder of a table's columns: categories, and mixtures for reals",
             tasks=_ALL,
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
+            ladder={"mixed-made": _dropped(2e-3, **{"config.hidden": [300, 300]})},
         ),
         Architecture(
             name="mixed-eonade",
@@ -118,6 +153,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=("sample", "score", "detect", "complete"),
             paper="Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator",
             trainer="zoo_autoregressive.mixed_eonade:AnyOrder",
+            ladder={"mixed-eonade": _dropped(2e-3, **{"config.hidden": [300, 300]})},
         ),
         Architecture(
             name="pixelcnn",

@@ -1,0 +1,68 @@
+"""The ladder: which architectures fit a table, and how their settings are chosen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo_core import errors, plugins
+from zoo_core.hookspecs import Architecture
+from zoo_core.training.ladder import Rung, climb
+
+
+def climbed(data: Path, folder: Path, **options: Any) -> tuple[dict[str, Rung], list[str]]:
+    said: list[str] = []
+    rungs = climb(str(data), folder, budget=0.01, say=said.append, device="cpu", **options)
+    return {rung.name: rung for rung in rungs}, said
+
+
+def test_rungs_of_mixed_columns(tmp_path: Path) -> None:
+    """Fitted, chosen on validation, and left out where a model cannot take the table."""
+    rows = [f"{i % 2},{(i % 2) ^ (i % 7 == 0)},{(i * 37 % 60) / 4 if i else ''}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("a,b,r\n" + "\n".join(rows) + "\n")
+    names = ("mixed-independent", "mixed-tree", "mixed-made")
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", only=names)
+    assert set(rungs) == {"mixed-independent", "mixed-tree"}
+    assert any("mixed-made is left out" in line and "missing cells" in line for line in said)
+    tree = rungs["mixed-tree"]
+    assert tree.test.parameters >= rungs["mixed-independent"].test.parameters
+    assert tree.test.bits_per_dim is None, "a density has none"
+    assert (tree.run.folder / "model.safetensors").is_file()
+    assert not (tmp_path / "ladder" / "tries").exists(), "what is not kept is removed"
+
+    found = {}
+    for line in said:
+        if line.startswith("mixed-tree, config.alpha = "):
+            alpha, _, nats = line.removeprefix("mixed-tree, config.alpha = ").partition(": ")
+            found[alpha] = float(nats.split()[0])
+    assert set(found) == {"0.1", "1.0", "10.0"}
+    assert found[str(tree.settings["config.alpha"])] == min(found.values())
+
+
+def test_rungs_of_binary_columns(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(rows)
+    only = ("bernoulli", "fvsbn")
+    rungs, _ = climbed(tmp_path / "t.csv", tmp_path / "ladder", only=only, seeds=2)
+    assert rungs["bernoulli"].deviation == 0, "counting has no seed"
+    assert (rungs["fvsbn"].deviation or 0) >= 0
+    with pytest.raises(errors.UnknownName, match="'mixed-tree' is no rung for this table; there"):
+        climbed(tmp_path / "t.csv", tmp_path / "ladder", only=["mixed-tree"])
+
+
+def test_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidInput, match="holds images: the ladder is of tables"):
+        list(climb("bars-and-stripes", tmp_path))
+
+
+def test_settings_name_fields_of_a_recipe() -> None:
+    """Of every architecture that is on a ladder."""
+    from zoo_core.training.train import settings
+
+    records: list[Architecture] = []
+    for family in plugins.installed():
+        records += plugins.load(family).architectures.values()
+    tried = [(r.name, one) for r in records for each in r.ladder.values() for one in each]
+    assert tried
+    for name, one in tried:
+        assert settings(name, {"data": "t", **one}).architecture == name

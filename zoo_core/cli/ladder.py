@@ -1,0 +1,189 @@
+"""`zoo ladder`: every explicit model that fits a table, in one table and one plot."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.arguments import json_option
+from zoo_core.cli.standings import HEAD, cells, points, to_json
+from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zoo_core.training.ladder import Rung
+
+__all__ = ["command"]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+@click.command("ladder")
+@click.argument("data")
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option(
+    "--columns",
+    metavar="NAME=KIND,...",
+    default="",
+    help="What columns are, where it is guessed wrong: binary, categorical, ordinal, real, skip.",
+)
+@click.option("--budget", default="10m", show_default=True, help="Time for all, as 90s, 10m or 1h.")
+@click.option("--rung", "only", multiple=True, help="One to fit, of several. [default: all]")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Trainings of each model, for the deviation of its figure.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder. [default: runs/ladder.DATA]"
+)
+@click.option("--force", "-f", is_flag=True, help="Replace the runs that the folder holds.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@json_option()
+def command(
+    data: str,
+    data_root: Path | None,
+    columns: str,
+    budget: str,
+    only: tuple[str, ...],
+    seeds: int,
+    output: Path | None,
+    force: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Fit every explicit model to a table, from the fewest parameters to the most.
+
+    Settings are chosen on the validation split, figures are of the test split. Each rung is a run,
+    which `zoo run` takes.
+
+    \b
+    zoo ladder my.csv
+    zoo ladder my.csv --columns age=real,id=skip --budget 1h --seeds 3
+    """  # noqa: D301 - click looks for the character backspace
+    folder = output or Path("runs") / f"ladder.{_stem(data)}"
+    seconds, stated = _seconds(budget), _columns(columns)
+
+    from zoo_core import output as files
+    from zoo_core.training.ladder import climb
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    rungs = []
+    for rung in climb(
+        data,
+        folder,
+        budget=seconds,
+        only=only,
+        seeds=seeds,
+        data_root=data_root,
+        columns=stated,
+        device=device,
+        force=force,
+        say=say,
+    ):
+        say(f"{rung.name}: {rung.seconds:.0f} s")
+        rungs.append(rung)
+    if not rungs:
+        raise InvalidInput("no model could be fitted to this table; the lines above say why.")
+    rungs.sort(key=lambda rung: rung.test.parameters)
+    plot = folder / "ladder.png"
+    tests = [rung.test for rung in rungs]
+    files.plot_points(
+        points(tests),
+        plot,
+        x_label="parameters",
+        y_label="nats (less is better)",
+        title=f"{data}, test",
+        provenance={"task": "ladder", "data": data, "budget": seconds, "seeds": seeds},
+        force=True,
+    )
+    if as_json:
+        text.echo_json(
+            {"data": data, "rungs": [_to_json(rung) for rung in rungs], "plot": str(plot)}
+        )
+        return
+    click.echo("\n".join(_table(rungs)))
+    click.echo(f"{_advice(rungs)} -> {plot}", err=True)
+
+
+def _stem(data: str) -> str:
+    from zoo_core.data.cells import SUFFIXES
+
+    path = Path(data.rstrip("/"))
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def _seconds(budget: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", budget)
+    if match is None or not float(match[1]):
+        raise InvalidInput(f"--budget {budget}: expected a time above 0, as 90s, 10m or 1h.")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _columns(stated: str) -> dict[str, str]:
+    """`--columns` by name."""
+    from zoo_core.data.columns import KINDS, SKIP
+
+    found = {}
+    for part in filter(None, stated.split(",")):
+        name, equals, kind = part.rpartition("=")
+        if not equals:
+            raise InvalidInput(f"--columns {part}: expected NAME=KIND, as age=real.")
+        if kind not in (*KINDS, SKIP):
+            raise UnknownName(
+                f"--columns {part}: expected {', '.join(KINDS)} or {SKIP}."
+                f"{did_you_mean(kind, (*KINDS, SKIP))}"
+            )
+        found[name] = kind
+    return found
+
+
+def _table(rungs: Sequence[Rung]) -> list[str]:
+    several = any(rung.deviation is not None for rung in rungs)
+    head = (*HEAD, "VALIDATION", *(["SEEDS ±"] if several else []), "SECONDS")
+    return text.table(head, [_cells(rung, several) for rung in rungs], text.width())
+
+
+def _cells(rung: Rung, several: bool) -> tuple[str, ...]:
+    nats = rung.validation.nats
+    deviation = [] if not several else [f"{rung.deviation or 0:.3f}"]
+    validation = f"{nats.value:.3f}" if nats else "-"
+    return (*cells(rung.test), validation, *deviation, f"{rung.seconds:.0f}")
+
+
+def _to_json(rung: Rung) -> dict[str, Any]:
+    validation = rung.validation.nats
+    return {
+        **to_json(rung.test),
+        "validation_nats": validation and validation.value,
+        "deviation_over_seeds": rung.deviation,
+        "seconds": rung.seconds,
+        "settings": dict(rung.settings),
+        "run": str(rung.run.folder),
+    }
+
+
+def _advice(rungs: Sequence[Rung]) -> str:
+    """Which to use, by validation, and what the best of fewer parameters lacks."""
+    best = min(rungs, key=_on_validation)
+    smaller = [rung for rung in rungs if rung.test.parameters < best.test.parameters]
+    line = f"use {best.run.folder}: {_on_validation(best):.3f} nats on validation"
+    if not smaller:
+        return line
+    next_best = min(smaller, key=_on_validation)
+    times = best.test.parameters / max(1, next_best.test.parameters)
+    lost = _on_validation(next_best) - _on_validation(best)
+    return f"{line}, {lost:.3f} less than {next_best.name} for {times:,.1f} times its parameters"
+
+
+def _on_validation(rung: Rung) -> float:
+    return rung.validation.nats.value if rung.validation.nats else float("inf")
