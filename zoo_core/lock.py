@@ -19,6 +19,7 @@ from zoo_core.urls import hidden, local_path
 __all__ = ["LOCK", "Locked", "read", "select", "write"]
 
 LOCK = "zoo.lock"
+"""Its name, in the folder of a project."""
 
 _MAX_BYTES = 2**20
 

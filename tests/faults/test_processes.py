@@ -123,7 +123,7 @@ def test_the_holder_of_a_lock_is_stopped(
     serve: Any, blob: Any, check: Any, count: Any, tries: int, tmp_path: Path
 ) -> None:
     """Nobody waits without an end: the others say for whom they waited, and go."""
-    server = serve({"slow": lambda request: request.slowly(1.0)})
+    server = serve({"slow": lambda request: request.slowly(4.0)})
     promised = blob(f"{server.url}/slow/w")
     for number in range(tries):
         home = tmp_path / str(number)

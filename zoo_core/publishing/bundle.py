@@ -14,7 +14,7 @@ from zoo_core.errors import DigestMismatch, InvalidInput, OutputExists
 from zoo_core.files import atomic, digest
 from zoo_core.publishing.items import Item
 from zoo_core.publishing.places import place_of
-from zoo_core.publishing.publish import REGISTRY, publish
+from zoo_core.publishing.writing import REGISTRY, publish
 from zoo_core.registry import Registry
 from zoo_core.text import printable, quoted
 from zoo_core.urls import local_path

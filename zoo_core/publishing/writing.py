@@ -22,6 +22,7 @@ from zoo_core.signatures import is_signed, sign, unsigned
 __all__ = ["REGISTRY", "publish"]
 
 REGISTRY = "registry.toml"
+"""Name of the file that is written last."""
 
 
 def publish(
