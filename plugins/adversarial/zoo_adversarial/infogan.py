@@ -53,7 +53,7 @@ __all__ = ["InfoGAN", "InfoTrainer", "Recogniser"]
 _PRESETS = ("paper", "compact")
 _OF_Q = 128
 """Units of Q's own hidden layer."""
-_REACH = 2.0
+_CODE_REACH = 2.0
 """Range of a code's traversals, as in the paper's figures: twice its prior's."""
 
 
@@ -159,7 +159,7 @@ class InfoGAN(LatentGenerator):
     def traversals(self) -> list[Traversal]:
         """Traversals of the category, then of each real code over its range."""
         K, first = self.classes, self.z + self.classes
-        values = [(_REACH * (i / 4 - 1),) for i in range(9)]
+        values = [(_CODE_REACH * (i / 4 - 1),) for i in range(9)]
         ways = [Traversal("cluster", tuple(range(self.z, first)), torch.eye(K).tolist())]
         return ways + [Traversal(f"c{i + 1}", (first + i,), values) for i in range(self.codes)]
 
