@@ -11,7 +11,15 @@ from zoo_autoregressive.nade import NADE
 from zoo_autoregressive.pixelcnn import PixelCNN
 
 import zoo_core
-from zoo_core.checks import check_inputs, check_labels, check_latents, check_sampling, trusted
+from zoo_core.checks import (
+    check_inputs,
+    check_labels,
+    check_latents,
+    check_rows,
+    check_sampling,
+    trusted,
+)
+from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 
 
@@ -188,3 +196,34 @@ class _Conditionals(_LogProb):
         """log p of each variable."""
         log_p: Tensor = self.model.conditionals(x)
         return log_p
+
+
+class _Columns:
+    event_shape = (2,)
+    levels = None
+    columns = (
+        Column("job", "categorical", ("clerk", "nurse")),
+        Column("age", "real", mean=40.0, std=10.0),
+    )
+
+
+@pytest.mark.parametrize("row", [[0.0, -3.5], [1.0, 100.0], [float("nan"), float("nan")]])
+def test_rows_of_columns(row: list[float]) -> None:
+    check_rows(_Columns(), torch.tensor([row]))
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ([2.0, 0.0], r"the column job is a number from 0 to 1; given 2 at \[0, 0\]"),
+        ([0.5, 0.0], r"given 0.5 at \[0, 0\]"),
+        ([-1.0, 0.0], r"given -1 at \[0, 0\]"),
+        ([0.0, float("inf")], r"the column age is finite; given inf at \[0, 1\]"),
+        ([0.0], r"encoded rows of shape \(B, 2\), floats; given \(1, 1\)"),
+    ],
+)
+def test_what_are_no_rows_of_columns(row: list[float], what: str) -> None:
+    with pytest.raises(InvalidInput, match=what):
+        check_rows(_Columns(), torch.tensor([row]))
+    if len(row) == 2 and row[0] in (2.0, 0.5, -1.0):
+        check_rows(_Columns(), torch.tensor([row]), torch.tensor([False, True]))

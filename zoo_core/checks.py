@@ -22,6 +22,7 @@ __all__ = [
     "check_inputs",
     "check_labels",
     "check_latents",
+    "check_rows",
     "check_sampling",
     "trusted",
 ]
@@ -59,6 +60,38 @@ def check_inputs(model: Any, x: Tensor, known: Tensor | None = None, *, real: bo
         x = torch.where(known.to(x.device), x, 0)
     if x.numel():
         _check_values(model, x.detach(), getattr(model, "levels", None), real)
+
+
+def check_rows(model: Any, x: Tensor, known: Tensor | None = None) -> None:
+    """Refuse what are no rows of a model's columns, (B, *event_shape); NaN is a missing cell.
+
+    A model without columns takes inputs as any other.
+
+    model: has an event_shape, and columns as `zoo_core.data.columns` describes them.
+    known: the columns that are looked at, event_shape, bool; None for all.
+    """
+    if not model.columns or _unchecked():
+        check_inputs(model, x, known)
+        return
+    if known is not None:
+        check_inputs(model, torch.zeros(1, *model.event_shape), known)
+    _check_tensor(model, "encoded rows", x, tuple(model.event_shape))
+    top = torch.tensor([len(c.categories) - 1 if c.categories else math.inf for c in model.columns])
+    top, cells = top.to(x.device), x.detach().flatten(1)
+    wrong = cells.isinf() | (top < math.inf) & ~(
+        (cells == cells.round()) & (cells >= 0) & (cells <= top)
+    )
+    wrong &= ~cells.isnan() if known is None else ~cells.isnan() & known.flatten().to(x.device)
+    if wrong.any():
+        row, i = (int(place) for place in wrong.nonzero()[0])
+        column = model.columns[i]
+        kind = f"a number from 0 to {len(column.categories) - 1}" if column.categories else "finite"
+        raise _refusal(
+            model,
+            f"takes encoded rows, in which the column {column.name} is {kind}",
+            f"given {float(cells[row, i]):g} at [{row}, {i}]",
+            "zoo_core.data.columns.encode makes rows of a table's cells.",
+        )
 
 
 def check_latents(model: Any, z: Tensor) -> None:

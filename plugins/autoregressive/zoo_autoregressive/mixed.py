@@ -20,6 +20,7 @@ from torch import Tensor
 
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single
 
 __all__ = ["Heads", "choose", "columns_of", "levels_of", "refuse_missing"]
 
@@ -127,7 +128,8 @@ class Heads:
 
         outputs: (B, O). x: encoded rows, (B, D), NaN where missing.
         """
-        log_p = torch.zeros_like(x, dtype=outputs.dtype)
+        outputs, x = single(outputs), single(x)
+        log_p = torch.zeros_like(x)
         if len(discrete := self._discrete.to(x.device)):
             logits = self._logits(outputs, self._places)
             k = x[:, discrete].nan_to_num().long()
@@ -148,6 +150,7 @@ class Heads:
 
         outputs: (B, O). u: uniform numbers, (B,). noise: standard normal numbers, (B,).
         """
+        outputs = single(outputs)
         at = (self._discrete == i).nonzero()
         if len(at):
             places = self._places[at[0, 0]]

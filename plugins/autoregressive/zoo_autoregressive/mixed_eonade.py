@@ -24,8 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_autoregressive.layers import keep_order
 from zoo_autoregressive.mixed import Heads, columns_of, levels_of
+from zoo_core import draws
+from zoo_core.checks import check_rows, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single, single_type
 from zoo_core.training.objective import Objective
 
 __all__ = ["AnyOrder", "MixedEoNADE"]
@@ -70,7 +74,7 @@ class MixedEoNADE(nn.Module):
         D = len(self._columns)
         generator = torch.Generator().manual_seed(order_seed)
         drawn = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
-        self.register_buffer("orders", torch.stack(drawn))
+        keep_order(self, torch.stack(drawn), "orders")
         self.heads = Heads(self._columns, components)
         inputs, outputs = len(self.heads.owner_of_input), len(self.heads.owner_of_output)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((inputs, *hidden)))
@@ -90,6 +94,7 @@ class MixedEoNADE(nn.Module):
 
         x: encoded rows, (B, *event_shape); what is missing, NaN, is summed out.
         """
+        check_rows(self, x)
         x = x.flatten(1)
         each = torch.stack([self._log_prob_in(x, order) for order in self.orders])
         return each.logsumexp(0) - math.log(len(self.orders))
@@ -98,7 +103,8 @@ class MixedEoNADE(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded; each in a random order of the mixture."""
-        of = torch.randint(len(self.orders), (n,), generator=generator, device=self.orders.device)
+        check_sampling(n, temperature)
+        of = draws.randint(len(self.orders), n, generator=generator, device=self.orders.device)
         x = self.V.bias.new_full((n, len(self._columns)), torch.nan)
         return self._ancestral(x, self.orders[of], generator, temperature)
 
@@ -115,8 +121,10 @@ class MixedEoNADE(nn.Module):
         x: encoded rows, (B, *event_shape).
         known: mask of the known columns, event_shape, bool.
         """
+        check_rows(self, x, known)
+        check_sampling(len(x), temperature)
         x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
-        order = torch.rand(x.shape, generator=generator, device=x.device).argsort(1)
+        order = draws.rand(*x.shape, generator=generator, device=x.device).argsort(1)
         return self._ancestral(x, order, generator, temperature)
 
     def _outputs(self, x: Tensor) -> Tensor:
@@ -129,7 +137,7 @@ class MixedEoNADE(nn.Module):
 
     def _log_prob_in(self, x: Tensor, order: Tensor) -> Tensor:
         """Log-probability of each row's cells in one order, (B,), nats."""
-        total, known = x.new_zeros(len(x)), torch.zeros_like(order, dtype=torch.bool)
+        total, known = single(x.new_zeros(len(x))), torch.zeros_like(order, dtype=torch.bool)
         for i in order.tolist():
             total = total + self.log_p(x, known)[:, i]
             known[i] = True
@@ -141,16 +149,18 @@ class MixedEoNADE(nn.Module):
     ) -> Tensor:
         """Sample what is missing of each row in its own order, (n, D): (n, *event_shape)."""
         x, (n, D) = x.clone(), x.shape
-        u = torch.rand(D, n, generator=generator, device=x.device, dtype=x.dtype)
-        noise = torch.randn(D, n, generator=generator, device=x.device, dtype=x.dtype)
+        kind = single_type(x.dtype)
+        u = draws.rand(D, n, dim=1, generator=generator, device=x.device, dtype=kind)
+        noise = draws.randn(D, n, dim=1, generator=generator, device=x.device, dtype=kind)
         for t in range(D):
             column, outputs = order[:, t], self._outputs(x)
             for i in column.unique().tolist():
                 rows = ((column == i) & x[:, i].isnan()).nonzero().squeeze(1)
                 if len(rows):
-                    x[rows, i] = self.heads.sample(
+                    drawn = self.heads.sample(
                         outputs[rows], i, u[t, rows], noise[t, rows], temperature
                     )
+                    x[rows, i] = drawn.to(x.dtype)
         return x.reshape(n, *self.event_shape)
 
 

@@ -11,6 +11,7 @@ Missing cells cannot be summed out; rows that have some are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,10 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import permutation, prefix_length
+from zoo_autoregressive.layers import keep_order, permutation, prefix_length
 from zoo_autoregressive.made import MaskedLinear
 from zoo_autoregressive.mixed import Heads, columns_of, levels_of, refuse_missing
+from zoo_core import draws
+from zoo_core.checks import check_rows, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single_type
 
 __all__ = ["MixedMADE"]
 
@@ -63,7 +67,7 @@ class MixedMADE(nn.Module):
             raise InvalidInput(f"hidden is {list(hidden)}; expected the size of a layer or more.")
         self.heads = Heads(self._columns, components)
         with torch.device("cpu"):  # also of a model that is built on the meta device
-            self.register_buffer("order", permutation(D, order, order_seed))
+            keep_order(self, permutation(D, order, order_seed))
             place = self.order.argsort()
             inputs = 1 + place[self.heads.owner_of_input]
             outputs = place[self.heads.owner_of_output]
@@ -76,6 +80,11 @@ class MixedMADE(nn.Module):
         nn.init.zeros_(self.A.weight)
         assert self.V.bias is not None
         self.heads.begin(self.V.bias)
+        sound = [(layer.below.clone(), layer.m.clone()) for layer in self._masked()]
+        self.register_load_state_dict_post_hook(partial(_check_degrees, sound))  # type: ignore[no-untyped-call] # of torch
+
+    def _masked(self) -> list[MaskedLinear]:
+        return [layer for layer in self.modules() if isinstance(layer, MaskedLinear)]
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x before i) of each column, at its own place in x: (B, D), nats.
@@ -84,6 +93,7 @@ class MixedMADE(nn.Module):
 
         Raises InvalidInput where a cell is missing.
         """
+        check_rows(self, x)
         x = x.flatten(1)
         refuse_missing(x, "mixed-made")
         return self.heads.log_p(self._outputs(x), x)
@@ -99,6 +109,7 @@ class MixedMADE(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
+        check_sampling(n, temperature)
         x = next(self.parameters()).new_zeros(n, len(self._columns))
         return self._ancestral(x, 0, generator, temperature)
 
@@ -117,6 +128,8 @@ class MixedMADE(nn.Module):
 
         Raises InvalidInput when an unknown column comes before a known one, or a cell is missing.
         """
+        check_rows(self, x, known)
+        check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
         given = x.flatten(1).masked_fill(~known.flatten().to(x.device), 0.0)
         refuse_missing(given, "mixed-made")
@@ -137,8 +150,18 @@ class MixedMADE(nn.Module):
     ) -> Tensor:
         """Sample the columns after the first d of the order, (n, *event_shape)."""
         x, (n, D) = x.clone(), x.shape
-        u = torch.rand(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
-        noise = torch.randn(D - d, n, generator=generator, device=x.device, dtype=x.dtype)
+        kind = single_type(x.dtype)
+        u = draws.rand(D - d, n, dim=1, generator=generator, device=x.device, dtype=kind)
+        noise = draws.randn(D - d, n, dim=1, generator=generator, device=x.device, dtype=kind)
         for i, u_i, noise_i in zip(self.order[d:].tolist(), u, noise, strict=True):
-            x[:, i] = self.heads.sample(self._outputs(x), i, u_i, noise_i, temperature)
+            x[:, i] = self.heads.sample(self._outputs(x), i, u_i, noise_i, temperature).to(x.dtype)
         return x.reshape(n, *self.event_shape)
+
+
+def _check_degrees(sound: list[tuple[Tensor, Tensor]], made: nn.Module, _: object) -> None:
+    """Refuse weights in which an output could see what it must not."""
+    assert isinstance(made, MixedMADE)
+    for layer, (below, m) in zip(made._masked(), sound, strict=True):
+        held = layer.below.cpu(), layer.m.cpu()
+        if not (held[0].is_meta or (torch.equal(held[0], below) and torch.equal(held[1], m))):
+            raise ValueError("the degrees of its units are not those of its config")

@@ -25,9 +25,13 @@ from torch import Tensor, nn
 
 from zoo_autoregressive.chow_liu import spanning_tree
 from zoo_autoregressive.counting import check_alpha
+from zoo_autoregressive.layers import keep_order
 from zoo_autoregressive.mixed import choose, columns_of, levels_of
+from zoo_core import draws
+from zoo_core.checks import check_rows, check_sampling
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import single, single_type
 
 __all__ = ["MixedTree"]
 
@@ -71,7 +75,8 @@ class MixedTree(nn.Module):
         self.structure, self.alpha = structure, check_alpha(alpha)
         D = len(self._columns)
         self.sizes = [len(column.categories) or len(column.knots) + 1 for column in self._columns]
-        self.register_buffer("order", torch.arange(D))
+        keep_order(self, torch.arange(D))
+        self.register_load_state_dict_post_hook(_check_forest)  # type: ignore[no-untyped-call] # of torch
         # a tree is a chain until it is learned
         alone = torch.full((D,), -1)
         self.register_buffer("parent", alone if structure == "independent" else torch.arange(D) - 1)
@@ -93,6 +98,7 @@ class MixedTree(nn.Module):
 
         x: encoded rows, (B, *event_shape).
         """
+        check_rows(self, x)
         on = self._indicators(self._values(x.flatten(1)))
         return (on.t() @ on).round().long()
 
@@ -122,7 +128,8 @@ class MixedTree(nn.Module):
 
         x: encoded rows, (B, *event_shape).
         """
-        x = x.flatten(1)
+        check_rows(self, x)
+        x = single(x.flatten(1))
         values = self._values(x)
         of_parent = torch.where(self.parent < 0, 0, values[:, self.parent])
         return self._log_tables()[self._places(values), of_parent] + self._log_density(x, values)
@@ -132,7 +139,8 @@ class MixedTree(nn.Module):
 
         x: encoded rows, (B, *event_shape).
         """
-        x = x.flatten(1)
+        check_rows(self, x)
+        x = single(x.flatten(1))
         incomplete = x.isnan().any(1)
         if not incomplete.any():
             return self.conditionals(x).sum(1)
@@ -146,6 +154,7 @@ class MixedTree(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
+        check_sampling(n, temperature)
         x = self.logits.new_full((n, len(self._columns)), torch.nan)
         return self._down(x, generator, temperature)
 
@@ -162,6 +171,8 @@ class MixedTree(nn.Module):
         x: encoded rows, (B, *event_shape).
         known: mask of the known columns, event_shape, bool; any.
         """
+        check_rows(self, x, known)
+        check_sampling(len(x), temperature)
         x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
         return self._down(x, generator, temperature)
 
@@ -203,13 +214,15 @@ class MixedTree(nn.Module):
 
     def _log_tables(self) -> Tensor:
         """log p(x_i = k | the parent's value) of all columns, (E, K), as `logits` has them."""
-        return torch.cat([of_one.log_softmax(0) for of_one in self.logits.split(self.sizes)])
+        return torch.cat(
+            [of_one.log_softmax(0) for of_one in single(self.logits).split(self.sizes)]
+        )
 
     def _log_table(self, i: int) -> Tensor:
         """log p(x_i = k | the parent's value s), (K_i, K_parent); (K_i, 1) without a parent."""
         start, p = self._starts[i], int(self.parent[i])
         states = 1 if p < 0 else self.sizes[p]
-        return self.logits[start : start + self.sizes[i], :states].log_softmax(0)
+        return single(self.logits[start : start + self.sizes[i], :states]).log_softmax(0)
 
     def _forest(self, N: Tensor) -> tuple[Tensor, Tensor]:
         """The forest of greatest score, from counts (E, E): its order and parents, (D,) each."""
@@ -229,7 +242,7 @@ class MixedTree(nn.Module):
         for i, k in enumerate(self.sizes):
             off = values[:, i : i + 1] != torch.arange(k, device=values.device)
             known = (values[:, i : i + 1] >= 0) & off
-            evidence.append(torch.where(known, -torch.inf, self.logits.new_zeros(())))
+            evidence.append(torch.where(known, -torch.inf, single(self.logits.new_zeros(()))))
         for i in self.order.flip(0).tolist():
             p = int(self.parent[i])
             if p >= 0:
@@ -242,7 +255,8 @@ class MixedTree(nn.Module):
     def _down(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
         """Sample the missing cells of x, (B, D), each given its parent and all that is known."""
         evidence, (n, D) = self._up(values := self._values(x)), x.shape
-        u = torch.rand(2, D, n, generator=generator, device=x.device, dtype=x.dtype)
+        kind = single_type(x.dtype)
+        u = draws.rand(2, D, n, dim=2, generator=generator, device=x.device, dtype=kind)
         x = x.clone()
         for i in self.order.tolist():
             missing, p = values[:, i] < 0, int(self.parent[i])
@@ -251,7 +265,9 @@ class MixedTree(nn.Module):
             ]
             drawn = choose((evidence[i] + above) / temperature, u[0, i])
             values[:, i] = torch.where(missing, drawn, values[:, i])
-            x[:, i] = torch.where(missing, self._within(i, values[:, i], u[1, i]), x[:, i])
+            x[:, i] = torch.where(
+                missing, self._within(i, values[:, i], u[1, i]).to(x.dtype), x[:, i]
+            )
         return x.reshape(n, *self.event_shape)
 
     def _within(self, i: int, values: Tensor, u: Tensor) -> Tensor:
@@ -265,6 +281,18 @@ class MixedTree(nn.Module):
         inner = torch.lerp(low, high, u)
         outer = torch.where(values == 0, knots[0] - beyond, knots[-1] + beyond)
         return torch.where((values == 0) | (values == len(knots)), outer, inner)
+
+
+def _check_forest(tree: nn.Module, _: object) -> None:
+    """Refuse weights whose parents do not come before their children."""
+    parent, order = tree.get_buffer("parent"), tree.get_buffer("order")
+    if parent.is_meta:
+        return
+    D, place = len(parent), order.argsort()
+    if not ((parent >= -1) & (parent < D)).all():
+        raise ValueError("parent is no forest: it names columns that there are not")
+    if not ((parent < 0) | (place[parent.clamp(min=0)] < place)).all():
+        raise ValueError("parent is no forest: a parent does not come before its child")
 
 
 def _gain(N: Tensor, sizes: Tensor) -> Tensor:
