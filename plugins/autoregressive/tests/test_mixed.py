@@ -92,11 +92,11 @@ def test_the_orders_sum_missing_cells_out() -> None:
     """By each order in which they come last."""
     model = built(MixedEoNADE, hidden=(16,), orders=1)
     model.orders.copy_(torch.tensor([[2, 0, 1]]))
-    x = STATES[::2].clone()
+    off = STATES[STATES[:, 1] == 0]
+    both = torch.stack([model.log_prob(off + torch.tensor([0, b, 0.0])) for b in (0, 1)])
+    x = off.clone()
     x[:, 1] = NAN
-    both = torch.stack([model.log_prob(STATES[::2] + torch.tensor([0, b, 0.0])) for b in (0, 1)])
-    pairs = STATES[::2][:, 1] == 0
-    assert torch.allclose(model.log_prob(x)[pairs], both.logsumexp(0)[pairs], atol=1e-5)
+    assert torch.allclose(model.log_prob(x), both.logsumexp(0), atol=1e-5)
 
 
 @all_models

@@ -129,7 +129,9 @@ class MixedTree(nn.Module):
         x: encoded rows, (B, *event_shape).
         """
         check_rows(self, x)
-        x = single(x.flatten(1))
+        return self._conditionals(single(x.flatten(1)))
+
+    def _conditionals(self, x: Tensor) -> Tensor:
         values = self._values(x)
         of_parent = torch.where(self.parent < 0, 0, values[:, self.parent])
         return self._log_tables()[self._places(values), of_parent] + self._log_density(x, values)
@@ -143,7 +145,7 @@ class MixedTree(nn.Module):
         x = single(x.flatten(1))
         incomplete = x.isnan().any(1)
         if not incomplete.any():
-            return self.conditionals(x).sum(1)
+            return self._conditionals(x).sum(1)
         values = self._values(x)
         evidence = self._up(values)
         roots = (self.parent < 0).nonzero().squeeze(1).tolist()
