@@ -12,7 +12,6 @@ import itertools
 import os
 import re
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -208,6 +207,8 @@ def _parts(partial: Path) -> tuple[str, str, str] | None:
 
 
 def _host() -> str:
+    import socket  # not where nothing is pulled
+
     return re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())
 
 
