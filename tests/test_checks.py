@@ -92,9 +92,11 @@ def test_what_is_not_known_is_not_looked_at() -> None:
 
 
 def test_real_values_have_no_bounds_where_a_model_says_so() -> None:
-    check_inputs(Takes((2,), None), torch.tensor([[-3.0, 7.0]]), real=True)
+    model: Any = Takes((2,), None)
+    model.unbounded = True
+    check_inputs(model, torch.tensor([[-3.0, 7.0]]))
     with pytest.raises(InvalidInput, match="takes finite values"):
-        check_inputs(Takes((2,), None), torch.tensor([[-3.0, math.inf]]), real=True)
+        check_inputs(model, torch.tensor([[-3.0, math.inf]]))
 
 
 def test_latents_labels_and_samplings() -> None:

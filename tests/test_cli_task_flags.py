@@ -68,7 +68,7 @@ def test_the_help_of_a_model_lists_what_it_can(zoo: Zoo) -> None:
     text = " ".join(zoo("run", MODEL, "--help").output.split())
     assert "Options of sample: -n INTEGER" in text
     listed = text.partition("Tasks of nade: ")[2]
-    assert "complete Fill in" in listed and "nearest Show" in listed
+    assert "complete Complete inputs" in listed and "nearest Find" in listed
     assert "encode" not in listed
 
 

@@ -42,7 +42,7 @@ def by_features(monkeypatch: pytest.MonkeyPatch, x: Tensor, y: Tensor, name: str
     def compared(*arguments: Any, **keywords: Any) -> Measured:
         return cast("Measured", arguments[3](x, y, seeded()))
 
-    monkeypatch.setattr("zoo_core.metrics.neighbours.compared_features", compared)
+    monkeypatch.setattr("zoo_core.metrics.neighbours.compare_features", compared)
     return measure(name, Unasked(), {})
 
 

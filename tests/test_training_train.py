@@ -62,7 +62,7 @@ def test_a_recipe_trains_the_same_weights_as_its_settings(
 def test_each_flag_of_the_command_is_a_keyword() -> None:
     command = root.get_command(click.Context(root), "train")
     assert command is not None
-    flags = {param.name for param in command.params} - {"assignments"}
+    flags = {param.name for param in command.params} - {"assignments", "replay"}
     assert flags == {*inspect.signature(train).parameters} - {"fields"}
 
 

@@ -42,12 +42,12 @@ def trusted() -> Iterator[None]:
         _TRUSTED.reset(token)
 
 
-def check_inputs(model: Any, x: Tensor, known: Tensor | None = None, *, real: bool = False) -> None:
+def check_inputs(model: Any, x: Tensor, known: Tensor | None = None) -> None:
     """Refuse what are no inputs of a model, (B, *event_shape), in [0, 1] and of its levels.
 
-    model: has an event_shape, and may have levels.
+    model: has an event_shape, may have levels, and is `unbounded` where variables are any real
+        numbers.
     known: the places that are looked at, event_shape, bool; None for all.
-    real: whether variables are any real numbers.
     """
     if _unchecked():
         return
@@ -59,7 +59,7 @@ def check_inputs(model: Any, x: Tensor, known: Tensor | None = None, *, real: bo
             raise _refusal(model, wanted, f"given {_described(known)}")
         x = torch.where(known.to(x.device), x, 0)
     if x.numel():
-        _check_values(model, x.detach(), getattr(model, "levels", None), real)
+        _check_values(model, x.detach())
 
 
 def check_rows(model: Any, x: Tensor, known: Tensor | None = None) -> None:
@@ -159,9 +159,10 @@ def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> Non
     )
 
 
-def _check_values(model: Any, x: Tensor, levels: int | None, real: bool) -> None:
+def _check_values(model: Any, x: Tensor) -> None:
     """Refuse NaN, values outside of [0, 1] and values between levels; x has values."""
-    if real:
+    levels: int | None = getattr(model, "levels", None)
+    if getattr(model, "unbounded", False):
         if not x.isfinite().all():
             raise _refusal(model, "takes finite values", "given NaN or infinity")
         return

@@ -65,6 +65,7 @@ __all__ = ["command"]
 @click.option(
     "--resume-if-any",
     is_flag=True,
+    default=None,
     help="Go on with the run that the folder holds, or start it where there is none.",
 )
 @click.option("--force", is_flag=True, help="Replace the run that the folder holds.")

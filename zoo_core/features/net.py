@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 
 __all__ = ["FeatureNet"]
@@ -71,6 +72,7 @@ class FeatureNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The features of images (B, C, H, W) in [0, 1]: (B, feature_dim), not negative."""
+        check_inputs(self, x)
         h: Tensor = self.backbone(x * 2 - 1)
         return h
 

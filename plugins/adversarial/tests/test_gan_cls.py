@@ -238,7 +238,7 @@ def test_a_shape_that_cannot_be_halved_four_times_is_refused() -> None:
             2,
             "the text '猫' has '猫', which this model does not read; it reads",
         ),
-        (["cat", "ox"], 0, "2 ways between prompts by"),
+        (["cat", "ox"], 0, "2 paths between prompts by"),
     ],
 )
 def test_prompts_at_the_terminal(

@@ -73,7 +73,8 @@ class AR(nn.Module):
             )
         self.event_shape = tuple(shape)
         self.k, self.tied = k, tied
-        if values == "real":
+        self.unbounded = values == "real"
+        if self.unbounded:
             self.levels = None
         keep_order(self, permutation(D, order, order_seed))
         rows = 1 if tied else D
@@ -115,7 +116,7 @@ class AR(nn.Module):
 
         x: inputs, (B, *event_shape), in {0, 1} or real.
         """
-        check_inputs(self, x, real=self.levels is None)
+        check_inputs(self, x)
         x = x.flatten(1)[:, self.order]
         log_p = self._log_p(x, self.location(x))
         return unpermute(log_p, self.order)
@@ -150,7 +151,7 @@ class AR(nn.Module):
 
         Raises InvalidInput when an unknown variable comes before a known one.
         """
-        check_inputs(self, x, known, real=self.levels is None)
+        check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
         return self._ancestral(x.flatten(1)[:, self.order], d, generator, temperature)

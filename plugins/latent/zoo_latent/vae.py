@@ -187,9 +187,14 @@ class VAE(nn.Module):
 
     # Latents and inputs
 
+    @property
+    def unbounded(self) -> bool:
+        """Whether variables may be any real numbers."""
+        return self.likelihood.unbounded
+
     def posterior(self, x: Tensor) -> Normal:
         """q(z_1 | x) of inputs x (B, *event_shape)."""
-        check_inputs(self, x, real=self.likelihood.unbounded)
+        check_inputs(self, x)
         normal: Normal = self.q[0](x)
         return normal
 
