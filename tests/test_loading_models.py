@@ -149,3 +149,8 @@ def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Pa
     with pytest.raises(InvalidInput, match=r"deep\.safetensors: the config asks PixelCNN for far"):
         loading.load(path)
     assert time.process_time() - start < 2
+
+
+def test_a_folder_is_no_file_to_save_to(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"it is a folder\. Give the path of a file"):
+        zoo_core.save(zoo_core.create("bernoulli", shape=(1, 2, 2)), tmp_path)

@@ -15,6 +15,7 @@ from zoo_latent.vae import VAE
 import zoo_core
 from zoo_core import loading, output
 from zoo_core.errors import InvalidInput
+from zoo_core.tasks.explain import Parts, _named
 from zoo_core.tasks.result import Result
 
 BARS = "bars-and-stripes-4:test"
@@ -140,3 +141,11 @@ def test_a_table_is_drawn_as_bars(tmp_path: Path) -> None:
 def test_a_mixture_over_orders_has_no_parts() -> None:
     with pytest.raises(InvalidInput, match=r"m cannot explain: .* an Explainable\. m can sample"):
         explain(EoNADE(shape=(1, 4, 4), hidden=[4]), BARS)
+
+
+def test_a_tables_columns_keep_their_names() -> None:
+    columns = [{"name": n, "kind": "binary", "categories": ["0", "1"]} for n in ("job", "age")]
+    model = zoo_core.create("mixed-tree", shape=(2,), columns=columns)
+    costs, names = _named(Parts(torch.ones(3, 2), torch.empty(3, 0)), model)
+    assert names == ["job", "age"]
+    assert costs.shape == (3, 2)

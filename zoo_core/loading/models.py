@@ -164,9 +164,11 @@ def save(
         neither loaded nor created needs `family`, `requires`, `architecture` and `config`.
     dtype: floating type in the file, e.g. `float16`, a half of the bytes; None keeps the model's.
 
-    Raises InvalidInput when the file would not say what it is.
+    Raises InvalidInput when the file would not say what it is, or the path is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
     metadata = {**to_metadata(model, path), **(metadata or {})}
     if missing := [key for key in NEEDED if key not in metadata]:
         raise InvalidInput(

@@ -73,7 +73,7 @@ class Figure:
 
 def evaluate(
     model: nn.Module | str | Path,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     *,
     data: str = "",
     data_root: Root = None,
@@ -87,8 +87,8 @@ def evaluate(
 
     Args:
         model: a model in memory, or the name of an entry, a run's folder or a weights file.
-        metrics: names of metrics, those of `zoo metrics`; by default those that the registry
-            states of the entry.
+        metrics: the name of a metric, or several, of those of `zoo metrics`; by default those that
+            the registry states of the entry.
         data: rows to measure on, as `mnist:test`; by default the registry's, or the test split of
             the data set that the model was trained on.
         data_root: folder of the data sets.
@@ -102,6 +102,8 @@ def evaluate(
     """
     if not isinstance(model, nn.Module):
         model = loading.load(model, device=device)
+    if isinstance(metrics, str):
+        metrics = [metrics]
     info = loading.info(model)
     entry = _entry(info, needed=not metrics)
     stated = {metric.name: metric for metric in entry.metrics} if entry else {}

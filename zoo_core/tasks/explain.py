@@ -64,7 +64,7 @@ def explain(model: Explainable, options: Options, context: Context) -> Result:
         each = [parts(model, x, generator) for x in context.batches(batch.x)]
     found = Parts(*(torch.cat(part).double().cpu() for part in zip(*each, strict=True)))
     bound = not isinstance(model, Autoregressive)
-    costs, names = _named(found)
+    costs, names = _named(found, model)
     result = Result(
         summary=f"{len(costs):,} input{'s' if len(costs) > 1 else ''} explained by {context.name}",
         figures=_figures(found, costs, names, options.top),
@@ -90,16 +90,18 @@ def parts(model: Explainable, x: Tensor, generator: Random | None = None) -> Par
     return Parts(-terms.reconstruction, terms.prior_fitting)
 
 
-def _named(found: Parts) -> tuple[Tensor, list[str]]:
+def _named(found: Parts, model: object) -> tuple[Tensor, list[str]]:
     """The costs of what has a name, (B, n): a column, a pixel with all its channels, a latent."""
     import torch
+
+    from zoo_core.tasks.inputs import column_names
 
     variables = found.variables
     if variables.ndim == 4:
         H, W = variables.shape[2:]
         names, variables = [f"y{i} x{j}" for i in range(H) for j in range(W)], variables.sum(1)
     else:
-        names = [f"x{i}" for i in range(variables.shape[1])]
+        names = column_names(model, variables.shape[1])
     names += [f"z{i}" for i in range(found.latents.shape[1])]
     return torch.cat([variables.flatten(1), found.latents], 1), names
 

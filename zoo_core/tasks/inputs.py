@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
-from zoo_core.data.columns import decode
+from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
 from zoo_core.metrics.rows import over
@@ -26,6 +26,7 @@ __all__ = [
     "Batch",
     "as_floats",
     "caveat",
+    "column_names",
     "fit_levels",
     "load_inputs",
     "nats",
@@ -129,6 +130,12 @@ def caveat(model: Scored) -> tuple[str, ...]:
     )
 
 
+def column_names(model: object, n: int) -> list[str]:
+    """The names of a table's columns, where the model knows them; else x0, x1 and so on."""
+    columns: tuple[Column, ...] = getattr(model, "columns", ())
+    return [column.name for column in columns] or [f"x{i}" for i in range(n)]
+
+
 def table_rows(model: object, x: Tensor) -> list[dict[str, Any]]:
     """Rows of a table, in its own names and units where the model knows them.
 
@@ -138,6 +145,7 @@ def table_rows(model: object, x: Tensor) -> list[dict[str, Any]]:
     """
     if columns := getattr(model, "columns", ()):
         return decode(x, columns)
+    names = column_names(model, x.shape[1])
     levels = getattr(model, "levels", None)
     values = (x * (levels - 1)).round().int().tolist() if levels else x.tolist()
-    return [{f"x{i}": value for i, value in enumerate(row)} for row in values]
+    return [dict(zip(names, row, strict=True)) for row in values]
