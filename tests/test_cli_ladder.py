@@ -40,7 +40,7 @@ def test_json(table: str) -> None:
     words = [*WORDS, "--json", "-o", "here"]
     document = json.loads(CliRunner().invoke(root, words).stdout)
     tree = next(rung for rung in document["rungs"] if rung["name"] == "mixed-tree")
-    assert tree["run"] == "here/mixed-tree"
+    assert tree["run"] == "here/mixed-tree.t"
     assert tree["nats"] > 0
     assert tree["settings"]["config.structure"] == "tree"
 

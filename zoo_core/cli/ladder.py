@@ -68,11 +68,13 @@ def command(
     zoo ladder my.csv
     zoo ladder my.csv --columns age=real,id=skip --budget 1h --seeds 3
     """  # noqa: D301 - click looks for the character backspace
-    folder = output or Path("runs") / f"ladder.{_stem(data)}"
     seconds, stated = _seconds(budget), _columns(columns)
 
     from zoo_core import output as files
+    from zoo_core.data.cells import variant
     from zoo_core.training.ladder import climb
+
+    folder = output or Path("runs") / f"ladder.{variant(data)}"
 
     def say(line: str) -> None:
         click.echo(line, err=True)
@@ -113,13 +115,6 @@ def command(
         return
     click.echo("\n".join(_table(rungs)))
     click.echo(f"{_advice(rungs)} -> {plot}", err=True)
-
-
-def _stem(data: str) -> str:
-    from zoo_core.data.cells import SUFFIXES
-
-    path = Path(data.rstrip("/"))
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _seconds(budget: str) -> float:

@@ -26,7 +26,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable
 
-__all__ = ["SUFFIXES", "Cells", "Values", "read_cells", "texts_of"]
+__all__ = ["SUFFIXES", "Cells", "Values", "read_cells", "texts_of", "variant"]
 
 SUFFIXES = (".csv", ".npy", ".parquet")
 """Of the files that tables are read from."""
@@ -55,6 +55,14 @@ class Cells:
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.columns[0])
+
+
+def variant(data: str) -> str:
+    """What a data set gives to the name of an entry; of a table its file without the suffix."""
+    name = Path(data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name.replace("_", "-")
 
 
 def read_cells(path: Path) -> Cells:

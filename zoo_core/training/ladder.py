@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_core import plugins
 from zoo_core.data import load_dataset
+from zoo_core.data.cells import variant
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.text import printable, quoted
@@ -99,7 +100,7 @@ def climb(
             f"{', '.join(rung.name for rung in rungs)}."
         )
     rungs = [rung for rung in rungs if not only or rung.name in only]
-    if not force and any((folder / rung.name).exists() for rung in rungs):
+    if not force and any((folder / f"{rung.name}.{variant(data)}").exists() for rung in rungs):
         raise OutputExists(
             f"{folder} already holds a ladder. Choose another folder (-o), or replace it (--force)."
         )
@@ -171,18 +172,18 @@ class _Ladder:
             for number, settings in enumerate(tried):
                 seconds = share / 2 / len(tried)
                 run = self._train(record, settings, tries / f"{number}", seconds)
-                found = self._stand(run, "validation")
+                found = self._stand(name, run, "validation")
                 said = _difference(settings, tried)
                 self.say(f"{name}, {said}: {_nats(found):.3f} nats on validation")
                 if _nats(found) < best:
                     best, chosen = _nats(found), settings
         left = max(0.0, share - (time.monotonic() - began)) / self.seeds
-        run = self._train(record, chosen, self.folder / name, left)
-        validation, test = (self._stand(run, split) for split in ("validation", "test"))
+        run = self._train(record, chosen, self.folder / f"{name}.{variant(self.data)}", left)
+        validation, test = (self._stand(name, run, split) for split in ("validation", "test"))
         figures = [_nats(test)]
         for seed in range(1, self.seeds):
             other = self._train(record, chosen, tries / f"{seed}", left, seed=seed)
-            figures.append(_nats(self._stand(other, "test")))
+            figures.append(_nats(self._stand(name, other, "test")))
         return Rung(
             name=name,
             run=run,
@@ -231,9 +232,9 @@ class _Ladder:
         left = seconds - sum(taken.values()) - taken[1]  # beside epochs, a run takes about that
         return int(min(_MOST_EPOCHS, max(1, left / each)))
 
-    def _stand(self, run: Run, split: str) -> Standing:
+    def _stand(self, name: str, run: Run, split: str) -> Standing:
         comparison = Comparison(f"{self.data}:{split}", self.data_root)
-        return comparison.stand(run.folder.name, run.model)
+        return comparison.stand(name, run.model)
 
 
 def _nats(standing: Standing) -> float:

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
-from zoo_core.data.cells import SUFFIXES
+from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
 from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
 from zoo_core.loading.meta import build_blank
@@ -341,7 +341,4 @@ def _name(what: str | Path | Recipe, recipe: Recipe) -> str:
     path = Path(what) if isinstance(what, str | Path) else Path()
     if path.suffix == ".toml" and recipes.read_table(path).get("data") in (None, recipe.data):
         return path.stem
-    data = Path(recipe.data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
-    for suffix in SUFFIXES:  # of a table's file
-        data = data.removesuffix(suffix)
-    return f"{recipe.architecture}.{data.replace('_', '-')}"
+    return f"{recipe.architecture}.{variant(recipe.data)}"
