@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
-    "SKIP",
     "Column",
     "decode",
     "encode",
@@ -235,7 +234,9 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
                 f"{found:,} different texts among {len(values):,} rows; --columns "
                 f"'{printable(name)}=categorical' keeps it"
             )
-        return ("" if found else SKIP) or ("binary" if found == 2 else "categorical"), "it is empty"
+        if not found:
+            return SKIP, "it is empty"
+        return "binary" if found == 2 else "categorical", ""
     held = values[~np.isnan(values)]
     distinct = np.unique(held)
     if not len(held):
@@ -250,8 +251,7 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
 
 def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -> Column:
     if kind != "real":
-        texts = values if isinstance(values, list) else texts_of(values)
-        found = set(texts) - {""}
+        found = set(values if isinstance(values, list) else texts_of(np.unique(values))) - {""}
         if kind == "binary" and len(found) > 2:
             raise InvalidInput(
                 f"column {printable(name)} is stated to be binary, and has {len(found)} values."
