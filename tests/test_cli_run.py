@@ -246,7 +246,11 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
             3,
             "nade.bars can sample, score, explain, detect, complete, nearest.",
         ),
-        (["--to", "noto"], 2, "sample does not use --to: name one that does, as --task translate."),
+        (
+            ["--to", "noto"],
+            2,
+            "sample does not use --to: translate would, and this model",
+        ),
         (["-i", BARS], 2, "sample does not use --input: name one that does, as --task score or"),
         (
             ["--keep", "top"],
@@ -257,7 +261,7 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (
             ["--task", "score", "-i", BARS, "-n", "16"],
             2,
-            "score does not use -n: name one that does, as --task sample or nearest or growth.",
+            "score does not use -n: name one that does, as --task sample or nearest.",
         ),
         (
             ["--task", "score", "-i", BARS, "--against", BARS],
@@ -273,7 +277,11 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["--set=a_b=3"], 2, "options of a task are flags. Write --a-b 3."),
         (["--sede", "3"], 2, "the task sample has no option --sede. Did you mean --seed"),
         (["--temperatur", "3"], 2, "Did you mean --temperature? It takes -n, --temperature, "),
-        (["--task", "manifold"], 2, "nade.bars cannot manifold: the task needs a model that is"),
+        (
+            ["--task", "manifold"],
+            2,
+            "nade.bars cannot manifold: it needs a generator that maps",
+        ),
         (["--label", "7"], 2, "--label 7: nade.bars was trained without labels"),
         (["--label", "x"], 2, "--label is 'x'; expected a whole number."),
         (["--device", "quantum"], 2, "device 'quantum' cannot be used here"),
@@ -322,8 +330,8 @@ def test_a_task_that_the_model_cannot_do(zoo: Zoo) -> None:
     assert result.exit_code == 2
     can = "sample, interpolate, traverse, nearest"
     assert (
-        f"gan.bars cannot score: the task needs a model that is a Scored. gan.bars can {can}."
-        in result.stderr
+        f"gan.bars cannot score: it needs a model that gives the exact probability of any input "
+        f"or a model whose likelihood is bounded. gan.bars can {can}." in result.stderr
     )
     assert "It can be sampled, but has no likelihood: no probability of an input" in result.stderr
 

@@ -53,7 +53,7 @@ def test_different_sizes_need_a_size(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         load_dataset(str(tmp_path))
     assert "have 2 sizes, the most frequent are 8x8 (3 images), 5x9 (1 images)" in str(caught.value)
-    assert "--size 28" in str(caught.value)
+    assert "size=28" in str(caught.value)
 
 
 def test_broken_images_are_named_skipped_and_counted(

@@ -202,7 +202,7 @@ def test_a_task_runs_with_options_of_its_own(weights: Path, tmp_path: Path) -> N
         (("-t", "average", "-i", "x.png"), 2, "does not use --input"),
         (("-t", "average", "-o", "mean.csv"), 2, "suffix '.csv' names no format"),
         (("-t", "score", "--k", "1"), 2, "the task score does not use --k: name one that does"),
-        (("-t", "walk"), 2, "cannot walk: the task needs a model that is a Decoder"),
+        (("-t", "walk"), 2, "cannot walk: it needs a generator that maps latent variables"),
     ],
 )
 def test_what_a_task_cannot_do_is_said(

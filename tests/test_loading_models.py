@@ -50,8 +50,8 @@ def test_a_model_is_loaded_as_a_protocol(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         loading.load(path, as_=Decoder)
     assert str(caught.value) == (
-        "small is not a Decoder: it has no latent_dim, latent, decode. "
-        "It implements Autoregressive, Completer, DensityModel, Generator."
+        "small is not a generator that maps latent variables to samples: it has no latent_dim, "
+        "latent, decode. It implements Autoregressive, Completer, DensityModel, Generator."
     )
 
 
@@ -130,7 +130,7 @@ def test_a_created_model_is_saved(tmp_path: Path) -> None:
     zoo_core.save(model, tmp_path / "new.safetensors")
     again = zoo_core.load(tmp_path / "new.safetensors", as_=Generator)
     assert again.event_shape == (1, 3, 3)
-    with pytest.raises(InvalidInput, match=r"new is not a Bound"):
+    with pytest.raises(InvalidInput, match=r"new is not a model whose likelihood is bounded"):
         zoo_core.load(tmp_path / "new.safetensors", as_=Bound)
 
 

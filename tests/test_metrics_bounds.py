@@ -57,5 +57,5 @@ def test_latents_whose_means_vary_are_active() -> None:
 
 
 def test_a_model_without_a_bound_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="elbo measures a Bound, which Linear is not"):
+    with pytest.raises(InvalidInput, match="elbo measures a model whose likelihood is bounded"):
         measure("elbo", nn.Linear(2, 2), BARS)

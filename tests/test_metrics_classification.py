@@ -72,7 +72,11 @@ def test_one_cluster_is_wrong_about_all_but_one_class() -> None:
 @pytest.mark.parametrize(
     ("model", "changes", "text"),
     [
-        (nn.Linear(2, 2), {}, "_error measures a Classifier, which Linear is not"),
+        (
+            nn.Linear(2, 2),
+            {},
+            "_error measures a model that predicts the class, or cluster",
+        ),
         (Rule(stripes), {"label": 4}, "_error: unknown option 'label'. Did you mean labels?"),
         (Rule(stripes), {"binarize": "fixed"}, "binarize is 'fixed'; expected none"),
         (Rule(stripes), {"data": "bars-and-stripes-4:test"}, r"but the model takes \(1, 3, 3\)"),

@@ -102,7 +102,7 @@ def test_centres_score_at_least_as_the_rows_do() -> None:
 @pytest.mark.parametrize(
     ("model", "changes", "text"),
     [
-        (nn.Linear(2, 2), {}, "parzen measures a Generator, which Linear is not"),
+        (nn.Linear(2, 2), {}, "parzen measures a model that can be sampled, which Linear is not"),
         (Half(0.1), {"sample": 3}, "parzen: unknown option 'sample'. Did you mean samples?"),
         (Half(0.1), {"binarize": "fixed"}, "binarize is 'fixed'; expected none"),
         (Half(0.1, (1, 4, 4)), {}, r"rows of shape \(1, 3, 3\), but the samples have \(1, 4, 4\)"),

@@ -116,7 +116,12 @@ def test_every_metric_has_a_record(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "model", "changes", "text"),
     [
-        ("fid", nn.Linear(2, 2), {}, "fid measures a Generator, which Linear is not"),
+        (
+            "fid",
+            nn.Linear(2, 2),
+            {},
+            "fid measures a model that can be sampled",
+        ),
         ("fid", Rows(), {"features": ""}, "the protocol names no feature net: expected features ="),
         ("fid", Rows(), {"sample": 3}, "fid: unknown option 'sample'. Did you mean samples?"),
         ("fid", Rows(), {"samples": 1}, "1 samples have no covariance: expected samples = 2"),

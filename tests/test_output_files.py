@@ -56,7 +56,7 @@ def test_every_file_has_its_provenance(tmp_path: Path, name: str) -> None:
 def test_no_file_is_overwritten_without_force(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"precious")
-    with pytest.raises(OutputExists, match=f"{name} exists. Give another path, or --force"):
+    with pytest.raises(OutputExists, match=f"{name} exists. Give another path, or force=True"):
         SAVERS[name](path)
     assert path.read_bytes() == b"precious"
     SAVERS[name](path, force=True)

@@ -36,7 +36,7 @@ def test_a_bundle_is_a_registry_when_it_is_unpacked(item: Item, runs: Path, tmp_
 def test_nothing_is_replaced_without_force(item: Item, tmp_path: Path) -> None:
     path, folder = tmp_path / "class.zip", tmp_path / "class"
     pack([item], path)
-    with pytest.raises(OutputExists, match="zip is there already; --force replaces it"):
+    with pytest.raises(OutputExists, match="zip is there already; force=True replaces it"):
         pack([item], path)
     pack([item], path, force=True)
     folder.mkdir()

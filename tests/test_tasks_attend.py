@@ -92,5 +92,5 @@ def test_the_middle_looks_where_nothing_is_said() -> None:
 
 @pytest.mark.parametrize("pixel", ["4,0", "-1,0", "1", "1,2,3", "a,b"])
 def test_a_pixel_that_there_is_not(pixel: str) -> None:
-    with pytest.raises(InvalidInput, match=f"--pixel {pixel}: expected ROW,COLUMN, whole numbers"):
+    with pytest.raises(InvalidInput, match=f"pixel='{pixel}': expected ROW,COLUMN, whole numbers"):
         place_of(pixel, (1, 4, 4))

@@ -75,5 +75,5 @@ def test_a_model_without_classes_is_refused() -> None:
     assert "classify" in tasks.able(Attention((1, 4, 4), blocks=1, d=8, classes=2))
     with pytest.raises(InvalidInput, match="for models with classes, and it was trained without"):
         run("classify", model, BARS)
-    with pytest.raises(InvalidInput, match="a model that is a ConditionalDensity"):
+    with pytest.raises(InvalidInput, match="it needs a density model conditioned on a class label"):
         run("classify", nade(), BARS)

@@ -58,5 +58,5 @@ def test_masks_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="this model is of tables, expected top"):
         known_places("left", (4,))
     Image.new("L", (4, 4), 255).save(tmp_path / "all.png")
-    with pytest.raises(InvalidInput, match="there is nothing to complete"):
+    with pytest.raises(InvalidInput, match="all of it is white: nothing is to"):
         known_places(str(tmp_path / "all.png"), (1, 4, 4))

@@ -147,8 +147,8 @@ def test_each_score_has_its_auroc_and_its_histogram(tmp_path: Path, background: 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"by": "typicality"}, "--by typicality: there are no held-out data of m to compare"),
-        ({"by": "likelihood_ratio"}, "it takes a second model: name it as --background ENTRY"),
+        ({"by": "typicality"}, "by='typicality': there are no held-out data of m to compare"),
+        ({"by": "likelihood_ratio"}, "it takes a second model: give its name as background"),
     ],
 )
 def test_a_score_that_cannot_be_computed_says_what_it_takes(

@@ -47,7 +47,7 @@ def test_a_walk_adds_the_difference_of_the_means() -> None:
 
 
 def test_an_attribute_that_the_data_lack_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UnknownName, match=r"--along hiar: no attribute of people.* hair, skin"):
+    with pytest.raises(UnknownName, match=r"along='hiar': no attribute of people.* hair, skin"):
         run("traverse", Invertible(), data="people", along=("hiar",))
 
 

@@ -139,7 +139,10 @@ def test_a_table_is_drawn_as_bars(tmp_path: Path) -> None:
 
 
 def test_a_mixture_over_orders_has_no_parts() -> None:
-    with pytest.raises(InvalidInput, match=r"m cannot explain: .* an Explainable\. m can sample"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"m cannot explain: .* for each latent\. m can sample",
+    ):
         explain(EoNADE(shape=(1, 4, 4), hidden=[4]), BARS)
 
 

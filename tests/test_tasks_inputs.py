@@ -38,5 +38,5 @@ def test_categories_are_no_binary_variables(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["score", "detect", "complete", "encode", "reconstruct"])
 def test_a_task_of_inputs_asks_for_them(task: str) -> None:
     model = nade() if tasks.implements(tasks.find(task), nade()) else Invertible()
-    with pytest.raises(InvalidInput, match="give --input an image file, a folder, a table"):
+    with pytest.raises(InvalidInput, match="give inputs an image file, a folder, a table"):
         run(task, model)

@@ -104,7 +104,7 @@ def test_a_way_between_prompts_changes_the_text_alone() -> None:
 @pytest.mark.parametrize(
     ("prompts", "options", "message"),
     [
-        (("ox",), {}, "--prompt 'ox' is one text, and a path has two ends. Give --prompt twice"),
+        (("ox",), {}, "prompts='ox' is one text, and a path has two ends: give another"),
         (("ox", "a"), {"inputs": ("x.png",)}, "leave one of them out"),
         (("ox", ""), {}, "the text '' is empty"),
     ],

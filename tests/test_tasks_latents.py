@@ -13,7 +13,9 @@ from zoo_core.tasks.latents import decode_latents, latent_columns, load_latents,
 
 @pytest.mark.parametrize("task", ["interpolate", "traverse", "manifold"])
 def test_inputs_need_an_encoder(task: str, pets: Path) -> None:
-    with pytest.raises(InvalidInput, match=rf"m has no encoder.*out: --task {task} works without"):
+    with pytest.raises(
+        InvalidInput, match=rf"m has no encoder.*out: the task {task} works without"
+    ):
         run(task, Logistic(), pets)
 
 

@@ -90,9 +90,9 @@ def test_samples_of_a_table_have_no_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({}, "m does not say which data it was trained on: name them, as --input mnist:train"),
+        ({}, "m does not say which data it was trained on: name them, as inputs='mnist:train'"),
         ({"data": BARS, "k": 0}, "k is 0; expected a whole number of at least 1"),
-        ({"data": BARS, "k": 9999}, f"--k 9999: {BARS}:train has 1024 rows"),
+        ({"data": BARS, "k": 9999}, f"k=9999: {BARS}:train has 1024 rows"),
     ],
 )
 def test_what_cannot_be_held_beside_is_said(options: dict[str, Any], text: str) -> None:

@@ -56,12 +56,14 @@ def test_parts_by_hand_are_those_of_each_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("patch", ["1,2,3", "1,2,3,4,5", "1,2,3,a", "1,2,3,-4", "", "1.5,2,3,4"])
 def test_a_patch_is_four_whole_numbers(patch: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"--patch {patch}: expected x,y,w,h, four whole numb"):
+    with pytest.raises(
+        InvalidInput, match=rf"patches='{patch}': expected x,y,w,h, four whole numb"
+    ):
         boxes_of([patch])
 
 
 def test_what_takes_parts_has_no_mask_to_keep(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"--keep left: m completes from parts, not from a"):
+    with pytest.raises(InvalidInput, match=r"keep='left': m completes from parts, not from a"):
         complete(square(tmp_path / "a.png", 1, 1, 1), keep="left")
 
 
@@ -134,5 +136,5 @@ def test_a_patch_that_cannot_be_is_refused(
 
 
 def test_a_mask_model_takes_no_patches() -> None:
-    with pytest.raises(InvalidInput, match=r"--patch 0,0,1,1: m completes from a mask, not fr"):
+    with pytest.raises(InvalidInput, match=r"patches='0,0,1,1': m completes from a mask, not fr"):
         run("complete", nade(), patches=("0,0,1,1",))

@@ -23,15 +23,15 @@ def test_a_label_is_drawn() -> None:
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_out_of_range_is_refused_with_those_there_are(label: int) -> None:
-    with pytest.raises(InvalidInput, match=f"^--label {label}: m has the labels 0 to 2.$"):
+    with pytest.raises(InvalidInput, match=f"^label={label}: m has the labels 0 to 2.$"):
         run("sample", Labelled(), label=label)
 
 
 def test_a_label_of_a_model_without_any_is_refused_with_what_it_can() -> None:
-    with pytest.raises(InvalidInput, match=r"^--label 0: m was trained wi") as no:
+    with pytest.raises(InvalidInput, match=r"^label=0: m was trained wi") as no:
         run("sample", nade(), label=0)
     assert str(no.value).endswith(
-        "Leave --label out; it can sample, score, explain, detect, complete, nearest."
+        "Leave the label out; it can sample, score, explain, detect, complete, nearest."
     )
 
 
@@ -41,7 +41,7 @@ def test_a_truncation_is_handed_to_a_model_that_takes_one() -> None:
         for bound in (None, 0.5)
     ]
     assert [bound.tolist() for bound in bounds] == [[9.0], [0.5]]
-    with pytest.raises(InvalidInput, match=r"--truncation 0\.5: m cannot resample .* Use --te"):
+    with pytest.raises(InvalidInput, match=r"truncation=0\.5: m cannot resample .* Use te"):
         run("sample", Sampler(), truncation=0.5)
     with pytest.raises(InvalidInput, match=r"truncation is -1\.0; expected a number above 0"):
         run("sample", Truncated(), truncation=-1.0)
@@ -119,7 +119,7 @@ def test_a_prompt_that_cannot_be_read_stops_before_anything_is_drawn() -> None:
 
 def test_a_model_that_does_not_read_is_told_from_one_that_does() -> None:
     with pytest.raises(
-        InvalidInput, match=r"^--prompt 'a': m is not cond.* it can sample, nearest\.$"
+        InvalidInput, match=r"^prompts='a': m is not cond.* it can sample, nearest\.$"
     ):
         sample(Sampler(), "a")
 
@@ -152,7 +152,7 @@ class Guided(Labelled):
 def test_guidance_is_handed_to_a_model_that_takes_it() -> None:
     result = run("sample", Guided(), label=1, guidance=2.0, n=1)
     assert float(result.tensors["samples"].mean()) == pytest.approx(0.2)
-    with pytest.raises(InvalidInput, match="--guidance 2 leads towards a label: give --label too"):
+    with pytest.raises(InvalidInput, match=r"guidance=2\.0 leads towards a label: give label too"):
         run("sample", Guided(), guidance=2.0)
-    with pytest.raises(InvalidInput, match="--guidance 2: m samples without guidance"):
+    with pytest.raises(InvalidInput, match=r"guidance=2\.0: m samples without guidance"):
         run("sample", Labelled(), label=1, guidance=2.0)

@@ -53,7 +53,7 @@ def test_all_domains_are_columns_beside_the_input(tmp_path: Path) -> None:
 
 
 def test_a_domain_has_to_be_given(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"needs a domain: give --to half or none, or --to all"):
+    with pytest.raises(InvalidInput, match=r"needs a domain: give to half or none, or all"):
         translate(square(tmp_path / "a.png", 1, 1, 1), to="")
 
 

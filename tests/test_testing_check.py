@@ -99,7 +99,7 @@ BREAKAGES = {
             '("sample", "score", "detect", "interpolate")',
         ),
         "tasks_are_implemented",
-        "interpolate is declared, but Broken is not a Decoder: it has no latent_dim, latent, d",
+        "interpolate is declared, but Broken is not a generator that maps latent variables to samp",
     ),
     "trainer-that-does-not-learn": (
         ("plugin.py", "        )\n", '            trainer="zoo_broken.trainer:Idle",\n        )\n'),

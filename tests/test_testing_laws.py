@@ -476,7 +476,7 @@ def test_an_undeclared_task_breaks_its_law() -> None:
 def test_a_declared_task_names_the_method_that_is_missing() -> None:
     tasks = ("interpolate", "sample", "score")
     with pytest.raises(
-        LawBroken, match="interpolate is declared, but Chain is not a Decoder: it h"
+        LawBroken, match="interpolate is declared, but Chain is not a generator that maps"
     ):
         LAWS["tasks_are_implemented"](case_of(Chain, tasks=tasks))
 

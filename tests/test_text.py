@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.errors import did_you_mean
-from zoo_core.text import LIMIT, command_line, printable, quoted, with_article
+from zoo_core.text import LIMIT, argument, command_line, flags_in_messages, printable, quoted
 
 FOREIGN = [
     "\x1b[31mred\x1b[0m",
@@ -108,7 +108,17 @@ def test_a_shell_takes_a_command_apart_into_its_words(words: tuple[str, ...]) ->
     assert done.stdout == b"|".join(map(os.fsencode, words))
 
 
-def test_a_name_has_its_article() -> None:
-    assert [with_article(name) for name in ("Decoder", "Encoder", "ELBO")] == [
-        "a Decoder", "an Encoder", "an ELBO"
-    ]  # fmt: skip
+def test_an_argument_is_a_flag_in_commands_and_a_keyword_in_python() -> None:
+    said = [
+        lambda: argument("force", True),
+        lambda: argument("data_root"),
+        lambda: argument("steps", 9),
+        lambda: argument("prompts", "a face", "--prompt"),
+    ]
+    python = ["force=True", "data_root", "steps=9", "prompts='a face'"]
+    assert [one() for one in said] == python
+    with flags_in_messages():
+        assert [one() for one in said] == [
+            "--force", "--data-root", "--steps 9", "--prompt 'a face'"
+        ]  # fmt: skip
+    assert [one() for one in said] == python

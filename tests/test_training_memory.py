@@ -70,7 +70,7 @@ def test_what_exceeds_the_machines_memory_is_refused_before_it_is_built(
         )
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(memory, "machine", lambda device: 1000)
-    with pytest.raises(InvalidInput, match=r"or train all the same \(--over-memory\)"):
+    with pytest.raises(InvalidInput, match=r"or train all the same \(over_memory=True\)"):
         zoo_core.train("nade", data="bars-and-stripes", output=tmp_path / "run")
     run = zoo_core.train(
         "nade", data="bars-and-stripes", output=tmp_path / "run", epochs=1, over_memory=True

@@ -11,6 +11,7 @@ on this one page all that either can ask of the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
@@ -24,7 +25,6 @@ from typing import (
 )
 
 from zoo_core.errors import InvalidInput
-from zoo_core.text import with_article
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -60,6 +60,7 @@ __all__ = [
     "Translator",
     "Traversable",
     "Traversal",
+    "in_words",
     "narrow",
     "shape_of",
 ]
@@ -175,7 +176,7 @@ class Featurizer(Protocol):
 
 @runtime_checkable
 class DensityModel(Protocol):
-    """An explicit model: it gives the exact probability of any input."""
+    """A model that gives the exact probability of any input: an explicit one."""
 
     event_shape: tuple[int, ...]
     levels: int | None
@@ -432,7 +433,7 @@ class ELBO(NamedTuple):
 
 @runtime_checkable
 class Bound(Protocol):
-    """A latent-variable model: its likelihood is an integral, which is not computed but bounded."""
+    """A model whose likelihood is bounded: an integral over latents, which is not computed."""
 
     event_shape: tuple[int, ...]
     levels: int | None
@@ -468,7 +469,7 @@ class ELBOTerms(NamedTuple):
 
 @runtime_checkable
 class TermwiseBound(Bound, Protocol):
-    """A bound that splits into a term for each variable and one for each latent."""
+    """A model whose bound splits into a term for each variable and one for each latent."""
 
     def elbo_terms(self, x: Tensor, *, generator: Random | None = None) -> ELBOTerms:
         """The terms whose sums `elbo` gives, from equal seeds.
@@ -540,7 +541,6 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
     """
     if isinstance(protocol, type) and isinstance(model, protocol):
         return cast("P", model)
-    wanted = getattr(protocol, "__name__", str(protocol)).lstrip("_")
     lacks = " or ".join(
         ", ".join(member for member in _members(each) if not hasattr(model, member))
         for each in get_args(protocol) or (protocol,)
@@ -549,13 +549,26 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
         each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
     ]
     raise InvalidInput(
-        f"{name or type(model).__name__} is not {with_article(wanted)}: it has no {lacks}. "
+        f"{name or type(model).__name__} is not {in_words(protocol)}: it has no {lacks}. "
         f"It implements {', '.join(able) or 'no protocol'}."
     )
 
 
+def in_words(protocol: object) -> str:
+    """What a model must be: the beginning of a protocol's docstring, or the name of a class."""
+    if parts := get_args(protocol):
+        return " or ".join(map(in_words, parts))
+    said = vars(protocol).get("__doc__") if _is_protocol(protocol) else None
+    if not said:
+        return f"a {getattr(protocol, '__name__', protocol)}"
+    said = " ".join(re.split(r"[.:;](?:\s|$)", said.strip())[0].split())
+    return said[0].lower() + said[1:]
+
+
 @runtime_checkable
 class _Shaped(Protocol):
+    """A model of inputs of one shape."""
+
     event_shape: tuple[int, ...]
 
 

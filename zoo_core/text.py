@@ -8,9 +8,10 @@ goes through `command_line`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["LIMIT", "command_line", "printable", "quoted", "with_article"]
+__all__ = ["LIMIT", "argument", "command_line", "flags_in_messages", "printable", "quoted"]
 
 LIMIT = 300
 """Characters after which a text is cut in the middle, where nothing else is said."""
@@ -37,9 +38,35 @@ def command_line(*words: object) -> str:
     return " ".join(_quote(str(word)) for word in words)
 
 
-def with_article(name: str) -> str:
-    """The name of a class with its article: a Decoder, an Encoder."""
-    return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
+def argument(name: str, value: object = None, flag: str = "") -> str:
+    """An argument as messages name it: `--steps 9` in a command, `steps=9` in Python.
+
+    name: the keyword. value: what was given, or is to be given; None for none.
+    flag: what a command calls it, where that is not the keyword with hyphens.
+    """
+    if not _commanded:
+        return name if value is None else f"{name}={quoted(value)}"
+    flag = flag or f"--{name.replace('_', '-')}"
+    if value is None or value is True:
+        return flag
+    if isinstance(value, dict):
+        value = ",".join(f"{key}={item}" for key, item in value.items())
+    return command_line(flag, printable(value))
+
+
+_commanded = False
+"""Whether messages are for someone who typed a command."""
+
+
+@contextmanager
+def flags_in_messages() -> Iterator[None]:
+    """Let messages name arguments by their flags, as long as a command runs."""
+    global _commanded
+    before, _commanded = _commanded, True
+    try:
+        yield
+    finally:
+        _commanded = before
 
 
 def _text(show: Callable[[object], str], value: object) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.registry import Entry
-from zoo_core.text import printable
+from zoo_core.text import argument
 
 __all__ = ["NUMBERS", "TEXTS", "number", "where"]
 
@@ -82,7 +82,7 @@ def where(text: str, metrics: Iterable[str] = ()) -> Predicate:
     except (RecursionError, MemoryError):  # the second is what Python's parser raises
         problem = _DEEP
     raise InvalidInput(
-        f"--where '{printable(text)}': {problem}. For example: params<5M and test_nll<90"
+        f"{argument('where', text)}: {problem}. For example: params<5M and test_nll<90"
     )
 
 

@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from zoo_core import environment
 from zoo_core.errors import ZooError, did_you_mean
-from zoo_core.text import printable
+from zoo_core.text import flags_in_messages, printable
 
 __all__ = ["COMMANDS", "main", "root"]
 
@@ -104,7 +104,8 @@ class Root(click.Group):
         if os.environ.get("NO_COLOR"):
             settings["color"] = False
         try:
-            result = super().main(args, *rest, **settings)
+            with flags_in_messages():
+                result = super().main(args, *rest, **settings)
             sys.stdout.flush()
             code = result if isinstance(result, int) else 0
         except Exception as error:

@@ -56,7 +56,8 @@ class TaskCommand(click.Command):
             from zoo_core.tasks import unknown_option
 
             others = [flag for param in self.params for flag in param.opts]
-            raise unknown_option(task, error.option_name, others) from None
+            able = [each.name for each in _tasks(Asked.of(ctx))]
+            raise unknown_option(task, error.option_name, able, others) from None
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the task's options and the general ones."""

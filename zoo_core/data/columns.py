@@ -22,7 +22,7 @@ from torch import Tensor
 from zoo_core.data.cells import Cells, Values, texts_of
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
-from zoo_core.text import printable, quoted
+from zoo_core.text import argument, printable, quoted
 
 if TYPE_CHECKING:
     from zoo_core.data.dataset import Dataset
@@ -231,8 +231,8 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
         found = len(set(values) - {""})
         if found > _MANY:
             return SKIP, (
-                f"{found:,} different texts among {len(values):,} rows; --columns "
-                f"'{printable(name)}=categorical' keeps it"
+                f"{found:,} different texts among {len(values):,} rows; "
+                f"{argument('columns', {name: 'categorical'})} keeps it"
             )
         if not found:
             return SKIP, "it is empty"
@@ -267,7 +267,7 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
     if not len(held):
         raise InvalidInput(
             f"column {printable(name)} has no value in the training rows. Leave it out: "
-            f"--columns '{printable(name)}={SKIP}'."
+            f"{argument('columns', {name: SKIP})}."
         )
     bins = int(np.clip(round(2 * len(held) ** (1 / 3)), 2, _BINS))
     knots = np.unique(np.quantile(held, np.linspace(0, 1, bins + 1)))

@@ -15,7 +15,7 @@ from zoo_core.data.notes import note_done, note_skipped
 from zoo_core.data.splits import SPLITS, choose, find_split
 from zoo_core.data.walk import find_images
 from zoo_core.errors import InvalidInput
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 
 __all__ = ["labels_of", "load_folder", "read_images", "shape_of"]
 
@@ -57,7 +57,7 @@ def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey
         some = ", ".join(f"{H}x{W} ({n} images)" for (W, H), n in counts.most_common(3))
         raise InvalidInput(
             f"the images of {printable(name)} have {len(counts)} sizes, the most frequent are "
-            f"{some}: give a size to resize them to, such as --size 28."
+            f"{some}: give a size to resize them to, such as {argument('size', 28)}."
         )
     W, H = sizes[0]
     return C, H, W

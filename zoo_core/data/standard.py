@@ -16,6 +16,7 @@ from torch import Tensor
 from zoo_core import environment
 from zoo_core.data.dataset import Dataset
 from zoo_core.errors import InvalidInput, NetworkError
+from zoo_core.text import argument
 
 __all__ = ["cifar10", "cifar100", "fashion_mnist", "kmnist", "mnist", "qmnist"]
 
@@ -78,8 +79,8 @@ def _create(name: str, split: str, root: Path) -> Any:
 def _explain_missing(name: str, expected: Path) -> str:
     return (
         f"the files of {name} are not in {expected}. Give the folder that holds "
-        f"{_FOLDERS[name].split('/')[0]} as --data-root or ZOO_DATA, or leave both unset to have "
-        "them downloaded."
+        f"{_FOLDERS[name].split('/')[0]} as {argument('data_root')} or ZOO_DATA, or leave both "
+        "unset to have them downloaded."
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from zoo_core.data import Dataset
 from zoo_core.data.hub import load_hub
 from zoo_core.errors import InvalidInput
+from zoo_core.text import argument
 
 __all__ = ["emoji_kinds"]
 
@@ -22,6 +23,6 @@ def emoji_kinds(split: str, root: Path) -> Dataset:
     if not folder.is_dir():
         raise InvalidInput(
             f"emoji-kinds are the images of the data set emoji, and {root} holds no such folder. "
-            "Give the folder that does as --data-root or ZOO_DATA."
+            f"Give the folder that does as {argument('data_root')} or ZOO_DATA."
         )
     return load_hub("emoji-kinds", str(folder), split, size=None, gray=False, by=_COLUMNS)

@@ -21,7 +21,7 @@ from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
 from zoo_core.hookspecs import Metric
 from zoo_core.metrics.measured import Measured
 from zoo_core.options import annotation, build, options_class, read
-from zoo_core.text import with_article
+from zoo_core.protocols import in_words
 
 if TYPE_CHECKING:
     from torch import nn
@@ -150,9 +150,7 @@ def _build(name: str, values: Mapping[str, Any]) -> Any:
 def _explain_unsuited(name: str, measuring: Function, model: nn.Module) -> str:
     kind = type(model).__name__
     can = ", ".join(measures(model)) or "none of the core's metrics"
-    return (
-        f"{name} measures {with_article(measuring.needs)}, which {kind} is not. Of {kind}: {can}."
-    )
+    return f"{name} measures {in_words(measuring.model)}, which {kind} is not. Of {kind}: {can}."
 
 
 def _warn(name: str, path: str, call: Callable[..., Any]) -> None:

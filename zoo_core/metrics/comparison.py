@@ -21,6 +21,7 @@ from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, seeded
 from zoo_core.protocols import Bound, DensityModel, Generator
+from zoo_core.text import argument
 
 __all__ = ["Comparison", "Standing", "parameters"]
 
@@ -90,7 +91,8 @@ class Comparison:
         if rows.event_shape != shape:
             raise InvalidInput(
                 f"{name} takes rows of shape {shape}, but those of {self.data} have "
-                f"{rows.event_shape}. Leave it out, or compare on data of its own (--data)."
+                f"{rows.event_shape}. Leave it out, or compare on data of its own "
+                f"({argument('data')})."
             )
         return rows
 

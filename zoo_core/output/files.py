@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, OutputExists, ZooError
 from zoo_core.files import write_atomic
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -258,7 +259,7 @@ def _put(path: Path, data: bytes, force: bool) -> None:
 
 
 def _exists(path: Path) -> str:
-    return f"{path} exists. Give another path, or --force to overwrite it."
+    return f"{path} exists. Give another path, or {argument('force', True)} to overwrite it."
 
 
 def _json(provenance: Provenance) -> str:

@@ -16,7 +16,7 @@ from zoo_core.publishing.items import Item
 from zoo_core.publishing.places import place_of
 from zoo_core.publishing.writing import REGISTRY, publish
 from zoo_core.registry import Registry
-from zoo_core.text import printable, quoted
+from zoo_core.text import argument, printable, quoted
 from zoo_core.urls import local_path
 
 __all__ = ["pack", "unpack"]
@@ -31,7 +31,9 @@ def pack(items: Sequence[Item], path: Path, *, key: Path | None = None, force: b
     Raises OutputExists for a file that is there, unless force is given.
     """
     if path.exists() and not force:
-        raise OutputExists(f"{printable(path)} is there already; --force replaces it.")
+        raise OutputExists(
+            f"{printable(path)} is there already; {argument('force', True)} replaces it."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
         publish(items, place_of(scratch), key=key)
@@ -55,7 +57,9 @@ def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
     is given, DigestMismatch for wrong weights, and what `Registry.load` raises.
     """
     if folder.exists() and not force:
-        raise OutputExists(f"{printable(folder)} is there already; --force replaces it.")
+        raise OutputExists(
+            f"{printable(folder)} is there already; {argument('force', True)} replaces it."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
         fresh = Path(scratch) / "bundle"

@@ -18,6 +18,7 @@ from zoo_core.publishing.items import Item
 from zoo_core.publishing.places import Place
 from zoo_core.schema import parse
 from zoo_core.signatures import is_signed, sign, unsigned
+from zoo_core.text import argument
 
 __all__ = ["REGISTRY", "publish"]
 
@@ -72,7 +73,7 @@ def _merged(before: bytes | None, items: Sequence[Item], *, force: bool) -> byte
         if old and old["weights"]["sha256"] != table["weights"]["sha256"] and not force:
             raise OutputExists(
                 f"{name} is published there with other weights, and a name is not moved: choose "
-                "another one, or give --force."
+                f"another one, or give {argument('force', True)}."
             )
     changed = {name: table for name, table in tables.items() if there.get(name) != table}
     if not changed:

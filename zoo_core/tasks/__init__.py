@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import options, plugins
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
 from zoo_core.hookspecs import Task
-from zoo_core.text import with_article
+from zoo_core.protocols import in_words
 
 if TYPE_CHECKING:
     from zoo_core.registry import Entry
@@ -164,20 +164,27 @@ def choose(wanted: str | None, model: object, name: str) -> Task:
     return record
 
 
-def unknown_option(record: Task, word: str, others: Collection[str] = ()) -> InvalidInput:
-    """The error for an option that a task does not have; it names tasks that take it.
+def unknown_option(
+    record: Task, word: str, able: Collection[str], others: Collection[str] = ()
+) -> InvalidInput:
+    """The error for an option that a task does not have; it names tasks of the model that take it.
 
     word: as a keyword, or as the flag that was typed.
+    able: the tasks that the model can do.
     others: what else could have been meant.
     """
     takers = {other.name: each for other in _each_task() if (each := _find_option(other, word))}
     typed = word.startswith("-")
     if takers:
         word = next(iter(takers.values())).flags[0] if typed else word
-        form = f"--task {' or '.join(takers)}" if typed else " or ".join(takers)
-        return InvalidInput(
-            f"the task {record.name} does not use {word}: name one that does, as {form}."
+        fitting = [name for name in takers if name in able]
+        tasks = " or ".join(fitting or takers)
+        advice = (
+            f"name one that does, as {'--task ' if typed else ''}{tasks}"
+            if fitting
+            else f"{tasks} would, and this model cannot do that"
         )
+        return InvalidInput(f"the task {record.name} does not use {word}: {advice}.")
     known = [each.flags[0] if typed else each.name for each in options_of(record).values()]
     near = did_you_mean(word, known) or did_you_mean(word, others)
     takes = ", ".join(known) or "no options of its own"
@@ -203,8 +210,7 @@ def _lacks(record: Task, model: object) -> str:
     """What keeps a model from a task; nothing where it can."""
     try:
         if not implements(record, model):
-            needed = with_article(record.protocol.rpartition(":")[2])
-            return f"the task needs a model that is {needed}"
+            return f"it needs {in_words(plugins.import_object(record.protocol))}"
     except (PluginError, TypeError) as error:  # of a family, whose protocol does not work
         return f"its protocol {record.protocol} cannot be used: {error}"
     latents = getattr(model, "latent_dim", 0)

@@ -10,6 +10,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Attentive
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,9 @@ def place_of(pixel: str, shape: Sequence[int]) -> int:
     if len(at) != len(size) or not all(0 <= i < n for i, n in zip(at, size, strict=True)):
         wanted = " and ".join(f"0 to {n - 1}" for n in size)
         form = "ROW,COLUMN" if len(size) == 2 else "COLUMN"
-        raise InvalidInput(f"--pixel {pixel}: expected {form}, whole numbers from {wanted}.")
+        raise InvalidInput(
+            f"{argument('pixel', pixel)}: expected {form}, whole numbers from {wanted}."
+        )
     return at[0] * size[1] + at[1] if len(size) == 2 else at[0]
 
 

@@ -12,6 +12,7 @@ from zoo_core.options import option
 from zoo_core.protocols import AnyCompleter, Completer, PartCompleter
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,8 +53,8 @@ def complete(model: AnyCompleter, options: Options, context: Context) -> Result:
         return from_parts(model, options, context)
     if options.patches:
         raise InvalidInput(
-            f"--patch {options.patches[0]}: {context.name} completes from a mask, not from parts. "
-            "Say what it is given by --keep."
+            f"{argument('patches', options.patches[0], '--patch')}: {context.name} completes from "
+            f"a mask, not from parts. Say what is known by {argument('keep')}."
         )
     return _complete_kept(model, options, context)
 
@@ -98,7 +99,7 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
 
 
 def known_places(keep: str, shape: tuple[int, ...]) -> Tensor:
-    """The mask that `--keep` stands for, event_shape, bool.
+    """The mask that the option `keep` stands for, event_shape, bool.
 
     keep: `top` or `auto` (the upper half; of a table the first half), `left`, or the path of a
         picture that is white where the input is given.
@@ -112,7 +113,7 @@ def known_places(keep: str, shape: tuple[int, ...]) -> Tensor:
             row.fill_(True)
     elif len(shape) != 3:
         raise InvalidInput(
-            f"--keep {keep}: this model is of tables, expected top (the first half)."
+            f"{argument('keep', keep)}: this model is of tables, expected top (the first half)."
         )
     elif keep == "left":
         known[..., : shape[-1] // 2] = True
@@ -125,14 +126,14 @@ def _mask(path: Path, size: tuple[int, ...]) -> Tensor:
     """A picture's white places, (H, W), bool."""
     if not path.is_file():
         raise InvalidInput(
-            f"--keep {path}: there is no such file. Expected top, left, or a picture that is white "
-            "where the input is given."
+            f"{argument('keep', path)}: there is no such file. Expected top, left, or a picture "
+            "that is white where the input is given."
         )
     from zoo_core.data import load_images
 
     mask = load_images([str(path)], shape=(1, *size)).data.x[0, 0] > 127
     if mask.all():
-        raise InvalidInput(f"--keep {path}: all of it is white, so there is nothing to complete.")
+        raise InvalidInput(f"{argument('keep', path)}: all of it is white: nothing is to complete.")
     return mask
 
 

@@ -23,6 +23,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Scored
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +63,7 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
 
     batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
     if options.against:
-        batches["against"] = load_inputs(model, options.against, context, "--against")
+        batches["against"] = load_inputs(model, options.against, context, argument("against"))
     background = _background(options.background, model)
     held_out, source = _reference(model, context)
     scores = {name: _scores(model, background, batch.x, context) for name, batch in batches.items()}
@@ -70,7 +71,7 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
     if reference is not None:
         scores = {name: _with_typicality(each, reference) for name, each in scores.items()}
     if options.by not in scores["inputs"]:
-        raise InvalidInput(f"--by {options.by}: {_missing(options.by, context.name)}")
+        raise InvalidInput(f"{argument('by', options.by)}: {_missing(options.by, context.name)}")
     rows: list[dict[str, Any]] = [
         {"group": group, "input": name, **figures}
         for group, batch in batches.items()
@@ -149,14 +150,14 @@ def _background(name: str, model: Scored) -> Scored | None:
     found = loading.load(name, device=str(weight_of(model).device))
     if not isinstance(found, Scored):
         raise InvalidInput(
-            f"--background {name}: it has no likelihood, exact or bounded. Name a model that can "
-            "score, such as one of `zoo list --task score`."
+            f"{argument('background', name)}: it has no likelihood, exact or bounded. Name a model "
+            "that can score, such as one of `zoo list --task score`."
         )
     shape, levels = tuple(model.event_shape), model.levels
     if (tuple(found.event_shape), found.levels) != (shape, levels):
         raise InvalidInput(
-            f"--background {name}: it is of {_kind(found)}, and the model of {_kind(model)}. A "
-            "ratio takes two models of the same inputs."
+            f"{argument('background', name)}: it is of {_kind(found)}, and the model of "
+            f"{_kind(model)}. A ratio takes two models of the same inputs."
         )
     return found
 
@@ -214,7 +215,7 @@ def _missing(score: str, name: str) -> str:
     return {
         "typicality": f"there are no held-out data of {name} to compare with.",
         "complexity_ratio": "it is of images, and these are rows of a table.",
-        "likelihood_ratio": "it takes a second model: name it as --background ENTRY.",
+        "likelihood_ratio": f"it takes a second model: give its name as {argument('background')}.",
     }[score]
 
 

@@ -15,6 +15,7 @@ from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.protocols import Traversal
 from zoo_core.tasks.context import weight_of
 from zoo_core.tasks.latents import as_encoder, encode_inputs
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,8 @@ def attribute_walks(model: Decoder, attributes: Sequence[str], context: Context)
     """
     if not context.data:
         raise InvalidInput(
-            f"--along {attributes[0]}: {context.name} does not say which data it was trained on, "
-            "so there are no labels to learn a direction from."
+            f"{argument('along', attributes[0])}: {context.name} does not say which data it was "
+            "trained on, so there are no labels to learn a direction from."
         )
     spec = f"{context.data}:train[0:{_ROWS}]"
     encoder = as_encoder(model, (spec,), context, "traverse")
@@ -60,7 +61,7 @@ def _check(rows: Dataset, attributes: Sequence[str]) -> None:
         if name not in rows.attributes:
             known = ", ".join(rows.attributes) or "none"
             raise UnknownName(
-                f"--along {name}: no attribute of {rows.name}."
+                f"{argument('along', name)}: no attribute of {rows.name}."
                 f"{did_you_mean(name, rows.attributes)} There are: {known}."
             )
 

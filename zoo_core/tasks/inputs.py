@@ -11,7 +11,7 @@ from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
 from zoo_core.metrics.rows import over
 from zoo_core.protocols import DensityModel
 from zoo_core.tasks.context import weight_of
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 
 
 def load_inputs(
-    model: _Shaped, sources: Sequence[str], context: Context, option: str = "--input"
+    model: _Shaped, sources: Sequence[str], context: Context, option: str = ""
 ) -> Batch:
     """Load inputs and fit them to the model.
 
@@ -65,8 +65,8 @@ def load_inputs(
     """
     if not sources:
         raise InvalidInput(
-            f"this task needs inputs: give {option} an image file, a folder, a table, or a data "
-            "set such as mnist:test[0:16]."
+            f"this task needs inputs: give {option or argument('inputs', flag='--input')} an image "
+            "file, a folder, a table, or a data set such as mnist:test[0:16]."
         )
     if columns := getattr(model, "columns", ()):
         data, names = load_rows(sources, columns=columns, root=context.data_root)

@@ -12,6 +12,7 @@ from zoo_core.protocols import Decoder, Pathfinder
 from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
 from zoo_core.tasks.sample import draw, prompted
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     if options.prompts:
         return _of_prompts(model, options, context)
     if options.temperature != 1:
-        raise InvalidInput("--temperature is for paths between prompts: give --prompt twice.")
+        raise InvalidInput(f"{argument('temperature')} is for paths between two prompts or more.")
     ends = (_of_inputs if options.inputs else _of_samples)(model, options, context)
     z, kind = _paths(model, ends.z, options)
     x = decode_latents(model, z.flatten(0, 1), context)
@@ -97,7 +98,8 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
         raise InvalidInput("a path is between inputs or between prompts: leave one of them out.")
     if len(prompts) < 2:
         raise InvalidInput(
-            f"--prompt {prompts[0]!r} is one text, and a path has two ends. Give --prompt twice."
+            f"{argument('prompts', prompts[0], '--prompt')} is one text, and a path has two ends: "
+            "give another."
         )
     with torch.inference_mode():
         codes = prompted(model, prompts, context.name).read(prompts)
@@ -165,8 +167,9 @@ def _of_inputs(model: Decoder, options: Options, context: Context) -> _Ends:
     z, batch = load_latents(model, options.inputs, context, "interpolate")
     if len(z) < 2:
         raise InvalidInput(
-            f"--input {options.inputs[0]} is one input, and a path has two ends. Give a second "
-            "--input, several rows such as mnist:test[0:2], or none to interpolate between samples."
+            f"{argument('inputs', options.inputs[0], '--input')} is one input, and a path has two "
+            "ends. Give a second one, several rows such as mnist:test[0:2], or none to interpolate "
+            "between samples."
         )
     names = [f"{a} to {b}" for a, b in pairwise(batch.names)]
     return _Ends(torch.stack([z[:-1], z[1:]], 1), names, batch.notes)

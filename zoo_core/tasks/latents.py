@@ -11,6 +11,7 @@ import torch
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Decoder, Encoder
 from zoo_core.tasks.inputs import Batch, load_inputs
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,8 +48,8 @@ def as_encoder(model: Decoder, inputs: Sequence[str], context: Context, task: st
     """
     if not isinstance(model, Encoder):
         raise InvalidInput(
-            f"--input {inputs[0]}: {context.name} has no encoder, so it cannot find the latents of "
-            f"an input. Leave --input out: --task {task} works without."
+            f"{argument('inputs', inputs[0], '--input')}: {context.name} has no encoder, so it "
+            f"cannot find the latents of an input. Leave it out: the task {task} works without."
         )
     return model
 

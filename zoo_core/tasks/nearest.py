@@ -17,6 +17,7 @@ from zoo_core.protocols import Generator
 from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
 from zoo_core.tasks.sample import draw, of_label
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ def nearest(model: Generator, options: Options, context: Context) -> Result:
     k, net = options.k, _net(model, options, context)
     train, held_out = _train(model, options, context), _held_out(model, options, context)
     if k > len(train.data):
-        raise InvalidInput(f"--k {k}: {train.data.name} has {len(train.data)} rows.")
+        raise InvalidInput(f"{argument('k', k)}: {train.data.name} has {len(train.data)} rows.")
     label = of_label(model, options.label, context.name)
     x = draw(model, options.n, context, temperature=options.temperature, **label).float()
     samples = Dataset("samples", "", x, None)
@@ -152,8 +153,8 @@ def _train(model: Generator, options: Options, context: Context) -> _Rows:
     """
     if not (options.inputs or context.data):
         raise InvalidInput(
-            f"{context.name} does not say which data it was trained on: name them, as --input "
-            "mnist:train."
+            f"{context.name} does not say which data it was trained on: name them, as "
+            f"{argument('inputs', 'mnist:train', '--input')}."
         )
     return _rows(model, options.inputs or (f"{context.data}:train",), context)
 

@@ -10,6 +10,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
 from zoo_core.tasks.inputs import load_inputs, unread_files
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,9 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
     """Draw images about parts of each input; a row holds these, their mask, images and input."""
     if options.keep not in ("auto", "top"):
         raise InvalidInput(
-            f"--keep {options.keep}: {context.name} completes from parts, not from a mask. Give "
-            "--patch x,y,w,h, or nothing to let it find some."
+            f"{argument('keep', options.keep)}: {context.name} completes from parts, not from a "
+            f"mask. Give {argument('patches', 'x,y,w,h', '--patch')}, or nothing to let it find "
+            "some."
         )
     batch = load_inputs(model, options.inputs, context)
     x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, options, context)
@@ -64,7 +66,7 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
 
 
 def boxes_of(patches: Sequence[str]) -> Tensor:
-    """The boxes that `--patch` stands for, (len(patches), 4), int64.
+    """The boxes of parts given by hand, (len(patches), 4), int64.
 
     patches: `x,y,w,h` each, in pixels.
     """
@@ -73,8 +75,8 @@ def boxes_of(patches: Sequence[str]) -> Tensor:
         numbers = patch.split(",")
         if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
             raise InvalidInput(
-                f"--patch {patch}: expected x,y,w,h, four whole numbers of pixels: left, top, "
-                "width and height."
+                f"{argument('patches', patch, '--patch')}: expected x,y,w,h, four whole numbers of "
+                "pixels: left, top, width and height."
             )
         rows.append([int(number) for number in numbers])
     return torch.tensor(rows)

@@ -60,7 +60,7 @@ def run(
     record = tasks.choose(task, loaded, known.name)
     for name in settings:
         if name not in tasks.options_of(record):
-            raise tasks.unknown_option(record, name)
+            raise tasks.unknown_option(record, name, tasks.able(loaded))
     chosen: Any = options.build(tasks.options_class(record), settings, f"the task {record.name}")
     context = Context(
         name=known.name,

@@ -12,6 +12,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Bound, Conditional, Decoder, Generator, Prompted
 from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     if options.prompts:
         return _of_prompts(model, options, context, condition)
     if options.between:
-        raise InvalidInput("--between is for samples of two prompts or more: give --prompt twice.")
+        raise InvalidInput(f"{argument('between')} is for samples of two prompts or more.")
     x, notes = _drawn_as(model, options, context, condition)
     of = "" if options.label is None else f" of {_class(options.label, context)}"
     summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {context.name}"
@@ -81,20 +82,20 @@ def _drawn_as(
     decoder = model if isinstance(model, Decoder) and isinstance(model, Bound) else None
     if options.draw == "mean" and (decoder is None or condition):
         raise InvalidInput(
-            f"--draw mean: the pixels of {context.name} are not independent given its latents, so "
-            "they have no means to show. Leave --draw out."
+            f"{argument('draw', 'mean')}: the pixels of {context.name} are not independent given "
+            "its latents, so they have no means to show. Leave it out."
         )
     if options.draw == "mean" and options.temperature != 1:
         raise InvalidInput(
-            f"--temperature {options.temperature:g} is of the noise that --draw mean leaves out: "
-            "give one of them."
+            f"{argument('temperature', options.temperature)} is of the noise that "
+            f"{argument('draw', 'mean')} leaves out: give one of them."
         )
     if decoder and not condition and options.draw != "sample" and options.temperature == 1:
         from zoo_core.tasks.latents import decode_latents, sample_latents
 
         z = sample_latents(decoder, options.n, context)
         return decode_latents(decoder, z, context), (
-            "means of each pixel; --draw sample adds noise",
+            f"means of each pixel; {argument('draw', 'sample')} adds noise",
         )
     noisy = ("each pixel is sampled with the decoder's noise",) if decoder else ()
     return draw(model, options.n, context, temperature=options.temperature, **condition), noisy
@@ -130,11 +131,11 @@ def of_label(model: Generator, label: int | None, name: str) -> dict[str, int]:
         from zoo_core.tasks import able
 
         raise InvalidInput(
-            f"--label {label}: {name} was trained without labels, so it cannot draw one class "
-            f"alone. Leave --label out; it can {', '.join(able(model))}."
+            f"{argument('label', label)}: {name} was trained without labels, so it cannot sample "
+            f"one class alone. Leave the label out; it can {', '.join(able(model))}."
         )
     if not 0 <= label < classes:
-        raise InvalidInput(f"--label {label}: {name} has the labels 0 to {classes - 1}.")
+        raise InvalidInput(f"{argument('label', label)}: {name} has the labels 0 to {classes - 1}.")
     return {"label": label}
 
 
@@ -155,8 +156,8 @@ def prompted(model: Generator, prompts: Sequence[str], name: str) -> Prompted:
         from zoo_core.tasks import able
 
         raise InvalidInput(
-            f"--prompt {prompts[0]!r}: {name} is not conditional on text. Leave --prompt out; "
-            f"it can {', '.join(able(model))}."
+            f"{argument('prompts', prompts[0], '--prompt')}: {name} is not conditional on text. "
+            f"Leave the prompt out; it can {', '.join(able(model))}."
         )
     return model
 
@@ -202,7 +203,8 @@ def _interpolate_codes(
         return list(prompts), codes.unbind()
     if len(prompts) < 2:
         raise InvalidInput(
-            f"--between {between}: the steps lie between two prompts, and {prompts[0]!r} is one."
+            f"{argument('between', between)}: the steps lie between two prompts, and "
+            f"{prompts[0]!r} is one."
         )
     names, rows = [], []
     for (name, start), (_, end) in pairwise(zip(prompts, codes, strict=True)):
@@ -217,8 +219,8 @@ def _truncation(model: Generator, bound: float | None, name: str) -> dict[str, f
         return {}
     if "truncation" not in inspect.signature(model.sample).parameters:
         raise InvalidInput(
-            f"--truncation {bound:g}: {name} cannot resample its latents. Use --temperature, "
-            "which every model that samples has."
+            f"{argument('truncation', bound)}: {name} cannot resample its latents. Use "
+            f"{argument('temperature')}, which every model that samples has."
         )
     return {"truncation": bound}
 
@@ -230,10 +232,9 @@ def _guidance(model: Generator, options: Options, name: str) -> dict[str, float]
     """
     if options.guidance is None:
         return {}
+    given = argument("guidance", options.guidance)
     if "guidance" not in inspect.signature(model.sample).parameters:
-        raise InvalidInput(f"--guidance {options.guidance:g}: {name} samples without guidance.")
+        raise InvalidInput(f"{given}: {name} samples without guidance.")
     if options.label is None:
-        raise InvalidInput(
-            f"--guidance {options.guidance:g} leads towards a label: give --label too."
-        )
+        raise InvalidInput(f"{given} leads towards a label: give {argument('label')} too.")
     return {"guidance": options.guidance}

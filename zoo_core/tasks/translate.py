@@ -10,6 +10,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Translator
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "Options", "translate"]
 
 ALL = "all"
-"""What `--to` is for every domain that the model has."""
+"""The domain that stands for all that the model has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ def _domains(model: Translator, to: str) -> tuple[str, ...]:
     """
     if not to:
         raise InvalidInput(
-            f"this task needs a domain: give --to {' or '.join(model.domains)}, or --to {ALL}."
+            f"this task needs a domain: give {argument('to')} {' or '.join(model.domains)}, or "
+            f"{ALL}."
         )
     return tuple(model.domains) if to == ALL else (to,)
 

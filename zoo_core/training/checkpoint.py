@@ -32,7 +32,7 @@ __all__ = ["Damaged", "Progress", "previous", "read", "write"]
 
 _NO_CHECKPOINT = (LookupError, TypeError, ValueError, RecursionError)
 """What is raised by contents that are none of ours."""
-_ANEW = "Resume with the version that made it, or start a new run in another folder (-o)."
+_ANEW = "Resume with the version that made it, or start a new run in another folder."
 
 
 @dataclass
@@ -108,14 +108,14 @@ def read(
     if progress.recipe != recipe:
         raise InvalidInput(
             f"{printable(path)} was made with other settings than these. Resume with the recipe in "
-            "its run folder, or start a new run in another folder (-o)."
+            "its run folder, or start a new run in another folder."
         )
     for split, digest in progress.data.items():
         if data[split] != digest:
             raise InvalidInput(
                 f"{printable(path)} was made with {split} data of the sha256 {digest}, and now it "
                 f"has {data[split]}. Resume with the data as they were, or start a new run in "
-                "another folder (-o)."
+                "another folder."
             )
     progress.data = dict(data)  # of checkpoints from before they held it, too
     try:

@@ -23,7 +23,7 @@ from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
-from zoo_core.text import printable, quoted
+from zoo_core.text import argument, printable, quoted
 from zoo_core.training.train import train
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def climb(
     rungs = [rung for rung in rungs if not only or rung.name in only]
     if not force and any((folder / f"{rung.name}.{variant(data)}").exists() for rung in rungs):
         raise OutputExists(
-            f"{folder} already holds a ladder. Choose another folder (-o), or replace it (--force)."
+            f"{folder} already holds a ladder. Choose another folder "
+            f"({argument('output', flag='-o')}), or replace it ({argument('force', True)})."
         )
     ends = time.monotonic() + budget
     slow = sum(not rung.counted for rung in rungs)

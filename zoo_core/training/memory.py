@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo_core.errors import InvalidInput
+from zoo_core.text import argument
 from zoo_core.training.seeds import stream
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def check(name: str, needed: int, device: torch.device, *, forced: bool) -> None
     if there is not None and needed > there and not forced:
         raise InvalidInput(
             f"training {name} takes about {in_words(needed)} of memory, and there are "
-            f"{in_words(there)}. Take a smaller batch (--batch-size), smaller images (--size) or a "
-            "smaller model (--set config.…), or train all the same (--over-memory)."
+            f"{in_words(there)}. Take a smaller batch ({argument('batch_size')}), smaller images "
+            f"({argument('size')}) or a smaller model, or train all the same "
+            f"({argument('over_memory', True)})."
         )
 
 

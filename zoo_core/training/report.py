@@ -14,7 +14,7 @@ from tqdm import tqdm
 from zoo_core.errors import InvalidInput
 from zoo_core.files import write_atomic
 from zoo_core.rules import is_int
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 from zoo_core.training.callbacks import Callback, Validation
 from zoo_core.training.processes import gather
 
@@ -76,7 +76,7 @@ class Reporting(Callback):
         if bad := [key for key, value in means.items() if not abs(value) < float("inf")]:
             raise InvalidInput(
                 f"{bad[0]} is not finite at step {step}. Try a lower learning rate "
-                "(--set optimizer.lr=…) or gradient clipping (--set clip=1)."
+                f"({argument('lr')}) or gradient clipping (clip = 1 in the recipe)."
             )
         if self.report:
             where = {"step": step, "epoch": loop.progress.epoch + 1}

@@ -28,7 +28,7 @@ import tomli_w
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.files import write_atomic
-from zoo_core.text import command_line, printable
+from zoo_core.text import argument, printable
 from zoo_core.training.recipe import Recipe, read
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def claimed(folder: Path) -> Iterator[None]:
         by = owner.read_text() if owner.is_file() else "another process"
         raise OutputExists(
             f"{folder} is being trained by {by}. Wait until it ends, stop it, or choose another "
-            "folder (-o)."
+            f"folder ({argument('output', flag='-o')})."
         ) from None
     try:
         write_atomic(owner, f"process {os.getpid()} on {socket.gethostname()}".encode())
@@ -105,13 +105,14 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     if resume and path.is_file() and read(path).digest != recipe.digest:
         raise InvalidInput(
             f"{folder} was trained with other settings than these; a run is resumed with "
-            "its own. Leave the other settings out, or start a new run in another folder (-o)."
+            "its own. Leave the other settings out, or start a new run in another folder."
         )
     started = ("metrics.jsonl", "checkpoints", loading.WEIGHTS)
     if not resume and any((folder / name).exists() for name in started):
         raise OutputExists(
-            f"{printable(folder)} already holds a run. Choose another folder (-o), replace it "
-            f"(--force), or go on with it: {command_line('zoo', 'train', '--resume', folder)}"
+            f"{printable(folder)} already holds a run. Choose another folder "
+            f"({argument('output', flag='-o')}), replace it ({argument('force', True)}), or go on "
+            f"with it ({argument('resume', folder)})."
         )
     write_atomic(path, toml(asdict(recipe)).encode())
 

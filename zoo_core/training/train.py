@@ -315,8 +315,8 @@ def _fabric(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
     except (RuntimeError, ValueError) as error:
         raise InvalidInput(
             f"cannot train on {devices} x {device!r} with precision {recipe.precision} "
-            f"({error}). Expected --device auto, cpu, cuda or mps, and as many --devices as "
-            "there are."
+            f"({error}). Expected the device auto, cpu, cuda or mps, and as many devices as there "
+            "are."
         ) from None
 
 

@@ -123,7 +123,8 @@ def test_a_classifier_of_other_classes_is_refused(measure: Measure) -> None:
     with pytest.raises(InvalidInput, match="has the classes a, b, c; expected images of the domai"):
         measure(styles.cycle_error, Dimmer(), styled("abc"))
     with pytest.raises(
-        InvalidInput, match="cycle_error measures a Translator, which Linear is not"
+        InvalidInput,
+        match="cycle_error measures a model that translates images into",
     ):
         measure(styles.cycle_error, nn.Linear(1, 1), styled())
 
@@ -216,7 +217,7 @@ def test_what_is_not_in_the_parts_is_filled_in(
 
 def test_what_does_not_complete_from_parts_is_refused(measure: Measure) -> None:
     with pytest.raises(
-        InvalidInput, match="mask_iou measures a PartCompleter, which Linear is not"
+        InvalidInput, match="mask_iou measures a model that generates a whole image from parts"
     ):
         measure(completions.mask_iou, nn.Linear(1, 1), plain())
 
@@ -301,7 +302,9 @@ def test_data_that_tell_no_groups_or_texts_are_refused(measure: Measure) -> None
         measure(prompts.prompt_group, Writer(), captioned(), net=Light(4), **GROUP)
     with pytest.raises(InvalidInput, match="Light has no head 2: name another feature net"):
         measure(prompts.prompt_group, Writer(), captioned(), **{**GROUP, "head": 2})
-    with pytest.raises(InvalidInput, match="prompt_group measures a Prompted, which Framer is not"):
+    with pytest.raises(
+        InvalidInput, match="prompt_group measures a generator conditioned on a text"
+    ):
         measure(prompts.prompt_group, Framer(), captioned(), **GROUP)
 
 

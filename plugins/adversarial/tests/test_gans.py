@@ -206,7 +206,7 @@ def test_a_dcgan_without_a_trunk_has_no_features_and_says_so() -> None:
     model = made(DCGAN, shape=(1, 8, 8), channels=4)
     model.keep(model.opponent())
     assert not isinstance(model, Featurizer)
-    with pytest.raises(InvalidInput, match=r"no features.* --set config\.trunk=true"):
+    with pytest.raises(InvalidInput, match=r"no features.* with trunk = true in its config"):
         model.features(torch.rand(1, 1, 8, 8))
 
 
@@ -225,7 +225,7 @@ def test_an_unknown_preset_is_refused(cls: type) -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: InfoGAN((1, 9, 8)), "sides that are multiples of 4. Set size in the recipe"),
+        (lambda: InfoGAN((1, 9, 8)), "sides that are multiples of 4. Set the size that"),
         (lambda: DCGAN((1, 6, 6), preset="compact"), "sides that are multiples of 4"),
         (lambda: GAN((9,)), r"shape is \(9,\); expected that of an image, \(C, H, W\)"),
     ],

@@ -93,7 +93,8 @@ def test_data_without_pairs_are_refused(measure: Callable[..., Measured]) -> Non
 
 def test_a_model_that_does_not_translate_is_refused(measure: Callable[..., Measured]) -> None:
     with pytest.raises(
-        InvalidInput, match="translation_l1 measures a Translator, which Linear is not"
+        InvalidInput,
+        match="translation_l1 measures a model that translates images into",
     ):
         measure("translation_l1", nn.Linear(1, 1))
 

@@ -165,7 +165,7 @@ class DCGAN(LatentGenerator):
         if self.trunk is None:
             raise InvalidInput(
                 "this model kept nothing of its discriminator, so it has no features. Train one "
-                "that does: --set config.trunk=true."
+                "that does, with trunk = true in its config."
             )
         check_inputs(self, x)
         h, pooled = 2 * x - 1, []
@@ -241,6 +241,6 @@ def _sides(shape: Sequence[int]) -> list[int]:
     if H != W or len(sides) == 1:
         raise InvalidInput(
             f"shape is {tuple(shape)}; expected square images of side 5 or more, as 28, 32 or 64. "
-            "Set size in the recipe, or --size."
+            "Set the size that images are resized to."
         )
     return sides

@@ -250,7 +250,7 @@ def _square(shape: Sequence[int]) -> tuple[int, ...]:
     """
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] < 8 or shape[1].bit_count() != 1:
         raise InvalidInput(
-            f"shape is {tuple(shape)}; expected (C, S, S) with a power of 2 from 8 as S. Set size "
-            "in the recipe, or --size."
+            f"shape is {tuple(shape)}; expected (C, S, S) with a power of 2 from 8 as S. Set the "
+            "size that images are resized to."
         )
     return tuple(shape)

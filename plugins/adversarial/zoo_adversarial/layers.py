@@ -205,7 +205,7 @@ def divisible_shape(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:
     if len(shape) != 3 or any(side < divisor or side % divisor for side in shape[1:]):
         raise InvalidInput(
             f"shape is {tuple(shape)}; expected (C, H, W) with sides that are multiples of "
-            f"{divisor}. Set size in the recipe, or --size."
+            f"{divisor}. Set the size that images are resized to."
         )
     C, H, W = shape
     return C, H, W

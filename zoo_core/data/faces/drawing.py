@@ -23,6 +23,7 @@ from tqdm import tqdm
 from zoo_core.data.faces import worker
 from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.files import atomic
+from zoo_core.text import argument
 
 __all__ = ["VERSIONS", "Job", "check_packages", "digest_of", "draw", "stored"]
 
@@ -122,7 +123,7 @@ def stored(path: Path, split: str, make: Any, digest: str = "") -> dict[str, Ten
         except OSError as error:
             raise InvalidInput(
                 f"faces are drawn once and kept in {path.parent}, which cannot be written "
-                f"({error}). Give another folder as --data-root or ZOO_DATA."
+                f"({error}). Give another folder as {argument('data_root')} or ZOO_DATA."
             ) from None
     with safe_open(path, framework="pt") as file:
         keys = [key for key in file.keys() if key.startswith(f"{split}.")]  # noqa: SIM118
@@ -135,8 +136,8 @@ def _write(path: Path, tensors: dict[str, Tensor], digest: str) -> None:
         raise DigestMismatch(
             f"the faces drawn here are not those that models were trained on: their sha256 is "
             f"{found[:16]}…, expected {digest[:16]}…. What draws has the right version, so this "
-            "machine computes other pixels: please report it. --data dicebear-toon-head-64 draws "
-            "faces whose digest is not checked."
+            "machine computes other pixels: please report it. The data set dicebear-toon-head-64 "
+            "has faces whose digest is not checked."
         )
     with atomic(path) as partial:
         save_file(tensors, partial, {"digest": found, **VERSIONS})
