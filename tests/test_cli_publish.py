@@ -73,3 +73,17 @@ def test_one_model_at_a_time_is_exported_for_others(zoo: Zoo) -> None:
     )
     result = zoo("export", "nade.mnist", "-o", "x.zip", "-f", "decode")
     assert "--function chooses ONNX files; with --format zip" in result.stderr
+
+
+def test_a_missing_destination_is_said(zoo: Zoo) -> None:
+    result = zoo("publish", "runs/nade.mnist")
+    assert result.exit_code == 2
+    assert "say what is published and where: zoo publish runs/nade.mnist DEST" in result.stderr
+
+
+def test_a_file_to_write_is_named_by_an_option(zoo: Zoo) -> None:
+    result = zoo("export", "nade.mnist", "x.zip")
+    assert result.exit_code == 2
+    assert "x.zip does not exist. If it is to be written: zoo export nade.mnist -o x.zip" in (
+        result.stderr
+    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from factories import picture, pictures
 from zoo_core import errors
@@ -18,6 +19,28 @@ def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None
     assert names[0] == str(one)
     assert names[1].endswith("000.png")
     assert names[3:] == ("mnist:test[3]", "mnist:test[4]")
+
+
+@pytest.mark.parametrize(("levels", "kept"), [(2, 2), (256, 256), (5, None)])
+def test_a_tensor_has_the_levels_that_it_holds_exactly(levels: int, kept: int | None) -> None:
+    x = torch.arange(levels).repeat(4)[: 4 * 2].view(2, 1, 2, 2) / (levels - 1)
+    data, names = load_images([x], shape=(1, 2, 2))
+    assert (data.levels, names) == (kept, ("inputs[0]", "inputs[1]"))
+    assert torch.equal(data.floats(), x)
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (torch.zeros(2, 4), r"a tensor \(2, 4\) of torch.float32; expected .* \(B, 1, 2, 2\)"),
+        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), "of torch.uint8; expected floats"),
+        (torch.full((1, 1, 2, 2), 255.0), r"values from 255 to 255; expected values in \[0, 1\]"),
+        (3, "an input is 3; expected a path, the name of a data set, a Dataset or a tensor"),
+    ],
+)
+def test_what_is_no_input_is_refused(x: object, text: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=text):
+        load_images([x], shape=(1, 2, 2))
 
 
 def test_inputs_have_labels_where_all_of_them_do(tmp_path: Path, mnist: Path) -> None:

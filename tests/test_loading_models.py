@@ -13,7 +13,7 @@ from torch import nn
 import zoo_core
 from factories import METADATA, save_nade
 from zoo_core import loading
-from zoo_core.errors import InvalidInput, PluginError, UnknownName
+from zoo_core.errors import InvalidInput, OutputExists, PluginError, UnknownName
 from zoo_core.protocols import Bound, Decoder, DensityModel, Generator
 
 
@@ -59,7 +59,7 @@ def test_a_model_is_created_untrained() -> None:
     model = zoo_core.create("nade", shape=(1, 3, 3), hidden=4)
     assert model.training
     assert model.sample(2).shape == (2, 1, 3, 3)
-    config = {"shape": (1, 3, 3), "hidden": 4}
+    config = {"shape": [1, 3, 3], "hidden": 4}
     known = zoo_core.info(model)
     assert (known.name, known.family, known.config) == ("nade", "autoregressive", config)
     assert (known.sha256, known.requires) == ("", "zoo-autoregressive>=0.1,<0.2")
@@ -154,3 +154,20 @@ def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Pa
 def test_a_folder_is_no_file_to_save_to(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"it is a folder\. Give the path of a file"):
         zoo_core.save(zoo_core.create("bernoulli", shape=(1, 2, 2)), tmp_path)
+
+
+def test_a_file_is_overwritten_only_by_force_and_ends_as_weights_do(tmp_path: Path) -> None:
+    model = zoo_core.create("bernoulli", shape=(1, 2, 2))
+    zoo_core.save(model, path := tmp_path / "a.safetensors")
+    with pytest.raises(OutputExists, match=r"a\.safetensors exists\. Give .* force=True to overwr"):
+        zoo_core.save(model, path)
+    zoo_core.save(model, path, force=True)
+    with pytest.raises(InvalidInput, match=r"a\.pt: weights are files that end in \.safetensors"):
+        zoo_core.save(model, tmp_path / "a.pt")
+
+
+def test_a_config_is_the_same_created_and_loaded(tmp_path: Path) -> None:
+    created = zoo_core.create("nade", shape=(1, 3, 3), hidden=4)
+    zoo_core.save(created, path := tmp_path / "a.safetensors")
+    configs = [zoo_core.info(model).config for model in (created, zoo_core.load(path))]
+    assert configs == [{"shape": [1, 3, 3], "hidden": 4}] * 2

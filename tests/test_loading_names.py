@@ -83,7 +83,7 @@ def test_a_wrapped_module_is_saved_by_its_own_names(tmp_path: Path) -> None:
     inner[0] = torch.compile(inner[0])
     assert set(named(inner)) == {"0.weight", "0.bias"}
     for wrapped in (torch.compile(loaded), nn.DataParallel(loaded)):
-        loading.save(wrapped, path)
+        loading.save(wrapped, path, force=True)
         assert set(read_header(path).tensors) == own
         assert torch.equal(loading.load(path).get_parameter("W"), model.W)
 

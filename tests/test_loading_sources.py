@@ -62,3 +62,12 @@ def test_the_entry_of_a_run_is_beside_its_weights_and_of_those(
         else:
             with pytest.raises(InvalidInput, match="is of other weights than"):
                 entry_of_run(source)
+
+
+def test_data_in_the_place_of_a_model_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InvalidInput, match=r"my\.csv is data, not a model\. .* --input my\.csv"):
+        resolve("my.csv")

@@ -28,7 +28,7 @@ def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidWeights, match=r"nan\.safetensors does not fit .*: b holds NaN"):
         loading.load(path)
     model.b[3] = float("inf")
-    loading.save(model, path, METADATA)
+    loading.save(model, path, METADATA, force=True)
     assert loading.load(path).b.isinf().any()
 
 

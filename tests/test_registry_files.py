@@ -59,7 +59,8 @@ def test_a_cache_folder_that_cannot_be_written_is_ignored(
 
 def test_a_missing_registry_is_named() -> None:
     with pytest.raises(
-        InvalidRegistry, match=r"no registry at /nowhere/registry.toml. ZOO_REGISTRY"
+        InvalidRegistry,
+        match=r"no registry at /nowhere/registry\.toml: expected a registry\.toml",
     ):
         Registry.load(["/nowhere/registry.toml"])
 

@@ -104,7 +104,12 @@ def test_a_model_in_training_is_evaluated_and_goes_on_training() -> None:
         ("sample", {"n": "3"}, InvalidInput, "n is '3'; expected a whole number of at least 1."),
         ("sample", {"seed": -1}, InvalidInput, "seed is -1; expected a whole number of at least"),
         ("sample", {"batch_size": 0}, InvalidInput, "batch_size is 0; expected a whole number"),
-        ("score", {"inputs": 3}, InvalidInput, "inputs is 3; expected text."),
+        (
+            "score",
+            {"inputs": 3},
+            InvalidInput,
+            "an input is 3; expected a path, the name of a data",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -114,6 +119,16 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(error) as refused:
         zoo.run(model, task, **options)  # type: ignore[arg-type]
     assert text in str(refused.value)
+
+
+def test_tensors_and_data_sets_are_inputs_as_files_are(weights: str) -> None:
+    data = zoo.dataset("bars-and-stripes-4:test")[0:2]
+    given: list[object] = ["bars-and-stripes-4:test[0:2]", data, data.floats(), [data.floats()]]
+    nats = [zoo.run(weights, "score", inputs=one, seed=0).tensors["nats"] for one in given]
+    assert all(torch.equal(one, nats[0]) for one in nats)
+    result = zoo.run(weights, "score", inputs=data.floats(), seed=0)
+    assert "command" not in result.provenance
+    assert [row["input"] for row in result.rows] == ["inputs[0]", "inputs[1]"]
 
 
 def test_the_registry_is_believed_only_as_far_as_the_model_goes(weights: str) -> None:

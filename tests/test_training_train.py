@@ -204,3 +204,16 @@ def test_a_name_that_is_none_is_said_before_what_else_is_missing() -> None:
         settings("nad", {})
     with pytest.raises(InvalidInput, match="nade: data is missing; expected a name, a folder"):
         settings("nade", {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"start": 7}, r"start is of the type int; expected a name or a path\.$"),
+        ({"start": torch.nn.Linear(1, 1)}, r"type Linear; .* Save the model with zoo_core\.save"),
+        ({"data": torch.zeros(2, 2)}, r"data is of the type Tensor; .* Save the rows as a table"),
+    ],
+)
+def test_what_is_no_name_is_said(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        zoo_core.train("nade", **settings)

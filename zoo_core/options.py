@@ -26,7 +26,7 @@ __all__ = ["Option", "annotation", "build", "option", "options_class", "read"]
 
 T = TypeVar("T")
 
-_KINDS: tuple[type, ...] = (bool, int, float, str, Path)
+_KINDS: tuple[type, ...] = (bool, int, float, str, Path, object)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,8 @@ class Option:
     name: str
     """As a keyword: `batch_size`."""
     kind: type
-    """bool, int, float, str or Path; of each value where there can be several."""
+    """bool, int, float, str or Path, or object for data, which Python gives as tensors too; of each
+    value where there can be several."""
     default: Any
     help: str
     """One line, no full stop."""
@@ -98,7 +99,8 @@ class Option:
         if self.kind is bool and text.lower() in ("true", "false"):
             return text.lower() == "true"
         try:
-            return self._one(self.kind(text) if self.kind is not bool else text, where)
+            parse = str if self.kind in (bool, object) else self.kind
+            return self._one(parse(text), where)
         except ValueError:
             raise InvalidInput(f"{where} is {quoted(text)}; expected {self.expected}.") from None
 

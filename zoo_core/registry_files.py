@@ -98,8 +98,12 @@ def _local(origin: str) -> bytes:
             return stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InvalidRegistry(
-            f"no registry at {origin}. ZOO_REGISTRY holds paths or URLs separated by commas; "
-            "unset it for zoo's own."
+            f"no registry at {origin}: expected a registry.toml, a folder that holds one, or a URL."
+            + (
+                " ZOO_REGISTRY holds paths or URLs separated by commas; unset it for zoo's own."
+                if environment.registry_sources()
+                else ""
+            )
         ) from None
     except OSError as error:
         raise InvalidRegistry(f"cannot read the registry {origin}: {error.strerror}.") from None

@@ -148,6 +148,7 @@ KINDS: dict[type, Rule] = {
     float: Rule("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
     str: Rule("text", lambda value: isinstance(value, str)),
     Path: Rule("a path", lambda value: isinstance(value, Path)),
+    object: Rule("data", lambda value: True),
     NoneType: Rule("none", lambda value: value is None),
 }
 """The rule of each type that options and configs are made of."""

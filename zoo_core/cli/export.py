@@ -9,6 +9,8 @@ from zoo_core.cli import text
 from zoo_core.cli.arguments import entries_argument, json_option
 from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
+from zoo_core.registry import is_path
+from zoo_core.text import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,10 @@ def command(
     reason. A file FILE.zip holds entries with weights, recipes, cards and a registry, for `zoo
     import` in a room without a network.
     """
+    entries, last = names[:-1], names[-1]
+    if entries and (is_path(last) or last.endswith(".zip")) and not Path(last).exists():
+        again = command_line("zoo", "export", *entries, "-o", last)
+        raise InvalidInput(f"{last} does not exist. If it is to be written: {again}")
     kind = kind or ("zip" if output and output.suffix == ".zip" else "onnx")
     if functions and kind != "onnx":
         raise InvalidInput(

@@ -10,6 +10,7 @@ from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_entry, json_option
 from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
+from zoo_core.text import command_line
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("publish")
-@click.argument(
-    "names", metavar="RUN|ENTRY...", nargs=-1, required=True, shell_complete=complete_entry
-)
+@click.argument("names", metavar="RUN|ENTRY...", nargs=-1, shell_complete=complete_entry)
 @click.argument("destination", metavar="DEST")
 @click.option("--licence", help="SPDX identifier of weights that have none, such as CC-BY-4.0.")
 @click.option("--code-licence", help="SPDX identifier of code that has none, such as Apache-2.0.")
@@ -49,6 +48,11 @@ def command(
     """
     from zoo_core.publishing import Item, place_of, publish
 
+    if not names:
+        raise InvalidInput(
+            f"say what is published and where: {command_line('zoo', 'publish', destination)} DEST, "
+            "where DEST is a folder or a URL."
+        )
     place = place_of(destination)
     given = {"weights": licence or "", "code": code_licence or ""}
     items = [_licensed(Item.of(name), given) for name in names]

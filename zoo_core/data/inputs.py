@@ -1,10 +1,12 @@
-"""What a user hands to a model: files, folders and data sets, fitted to the shape it takes."""
+"""What a user hands to a model: files, folders, data sets and tensors, fitted to its shape."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +24,9 @@ from zoo_core.data.resolve import find_path, load_dataset, parse_spec
 from zoo_core.data.tables import is_table, read_table
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
-from zoo_core.text import printable
+from zoo_core.text import printable, quoted
 
-__all__ = ["Inputs", "image_files", "load_images", "load_rows"]
+__all__ = ["Inputs", "image_files", "load_images", "load_rows", "source_name"]
 
 
 class Inputs(NamedTuple):
@@ -43,43 +45,44 @@ class _Part(NamedTuple):
 
 
 def load_images(
-    sources: Sequence[str | os.PathLike[str]],
+    sources: Sequence[object],
     *,
     shape: tuple[int, ...],
     root: str | os.PathLike[str] | None = None,
 ) -> Inputs:
-    """Load image files, folders of images, tables and data set specs, fitted to a model's shape.
+    """Load image files, folders of images, tables and data sets, fitted to a model's shape.
 
     Args:
-        sources: paths, or specs as `load_dataset` takes them; a spec without a split means test.
+        sources: paths, or specs as `load_dataset` takes them, where one without a split means
+            test; or data sets, or tensors of rows, (B, *shape), in [0, 1].
         shape: the model's event shape, (C, H, W) or (D,).
         root: folder of data sets.
     """
-    parts = [_load(str(source), shape, root) for source in sources]
+    parts = [_load(source, shape, root) for source in sources]
     if not parts:
         raise InvalidInput("no input was given: expected image files, folders or mnist:test[0:16].")
     found = [part.levels for part in parts]
     levels = None if None in found else max(n for n in found if n is not None)
     x = torch.cat([_at(part, levels) for part in parts])
     names = tuple(name for part in parts for name in part.names)
-    name = ", ".join(map(str, sources))
+    name = ", ".join(map(source_name, sources))
     return Inputs(Dataset(name, "input", x, levels, *_labels(parts)), names)
 
 
 def load_rows(
-    sources: Sequence[str | os.PathLike[str]],
+    sources: Sequence[object],
     *,
     columns: Sequence[Column],
     root: str | os.PathLike[str] | None = None,
 ) -> Inputs:
-    """Load tables and data set specs in a model's columns, by the columns' names.
+    """Load tables and data sets in a model's columns, by the columns' names.
 
     Args:
-        sources: paths, or specs as `load_dataset` takes them; a spec without a split means test.
+        sources: as `load_images` takes them; tensors as the columns encode rows.
         columns: the model's.
         root: folder of data sets.
     """
-    parts = [_rows(str(source), columns, root) for source in sources]
+    parts = [_rows(source, columns, root) for source in sources]
     if not parts:
         raise InvalidInput("no input was given: expected tables or people.csv:test[0:16].")
     names = tuple(name for _, part in parts for name in part)
@@ -87,9 +90,22 @@ def load_rows(
     return Inputs(Dataset(parts[0][0].name, "input", x, None, columns=tuple(columns)), names)
 
 
+def source_name(source: object) -> str:
+    """What messages call an input: a path or a spec as it was given, or what was given else."""
+    if isinstance(source, Dataset):
+        return f"{source.name}:{source.split}"
+    return "tensor" if isinstance(source, Tensor) else str(source)
+
+
 def _rows(
-    source: str, columns: Sequence[Column], root: str | os.PathLike[str] | None
+    source: object, columns: Sequence[Column], root: str | os.PathLike[str] | None
 ) -> tuple[Dataset, list[str]]:
+    if isinstance(source, Tensor):
+        data = replace(_of_tensor(source, (len(columns),), math.inf), columns=tuple(columns))
+        return data, _numbered(data)
+    if isinstance(source, Dataset):
+        return in_columns(source, columns), _numbered(source)
+    source = _spec(source)
     path, start = find_path(source, root), 0
     if path and path.is_file() and is_table(path):
         data, name = of_cells(read_cells(path), columns, source, "input"), source
@@ -102,13 +118,20 @@ def _rows(
 
 
 def image_files(
-    sources: Sequence[str | os.PathLike[str]], root: str | os.PathLike[str] | None = None
+    sources: Sequence[object], root: str | os.PathLike[str] | None = None
 ) -> list[Path]:
     """The image files that sources name, in the order of `load_images`, which skips broken ones."""
-    return [file for source in sources for file in _files(find_path(str(source), root))]
+    named = (str(source) for source in sources if isinstance(source, str | os.PathLike))
+    return [file for source in named for file in _files(find_path(source, root))]
 
 
-def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
+def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
+    if isinstance(source, Tensor):
+        source = _of_tensor(source, shape)
+    if isinstance(source, Dataset):
+        part = _fit_rows(source_name(source), source.x, source.levels, shape, start=0)
+        return part._replace(names=_numbered(source), labels=source.labels, classes=source.classes)
+    source = _spec(source)
     path = find_path(source, root)
     if path and path.is_file() and is_table(path):
         x = read_table(path)
@@ -130,6 +153,47 @@ def _load(source: str, shape: tuple[int, ...], root: str | os.PathLike[str] | No
     name = f"{data.name}:{data.split}"
     part = _fit_rows(name, data.x, data.levels, shape, start=spec.rows.start or 0)
     return part._replace(labels=data.labels, classes=data.classes)
+
+
+def _spec(source: object) -> str:
+    """A path or a spec as text.
+
+    Raises InvalidInput for what is no input at all.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise InvalidInput(
+            f"an input is {quoted(source, 80)}; expected a path, the name of a data set, a Dataset "
+            "or a tensor."
+        )
+    return os.fspath(source)
+
+
+def _of_tensor(x: Tensor, shape: tuple[int, ...], most: float = 1.0) -> Dataset:
+    """Rows as floats in [0, 1], as a data set: of binary or grey levels where they are exactly.
+
+    Raises InvalidInput for a tensor of another shape, type or range.
+    """
+    x = x.detach().cpu()
+    if x.shape[1:] != torch.Size(shape) or not len(x) or not x.is_floating_point():
+        raise InvalidInput(
+            f"the inputs are a tensor {tuple(x.shape)} of {x.dtype}; expected floats of the shape "
+            f"(B, {', '.join(map(str, shape))}), B of at least 1."
+        )
+    if not ((x >= min(0.0, 1 - most)) & (x <= most) | x.isnan()).all():
+        raise InvalidInput(
+            f"the inputs are a tensor of values from {float(x.min()):.4g} to {float(x.max()):.4g}; "
+            "expected values in [0, 1]."
+        )
+    x = x.float()
+    for levels in (2, 256):
+        grid = (x * (levels - 1)).round()
+        if torch.equal(grid / (levels - 1), x):
+            return Dataset("tensor", "input", grid.to(torch.uint8), levels)
+    return Dataset("tensor", "input", x, None)
+
+
+def _numbered(data: Dataset) -> list[str]:
+    return [f"inputs[{i}]" for i in range(len(data))]
 
 
 def _labels(parts: Sequence[_Part]) -> tuple[Tensor | None, tuple[str, ...]]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from zoo_core import plugins
 from zoo_core.config import build
-from zoo_core.errors import InvalidInput, InvalidWeights, PluginError, naming
+from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, PluginError, naming
 from zoo_core.header import read_header
 from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
 from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, write
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
     import torch
@@ -145,10 +145,17 @@ def create(
             architecture=record.name,
             family=family.name,
             requires=requirement(family),
-            config=config,
+            config=_as_lists(config),
         ),
     )
     return cast("Model", model.to(place))
+
+
+def _as_lists(value: Any) -> Any:
+    """A config as JSON has it, and so the config of whatever is loaded: with lists for tuples."""
+    if isinstance(value, dict):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def save(
@@ -157,18 +164,29 @@ def save(
     metadata: Mapping[str, Any] | None = None,
     *,
     dtype: str | torch.dtype | None = None,
+    force: bool = False,
 ) -> None:
     """Write a model's weights with the metadata that describe them; the file appears whole or not.
+
+    path: of the file, which ends in `.safetensors`.
 
     metadata: what the file says of itself beside what `info` knows of the model. A model that zoo
         neither loaded nor created needs `family`, `requires`, `architecture` and `config`.
     dtype: floating type in the file, e.g. `float16`, a half of the bytes; None keeps the model's.
+    force: overwrite a file that is there.
 
-    Raises InvalidInput when the file would not say what it is, or the path is a folder.
+    Raises InvalidInput when the file would not say what it is, for a folder or another suffix, and
+    OutputExists.
     """
     path = Path(path)
     if path.is_dir():
         raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
+    if path.suffix != ".safetensors":
+        raise InvalidInput(f"cannot write {path}: weights are files that end in .safetensors.")
+    if path.exists() and not force:
+        raise OutputExists(
+            f"{path} exists. Give another path, or {argument('force', True)} to overwrite it."
+        )
     metadata = {**to_metadata(model, path), **(metadata or {})}
     if missing := [key for key in NEEDED if key not in metadata]:
         raise InvalidInput(

@@ -13,8 +13,12 @@ from zoo_core.files import user_path
 from zoo_core.loading.weights import WEIGHTS, describe
 from zoo_core.registry import Entry, Registry, is_path
 from zoo_core.store import Store
+from zoo_core.text import command_line, printable
 
 __all__ = ["Source", "entry_beside", "entry_of_run", "open_source", "resolve"]
+
+_DATA = (".csv", ".npy", ".parquet", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".webp")
+"""Suffixes of files that are inputs of a model, and often named in the place of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,15 @@ def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | So
     name: an entry of the registry; or a run folder or a safetensors file, written as a path (a
         folder that is named like an entry is `./nade.mnist`).
 
-    Raises UnknownName when there is no such entry, folder or file.
+    Raises UnknownName when there is no such entry, folder or file, and InvalidInput for a file of
+    data.
     """
+    path = Path(name)
+    if path.suffix.lower() in _DATA and path.is_file():
+        command = command_line("zoo", "run", "ENTRY", "--input", path)
+        raise InvalidInput(
+            f"{printable(path)} is data, not a model. Name the model that it is given to: {command}"
+        )
     if isinstance(name, str) and not is_path(name):
         return (registry or Registry.load()).lookup(name)
     path = user_path(name)

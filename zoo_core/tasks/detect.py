@@ -48,7 +48,7 @@ Scores = Mapping[str, "Tensor"]
 class Options(Inputs):
     """Of the task `detect`."""
 
-    against: tuple[str, ...] = option(
+    against: tuple[object, ...] = option(
         (), "Inputs to tell apart, such as other data; adds the AUROC", metavar="INPUT"
     )
     background: str = option(
@@ -131,7 +131,7 @@ def _above(values: Tensor, each: Tensor) -> Tensor:
     return (below + not_above).double() / (2 * len(values))
 
 
-def _inputs(options: Options, context: Context) -> tuple[str, ...]:
+def _inputs(options: Options, context: Context) -> tuple[object, ...]:
     if not options.inputs and options.against and context.data:
         return (f"{context.data}:{_NORMAL}",)
     return options.inputs

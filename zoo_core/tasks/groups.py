@@ -11,7 +11,7 @@ __all__ = ["Inputs", "OptionalInputs", "Samples"]
 class Inputs:
     """Of a task that needs inputs."""
 
-    inputs: tuple[str, ...] = option(
+    inputs: tuple[object, ...] = option(
         (),
         "Image file, folder, table or data set such as mnist:test[0:16]",
         flags=("--input", "-i"),
@@ -23,7 +23,7 @@ class Inputs:
 class OptionalInputs:
     """Of a task that can do without inputs."""
 
-    inputs: tuple[str, ...] = option(
+    inputs: tuple[object, ...] = option(
         (),
         "Image file, folder, table or data set; without any, latents are sampled from the prior",
         flags=("--input", "-i"),

@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 
 
 def load_inputs(
-    model: _Shaped, sources: Sequence[str], context: Context, option: str = ""
+    model: _Shaped, sources: Sequence[object], context: Context, option: str = ""
 ) -> Batch:
     """Load inputs and fit them to the model.
 
@@ -76,7 +76,7 @@ def load_inputs(
     return Batch(x, names, notes, data.labels, data.classes)
 
 
-def unread_files(batch: Batch, sources: Sequence[str], context: Context) -> tuple[str, ...]:
+def unread_files(batch: Batch, sources: Sequence[object], context: Context) -> tuple[str, ...]:
     """The files among sources that are not in the batch: they could not be read."""
     files = (printable(file, None) for file in image_files(sources, context.data_root))
     return tuple(file for file in files if file not in batch.names)

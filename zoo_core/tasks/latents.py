@@ -30,7 +30,7 @@ __all__ = [
 
 
 def load_latents(
-    model: Decoder, inputs: Sequence[str], context: Context, task: str
+    model: Decoder, inputs: Sequence[object], context: Context, task: str
 ) -> tuple[Tensor, Batch]:
     """The latents of the inputs of a task that can do without, (B, latent_dim), and the inputs.
 
@@ -41,7 +41,7 @@ def load_latents(
     return encode_inputs(encoder, batch.x, context), batch
 
 
-def as_encoder(model: Decoder, inputs: Sequence[str], context: Context, task: str) -> Encoder:
+def as_encoder(model: Decoder, inputs: Sequence[object], context: Context, task: str) -> Encoder:
     """The model, as one that can encode the inputs of a task that can do without.
 
     Raises InvalidInput for one that cannot.

@@ -39,7 +39,7 @@ _Vectors = Callable[["Dataset"], "Tensor"]
 class Options(Samples):
     """Of the task `nearest`."""
 
-    inputs: tuple[str, ...] = option(
+    inputs: tuple[object, ...] = option(
         (), "Rows to search in place of the training data", flags=("--input", "-i"), metavar="INPUT"
     )
     k: int = option(4, "Nearest rows of each sample", minimum=1)
@@ -170,7 +170,7 @@ def _held_out(model: Generator, options: Options, context: Context) -> Dataset |
         return f"no held-out rows stand beside: {spec} cannot be used ({error})"
 
 
-def _rows(model: Generator, sources: tuple[str, ...], context: Context) -> _Rows:
+def _rows(model: Generator, sources: tuple[object, ...], context: Context) -> _Rows:
     from zoo_core.data import load_images
     from zoo_core.tasks.inputs import fit_levels
 
@@ -223,4 +223,6 @@ def _tensors(found: list[_Found]) -> dict[str, Tensor]:
 
 
 def _source_name(options: Options, context: Context) -> str:
-    return ", ".join(options.inputs) or f"{context.data}:train"
+    from zoo_core.data.inputs import source_name
+
+    return ", ".join(map(source_name, options.inputs)) or f"{context.data}:train"

@@ -51,6 +51,7 @@ def run(
     progress: called after each batch with the number of samples or inputs that are done, of how
         many.
     settings: the task's own options, as `steps=9`: those of `zoo run --task interpolate --help`.
+        Inputs are tensors, (B, *event_shape), in [0, 1], and data sets too: `inputs=x`.
 
     Raises UnknownName for an unknown task, and InvalidInput for one that the model cannot
     do, for an option that the task does not have or for a value that does not fit.
@@ -191,15 +192,17 @@ def _provenance(
 def _command(
     record: Task, model: nn.Module, known: loading.Info, chosen: Any, context: Context
 ) -> str:
-    """The `zoo run` that gives the same result; nothing for a model that no file holds."""
-    if known.path is None:
+    """The `zoo run` that gives the same result; nothing where no file holds model or inputs."""
+    own = {name: getattr(chosen, name) for name in tasks.options_of(record)}
+    given = (one for value in own.values() if isinstance(value, tuple) for one in value)
+    if known.path is None or not all(isinstance(one, str | Path | int | float) for one in given):
         return ""
     words = ["zoo", "run", known.entry.name if known.entry else str(known.path)]
     if record.name != tasks.choose(None, model, known.name).name:
         words += ["--task", record.name]
     for each in tasks.options_of(record).values():
-        if (value := getattr(chosen, each.name)) != each.default:
-            words += each.words(value)
+        if own[each.name] != each.default:
+            words += each.words(own[each.name])
     weight = weight_of(model)
     general = {
         "--device": (str(weight.device), "cpu"),

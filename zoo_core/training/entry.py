@@ -111,7 +111,7 @@ class Publisher:
     def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
         metadata = self._metadata() | {"metrics": dict(metrics)}
         store = None if self.recipe.store == "auto" else self.recipe.store
-        loading.save(model, self.folder / loading.WEIGHTS, metadata, dtype=store)
+        loading.save(model, self.folder / loading.WEIGHTS, metadata, dtype=store, force=True)
 
     def _metadata(self) -> dict[str, Any]:
         versions = {

@@ -109,6 +109,7 @@ def train(
         if what:
             raise InvalidInput(f"give either {str(what)!r} or like = {like!r}: both name a recipe.")
         what = recipe_of(like)
+    _check_names(what=what, data=data, like=like, start=start, resume=resume, output=output)
     given = {
         "data": data if data is None else str(data),
         "size": size,
@@ -137,6 +138,19 @@ def train(
             data_root=None if data_root is None else Path(data_root),
             quiet=quiet,
         )
+
+
+def _check_names(**given: object) -> None:
+    """Refuse what stands in the place of a name or a path, as a model that is to go on training."""
+    for name, value in given.items():
+        if not isinstance(value, str | Path | Recipe | None):
+            advice = ""
+            if isinstance(value, torch.nn.Module):
+                advice = " Save the model with zoo_core.save, and give the path of its file."
+            elif isinstance(value, torch.Tensor | torch.utils.data.Dataset):
+                advice = " Save the rows as a table (.csv, .npy) or images, and give their path."
+            kind = type(value).__name__
+            raise InvalidInput(f"{name} is of the type {kind}; expected a name or a path.{advice}")
 
 
 def recipe_of(name: str) -> Path:
