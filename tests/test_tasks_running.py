@@ -1,7 +1,9 @@
 """Tasks from Python: `zoo_core.run` has the options, defaults and checks of the command."""
 
 import shlex
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +12,14 @@ from click.testing import CliRunner
 from torch import nn
 from zoo_autoregressive.nade import NADE
 
+import toy_models
 import zoo_core as zoo
-from zoo_core import loading, output, tasks
+from zoo_core import loading, memory, output, tasks
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, UnknownName
 
 CONFIG = {"shape": (1, 4, 4), "hidden": 5}
+PLANE: dict[str, Any] = {"shape": (1, 4, 4), "z": 2, "hidden": [4], "seed": 0}
 
 
 @pytest.fixture
@@ -152,3 +156,36 @@ def test_a_model_that_fails_by_the_weights_of_a_file_names_it(
     monkeypatch.setattr(untrained, "sample", lambda *args, **options: [][1])
     with pytest.raises(IndexError):
         zoo.run(untrained, "sample")
+
+
+BITS = "bars-and-stripes-4:test[0:2]"
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "text"),
+    [
+        ("sample", {"n": 10**11}, "100,000,000,000 samples of m take about 25,600.0 GB of memory"),
+        ("sample", {"n": 2**62}, "GB of memory"),
+        ("manifold", {"side": 10**6}, "side=1000000: 1,000,000,000,000 samples of m take"),
+        ("interpolate", {"pairs": 10**11}, "200,000,000,000 samples of m take"),
+        ("interpolate", {"steps": 10**11}, "steps=100000000000 pairs=4: 400,000,000,000"),
+        ("interpolate", {"steps": 10**11, "inputs": BITS}, "steps=100000000000: 100,000,000,000"),
+        ("traverse", {"starts": 10**11}, "starts=100000000000: 900,000,000,000 samples of m"),
+        (
+            "complete",
+            {"samples": 10**11, "inputs": BITS},
+            "samples=100000000000: 200,000,000,000",
+        ),
+    ],
+)
+def test_what_exceeds_memory_is_refused_before_it_is_made(
+    task: str, options: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "machine", lambda device: 64 * 2**30)
+    model = toy_models.nade() if task == "complete" else zoo.create("vae", **PLANE)
+    start = time.process_time()
+    with pytest.raises(InvalidInput) as refused:
+        toy_models.run(task, model, **options)
+    assert text in str(refused.value)
+    assert str(refused.value).endswith("and there are 68.7 GB. Ask for fewer.")
+    assert time.process_time() - start < 10

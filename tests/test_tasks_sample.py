@@ -156,3 +156,8 @@ def test_guidance_is_handed_to_a_model_that_takes_it() -> None:
         run("sample", Guided(), guidance=2.0)
     with pytest.raises(InvalidInput, match=r"guidance=2\.0: m samples without guidance"):
         run("sample", Labelled(), label=1, guidance=2.0)
+
+
+def test_rows_between_prompts_that_exceed_memory_are_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"^n=3 between=1000000000000: 3,000,000,000,006 s"):
+        sample(LetterCount(), "four", "ox", between=10**12)

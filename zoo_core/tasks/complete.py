@@ -72,6 +72,7 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
     else:
         known = known_places(options.keep, model.event_shape)
         said = f"{int(known.sum())} of {known.numel()} variables given"
+    context.require_memory(model, options.samples * len(batch.x), samples=options.samples)
     drawn = _completions(model, batch.x, known.to(batch.x.device), options, context)
     x = batch.x.cpu()
     result = Result(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core import memory
 from zoo_core.rules import at_least, check_value
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -22,6 +25,9 @@ _SHARED = (
     "this model draws all samples from one stream of random numbers: with another number of them, "
     "or another batch size, they are others"
 )
+
+_OF_IMAGES, _OF_ROWS = 16, 48
+"""Bytes of memory for each value of samples, as tensors and picture or as cells, as measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,19 @@ class Context:
 
         return torch.Generator(weight_of(model).device).manual_seed(self.seed)
 
+    def require_memory(self, model: object, n: int, /, **asked: int) -> None:
+        """Refuse more samples than memory holds, before any is made; raises InvalidInput.
+
+        `samples` does so by itself: this is for what a task makes in steps of its own.
+
+        n: how many the result holds. asked: the options that ask for them.
+        """
+        shape: tuple[int, ...] = getattr(model, "event_shape", ())
+        needed = n * math.prod(shape) * (_OF_IMAGES if len(shape) == 3 else _OF_ROWS)
+        given = " ".join(argument(*each, "-n" if each[0] == "n" else "") for each in asked.items())
+        what = f"{n:,} samples of {self.name} take"
+        memory.require(f"{given}: {what}" if given else what, needed, "Ask for fewer.")
+
     def sizes(self, n: int) -> Iterator[int]:
         """Sizes of the batches in which n samples are made."""
         for start in range(0, n, self.batch_size):
@@ -72,9 +91,12 @@ class Context:
         They follow from the seed and a sample's number: n and `batch_size` change no sample.
 
         again: how many times the same samples, or inputs, were drawn before.
+
+        Raises InvalidInput for more than memory holds.
         """
         from zoo_core.draws import Streams
 
+        self.require_memory(model, n)
         streams = Streams(self.seed, weight_of(model).device, again=again)
         for size in self.sizes(n):
             yield size, streams

@@ -68,6 +68,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     if options.temperature != 1:
         raise InvalidInput(f"{argument('temperature')} is for paths between two prompts or more.")
     ends = (_of_inputs if options.inputs else _of_samples)(model, options, context)
+    _require_memory(model, len(ends.z), options, context)
     z, kind = _paths(model, ends.z, options)
     x = decode_latents(model, z.flatten(0, 1), context)
     n, steps = len(z), options.steps
@@ -101,6 +102,7 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
             f"{argument('prompts', prompts[0], '--prompt')} is one text, and a path has two ends: "
             "give another."
         )
+    _require_memory(model, options.pairs * (len(prompts) - 1), options, context)
     with torch.inference_mode():
         codes = prompted(model, prompts, context.name).read(prompts)
         paths = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
@@ -128,6 +130,11 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
         tensors={"codes": paths.cpu(), "decoded": x},
         texts={"prompts": names},
     )
+
+
+def _require_memory(model: Decoder, paths: int, options: Options, context: Context) -> None:
+    pairs = {} if options.inputs else {"pairs": options.pairs}
+    context.require_memory(model, paths * options.steps, steps=options.steps, **pairs)
 
 
 def line(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
@@ -180,8 +187,9 @@ def _of_samples(model: Decoder, options: Options, context: Context) -> _Ends:
     from zoo_core.tasks.latents import sample_latents
 
     pairs = options.pairs
+    z = sample_latents(model, 2 * pairs, context)
     names = [f"sample {2 * i + 1} to {2 * i + 2}" for i in range(pairs)]
-    return _Ends(sample_latents(model, 2 * pairs, context).unflatten(0, (pairs, 2)), names)
+    return _Ends(z.unflatten(0, (pairs, 2)), names)
 
 
 def _paths(model: Decoder, ends: Tensor, options: Options) -> tuple[Tensor, str]:

@@ -58,6 +58,7 @@ def _tiles(model: Decoder, options: Options, context: Context) -> Result:
     from zoo_core.tasks.latents import decode_latents, latent_columns
 
     side = options.side
+    context.require_memory(model, side**2, side=side)
     z = plane(model, side, context)
     x = decode_latents(model, z.to(weight_of(model).dtype), context)
     rows = latent_columns(z)

@@ -33,6 +33,7 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
             "some."
         )
     batch = load_inputs(model, options.inputs, context)
+    context.require_memory(model, options.samples * len(batch.x), samples=options.samples)
     x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, options, context)
     drawn = _sample_parts(model, batch.x, boxes, options, context)
     parts, mask = drawn[0].parts, drawn[0].mask.expand_as(x)

@@ -173,6 +173,8 @@ def _of_prompts(
 
     with torch.inference_mode():
         codes = prompted(model, options.prompts, context.name).read(options.prompts)
+    many = len(codes) + max(0, len(codes) - 1) * options.between
+    context.require_memory(model, options.n * many, n=options.n, between=options.between)
     names, rows = _interpolate_codes(options.prompts, codes, options.between)
     condition["temperature"] = options.temperature
     x = torch.cat(

@@ -66,6 +66,7 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
         judged: Tensor | None = batch.x[:_JUDGED]
         source, notes = ", ".join(batch.names[: options.starts]), batch.notes
     else:
+        context.require_memory(model, options.starts * _STEPS, starts=options.starts)
         base, judged = sample_latents(model, options.starts, context), None
         source = "draws" if options.starts > 1 else "a draw"
     if options.along:
@@ -75,6 +76,8 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     else:
         found = walks(model, context, judged)
     shown = found[: options.rows]
+    places = len(base) * sum(len(walk.values) for walk in shown)
+    context.require_memory(model, places, starts=len(base))
     rows = _rows(shown, base)
     z = torch.cat([row.z for row in rows])
     x = decode_latents(model, z, context)

@@ -1,4 +1,4 @@
-"""How much memory a training takes, estimated before its first step, and how much there is.
+"""How much memory a training takes, estimated before its first step.
 
 Counted are the data, the weights with what belongs to them, and what a batch keeps for its
 backward pass: measured on a few rows, as the slope in their number.
@@ -6,14 +6,12 @@ backward pass: measured on a few rows, as the slope in their number.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from zoo_core.errors import InvalidInput
+from zoo_core import memory
 from zoo_core.text import argument
 from zoo_core.training.seeds import stream
 
@@ -23,31 +21,13 @@ if TYPE_CHECKING:
     from zoo_core.training.loop import Loop
     from zoo_core.training.recipe import Recipe
 
-__all__ = ["check", "in_words", "machine", "of_loop", "of_weights"]
+__all__ = ["check", "of_loop", "of_weights"]
 
 _COPIES = 4
 """Of each weight: itself, its gradient and two moments of the optimiser."""
 _BACKWARD = 1.5
 """What is kept and its gradients are there at once for a part of it."""
 _ROWS = (1, 3)
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where Linux says how much a container may take."""
-
-
-def machine(device: torch.device) -> int | None:
-    """Bytes of memory of a device, or of this machine or container; None where nothing says it."""
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not on Windows
-        return None
-    for path in _LIMITS:
-        try:
-            found = min(found, int(Path(path).read_text()))
-        except (OSError, ValueError):  # not there, or `max`
-            continue
-    return found
 
 
 def of_weights(networks: Iterable[nn.Module], recipe: Recipe) -> int:
@@ -74,19 +54,15 @@ def check(name: str, needed: int, device: torch.device, *, forced: bool) -> None
 
     name: of what is trained.
     """
-    there = machine(device)
-    if there is not None and needed > there and not forced:
-        raise InvalidInput(
-            f"training {name} takes about {in_words(needed)} of memory, and there are "
-            f"{in_words(there)}. Take a smaller batch ({argument('batch_size')}), smaller images "
+    if not forced:
+        memory.require(
+            f"training {name} takes",
+            needed,
+            f"Take a smaller batch ({argument('batch_size')}), smaller images "
             f"({argument('size')}) or a smaller model, or train all the same "
-            f"({argument('over_memory', True)})."
+            f"({argument('over_memory', True)}).",
+            device,
         )
-
-
-def in_words(count: int) -> str:
-    """Bytes as gigabytes."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{max(0.01, count / 1e9):.2f} GB"
 
 
 def _of_batch(loop: Loop) -> int:

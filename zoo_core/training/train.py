@@ -18,6 +18,7 @@ from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
 from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
 from zoo_core.loading.meta import build_blank
+from zoo_core.memory import in_words
 from zoo_core.registry import Registry
 from zoo_core.text import printable
 from zoo_core.training import memory
@@ -318,7 +319,7 @@ def _introduction(name: str, trainer: Trainer, needed: int) -> str:
     }
     others = [f"{key} {count:,}" for key, count in counts.items() if key != "model" and count]
     beside = f" ({', '.join(others)})" if others else ""
-    of_memory = f"about {memory.in_words(needed)} of memory"
+    of_memory = f"about {in_words(needed)} of memory"
     return f"{name}: {counts['model']:,} parameters{beside}, {of_memory}"
 
 

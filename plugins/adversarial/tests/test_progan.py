@@ -201,6 +201,13 @@ def test_growth_shows_each_resolution_and_the_way_from_one_to_the_next() -> None
     assert torch.equal(result.frames[-1], images[2])
 
 
+def test_a_film_that_exceeds_memory_is_refused() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"^n=16 hold=1000000000000 fade=4: .* samples of progan.x take "
+    ):
+        grown(generator(), hold=10**12, fade=4)
+
+
 def test_many_samples_take_several_rows_of_each_resolution() -> None:
     G = generator((1, 1, 1))
     result = grown(G, n=11, batch_size=4)

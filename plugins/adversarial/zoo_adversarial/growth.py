@@ -51,6 +51,8 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
 
     from zoo_core import output
 
+    n, hold, fade = options.n, options.hold, options.fade
+    context.require_memory(model, n * (hold + fade), n=n, hold=hold, fade=fade)
     resolutions, n = _sample_stages(model, options.n, context), options.n
     side = model.event_shape[-1]
     grown = [upsample(x, side // x.shape[-1]) for x in resolutions]

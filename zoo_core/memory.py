@@ -1,0 +1,54 @@
+"""How much memory this machine has, and the refusal of work that needs more, before it begins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["in_words", "machine", "require"]
+
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much a container may take."""
+
+
+def machine(device: torch.device | None = None) -> int | None:
+    """Bytes of memory of a device, or of this machine or container; None where nothing says it."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return None
+    for path in _LIMITS:
+        try:
+            found = min(found, int(Path(path).read_text()))
+        except (OSError, ValueError):  # not there, or `max`
+            continue
+    return found
+
+
+def require(what: str, needed: int, advice: str, device: torch.device | None = None) -> None:
+    """Raise InvalidInput where more memory is needed than there is.
+
+    what: what takes it, with its verb, as `training nade.mnist takes`.
+    needed: bytes.
+    advice: what to do instead.
+    """
+    there = machine(device)
+    if there is not None and needed > there:
+        raise InvalidInput(
+            f"{what} about {in_words(needed)} of memory, and there are {in_words(there)}. {advice}"
+        )
+
+
+def in_words(count: int) -> str:
+    """Bytes as gigabytes."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{max(0.01, count / 1e9):.2f} GB"
