@@ -29,19 +29,29 @@ one
   right.
 - Without a prompt, texts are sampled from the first 64 training texts.
 - A model can keep the discriminator (`judge`), which scores how well a text fits an image.
+- Options that the recipe of faces takes: maps enlarged by nearest neighbours before a convolution
+  (`up`); a discriminator with R1 and no norm; no INT; and the embedding's cross-entropy of
+  generated images and their texts in the generator's loss (Zhang et al. 2021, XMC-GAN): the
+  discriminator's verdict alone notices a wrong text by a few of the things that it names.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_adversarial.layers import LatentGenerator, Unflatten, divisible_shape, initialise
+from zoo_adversarial.layers import (
+    LatentGenerator,
+    Unflatten,
+    UpConv2d,
+    divisible_shape,
+    initialise,
+)
 from zoo_adversarial.text import Characters, Sentences, text_encoder
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
@@ -51,6 +61,8 @@ from zoo_core.export import Function, Value
 __all__ = ["GANCLS", "Matcher"]
 
 _SLOPE = 0.2
+_UP = ("transposed", "nearest")
+_NORMS = ("batch", "none")
 _KNOWN = 64
 """Training captions that a model keeps."""
 
@@ -69,6 +81,9 @@ class GANCLS(LatentGenerator):
         alphabet: supported characters; upper case is lowered unless listed.
         length: largest number of characters of a text.
         judge: whether to keep the discriminator, for `fits`.
+        up: how maps are enlarged: by `transposed` convolutions, or by `nearest` neighbours and a
+            convolution.
+        norm: of the discriminator: `batch`, or `none`, for a penalty in its place.
     """
 
     known: Tensor
@@ -87,13 +102,18 @@ class GANCLS(LatentGenerator):
         alphabet: str = " 0123456789abcdefghijklmnopqrstuvwxyz",
         length: int = 48,
         judge: bool = False,
+        up: str = "transposed",
+        norm: str = "batch",
     ) -> None:
         super().__init__(divisible_shape(shape, 16), z + code)
-        self.z, self.channels, self.compressed = z, channels, compressed
+        for setting, value, known in (("up", up, _UP), ("norm", norm, _NORMS)):
+            if value not in known:
+                raise InvalidInput(f"{setting} is {value!r}; expected {' or '.join(known)}.")
+        self.z, self.channels, self.compressed, self.norm = z, channels, compressed, norm
         self.reader = partial(text_encoder, encoder, code, alphabet, length)
         self.text = self.reader().requires_grad_(False)  # what it learns, the discriminator does
         self.compress = nn.Sequential(nn.Linear(code, compressed), nn.LeakyReLU(_SLOPE))
-        self.network = _decoder(z + compressed, self.event_shape, channels).apply(initialise)
+        self.network = _decoder(z + compressed, self.event_shape, channels, up).apply(initialise)
         self.register_buffer("known", self.text.tokens([]).new_zeros(_KNOWN, self.text.size))
         self.register_buffer("held", torch.zeros((), dtype=torch.int64))
         self.register_load_state_dict_post_hook(_check_texts)  # type: ignore[no-untyped-call] # of torch
@@ -201,7 +221,8 @@ class GANCLS(LatentGenerator):
 
         channels: feature maps of its first layer at half size; the generator's by default.
         """
-        return Matcher(self.event_shape, channels or self.channels, self.compressed, self.reader())
+        channels = channels or self.channels
+        return Matcher(self.event_shape, channels, self.compressed, self.reader(), self.norm)
 
 
 class Matcher(nn.Module):
@@ -212,10 +233,16 @@ class Matcher(nn.Module):
         channels: feature maps at half size; twice as many at each size below.
         compressed: features of the compressed text code, concatenated to the image's.
         text: the encoder.
+        norm: `batch`, or `none`.
     """
 
     def __init__(
-        self, shape: Sequence[int], channels: int, compressed: int, text: Characters | Sentences
+        self,
+        shape: Sequence[int],
+        channels: int,
+        compressed: int,
+        text: Characters | Sentences,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         C, H, W = shape
@@ -224,16 +251,16 @@ class Matcher(nn.Module):
         self.compress = nn.Sequential(nn.Linear(text.code, compressed), nn.LeakyReLU(_SLOPE))
         layers: list[nn.Module] = [nn.Conv2d(C, channels, 4, 2, 1), nn.LeakyReLU(_SLOPE)]
         for i in range(3):
-            layers += _with_norm(nn.Conv2d(channels << i, channels << i + 1, 4, 2, 1, bias=False))
+            layers += _hidden(channels << i, channels << i + 1, (4, 2, 1), norm)
         self.trunk = nn.Sequential(*layers)
         self.embedding = nn.Linear(top, text.code)
         self.head = nn.Sequential(
-            *_with_norm(nn.Conv2d(top + compressed, top, 1, bias=False)),
+            *_hidden(top + compressed, top, (1, 1, 0), norm),
             nn.Conv2d(top, 1, (H // 16, W // 16)),
             nn.Flatten(0),
         )
         for part in (self.trunk, self.head):
-            part.apply(initialise)
+            part.apply(initialise if norm == "batch" else _keep_scale)
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps of images (n, C, H, W), in [−1, 1]: (n, maps, H/16, W/16)."""
@@ -297,7 +324,7 @@ class _Residual(nn.Module):
         return functional.relu(x.add(self.block(x)))
 
 
-def _decoder(inputs: int, shape: Sequence[int], c: int) -> nn.Sequential:
+def _decoder(inputs: int, shape: Sequence[int], c: int, up: str) -> nn.Sequential:
     """A vector to an image of 16 times the size at which it begins."""
     C, H, W = shape
     return nn.Sequential(
@@ -305,19 +332,43 @@ def _decoder(inputs: int, shape: Sequence[int], c: int) -> nn.Sequential:
         Unflatten((8 * c, H // 16, W // 16)),
         nn.BatchNorm2d(8 * c),
         _Residual(8 * c),
-        nn.ConvTranspose2d(8 * c, 4 * c, 4, 2, 1, bias=False),
+        _enlarge(8 * c, 4 * c, up),
         nn.BatchNorm2d(4 * c),
         _Residual(4 * c),
-        nn.ConvTranspose2d(4 * c, 2 * c, 4, 2, 1, bias=False),
+        _enlarge(4 * c, 2 * c, up),
         nn.BatchNorm2d(2 * c),
         nn.ReLU(),
-        nn.ConvTranspose2d(2 * c, c, 4, 2, 1, bias=False),
+        _enlarge(2 * c, c, up),
         nn.BatchNorm2d(c),
         nn.ReLU(),
-        nn.ConvTranspose2d(c, C, 4, 2, 1),
+        _enlarge(c, C, up, bias=True),
         nn.Tanh(),
     )
 
 
-def _with_norm(layer: nn.Conv2d) -> list[nn.Module]:
-    return [layer, nn.BatchNorm2d(layer.out_channels), nn.LeakyReLU(_SLOPE)]
+def _enlarge(
+    inputs: int, outputs: int, up: str, bias: bool = False
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    """To twice the side."""
+    if up == "nearest":
+        return UpConv2d(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
+
+
+def _hidden(
+    inputs: int, outputs: int, kernel: tuple[int, int, int], norm: str
+) -> Iterator[nn.Module]:
+    """A hidden layer of the discriminator.
+
+    kernel: its side, stride and padding.
+    """
+    yield nn.Conv2d(inputs, outputs, *kernel, bias=norm == "none")
+    if norm == "batch":
+        yield nn.BatchNorm2d(outputs)
+    yield nn.LeakyReLU(_SLOPE)
+
+
+def _keep_scale(layer: nn.Module) -> None:
+    """Weights by which maps keep their scale where no norm does so (He et al. 2015)."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, _SLOPE)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.gan_cls import GANCLS, Matcher
-from zoo_adversarial.losses import LOSSES
+from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.trainer import diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter
-from zoo_core.training.objective import frozen, network_of
+from zoo_core.training.objective import frozen, network_of, unwrapped
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -36,10 +36,14 @@ class Matching:
         channels: feature maps of the discriminator at half size; the generator's by default.
         w_between: weight of the interpolation term (INT); 0 is GAN-CLS alone.
         w_joint: weight of the joint embedding of images and texts.
+        w_found: weight, in the generator's loss, of finding its images by their texts in that
+            embedding, and these by the images (Zhang et al. 2021).
         shift: how far each image that the discriminator sees is moved at most, as a share of the
             side.
         turn: how far it is turned at most, in degrees.
         zoom: how far it is scaled at most, as a share.
+        r1: weight of R1, the penalty of slopes at real images with their own texts.
+        penalty_every: steps between penalties, each weighted by that number.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -53,6 +57,9 @@ class Matching:
         shift: float = 0.0,
         turn: float = 0.0,
         zoom: float = 0.0,
+        w_found: float = 0.0,
+        r1: float = 0.0,
+        penalty_every: int = 1,
     ) -> None:
         if model.judge is not None and channels not in (None, model.channels):
             raise InvalidInput(
@@ -63,7 +70,8 @@ class Matching:
         model.text.load_state_dict(D.text.state_dict())
         self.tokens = model.text.tokens
         self.networks: dict[str, nn.Module] = {"model": model, "discriminator": D}
-        self.w_between, self.w_joint = w_between, w_joint
+        self.w_between, self.w_joint, self.w_found = w_between, w_joint, w_found
+        self.r1, self.penalty_every = r1, penalty_every
         self.jitter = shift, turn, zoom
         for network in (model.network, D.trunk, D.head):
             network.to(memory_format=torch.channels_last)
@@ -94,28 +102,58 @@ class Matching:
         G, D, tokens = self._generator, self._matcher, _captions(labels)
         G.remember(tokens)
         code = D.read(tokens)
-        between = (code + code.roll(1, 0)) / 2
-        noise = torch.cat([G.noise(len(x), generator=generator)] * 2)
-        fake = G(torch.cat([noise, torch.cat([code, between]).detach()], 1))
+        wanted = code.detach()
+        if self.w_between:
+            wanted = torch.cat([wanted, (wanted + wanted.roll(1, 0)) / 2])
+        noise = G.noise(len(x), generator=generator).repeat(len(wanted) // len(x), 1)
+        fake = G(torch.cat([noise, wanted], 1))
 
-        h, drawn_h = (self._augment(z, generator) for z in (x * 2 - 1, fake[: len(x)].detach()))
-        values = self._discriminate(h, drawn_h, tokens, code, update["discriminator"])
+        real, drawn = (jitter(z, *self.jitter, generator) for z in (x * 2 - 1, fake[: len(x)]))
+        penalty = self._penalty(real, tokens) if step % self.penalty_every == 0 else 0.0
+        values = self._discriminate(
+            D.features(real),
+            D.features(drawn.detach()),
+            tokens,
+            code,
+            penalty,
+            update["discriminator"],
+        )
         with frozen(D):
-            scores = D(self._augment(fake, generator), torch.cat([code, between]).detach())
-            fitting, halfway = scores.chunk(2)
-            loss_G = _GAME.generator(fitting) + self.w_between * _GAME.generator(halfway)
+            seen = D.features(jitter(fake, *self.jitter, generator))
+            fitting, halfway = D(seen, wanted).split([len(x), len(wanted) - len(x)])
+            loss_G = _GAME.generator(fitting)
+            if self.w_between:
+                loss_G = loss_G + self.w_between * _GAME.generator(halfway)
+            if self.w_found:
+                found = _joint_loss(D.compare(seen[: len(x)], code.detach()), tokens)
+                loss_G = loss_G + self.w_found * found
             update["model"](loss_G)
         self._hand_over()
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
 
-    def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """What the discriminator sees of images, (n, C, H, W), in [−1, 1]."""
-        return self._matcher.features(jitter(images, *self.jitter, generator))
+    def _penalty(self, real: Tensor, tokens: Tensor) -> Tensor | float:
+        """R1 with its weight.
+
+        real: images, (B, C, H, W), in [−1, 1].
+        """
+        if not self.r1:
+            return 0.0
+        with unwrapped(self.networks, "discriminator"):
+            D = self._matcher
+            code = D.read(tokens).detach()
+            slopes = slope_penalty(lambda x: D(D.features(x), code), real)
+        return self.r1 * self.penalty_every * slopes
 
     def _discriminate(
-        self, h: Tensor, drawn_h: Tensor, tokens: Tensor, code: Tensor, update: Update
+        self,
+        h: Tensor,
+        drawn_h: Tensor,
+        tokens: Tensor,
+        code: Tensor,
+        penalty: Tensor | float,
+        update: Update,
     ) -> dict[str, Tensor]:
-        """One step of the discriminator, by what it sees of images and of drawn ones."""
+        """One step of the discriminator, by its features of images and of generated ones."""
         D, other = self._matcher, tokens.roll(1, 0)
         real, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(drawn_h, code)
         misfits = (tokens != other).any(1).to(code.dtype)
@@ -123,7 +161,7 @@ class Matching:
         loss = functional.softplus(-real).mean()
         loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
         joint = _joint_loss(D.compare(h, code), tokens)
-        update(loss + self.w_joint * joint)
+        update(loss + self.w_joint * joint + penalty)
         figures = {"D_real": real, "D_wrong": wrong}
         means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
         return {"loss_D": loss.detach(), "joint": joint.detach(), **means}
