@@ -2,7 +2,7 @@
 
 import random
 
-from zoo_core.data.faces.captions import caption, phrases
+from zoo_core.data.faces.captions import caption, named, phrases
 from zoo_core.data.faces.people import person_of
 from zoo_core.data.faces.styles import TOON_HEAD
 
@@ -30,3 +30,19 @@ def test_captions_vary_and_each_row_has_always_the_same() -> None:
     texts = [caption(person, i) for i in range(50)]
     assert len(set(texts)) > 40 and texts == [caption(person, i) for i in range(50)]
     assert all(person["hair_colour"] in text and "{" not in text for text in texts)
+
+
+def test_named_attributes_are_those_whose_values_change_the_caption() -> None:
+    person = person_of(TOON_HEAD, 123456) | {"back_hair": "wavy", "beard": "full"}
+    for seed in range(30):
+        names = named(person, seed)
+        assert {"hair", "back_hair", "hair_colour"} < names
+        for name, values in TOON_HEAD.values.items():
+            other = next(value for value in values if value not in (person[name], "none"))
+            changed = caption({**person, name: other}, seed) != caption(person, seed)
+            assert changed == (name in names)
+
+
+def test_hair_that_is_not_there_is_not_named() -> None:
+    person = person_of(TOON_HEAD, 123456) | {"back_hair": "none"}
+    assert not any("back_hair" in named(person, seed) for seed in range(10))

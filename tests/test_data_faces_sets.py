@@ -8,7 +8,7 @@ import torch
 
 from factories import draw_faces
 from zoo_core.data import load_dataset
-from zoo_core.data.faces import counterfactual, sets
+from zoo_core.data.faces import counterfactual, named_attributes, sets
 from zoo_core.data.faces.styles import TOON_HEAD
 from zoo_core.errors import InvalidInput, UnknownName
 
@@ -51,6 +51,18 @@ def test_an_unknown_change_is_refused(changes: dict[str, str], text: str) -> Non
 def test_other_data_have_no_counterfactuals() -> None:
     with pytest.raises(InvalidInput, match="bars-and-stripes has no counterfactuals"):
         counterfactual(load_dataset("bars-and-stripes"), skin="dark")
+
+
+@pytest.mark.usefixtures("dicebear")
+def test_captions_name_some_attributes_and_always_the_colour_of_hair() -> None:
+    faces = counterfactual(draw_faces())
+    named = named_attributes(faces)
+    assert named.shape == (len(faces), len(TOON_HEAD.values)) and named.dtype == torch.bool
+    assert named[:, list(faces.attributes).index("hair_colour")].all()
+    said = named[:, list(faces.attributes).index("skin")]
+    assert said.tolist() == ["skin" in text for text in faces.texts]
+    with pytest.raises(InvalidInput, match="bars-and-stripes has no captions by a grammar"):
+        named_attributes(load_dataset("bars-and-stripes"))
 
 
 @pytest.mark.usefixtures("dicebear")

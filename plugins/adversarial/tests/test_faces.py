@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_adversarial import counterparts, shared
+from zoo_adversarial import counterparts, prompts, shared
 from zoo_adversarial.cyclegan import CycleGAN
 from zoo_adversarial.stargan import StarGAN
 from zoo_adversarial.stargan_trainer import Star
 
 from zoo_core.data import Dataset
-from zoo_core.data.faces import drawing, sets
+from zoo_core.data.faces import drawing, named_attributes, sets
 from zoo_core.data.faces.people import share_out
 from zoo_core.data.faces.styles import TOON_HEAD
 from zoo_core.errors import InvalidInput
@@ -159,3 +159,43 @@ def test_groups_must_be_of_the_attributes(faces: Dataset) -> None:
     protocol = counterparts.OfCounterparts(attributes=("skin",), rows=2, features="x")
     with pytest.raises(InvalidInput, match=r"attributes \['skin'\] of faces have \[5\] values"):
         counterparts.asked(model, protocol)
+
+
+class Painter(torch.nn.Module):
+    """Draws each person whose caption is given, but for every fourth: that one as the first."""
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        super().__init__()
+        self.texts = texts
+
+    def read(self, texts: list[str]) -> Tensor:
+        return torch.tensor([[float(self.texts.index(text))] for text in texts])
+
+    def sample(self, n: int, *, prompt: Tensor, generator: torch.Generator) -> Tensor:
+        row = torch.where(prompt % 4 == 3, 0.0, prompt)
+        return (row / 255).view(n, 1, 1, 1).expand(n, 3, 4, 4)
+
+
+def test_attributes_that_a_caption_names_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = share_out(TOON_HEAD, {"train": 16, "validation": 0, "test": 0}, 0, "faces")["train"]
+    x = torch.arange(16).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+    texts = tuple(sets._captions(TOON_HEAD, labels))
+    data = Dataset("faces", "test", x, 256, labels, texts=texts, attributes=TOON_HEAD.values)
+    true = torch.stack([data.column(name) for name in data.attributes], 1)
+    named = named_attributes(data)
+    monkeypatch.setattr(prompts, "load", lambda protocol, root: data)
+    monkeypatch.setattr(prompts, "feature_net", lambda name: type("Net", (), {"model": None}))
+    monkeypatch.setattr(prompts, "require_heads", lambda net: net)
+    monkeypatch.setattr(
+        prompts, "predict_attributes", lambda net, x: true[(255 * x[:, 0, 0, 0]).round().long()]
+    )
+    row = torch.arange(16)
+    right = true[torch.where(row % 4 == 3, 0, row)] == true
+    found = prompts.prompt_attributes(Painter(texts), prompts.OfNames())
+    assert found.value == pytest.approx(100 * float(right[named].float().mean()))
+    assert found.n == named.sum() and found.real == 100
+    worst = prompts.worst_prompt_attribute(Painter(texts), prompts.OfNames())
+    shares = [100 * float(right[:, k][named[:, k]].float().mean()) for k in range(named.shape[1])]
+    assert worst.value == pytest.approx(min(shares)) and worst.value < found.value
+    shuffled = prompts.prompt_attributes(Painter(texts), prompts.OfNames(shuffled=True))
+    assert shuffled.value < found.value and shuffled.real == 100

@@ -199,12 +199,20 @@ def _of_prompts() -> list[Metric]:
     """Each of texts that the model was not trained on, of known ones, and where texts are mixed."""
     group = "How often a classifier sees the group of a text in its images"
     match = "How often the discriminator prefers an image's own text to another"
+    named = "How often a net sees what a caption of faces names"
+    worst = "The same of the attribute that it sees least often"
     return [
         _share("prompts:prompt_group", group),
         _share("prompts:prompt_group", f"{group}: of known texts", "known"),
         _share("prompts:prompt_group", f"{group}: of another text", "shuffled", shuffled=True),
         _share("prompts:matched_text", match),
         _share("prompts:matched_text", f"{match}: of known texts", "known"),
+        _share("prompts:matched_text", f"{match}: of texts with unseen combinations", "unseen"),
+        _share("prompts:prompt_attributes", named),
+        _share("prompts:worst_prompt_attribute", worst),
+        _share("prompts:prompt_attributes", f"{named}: of combinations not trained on", "unseen"),
+        _share("prompts:worst_prompt_attribute", f"{worst}, of those combinations", "unseen"),
+        _share("prompts:prompt_attributes", f"{named}: another one", "shuffled", shuffled=True),
     ]
 
 

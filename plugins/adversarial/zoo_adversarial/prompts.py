@@ -5,6 +5,10 @@ one head of a feature net, on data whose labels are those of all heads. Shuffled
 against the group of another name: what a model that does not read comes to. The figure beside it is
 of the data's own images.
 
+A caption of drawn faces names some of their attributes. A net with a head for each one says how
+many of those that a caption names are seen in an image of it, over all captions, or of the
+attribute that is seen least often.
+
 The discriminator is asked too: `matched_text` is how often it finds that an image's own text fits
 better than another name. It is no part of what a generator draws with; a model whose config says
 `judge` keeps it.
@@ -21,7 +25,9 @@ from torch import Tensor
 from zoo_adversarial.figures import OfDistance, distance
 from zoo_adversarial.gan_cls import GANCLS
 from zoo_core.data import Dataset
+from zoo_core.data.faces import named_attributes
 from zoo_core.errors import InvalidInput
+from zoo_core.features.attributes import predict_attributes, require_heads
 from zoo_core.features.net import FeatureNet
 from zoo_core.metrics import Measured
 from zoo_core.metrics.classification import labels_of
@@ -30,7 +36,16 @@ from zoo_core.metrics.samples import feature_net, features_option
 from zoo_core.options import option
 from zoo_core.protocols import Prompted
 
-__all__ = ["OfDraws", "OfGroups", "matched_text", "prompt_fid", "prompt_group"]
+__all__ = [
+    "OfDraws",
+    "OfGroups",
+    "OfNames",
+    "matched_text",
+    "prompt_attributes",
+    "prompt_fid",
+    "prompt_group",
+    "worst_prompt_attribute",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +63,56 @@ class OfGroups(OfDraws):
     head: int = option(1, "Place of the head that names groups, from 0", minimum=0)
     features: str = features_option()
     shuffled: bool = option(False, "Whether each image is held against another text's group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfNames(OfRows):
+    """The protocol of attributes that captions name."""
+
+    seed: int = option(0, "Of the samples, one for each caption", minimum=0)
+    features: str = features_option()
+    shuffled: bool = option(False, "Whether each image is held against another row's caption")
+
+
+def prompt_attributes(model: Prompted, protocol: OfNames, data_root: Root = None) -> Measured:
+    """Share of the attributes named by captions that a net sees in images of these, in %.
+
+    Raises InvalidInput for other rows than those of `faces`, or a net without their heads.
+    """
+    seen = _see_names(model, protocol, data_root)
+    return _summarize([torch.cat(part) for part in zip(*seen, strict=True)])
+
+
+def worst_prompt_attribute(model: Prompted, protocol: OfNames, data_root: Root = None) -> Measured:
+    """The same of the attribute that is seen least often."""
+    return min(map(_summarize, _see_names(model, protocol, data_root)))
+
+
+def _see_names(model: Prompted, protocol: OfNames, data_root: Root) -> list[tuple[Tensor, Tensor]]:
+    """Whether a net sees what captions name, of each attribute, (captions that name it,).
+
+    The first is of samples, the second of the rows' own images.
+    """
+    rows, judge = load(protocol, data_root), require_heads(feature_net(protocol.features).model)
+    there, named = (
+        torch.stack([rows.column(name) for name in rows.attributes], 1),
+        named_attributes(rows),
+    )
+    samples = _sample(model, rows.texts, seeded(protocol.seed, model))
+    seen, of_data = predict_attributes(judge, samples), predict_attributes(judge, rows.floats())
+    if protocol.shuffled:
+        other = torch.randperm(len(rows), generator=seeded(protocol.seed))
+        there, named, of_data = there[other], named[other], of_data[other]
+    return [
+        ((seen[:, k] == there[:, k])[which], (of_data[:, k] == there[:, k])[which])
+        for k, which in enumerate(named.T)
+    ]
+
+
+def _summarize(seen: Sequence[Tensor]) -> Measured:
+    """The share of samples in %, beside that of the data's own images."""
+    samples, of_data = (100.0 * part.float() for part in seen)
+    return Measured.of(samples)._replace(real=float(of_data.mean()))
 
 
 def prompt_group(model: Prompted, protocol: OfGroups, data_root: Root = None) -> Measured:

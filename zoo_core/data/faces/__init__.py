@@ -10,6 +10,7 @@ from zoo_core.data.faces.sets import (
     faces_hair,
     faces_styles,
     faces_unpaired,
+    named_attributes,
     pixel_faces,
     visible,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "faces_hair",
     "faces_styles",
     "faces_unpaired",
+    "named_attributes",
     "pixel_faces",
     "visible",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-__all__ = ["caption", "phrases"]
+__all__ = ["caption", "named", "phrases"]
 
 _FRONT = {
     "bun": ("{c} hair in a bun", "a {c} bun"),
@@ -58,6 +58,11 @@ _CLOTHES = {
     "t-shirt": ("{a} {c} T-shirt", "{a} {c} tee"),
     "turtleneck": ("{a} {c} turtleneck", "{a} {c} roll-neck"),
 }
+_ATTRIBUTES = {
+    "hair": ("hair", "back_hair", "hair_colour"),
+    "clothes": ("clothes", "clothes_colour"),
+}
+"""What phrases of more than one attribute name."""
 _OPENINGS = ("", "", "a face with ", "someone with ", "a person with ")
 
 
@@ -79,15 +84,29 @@ def phrases(person: Mapping[str, str], stream: random.Random) -> dict[str, str]:
 
 def caption(person: Mapping[str, str], seed: int) -> str:
     """A caption of a person; the seed chooses what is said of them, and how."""
-    stream = random.Random(f"caption/{seed}")
-    said = phrases(person, stream)
-    hair = said.pop("hair")
-    others = list(said.values())
-    stream.shuffle(others)
-    parts = [hair, *others[: 2 + int(stream.random() * 3)]]
+    stream = _stream(seed)
+    parts = list(_chosen(person, stream).values())
     if stream.random() < 0.5:
         stream.shuffle(parts)
     return _one(_OPENINGS, stream) + ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def named(person: Mapping[str, str], seed: int) -> frozenset[str]:
+    """The attributes that the caption of a person by a seed names: not hair that is not there."""
+    things = _chosen(person, _stream(seed))
+    names = {name for thing in things for name in _ATTRIBUTES.get(thing, (thing,))}
+    return frozenset(names - ({"back_hair"} if person["back_hair"] == "none" else set()))
+
+
+def _stream(seed: int) -> random.Random:
+    return random.Random(f"caption/{seed}")
+
+
+def _chosen(person: Mapping[str, str], stream: random.Random) -> dict[str, str]:
+    """The phrases that a caption is made of: of hair, and of two to four other things."""
+    hair, *others = phrases(person, stream).items()
+    stream.shuffle(others)
+    return dict([hair, *others[: 2 + int(stream.random() * 3)]])
 
 
 def _hair(person: Mapping[str, str], stream: random.Random) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.faces.captions import caption
+from zoo_core.data.faces.captions import caption, named
 from zoo_core.data.faces.drawing import check_packages, draw, stored
 from zoo_core.data.faces.people import matches, more_unseen, person_of, share_out
 from zoo_core.data.faces.styles import PERSONAS, TOON_HEAD, Style
@@ -31,6 +31,7 @@ __all__ = [
     "faces_hair",
     "faces_styles",
     "faces_unpaired",
+    "named_attributes",
     "pixel_faces",
     "visible",
 ]
@@ -187,6 +188,17 @@ def visible(dataset: Dataset, **changes: str) -> Tensor:
     assert dataset.labels is not None  # rows of faces have
     people = [person_of(TOON_HEAD, number) for number in dataset.labels.tolist()]
     return torch.tensor([not matches({**person, **changes}, TOON_HEAD.hidden) for person in people])
+
+
+def named_attributes(dataset: Dataset) -> Tensor:
+    """Which attributes the caption of each row names, (N, attributes), bool.
+
+    Raises InvalidInput for other rows than those of `faces`.
+    """
+    if dataset.labels is None or dict(dataset.attributes) != TOON_HEAD.values:
+        raise InvalidInput(f"{dataset.name} has no captions by a grammar: only rows of faces have.")
+    found = [named(person_of(TOON_HEAD, number), number) for number in dataset.labels.tolist()]
+    return torch.tensor([[name in names for name in TOON_HEAD.values] for names in found])
 
 
 def _changed(labels: Tensor, name: str, value: str) -> Tensor:
