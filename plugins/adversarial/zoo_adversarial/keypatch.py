@@ -31,6 +31,8 @@ Differences from the paper:
   rates, held-out parts were 0.27 from what was drawn, which a constant image has as well.
 - Each step of the recipe is one of either network, the generator's at a higher rate: by the paper's
   rates masks covered all of the image for its first 1,000 steps.
+- Options that a recipe of faces takes: maps enlarged by nearest neighbours before a 3x3 convolution
+  (`up`), a discriminator with R1 and no norm, and a random number of parts in each batch.
 - w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
   The recipe keeps it at 5·10⁻²: the less it weighs, the more what is drawn leaves the parts for
   what looks real.
@@ -45,7 +47,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.layers import initialise
+from zoo_adversarial.layers import UpConv2d, initialise
 from zoo_adversarial.patches import crops, key_patches
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 __all__ = ["Critic", "KeyPatch"]
 
 _SLOPE = 0.2
+_UP = ("transposed", "nearest")
+_NORMS = ("batch", "none")
 _FIRST = 4
 """Side of the smallest maps."""
 _WIDEST = 8
@@ -72,7 +76,9 @@ class KeyPatch(nn.Module):
         channels: feature maps at half size; twice as many at each size below, up to eight times.
         z: number of latents that are noise.
         code: features of the summed parts.
-        parts: number of key patches in training; any number can be completed from.
+        parts: number of key patches that are found; any number can be completed from.
+        up: how maps are enlarged: by `transposed` convolutions, or by `nearest` neighbours and a
+            convolution.
     """
 
     def __init__(
@@ -82,13 +88,16 @@ class KeyPatch(nn.Module):
         z: int = 128,
         code: int = 128,
         parts: int = 3,
+        up: str = "transposed",
     ) -> None:
         super().__init__()
+        if up not in _UP:
+            raise InvalidInput(f"up is {up!r}; expected {' or '.join(_UP)}.")
         self.event_shape, self.z, self.parts = _square(shape), z, parts
         widths = _widths(self.event_shape, channels)
         self.encoder = _Encoder(widths, code)
-        self.placing = _Decoder(widths, code, 1)
-        self.drawing = _Decoder(widths, code + z, widths[0])
+        self.placing = _Decoder(widths, code, 1, up)
+        self.drawing = _Decoder(widths, code + z, widths[0], up)
         self.apply(initialise)
 
     def forward(self, parts: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,12 +147,17 @@ class KeyPatch(nn.Module):
         y, mask = self(parts * 2 - 1, z)
         return FromParts(parts, mask, (y + 1) / 2)
 
-    def opponent(self, channels: int | None = None) -> Critic:
+    def opponent(self, channels: int | None = None, norm: str = "batch") -> Critic:
         """Make a discriminator.
 
         channels: feature maps of its first layer; the generator's by default.
+        norm: `batch`, or `none`, for a penalty in its place.
+
+        Raises InvalidInput for another norm.
         """
-        return Critic(_widths(self.event_shape, channels or self.encoder.channels))
+        if norm not in _NORMS:
+            raise InvalidInput(f"trainer.norm is {norm!r}; expected {' or '.join(_NORMS)}.")
+        return Critic(_widths(self.event_shape, channels or self.encoder.channels), norm)
 
 
 class Critic(nn.Module):
@@ -151,13 +165,17 @@ class Critic(nn.Module):
 
     Args:
         widths: channels of an image, and of each level below.
+        norm: `batch` or `none`.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], norm: str = "batch") -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*_downs(widths))
+        self.trunk = nn.Sequential(*_downs(widths, norm))
         self.head = nn.Linear(widths[-1] * _FIRST**2, 1)
         self.apply(initialise)
+        for layer in self.trunk.modules():
+            if isinstance(layer, nn.Conv2d) and norm == "none":  # so that maps keep their scale
+                nn.init.kaiming_normal_(layer.weight, _SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
         """The logit of each image, (B,).
@@ -196,12 +214,12 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     """A code to a map of full size, with other features beside its own at each level."""
 
-    def __init__(self, widths: Sequence[int], code: int, outputs: int) -> None:
+    def __init__(self, widths: Sequence[int], code: int, outputs: int, up: str) -> None:
         super().__init__()
         self.first = _first(code, widths[-1])
         steps = pairwise(reversed(widths[1:]))
-        self.levels = nn.ModuleList(_up(2 * inputs, outputs) for inputs, outputs in steps)
-        self.last = _enlarge(2 * widths[1], outputs)
+        self.levels = nn.ModuleList(_up(2 * inputs, outputs, up) for inputs, outputs in steps)
+        self.last = _enlarge(2 * widths[1], outputs, up)
 
     def forward(self, beside: Sequence[Tensor], code: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The map, (B, outputs, S, S), and the features before it, from the smallest up.
@@ -215,11 +233,11 @@ class _Decoder(nn.Module):
         return y, features
 
 
-def _downs(widths: Sequence[int]) -> Iterator[nn.Sequential]:
+def _downs(widths: Sequence[int], norm: str = "batch") -> Iterator[nn.Sequential]:
     """Levels that halve the side each; there is no norm of what is made of images at once."""
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
-        norm = [nn.BatchNorm2d(outputs)] if i else []
-        yield nn.Sequential(nn.Conv2d(inputs, outputs, 5, 2, 2), *norm, nn.LeakyReLU(_SLOPE))
+        normed = [nn.BatchNorm2d(outputs)] if i and norm == "batch" else []
+        yield nn.Sequential(nn.Conv2d(inputs, outputs, 5, 2, 2), *normed, nn.LeakyReLU(_SLOPE))
 
 
 def _first(code: int, outputs: int) -> nn.Sequential:
@@ -228,12 +246,14 @@ def _first(code: int, outputs: int) -> nn.Sequential:
     )
 
 
-def _up(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(_enlarge(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU())
+def _up(inputs: int, outputs: int, up: str) -> nn.Sequential:
+    return nn.Sequential(_enlarge(inputs, outputs, up), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def _enlarge(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+def _enlarge(inputs: int, outputs: int, up: str) -> nn.Conv2d | nn.ConvTranspose2d:
     """To twice the side."""
+    if up == "nearest":
+        return UpConv2d(inputs, outputs)
     return nn.ConvTranspose2d(inputs, outputs, 5, 2, 2, 1)
 
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.keypatch import KeyPatch
-from zoo_adversarial.losses import LOSSES
-from zoo_adversarial.patches import crops, masks, overlap
+from zoo_adversarial.losses import LOSSES, slope_penalty
+from zoo_adversarial.patches import crops, key_patches, masks, overlap
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import mirror
-from zoo_core.training.objective import frozen, network_of
+from zoo_core.training.objective import frozen, network_of, unwrapped
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -52,6 +52,11 @@ class Assembly:
             or at the `true` ones.
         n_critic: discriminator steps per generator step.
         flip: whether to flip half of the training images horizontally.
+        norm: of the discriminator: `batch` or `none`.
+        r1: weight of R1, the penalty of slopes at real images.
+        penalty_every: steps between penalties, each weighted by that number.
+        most: 0 to learn from the model's number of parts; else from a random number of parts in
+            each batch, one to this many, out of the image's first `most`.
     """
 
     monitor: ClassVar[str] = "sliced_wasserstein"
@@ -67,6 +72,10 @@ class Assembly:
         cut: str = "predicted",
         n_critic: int = 2,
         flip: bool = True,
+        norm: str = "batch",
+        r1: float = 0.0,
+        penalty_every: int = 1,
+        most: int = 0,
     ) -> None:
         for setting, value, known in (("mask_loss", mask_loss, _SPATIAL), ("cut", cut, _CUTS)):
             if value not in known:
@@ -76,10 +85,11 @@ class Assembly:
         self.spatial, self.cut = _SPATIAL[mask_loss], cut
         self.networks: dict[str, nn.Module] = {
             "model": model,
-            "discriminator": model.opponent(channels),
+            "discriminator": model.opponent(channels, norm),
         }
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
-        self.n_critic, self.flip = n_critic, flip
+        self.n_critic, self.flip, self.most = n_critic, flip, most
+        self.r1, self.penalty_every = r1, penalty_every
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)
 
@@ -105,12 +115,13 @@ class Assembly:
         """
         if self.flip:
             x = mirror(x, generator)
-        sight, G = self._inspect(x), self._generator
+        sight, G = self._inspect(x, generator if self.most else None), self._generator
         turn = step % self.n_critic == 0
         z = G.noise(len(x), generator=generator)
         with torch.set_grad_enabled(turn):
             y, mask = self.networks["model"](sight.parts, z)
-        values = self._discriminate(sight, y.detach(), update["discriminator"])
+        penalty = self._penalty(sight.x) if step % self.penalty_every == 0 else 0.0
+        values = self._discriminate(sight, y.detach(), penalty, update["discriminator"])
         place = self.spatial(mask, sight.mask)
         look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)
         if turn:
@@ -121,14 +132,24 @@ class Assembly:
         parts = {"mask": place.detach() / pixels, "parts": look.detach() / y[0].numel()}
         return {**values, **parts}
 
-    def _discriminate(self, sight: _Sight, y: Tensor, update: Update) -> dict[str, Tensor]:
+    def _penalty(self, x: Tensor) -> Tensor | float:
+        """R1 with its weight, at images (B, C, S, S), in [−1, 1]."""
+        if not self.r1:
+            return 0.0
+        with unwrapped(self.networks, "discriminator"):
+            slopes = slope_penalty(self.networks["discriminator"], x)
+        return self.r1 * self.penalty_every * slopes
+
+    def _discriminate(
+        self, sight: _Sight, y: Tensor, penalty: Tensor | float, update: Update
+    ) -> dict[str, Tensor]:
         D, (x, _, M) = self.networks["discriminator"], sight
         other = x.roll(1, 0)
         fakes = [y, x * M + other * (1 - M), other * M + x * (1 - M)]
         real, drawn, *mixed = [D(images) for images in (x, *fakes)]
         loss = _GAME.discriminator(real, drawn)
         loss = loss + sum(functional.softplus(scores).mean() for scores in mixed)
-        update(loss)
+        update(loss + penalty)
         figures = {"D_real": real, "D_fake": drawn, "D_mixed": torch.cat(mixed)}
         means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
         return {"loss_D": loss.detach(), **means}
@@ -172,8 +193,14 @@ class Assembly:
         """Nothing: a mask that is at the wrong places is seen in the values."""
         return ""
 
-    def _inspect(self, x: Tensor) -> _Sight:
-        boxes = self._generator.find_parts(x)
+    def _inspect(self, x: Tensor, generator: torch.Generator | None = None) -> _Sight:
+        """Find parts; with a generator, keep a random number of them."""
+        if generator is None:
+            boxes = self._generator.find_parts(x)
+        else:
+            order = torch.randperm(self.most, generator=generator, device=x.device)
+            n = int(torch.randint(self.most, (), generator=generator, device=x.device)) + 1
+            boxes = key_patches(x, self.most)[:, order[:n]]
         return _Sight(x * 2 - 1, crops(x, boxes) * 2 - 1, masks(boxes, *x.shape[-2:]).to(x.dtype))
 
     @property
