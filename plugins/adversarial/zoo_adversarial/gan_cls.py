@@ -84,6 +84,7 @@ class GANCLS(LatentGenerator):
         up: how maps are enlarged: by `transposed` convolutions, or by `nearest` neighbours and a
             convolution.
         norm: of the discriminator: `batch`, or `none`, for a penalty in its place.
+        alone: whether the discriminator also scores images without their text.
     """
 
     known: Tensor
@@ -104,12 +105,14 @@ class GANCLS(LatentGenerator):
         judge: bool = False,
         up: str = "transposed",
         norm: str = "batch",
+        alone: bool = False,
     ) -> None:
         super().__init__(divisible_shape(shape, 16), z + code)
         for setting, value, known in (("up", up, _UP), ("norm", norm, _NORMS)):
             if value not in known:
                 raise InvalidInput(f"{setting} is {value!r}; expected {' or '.join(known)}.")
-        self.z, self.channels, self.compressed, self.norm = z, channels, compressed, norm
+        self.z, self.channels, self.compressed = z, channels, compressed
+        self.norm, self.alone = norm, alone
         self.reader = partial(text_encoder, encoder, code, alphabet, length)
         self.text = self.reader().requires_grad_(False)  # what it learns, the discriminator does
         self.compress = nn.Sequential(nn.Linear(code, compressed), nn.LeakyReLU(_SLOPE))
@@ -222,7 +225,8 @@ class GANCLS(LatentGenerator):
         channels: feature maps of its first layer at half size; the generator's by default.
         """
         channels = channels or self.channels
-        return Matcher(self.event_shape, channels, self.compressed, self.reader(), self.norm)
+        options = self.norm, self.alone
+        return Matcher(self.event_shape, channels, self.compressed, self.reader(), *options)
 
 
 class Matcher(nn.Module):
@@ -234,6 +238,7 @@ class Matcher(nn.Module):
         compressed: features of the compressed text code, concatenated to the image's.
         text: the encoder.
         norm: `batch`, or `none`.
+        alone: whether it also scores images without their text.
     """
 
     def __init__(
@@ -243,6 +248,7 @@ class Matcher(nn.Module):
         compressed: int,
         text: Characters | Sentences,
         norm: str = "batch",
+        alone: bool = False,
     ) -> None:
         super().__init__()
         C, H, W = shape
@@ -259,7 +265,9 @@ class Matcher(nn.Module):
             nn.Conv2d(top, 1, (H // 16, W // 16)),
             nn.Flatten(0),
         )
-        for part in (self.trunk, self.head):
+        last = nn.Conv2d(top, 1, (H // 16, W // 16))
+        self.alone = nn.Sequential(last, nn.Flatten(0)) if alone else None
+        for part in (self.trunk, self.head, *([self.alone] if self.alone else [])):
             part.apply(initialise if norm == "batch" else _keep_scale)
 
     def features(self, x: Tensor) -> Tensor:

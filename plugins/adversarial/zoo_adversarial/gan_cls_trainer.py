@@ -122,6 +122,8 @@ class Matching:
             seen = D.features(jitter(fake, *self.jitter, generator))
             fitting, halfway = D(seen, wanted).split([len(x), len(wanted) - len(x)])
             loss_G = _GAME.generator(fitting)
+            if D.alone is not None:
+                loss_G = loss_G + _GAME.generator(D.alone(seen[: len(x)]))
             if self.w_between:
                 loss_G = loss_G + self.w_between * _GAME.generator(halfway)
             if self.w_found:
@@ -141,7 +143,12 @@ class Matching:
         with unwrapped(self.networks, "discriminator"):
             D = self._matcher
             code = D.read(tokens).detach()
-            slopes = slope_penalty(lambda x: D(D.features(x), code), real)
+
+            def scores(x: Tensor) -> Tensor:
+                h = D.features(x)
+                return D(h, code) if D.alone is None else D(h, code) + D.alone(h)
+
+            slopes = slope_penalty(scores, real)
         return self.r1 * self.penalty_every * slopes
 
     def _discriminate(
@@ -160,6 +167,8 @@ class Matching:
         wrong_loss = (functional.softplus(wrong) * misfits).sum() / misfits.sum().clamp_min(1)
         loss = functional.softplus(-real).mean()
         loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
+        if D.alone is not None:
+            loss = loss + _GAME.discriminator(D.alone(h), D.alone(drawn_h))
         joint = _joint_loss(D.compare(h, code), tokens)
         update(loss + self.w_joint * joint + penalty)
         figures = {"D_real": real, "D_wrong": wrong}
