@@ -168,6 +168,25 @@ def test_masks_and_parts_are_held_against_the_true_ones(measure: Measure) -> Non
     assert others.value == pytest.approx(100 / 3, rel=0.1)
 
 
+def test_a_constant_mask_stands_beside_those_that_look(measure: Measure) -> None:
+    # true parts are the left half of every row
+    assert measure(completions.constant_mask_iou, Framer(), plain()).value == 1
+
+
+def test_completions_of_the_same_parts_differ_beside_them(measure: Measure) -> None:
+    class Chance(Framer):
+        def complete_from(self, x: Tensor, boxes: Tensor, **options: Any) -> FromParts:
+            done = super().complete_from(x, boxes, **options)
+            beside = 1 - masks(boxes, 4, 4)
+            u = torch.rand(len(x), 1, 1, 1, generator=options["generator"])
+            return done._replace(images=done.images + u * beside)
+
+    found = measure(completions.completion_spread, Chance(), plain(400), draws=2)
+    assert found.value == pytest.approx(100 / 3, rel=0.1)
+    within = measure(completions.completion_spread, Chance(), plain(), within=True)
+    assert within.value == 0
+
+
 def test_the_distance_of_completions_stands_beside_that_of_data(measure: Measure) -> None:
     right = measure(completions.parts_fid, Framer(), plain(), features="light")
     off = measure(completions.parts_fid, Framer(0.5), plain(), features="light")

@@ -1,15 +1,17 @@
 """How good completions from parts are: where these go, how they look there, and the whole.
 
-Parts are those that the model finds in held-out rows. Three figures have a control beside them:
-`others_parts_l1` is of the result for another image, whose parts it does not show; `filled_fid` of
-a latent-variable model, the protocol's `by`, that knows where the parts are and fills in the rest.
-It starts from grey and reconstructs `rounds` times, the parts put back each time (Rezende, Mohamed
-& Wierstra 2014, Stochastic Backpropagation, section 5.5, with means in the place of draws).
+Parts are those that the model finds in held-out rows. Figures have controls beside them:
+`constant_mask_iou` is of one mask for all rows, the best for training rows; `others_parts_l1` of
+the result for another image, whose parts it does not show; `filled_fid` of a latent-variable model,
+the protocol's `by`, that knows where the parts are and fills in the rest. It starts from grey and
+reconstructs `rounds` times, the parts put back each time (Rezende, Mohamed & Wierstra 2014,
+Stochastic Backpropagation, section 5.5, with means in the place of draws).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -18,15 +20,19 @@ from torch import Tensor
 from zoo_adversarial.figures import OfDistance, distance
 from zoo_adversarial.patches import masks, overlap
 from zoo_core import loading
+from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
-from zoo_core.metrics.rows import OfRows, Root, batches, load, seeded
+from zoo_core.metrics.rows import OfRows, Root, batches, each, load, seeded
 from zoo_core.options import option
 from zoo_core.protocols import LatentVariable, PartCompleter
 
 __all__ = [
     "OfFilled",
     "OfParts",
+    "OfSpread",
+    "completion_spread",
+    "constant_mask_iou",
     "filled_fid",
     "mask_iou",
     "others_parts_l1",
@@ -35,6 +41,8 @@ __all__ = [
 ]
 
 _GREY = 0.5
+_FITTED = 2000
+"""Training rows that a constant mask is chosen by."""
 
 
 class _Completed(NamedTuple):
@@ -65,10 +73,42 @@ class OfFilled(OfDistance):
     rounds: int = option(20, "How often it reconstructs", minimum=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfSpread(OfParts):
+    """The protocol of differences between completions of the same parts."""
+
+    draws: int = option(4, "Completions of each row's parts", minimum=2)
+    within: bool = option(False, "Whether they are compared within the parts, not beside them")
+
+
 def mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
     """Intersection of the mask and the true places of the parts, as a share of their union."""
     done = _complete(model, protocol, protocol.seed, data_root)
     return Measured.of(overlap(done.mask, done.true))
+
+
+def constant_mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
+    """The same of the one mask, of where parts often are, that is best for training rows."""
+    seen = _places(model, load(protocol, data_root, None, "train")[:_FITTED])
+    often = seen.mean(0, keepdim=True)
+    candidates = [(often > share / 20).float() for share in range(20)]
+    best = max(candidates, key=lambda mask: float(overlap(mask, seen).mean()))
+    return Measured.of(overlap(best, _places(model, load(protocol, data_root))))
+
+
+def completion_spread(model: PartCompleter, protocol: OfSpread, data_root: Root = None) -> Measured:
+    """Mean difference of two completions of the same parts, beside these, in % of the range."""
+    random = seeded(protocol.seed, model)
+
+    def spread(x: Tensor) -> Tensor:
+        boxes = model.find_parts(x)
+        drawn = [model.complete_from(x, boxes, generator=random) for _ in range(protocol.draws)]
+        where = masks(boxes, *x.shape[-2:]) if protocol.within else 1 - masks(boxes, *x.shape[-2:])
+        pairs = [(a.images - b.images).abs().mean(1, True) for a, b in combinations(drawn, 2)]
+        apart = torch.stack(pairs).mean(0) * where
+        return 100 * apart.sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp_min(1)
+
+    return Measured.of(each(model, load(protocol, data_root), spread))
 
 
 def parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
@@ -117,6 +157,11 @@ def fill_in(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor
     for _ in range(rounds):
         y = torch.where(kept, x, by.decode(by.encode(y)))
     return y
+
+
+def _places(model: PartCompleter, rows: Dataset) -> Tensor:
+    """The true places of each row's parts, (N, 1, H, W)."""
+    return each(model, rows, lambda x: masks(model.find_parts(x), *x.shape[-2:]))
 
 
 def _complete(model: PartCompleter, protocol: OfRows, seed: int, data_root: Root) -> _Completed:

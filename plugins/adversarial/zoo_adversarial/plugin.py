@@ -173,6 +173,15 @@ def zoo_metrics() -> list[Metric]:
             unit="share",
             tolerance=0.005,
         ),
+        Metric(
+            "constant_mask_iou",
+            "zoo_adversarial.completions:constant_mask_iou",
+            "The same of one mask for all images, the best for training rows",
+            unit="share",
+            tolerance=0.005,
+        ),
+        _share("completions:completion_spread", "Difference of completions beside their parts"),
+        _share("completions:completion_spread", "The same within the parts", "within", within=True),
         *_of_prompts(),
         *_of_faces(),
     ]
