@@ -322,6 +322,67 @@ def test_the_discriminators_loss_is_the_papers() -> None:
     assert float(values["loss_D"]) == pytest.approx(float(expected), rel=1e-4)
 
 
+def discriminator_loss(step: int, r1: float = 0.0, **config: Any) -> float:
+    """Of one step on the same images and weights, with a penalty at every second step."""
+    losses: dict[str, float] = {}
+    trainer = Matching(model(norm="none", **config), w_between=0, w_joint=0, r1=r1, penalty_every=2)
+    updates: dict[str, Any] = {
+        name: lambda loss, name=name: losses.update({name: float(loss.detach())})
+        for name in trainer.networks
+    }
+    trainer.training_step(*batch_with(trainer, updates), step)
+    return losses["discriminator"]
+
+
+def batch_with(trainer: Matching, updates: Any) -> tuple[Any, ...]:
+    x, tokens = batch()
+    torch.manual_seed(0)
+    for parameter in trainer.networks["discriminator"].parameters():
+        parameter.data = torch.randn_like(parameter) / 10
+    return x, updates, random(), tokens
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_slopes_are_penalised_at_real_images_every_second_step(alone: bool) -> None:
+    plain = discriminator_loss(2, alone=alone)
+    assert discriminator_loss(1, 1.0, alone=alone) == plain
+    slopes = discriminator_loss(2, 1.0, alone=alone) - plain
+    assert slopes > 0
+    assert discriminator_loss(2, 3.0, alone=alone) - plain == pytest.approx(3 * slopes, rel=1e-3)
+
+
+def test_images_are_scored_without_their_text_too() -> None:
+    trainer = Matching(model(norm="none", alone=True, judge=True), w_between=0)
+    D = trainer._matcher
+    x, tokens = batch()
+    with torch.no_grad():
+        code, noise = D.read(tokens), trainer._generator.noise(8, generator=random())
+        fake = trainer._generator(torch.cat([noise, code], 1))
+        h, drawn_h = D.features(2 * x - 1), D.features(fake)
+        assert D.alone is not None and D.alone(h).shape == (8,)
+        log = torch.nn.functional.logsigmoid
+        right, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(drawn_h, code)
+        expected = -log(right).mean() - (log(-wrong).mean() + log(-drawn).mean()) / 2
+        expected = expected - log(D.alone(h)).mean() - log(-D.alone(drawn_h)).mean()
+    reached, values = moved(trainer)
+    assert float(values["loss_D"]) == pytest.approx(float(expected), rel=1e-4)
+    assert "discriminator.alone" in reached["discriminator"]
+    assert reached["model"] == {"model.compress", "model.network"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "known"), [("up", "transposed or nearest"), ("norm", "batch or none")]
+)
+def test_a_layer_that_there_is_not_is_refused(setting: str, known: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{setting} is 'other'; expected {known}"):
+        model(**{setting: "other"})
+
+
+def test_maps_are_enlarged_by_neighbours_too() -> None:
+    G = model(up="nearest").eval()
+    assert G.sample(2, generator=random()).shape == (2, *SHAPE)
+
+
 def test_a_pair_of_one_text_is_no_mismatch() -> None:
     trainer, (x, tokens) = Matching(model()), batch()
     losses: dict[str, float] = {}

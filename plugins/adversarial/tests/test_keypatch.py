@@ -255,6 +255,31 @@ def test_a_loss_that_there_is_not_is_refused(setting: str, known: str) -> None:
         Assembly(model(), **{setting: "iou"})
 
 
+def test_an_unknown_layer_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="up is 'near'; expected transposed or nearest"):
+        model(up="near")
+    with pytest.raises(InvalidInput, match=r"trainer\.norm is 'layer'; expected batch or none"):
+        Assembly(model(), norm="layer")
+
+
+def test_slopes_are_penalised_every_second_step() -> None:
+    def loss(step: int, r1: float) -> float:
+        torch.manual_seed(0)  # of the discriminator's weights
+        trainer = Assembly(model(up="nearest"), norm="none", r1=r1, penalty_every=2, flip=False)
+        return float(moved(trainer, images(6), step)[1]["discriminator"])
+
+    plain = loss(2, 0.0)
+    assert loss(1, 1.0) == plain < loss(2, 1.0)
+    assert loss(2, 2.0) - plain == pytest.approx(2 * (loss(2, 1.0) - plain), rel=1e-3)
+
+
+def test_each_batch_has_a_random_number_of_parts() -> None:
+    trainer, x, stream = Assembly(model(), most=4), images(3), random()
+    numbers = [trainer._inspect(x, stream).parts.shape[1] for _ in range(40)]
+    assert set(numbers) == {1, 2, 3, 4}
+    assert trainer._inspect(x).parts.shape[1] == 3  # a validation has the model's number
+
+
 def test_masks_can_be_compared_by_their_overlap() -> None:
     apart = Assembly(model(), mask_loss="overlap").spatial
     true = masks(torch.tensor([[[0, 0, 2, 4]]]), 4, 4)
