@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 from zoo_adversarial import text
 from zoo_adversarial.gan_cls import GANCLS
-from zoo_adversarial.gan_cls_trainer import Matching
+from zoo_adversarial.gan_cls_trainer import Matching, _splice
 from zoo_adversarial.text import Characters, Sentences
 
 from zoo_core import loading
@@ -368,6 +368,26 @@ def test_images_are_scored_without_their_text_too() -> None:
     assert float(values["loss_D"]) == pytest.approx(float(expected), rel=1e-4)
     assert "discriminator.alone" in reached["discriminator"]
     assert reached["model"] == {"model.compress", "model.network"}
+
+
+def test_half_of_a_mismatched_text_may_be_the_images_own() -> None:
+    text = model(length=60).text
+    tokens = text.tokens(["long red hair and a smile", "a blue shirt and a wink"])
+    found = set()
+    for seed in range(20):
+        rows = _splice(tokens, random(seed))
+        assert rows.shape == tokens.shape and rows.dtype == tokens.dtype
+        found |= {"".join(f"-{text.alphabet}"[i] for i in row if i) for row in rows[:1].tolist()}
+    assert found == {"long red hair and a wink", "a blue shirt and a smile"}
+
+
+def test_spliced_texts_are_rejected_by_both_of_the_discriminators_losses() -> None:
+    trainer = Matching(model(), splice=True)
+    reached, values = moved(trainer)
+    assert "discriminator.embedding" in reached["discriminator"]
+    assert all(math.isfinite(value) for value in values.values())
+    plain = moved(Matching(model()))[1]
+    assert values["joint"] > plain["joint"]  # a term more
 
 
 @pytest.mark.parametrize(

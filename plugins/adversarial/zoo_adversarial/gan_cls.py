@@ -30,9 +30,9 @@ one
 - Without a prompt, texts are sampled from the first 64 training texts.
 - A model can keep the discriminator (`judge`), which scores how well a text fits an image.
 - Options that the recipe of faces takes: maps enlarged by nearest neighbours before a convolution
-  (`up`); a discriminator with R1 and no norm; no INT; and the embedding's cross-entropy of
-  generated images and their texts in the generator's loss (Zhang et al. 2021, XMC-GAN): the
-  discriminator's verdict alone notices a wrong text by a few of the things that it names.
+  (`up`); a discriminator with R1 and no norm, which also scores images without their text
+  (`alone`, as in Zhang et al. 2018, StackGAN++); mismatched texts that are half the image's own
+  (`splice`), as a caption that is wrong in all it names is rejected by any one thing; no INT.
 """
 
 from __future__ import annotations

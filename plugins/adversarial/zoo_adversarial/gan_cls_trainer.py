@@ -49,8 +49,6 @@ class Matching:
         channels: feature maps of the discriminator at half size; the generator's by default.
         w_between: weight of the interpolation term (INT); 0 is GAN-CLS alone.
         w_joint: weight of the joint embedding of images and texts.
-        w_found: weight, in the generator's loss, of finding its images by their texts in that
-            embedding, and these by the images (Zhang et al. 2021).
         shift: how far each image that the discriminator sees is moved at most, as a share of the
             side.
         turn: how far it is turned at most, in degrees.
@@ -72,7 +70,6 @@ class Matching:
         shift: float = 0.0,
         turn: float = 0.0,
         zoom: float = 0.0,
-        w_found: float = 0.0,
         splice: bool = False,
         r1: float = 0.0,
         penalty_every: int = 1,
@@ -86,7 +83,7 @@ class Matching:
         model.text.load_state_dict(D.text.state_dict())
         self.tokens = model.text.tokens
         self.networks: dict[str, nn.Module] = {"model": model, "discriminator": D}
-        self.w_between, self.w_joint, self.w_found = w_between, w_joint, w_found
+        self.w_between, self.w_joint = w_between, w_joint
         self.splice, self.r1, self.penalty_every = splice, r1, penalty_every
         self.jitter = shift, turn, zoom
         for network in (model.network, D.trunk, D.head):
@@ -138,9 +135,6 @@ class Matching:
                 loss_G = loss_G + _GAME.generator(D.alone(seen[: len(x)]))
             if self.w_between:
                 loss_G = loss_G + self.w_between * _GAME.generator(halfway)
-            if self.w_found:
-                found = _joint_loss(D.compare(seen[: len(x)], code.detach()), tokens)
-                loss_G = loss_G + self.w_found * found
             update["model"](loss_G)
         self._hand_over()
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
@@ -158,7 +152,8 @@ class Matching:
 
             def scores(x: Tensor) -> Tensor:
                 h = D.features(x)
-                return D(h, code) if D.alone is None else D(h, code) + D.alone(h)
+                fit: Tensor = D(h, code)
+                return fit if D.alone is None else fit + D.alone(h)
 
             slopes = slope_penalty(scores, real)
         return self.r1 * self.penalty_every * slopes
