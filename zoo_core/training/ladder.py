@@ -91,7 +91,7 @@ def climb(
     if table.x.ndim != 2:
         raise InvalidInput(f"{printable(data)} holds images: the ladder is of tables.")
     climbing = _Ladder(table, data, folder, seeds, data_root, columns or {}, device, force, say)
-    rungs = [rung for rung in _candidates() if climbing.takes(rung.record)]
+    rungs = [rung for rung in _candidates() if climbing.takes(rung)]
     if not rungs:
         raise InvalidInput("no installed family has an architecture for this table.")
     if unknown := set(only) - {rung.name for rung in rungs}:
@@ -155,11 +155,16 @@ class _Ladder:
     force: bool
     say: Callable[[str], None]
 
-    def takes(self, record: Architecture) -> bool:
-        """Whether an architecture is of such tables: of mixed columns, or of binary ones."""
-        cls = plugins.import_class(record.path)
-        mixed = "columns" in inspect.signature(cls).parameters
-        return mixed if self.table.levels != 2 else not mixed
+    def takes(self, rung: _Candidate) -> bool:
+        """Whether a rung is of such tables: of mixed columns, or of binary ones.
+
+        One whose name begins with `mixed-` has a counterpart for binary tables, and leaves them to
+        it.
+        """
+        if self.table.levels == 2:
+            return not rung.name.startswith("mixed-")
+        cls = plugins.import_class(rung.record.path)
+        return "columns" in inspect.signature(cls).parameters
 
     def rung(self, candidate: _Candidate, share: float) -> Rung:
         """Choose a rung's settings on validation, and train it with them.

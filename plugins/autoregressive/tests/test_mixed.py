@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from torch import Tensor, nn
+from zoo_autoregressive.hidden_tree import HiddenTree
 from zoo_autoregressive.mixed_eonade import AnyOrder, MixedEoNADE
 from zoo_autoregressive.mixed_made import MixedMADE
 from zoo_autoregressive.mixed_tree import MixedTree
@@ -52,10 +53,12 @@ MODELS = [
     (MixedTree, {"structure": "tree"}),
     (MixedTree, {"structure": "chain"}),
     (MixedTree, {"structure": "independent"}),
+    (HiddenTree, {"states": 5}),
     (MixedMADE, {"hidden": (16, 16)}),
     (MixedMADE, {"hidden": (16,), "order": "random"}),
     (MixedEoNADE, {"hidden": (16,), "orders": 3}),
 ]
+TREES = MODELS[:4]
 all_models = pytest.mark.parametrize(("cls", "config"), MODELS)
 
 
@@ -75,10 +78,12 @@ def test_densities_integrate_to_one(cls: type[nn.Module], config: dict[str, obje
     assert total.item() == pytest.approx(1.0, abs=5e-3)
 
 
-@pytest.mark.parametrize("structure", ["tree", "chain", "independent"])
+@pytest.mark.parametrize(("cls", "config"), TREES)
 @pytest.mark.parametrize("gaps", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
-def test_the_tree_sums_missing_cells_out(structure: str, gaps: tuple[int, ...]) -> None:
-    model = built(MixedTree, structure=structure)
+def test_trees_sum_missing_cells_out(
+    cls: type[nn.Module], config: dict[str, object], gaps: tuple[int, ...]
+) -> None:
+    model = built(cls, **config)
     x = STATES.clone()
     x[:, list(gaps)] = NAN
     for row, state in zip(x, STATES, strict=True):
@@ -109,7 +114,7 @@ def test_samples_have_the_models_entropy(cls: type[nn.Module], config: dict[str,
     assert (found - p).abs().sum().item() < 0.04, "total variation 0.02"
 
 
-@pytest.mark.parametrize("cls", [MixedTree, MixedMADE, MixedEoNADE])
+@pytest.mark.parametrize("cls", [MixedTree, HiddenTree, MixedMADE, MixedEoNADE])
 def test_real_samples_have_the_models_density(cls: type[nn.Module]) -> None:
     model = built(cls, REAL)
     x = model.sample(4000, generator=torch.Generator().manual_seed(3))
@@ -153,8 +158,9 @@ def test_known_cells_stay(cls: type[nn.Module], config: dict[str, object]) -> No
     assert not drawn.isnan().any()
 
 
-def test_the_tree_samples_from_the_posterior() -> None:
-    model = built(MixedTree)
+@pytest.mark.parametrize("cls", [MixedTree, HiddenTree])
+def test_trees_sample_from_the_posterior(cls: type[nn.Module]) -> None:
+    model = built(cls)
     x = torch.tensor([[NAN, 1.0, 2.0]]).expand(20_000, 3)
     everything = torch.ones(3, dtype=torch.bool)
     drawn = model.complete(x, everything, generator=torch.Generator().manual_seed(6))
@@ -199,7 +205,7 @@ def test_the_any_order_loss_is_an_estimate_of_the_likelihood() -> None:
     assert (estimates.mean() + each.mean()).abs().item() < 4 * error.item()
 
 
-@pytest.mark.parametrize("cls", [MixedTree, MixedMADE, MixedEoNADE])
+@pytest.mark.parametrize("cls", [MixedTree, HiddenTree, MixedMADE, MixedEoNADE])
 def test_a_config_that_cannot_be_built(cls: type[nn.Module]) -> None:
     with pytest.raises(errors.InvalidInput, match="columns has 3 columns; expected 2"):
         cls((2,), [column.table() for column in DISCRETE])

@@ -14,9 +14,10 @@ from torch import Tensor, distributed, nn
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import DensityModel
 from zoo_core.training.likelihood import MaximumLikelihood
+from zoo_core.training.objective import network_of
 from zoo_core.training.protocols import Update
 
-__all__ = ["Counted", "Counting", "check_alpha"]
+__all__ = ["Counted", "Counting", "Total", "check_alpha"]
 
 
 class Counted(DensityModel, Protocol):
@@ -44,8 +45,7 @@ class Counting(MaximumLikelihood):
 
     def __init__(self, model: nn.Module, noise: float = 0.0) -> None:
         super().__init__(model, noise)
-        nothing = self.model.statistics(torch.empty(0, *self.model.event_shape))
-        self.networks["statistics"] = _Sum(nothing)
+        self.networks["statistics"] = Total(self.model)
 
     @torch.no_grad()
     def training_step(
@@ -58,19 +58,29 @@ class Counting(MaximumLikelihood):
     ) -> dict[str, Tensor]:
         """Count a batch x, (B, *event_shape), and fit the model."""
         x = self.with_noise(x, generator)
-        counts = self.model.statistics(x)
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(counts)
-        total = self.networks["statistics"].total
-        assert isinstance(total, Tensor)
-        self.model.fit(total.add_(counts))
+        self.model.fit(network_of(self.networks, "statistics", Total).add(self.model.statistics(x)))
         return {"nll": -self.model.log_prob(x).mean()}
 
 
-class _Sum(nn.Module):
-    def __init__(self, start: Tensor) -> None:
+class Total(nn.Module):
+    """The sum of a model's statistics over batches, and over processes.
+
+    Args:
+        model: a Counted model.
+    """
+
+    total: Tensor
+
+    def __init__(self, model: Counted) -> None:
         super().__init__()
-        self.register_buffer("total", torch.zeros_like(start))
+        nothing = model.statistics(torch.empty(0, *model.event_shape))
+        self.register_buffer("total", torch.zeros_like(nothing))
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Add the statistics of a batch, of which each process has a part; return the sum."""
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(counts)
+        return self.total.add_(counts)
 
 
 def check_alpha(alpha: float) -> float:

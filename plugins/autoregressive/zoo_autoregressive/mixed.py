@@ -22,11 +22,11 @@ from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single
 
-__all__ = ["Heads", "choose", "columns_of", "levels_of", "refuse_missing"]
+__all__ = ["SMALLEST_SCALE", "Heads", "choose", "columns_of", "levels_of", "refuse_missing"]
 
 _VALUE, _THERE = -1, -2
 """Of the inputs of a real column: its value, and whether it is there."""
-_SMALLEST = math.log(1 / 500)
+SMALLEST_SCALE = math.log(1 / 500)
 """Logarithm of the least σ, in standard deviations of the column."""
 
 
@@ -54,7 +54,7 @@ def refuse_missing(x: Tensor, name: str) -> None:
         rows = int(missing.any(1).sum())
         raise InvalidInput(
             f"{rows} of {len(x)} rows have missing cells, which {name} cannot sum out. "
-            "mixed-tree sums them out exactly, and mixed-eonade by its orders."
+            "mixed-tree and hidden-tree sum them out exactly, and mixed-eonade by its orders."
         )
 
 
@@ -170,7 +170,7 @@ class Heads:
     def _mixture(self, outputs: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log π, μ and log σ of real columns, (B, Dr, M) each, in standard deviations."""
         weights, μ, log_σ = outputs[:, places.to(outputs.device)].unbind(2)
-        return weights.log_softmax(2), μ, log_σ.clamp(min=_SMALLEST)
+        return weights.log_softmax(2), μ, log_σ.clamp(min=SMALLEST_SCALE)
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:

@@ -18,6 +18,12 @@ def _decayed(rate: float, **more: object) -> tuple[dict[str, object], ...]:
     )
 
 
+_HIDDEN_STATES = tuple(
+    {**_ADAMW, "optimizer.lr": 0.02, "optimizer.weight_decay": 0.01, "config.states": states}
+    for states in (8, 16, 32)
+)
+
+
 def _structured(structure: str) -> tuple[dict[str, object], ...]:
     return tuple({**settings, "config.structure": structure} for settings in _ALPHAS)
 
@@ -137,6 +143,15 @@ def zoo_architectures() -> list[Architecture]:
                 "mixed-chain": _structured("chain"),
                 "mixed-tree": _structured("tree"),
             },
+        ),
+        Architecture(
+            name="hidden-tree",
+            path="zoo_autoregressive.hidden_tree:HiddenTree",
+            summary="A tree of hidden states behind a table's columns; missing cells summed out",
+            tasks=_ALL,
+            paper="Liu & Van den Broeck 2021, Tractable Regularization of Probabilistic Circuits",
+            trainer="zoo_autoregressive.hidden_tree:TreeLikelihood",
+            ladder={"hidden-tree": _HIDDEN_STATES},
         ),
         Architecture(
             name="mixed-made",
