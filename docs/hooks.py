@@ -6,9 +6,11 @@ The page of commands gets what `--help` says of each, those of tasks and metrics
 options of each.
 """
 
+import io
 import logging
 import posixpath
 import re
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from zoo_core.options import Option
 from zoo_core.tasks import options_of
 
 __all__ = [
+    "archive",
     "commands",
     "metrics",
     "modules",
@@ -41,6 +44,8 @@ __all__ = [
 DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
 """The families of the repository."""
+
+EXERCISES = DOCS.parent / "examples" / "zoo-exercises"
 
 PLAY = DOCS.parent / "build" / "play"
 """What the page that plays loads, kept from one build to the next."""
@@ -71,9 +76,21 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         parts = [f"# zoo-{family}", *(f"::: {name}" for name in modules(family))]
         files.append(File.generated(config, f"families/{family}.md", content=readme.read_text()))
         files.append(File.generated(config, f"reference/{family}.md", content="\n\n".join(parts)))
+    files.append(File.generated(config, "plugins/exercises.zip", content=archive(EXERCISES)))
     for uri, path in played():
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     return files
+
+
+def archive(folder: Path) -> bytes:
+    """The files of a folder as a ZIP archive, the same bytes from the same files."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "cache" not in str(path.relative_to(folder)):
+                name = path.relative_to(folder.parent).as_posix()
+                zipped.writestr(zipfile.ZipInfo(name), path.read_bytes())
+    return packed.getvalue()
 
 
 def played() -> list[tuple[str, Path]]:

@@ -87,6 +87,7 @@ def test_check_by_name_gives_json() -> None:
     [
         (["autoregresive"], 4, "Did you mean autoregressive?"),
         (["autoregressive", "--law", "sums_to_two"], 3, "Did you mean sums_to_one?"),
+        (["autoregressive", "--architecture", "nada"], 3, "Did you mean nade or"),
         (["./nowhere/at/all"], 3, "holds no pyproject.toml"),
     ],
 )

@@ -1,8 +1,10 @@
 """The generated pages are those that the registry gives; the reference leaves nothing out."""
 
 import importlib.util
+import io
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -353,3 +355,10 @@ def test_the_registry_of_the_reference_is_sound() -> None:
     page = (DOCS / "reference" / "registry.md").read_text("utf-8")
     (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
     assert schema.parse(example.encode(), "registry.md")["entry"]
+
+
+def test_the_exercises_can_be_downloaded() -> None:
+    with zipfile.ZipFile(io.BytesIO(hooks.archive(hooks.EXERCISES))) as packed:
+        names = packed.namelist()
+    assert {"zoo-exercises/pyproject.toml", "zoo-exercises/zoo_exercises/laws.py"} < set(names)
+    assert not [name for name in names if "cache" in name]

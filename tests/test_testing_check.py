@@ -173,3 +173,29 @@ def test_laws_that_one_error_breaks_name_one_cause(make_family: Make) -> None:
     assert result.exit_code == 4
     assert result.stdout.count("has no attribute 'flattened'") == 1
     assert "for the same cause as sums_to_one: AttributeError at" in result.stdout
+
+
+OWN = """
+from zoo_core.testing import expect
+
+def bias_is_positive(case):
+    \"\"\"Every bias is above 0.\"\"\"
+    expect((case.fresh().b > 0).all(), "0", "more")
+"""
+
+
+def test_an_architecture_has_laws_of_its_own(make_family: Make) -> None:
+    folder, own = make_family("broken"), 'check=Check(laws=("zoo_broken.own:bias_is_positive",)),'
+    (folder / "zoo_broken" / "own.py").write_text(OWN)
+    change_file(folder, "plugin.py", 'detect"),\n', f'detect"),\n            {own}\n')
+    change_file(folder, "plugin.py", "Architecture, ", "Architecture, Check, ")
+    (verdict,) = check("broken", ["bias_is_positive"])
+    text = "broken() breaks the law bias_is_positive: Every bias is above 0."
+    assert verdict.text == f"{text}\n  measured: 0\n  expected: more"
+    result = CliRunner().invoke(root, ["plugin", "check", "broken", "--law", "bias_is_positive"])
+    assert result.exit_code == 4
+
+
+def test_one_architecture_is_checked_without_the_laws_of_the_family() -> None:
+    verdicts = list(check("autoregressive", ["family_loads", "event_shape"], ["nade"]))
+    assert {(v.law, v.case.partition("(")[0]) for v in verdicts} == {("event_shape", "nade")}

@@ -62,6 +62,9 @@ class Check:
     """Learning rate at which Adam fits it in few steps."""
     skips: Mapping[str, str] = field(default_factory=dict)
     """Laws that it does not keep, by name, each with the reason."""
+    laws: tuple[str, ...] = ()
+    """Laws of its own, each a `package.module:function` of a `zoo_core.testing.Case` that calls
+    `zoo_core.testing.expect`; the docstring's first line is the law's sentence."""
 
 
 @dataclass(frozen=True, slots=True)

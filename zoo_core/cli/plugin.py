@@ -70,9 +70,22 @@ def _complete(
 @command.command("check")
 @click.argument("what", metavar="[PATH|NAME]", default=".", shell_complete=_complete)
 @click.option("--law", "laws", multiple=True, help="Check this law alone. Repeatable.")
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    help="Check this architecture alone. Repeatable.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Print the sentence of each law.")
 @json_option()
-def check(what: str, laws: tuple[str, ...], verbose: bool, as_json: bool) -> int:
+def check(
+    what: str,
+    laws: tuple[str, ...],
+    architectures: tuple[str, ...],
+    verbose: bool,
+    as_json: bool,
+) -> int:
     """Check a family against the laws of every family.
 
     PATH is the folder of a project, which need not be installed; NAME that of an installed
@@ -81,13 +94,14 @@ def check(what: str, laws: tuple[str, ...], verbose: bool, as_json: bool) -> int
     """
     if Path(what).is_dir() or os.sep in what:
         options = [word for law in laws for word in ("--law", law)]
+        options += [word for name in architectures for word in ("--architecture", name)]
         options += ["--verbose"] * verbose + ["--json"] * as_json
         return _check_project(user_path(what), options)
-    _check_laws(laws)
+    _check_laws(what, laws)
     from zoo_core.testing import check
 
     verdicts: list[Verdict] = []
-    for verdict in check(what, laws or None):
+    for verdict in check(what, laws or None, architectures or None):
         if not as_json:
             _show(verdict, verbose, verdicts)
         verdicts.append(verdict)
@@ -116,11 +130,14 @@ def _check_project(folder: Path, options: list[str]) -> int:
     return code
 
 
-def _check_laws(laws: Iterable[str]) -> None:
+def _check_laws(family: str, laws: Iterable[str]) -> None:
+    from zoo_core import plugins
     from zoo_core.errors import UnknownName, did_you_mean
     from zoo_core.testing import FAMILY_LAWS, LAWS
 
-    known = [*FAMILY_LAWS, *LAWS]
+    records = plugins.load(family).architectures.values()
+    own = [path.rpartition(":")[2] for record in records for path in record.check.laws]
+    known = [*FAMILY_LAWS, *LAWS, *own]
     for law in laws:
         if law not in known:
             raise UnknownName(f"there is no law '{law}'.{did_you_mean(law, known)}")

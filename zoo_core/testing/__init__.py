@@ -15,7 +15,7 @@ from zoo_core.testing import exports, given, laws, learning, weights
 from zoo_core.testing.case import SHAPE, Case, cases
 from zoo_core.testing.check import Verdict, check
 from zoo_core.testing.family import FAMILY_LAWS
-from zoo_core.testing.law import LAWS, Law, LawBroken, LawSkipped, applies, p_value, table
+from zoo_core.testing.law import LAWS, Law, LawBroken, LawSkipped, applies, expect, p_value, table
 
 __all__ = [
     "FAMILY_LAWS",
@@ -29,6 +29,7 @@ __all__ = [
     "applies",
     "cases",
     "check",
+    "expect",
     "exports",
     "given",
     "laws",

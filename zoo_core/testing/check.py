@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from zoo_core import plugins
-from zoo_core.errors import PluginError
+from zoo_core.errors import PluginError, UnknownName, did_you_mean
 from zoo_core.testing.case import Case, cases
 from zoo_core.testing.family import FAMILY_LAWS
-from zoo_core.testing.law import LAWS, Law, LawBroken, LawSkipped, applies
+from zoo_core.testing.law import Law, LawBroken, LawSkipped, applies, laws_of
 
 __all__ = ["Verdict", "check"]
 
@@ -29,31 +29,42 @@ class Verdict:
     """Of an error: what and where; laws that fail by it have one cause."""
 
 
-def check(name: str, laws: Collection[str] | None = None) -> Iterator[Verdict]:
+def check(
+    name: str, laws: Collection[str] | None = None, architectures: Collection[str] | None = None
+) -> Iterator[Verdict]:
     """Hold a family against the laws.
 
     name: the family's.
     laws: names of the laws; None for all.
+    architectures: names of those that are checked, without the laws of the family; None for all.
 
-    Raises PluginError when no such family is installed.
+    Raises PluginError when no such family is installed, and UnknownName for an architecture that
+    it does not have.
     """
     families = plugins.installed()
     if name not in families:
         plugins.load(name)  # says why
     family = families[name]
-    for law in FAMILY_LAWS.values():
+    for law in FAMILY_LAWS.values() if architectures is None else ():
         if laws is None or law.name in laws:
             yield _verdict(law, family)
+    known = plugins.load(name).architectures
+    for unknown in set(architectures or ()) - set(known):
+        raise UnknownName(
+            f"{family} has no architecture '{unknown}'.{did_you_mean(unknown, known)}"
+        )
     if plugins.load(name).error or not _are_built(name):
         return  # there is no model to ask
     for case in cases(name):
-        yield from _of_case(case, laws)
+        if architectures is None or case.architecture.name in architectures:
+            yield from _of_case(case, laws)
 
 
 def _of_case(case: Case, laws: Collection[str] | None) -> Iterator[Verdict]:
-    if unknown := sorted(set(case.skips) - set(LAWS)):
+    known = laws_of(case)
+    if unknown := sorted(set(case.skips) - set(known)):
         raise PluginError(f"{case} skips unknown laws: {', '.join(unknown)}.")
-    for law in LAWS.values():
+    for law in known.values():
         if (laws is not None and law.name not in laws) or not applies(law, case):
             continue
         reason = case.skips.get(law.name)

@@ -12,6 +12,7 @@ from unittest import SkipTest
 
 from torch import Tensor, nn
 
+from zoo_core import plugins
 from zoo_core.testing.case import Case
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "discrete",
     "expect",
     "law",
+    "laws_of",
     "p_value",
     "real",
     "table",
@@ -106,6 +108,12 @@ def law(
     return register
 
 
+def laws_of(case: Case) -> dict[str, Law]:
+    """The laws that a case is held against, by name: everyone's, and those of its record."""
+    own = (Law(plugins.import_object(path), ()) for path in case.architecture.check.laws)
+    return LAWS | {law.name: law for law in own}
+
+
 def expect(kept: bool | Tensor, measured: object, expected: object) -> None:
     """Go on when `kept`; otherwise the law that calls it is broken."""
     if not bool(kept):
@@ -154,9 +162,10 @@ def table(chosen: Iterable[Case]) -> list[Any]:
 
     rows = []
     for case in chosen:
-        if unknown := set(case.skips) - set(LAWS):
+        laws = laws_of(case)
+        if unknown := set(case.skips) - set(laws):
             raise ValueError(f"{case} skips unknown laws: {', '.join(sorted(unknown))}")
-        for rule in LAWS.values():
+        for rule in laws.values():
             reason = case.skips.get(rule.name)
             marks = [pytest.mark.skip(reason=reason)] if reason else []
             if applies(rule, case):

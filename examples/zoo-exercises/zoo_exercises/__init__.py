@@ -1,0 +1,1 @@
+"""Ten exercises on generative models: each file has one gap, which raises NotImplementedError."""
