@@ -9,7 +9,7 @@ import pytest
 from factories import pictures
 from zoo_core import errors
 from zoo_core.data import data_root, load_dataset, load_images
-from zoo_core.data.resolve import parse_spec
+from zoo_core.data.resolve import absolute_spec, parse_spec
 
 
 @pytest.mark.parametrize(
@@ -142,3 +142,12 @@ def test_the_home_of_nobody(tmp_path: Path) -> None:
         load_dataset("~nouser/pictures")
     with pytest.raises(errors.InvalidInput, match="there is no user 'nouser' with a home"):
         load_images(["~nouser/a.png"], shape=(1, 8, 8))
+
+
+def test_a_file_from_here_has_a_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").touch()
+    assert absolute_spec("a.csv[0:9]") == f"{tmp_path / 'a.csv'}[0:9]"
+    assert [absolute_spec(spec) for spec in ("mnist", "b.csv", "hf://a/b")] == [
+        *("mnist", "b.csv", "hf://a/b")
+    ]

@@ -16,6 +16,7 @@ from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
+from zoo_core.publishing import Item
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.train import recipe_of, settings, train
@@ -194,7 +195,7 @@ def test_data_without_a_test_split_trains_and_says_so(
         (table / f"{name}.csv").write_text("0,1,0\n1,1,0\n0,0,1\n1,0,1\n")
     result = CliRunner().invoke(root, ["train", "nade", "--data", "table", "--epochs", "1"])
     assert result.exit_code == 0, result.stderr
-    assert "the entry has no metrics: table has no test split" in result.stderr
+    assert f"the entry has no metrics: {table} has no test split" in result.stderr
     assert "metrics" not in result.stdout
     assert loading.load("runs/nade.table").event_shape == (3,)
 
@@ -217,3 +218,28 @@ def test_a_name_that_is_none_is_said_before_what_else_is_missing() -> None:
 def test_what_is_no_name_is_said(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInput, match=text):
         zoo_core.train("nade", **settings)
+
+
+def test_a_run_on_a_file_from_here_is_evaluated_and_published_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    rows = "".join(f"{i % 2},{i // 2 % 2}\n" for i in range(40))
+    Path("coins.csv").write_text(f"a,b\n{rows}")
+    run = zoo_core.train("bernoulli", data="coins.csv", epochs=1, threads=1, quiet=True)
+    assert run.folder == Path("runs/bernoulli.coins")
+    assert run.entry["data"] == str(here / "coins.csv")
+    monkeypatch.chdir(tmp_path)
+    model = zoo_core.load(here / run.folder)
+    assert zoo_core.info(model).data == str(here / "coins.csv")
+    figures = zoo_core.evaluate(model, "test_nll")
+    assert figures["test_nll"].value == pytest.approx(run.metrics["test_nll"], abs=1e-3)
+    metadata = loading.open_source(here / run.folder).metadata
+    recipe = recipes.read(here / run.folder / "recipe.toml")
+    assert (metadata["data"], recipe.data) == ("coins.csv", str(here / "coins.csv"))
+    item = Item.of(str(here / run.folder))
+    published = recipes.parse(tomllib.loads((item.recipe or b"").decode()), "it")
+    assert (item.table["data"], published.data) == ("coins.csv", "coins.csv")
+    assert item.table["metrics"][0]["protocol"]["data"] == "coins.csv:test"
+    assert metadata["recipe_sha256"] == recipe.digest == published.digest

@@ -30,7 +30,15 @@ from zoo_core.files import exists, user_path
 from zoo_core.hookspecs import DataSet
 from zoo_core.text import printable, quoted
 
-__all__ = ["Spec", "data_root", "dataset", "find_path", "load_dataset", "parse_spec"]
+__all__ = [
+    "Spec",
+    "absolute_spec",
+    "data_root",
+    "dataset",
+    "find_path",
+    "load_dataset",
+    "parse_spec",
+]
 
 _BOUND = r"-?\d{0,18}"  # no table has more rows than 64 bits count
 _SPEC = re.compile(
@@ -80,6 +88,14 @@ def find_path(name: str, root: str | os.PathLike[str] | None = None) -> Path | N
     if not name or name in plugins.own(DataSet):
         return None
     return next(filter(exists, (user_path(name), data_root(root) / name)), None)
+
+
+def absolute_spec(spec: str) -> str:
+    """A spec that names a file or folder from here, by its whole path; any other as it is."""
+    name = parse_spec(spec).name
+    if not name or name in plugins.own(DataSet) or not exists(path := user_path(name)):
+        return spec
+    return f"{path.absolute()}{spec.removeprefix(name)}"
 
 
 def load_dataset(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidWeights
 from zoo_core.loading.names import unwrapped
-from zoo_core.loading.sources import Source
+from zoo_core.loading.sources import Source, entry_beside
 from zoo_core.loading.weights import NEEDED, describe
 from zoo_core.plugins import Family
 from zoo_core.registry import Entry, Licence
@@ -56,6 +56,7 @@ class Info:
     def of(cls, source: Source) -> Info:
         """What is known about the model of a source; the registry comes before the file."""
         entry, said = source.entry, source.metadata or _own_words(source.path)
+        beside = entry or entry_beside(source.path)
         metrics, licence = said.get("metrics", {}), said.get("licence")
         if entry is not None:
             metrics = metrics | {metric.name: metric.value for metric in entry.metrics}
@@ -68,7 +69,7 @@ class Info:
             requires=source.requires,
             config=source.config,
             sha256=source.sha256,
-            data=entry.data if entry else said.get("data", ""),
+            data=beside.data if beside else said.get("data", ""),
             licence=entry.licence if entry else licence or None,
             metrics=metrics,
             versions=said.get("versions", {}),

@@ -39,7 +39,7 @@ class Item:
         else:
             source, entry = origin, loading.entry_of_run(origin)
             text = (source.path.parent / "entry.toml").read_text("utf-8")
-            (table,) = tomllib.loads(text)["entry"]
+            (table,) = tomllib.loads(_without_folder(text, entry.data))["entry"]
             return cls(table, source.path, _recipe(entry))
         return cls(table, source.path, _recipe(origin))
 
@@ -141,11 +141,17 @@ def _recipe(entry: Entry) -> bytes | None:
         return None
     try:
         with read(entry.recipe_file) as answer:
-            return b"".join(answer.chunks)
+            text = b"".join(answer.chunks).decode("utf-8", "surrogateescape")
     except SourceError as error:
         raise ZooError(
             f"the recipe of {entry.name}, {printable(entry.recipe_file)}, cannot be read: {error}."
         ) from error
+    return _without_folder(text, entry.data).encode("utf-8", "surrogateescape")
+
+
+def _without_folder(text: str, data: str) -> str:
+    """A text with the data by name alone: its folder on this machine is nobody else's business."""
+    return text.replace(f"{Path(data).parent}/", "") if Path(data).is_absolute() else text
 
 
 def _table(entry: Entry) -> dict[str, Any]:

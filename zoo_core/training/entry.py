@@ -127,7 +127,7 @@ class Publisher:
             "architecture": self.recipe.architecture,
             "config": self.recipe.config,
             "recipe_sha256": self.recipe.digest,
-            "data": self.recipe.data,
+            "data": self.recipe.data_name,
             "data_sha256": self.data.digest,
             "licence": self.recipe.entry.get("licence", {}),
             "versions": versions,
@@ -140,7 +140,7 @@ class Publisher:
         parameters = getattr(model, "free_parameters", read_header(path).parameters)
         entry = {
             "name": self.name,
-            "summary": f"{self.architecture.name} on {self.recipe.data}",
+            "summary": f"{self.architecture.name} on {self.recipe.data_name}",
             "family": self.family.name,
             "requires": loading.requirement(self.family),
             "architecture": self.recipe.architecture,

@@ -115,15 +115,22 @@ class Recipe:
     metric the published figure with its source, and what its protocol has beyond the usual (k)."""
 
     @property
+    def data_name(self) -> str:
+        """The data set's name; of a file or folder without its folder."""
+        return Path(self.data).name if Path(self.data).is_absolute() else self.data
+
+    @property
     def digest(self) -> str:
         """The sha256 of all settings that decide the weights.
 
         Fields that have their default are left out: a field that a later version adds does not
-        change the digests of older recipes. So a default, once published, stays as it is.
+        change the digests of older recipes. So a default, once published, stays as it is. Of data
+        by its whole path, the name counts: the folder is another one elsewhere.
         """
+        named = dataclasses.replace(self, data=self.data_name)
         settings = {
             key: value
-            for key, value in dataclasses.asdict(self).items()
+            for key, value in dataclasses.asdict(named).items()
             if key != "entry" and value != getattr(_DEFAULTS, key)
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -16,6 +16,7 @@ from zoo_core import loading, plugins
 from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
+from zoo_core.data.resolve import absolute_spec
 from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
@@ -127,6 +128,8 @@ def train(
     with _naming_recipe(resume or what):
         recipe = settings(what, changes, resume=resume)
     folder = Path(resume or output or Path("runs") / _name(what, recipe))
+    if resume is None:  # a run is evaluated from other folders too
+        recipe = dataclasses.replace(recipe, data=absolute_spec(recipe.data))
     with _settings_of_torch(recipe):
         return _train(
             recipe,
