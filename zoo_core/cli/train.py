@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_core.cli import text
 from zoo_core.errors import CheckFailed, InvalidInput
 from zoo_core.text import command_line
 
@@ -114,7 +115,9 @@ def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
         return
     run = train(what, **given | dict(map(_assignment, assignments)))
     if run.entry:  # one of several processes speaks for all
-        click.echo((run.folder / "entry.toml").read_text("utf-8"))
+        rows = [(m["name"], str(m["value"]), m["unit"]) for m in run.entry.get("metrics", ())]
+        if rows:
+            click.echo("\n".join(text.table(("METRIC", "MEASURED", "UNIT"), rows)))
         # a bare name is an entry's
         where = f"./{run.folder}" if len(run.folder.parts) == 1 else run.folder
         again = command_line("zoo", "run", where, *_inputs(run.entry))
