@@ -27,16 +27,22 @@ def test_a_translator_can_translate_and_no_more() -> None:
     assert tasks.able(Dimmer()) == ("translate",)
 
 
-def test_one_domain_gives_the_translations_alone(tmp_path: Path) -> None:
+def test_one_domain_gives_translations_beside_their_inputs(tmp_path: Path) -> None:
     inputs = [square(tmp_path / f"{i}.png", 51 * i, 0, 0) for i in range(3)]
     result = translate(*inputs, to="half")
     assert result.images is not None
-    assert result.images[:, 0, 0, 0].tolist() == pytest.approx([0, 0.1, 0.2])
-    assert result.columns is None
-    assert torch.equal(result.tensors["half"], result.images)
+    assert result.images[:, 0, 0, 0].tolist() == pytest.approx([0, 0, 0.2, 0.1, 0.4, 0.2])
+    assert result.columns == 2 and result.headings == ["input", "half"]
+    assert torch.equal(result.tensors["half"], result.images[1::2])
     assert result.texts == {"names": tuple(inputs)}
     assert result.summary == "3 inputs translated to half by m"
     assert not result.failed
+
+
+def test_one_input_into_one_domain_is_that_picture_alone(tmp_path: Path) -> None:
+    result = translate(square(tmp_path / "a.png", 51, 0, 0), to="half")
+    assert result.images is not None and result.images.shape[0] == 1
+    assert result.columns is None and not result.headings
 
 
 def test_all_domains_are_columns_beside_the_input(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Options(Inputs):
 
 
 def translate(model: Translator, options: Options, context: Context) -> Result:
-    """Translate inputs into one domain; or into all, each a column beside the inputs."""
+    """Translate inputs into one domain, several beside their inputs; or into all, a column each."""
     import torch
 
     from zoo_core.tasks.inputs import load_inputs, unread_files
@@ -40,15 +40,16 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
     batch = load_inputs(model, options.inputs, context)
     x = batch.x.float().cpu()
     drawn = {to: _translate(model, batch.x, to, context) for to in domains}
-    columns = [x, *drawn.values()] if every else list(drawn.values())
+    beside = every or len(x) > 1
+    columns = [x, *drawn.values()] if beside else list(drawn.values())
     return Result(
         summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} translated to {', '.join(domains)} "
         f"by {context.name}",
-        figures=(f"columns: input, {', '.join(domains)}",) if every else (),
+        figures=(f"columns: input, {', '.join(domains)}",) if beside else (),
         notes=batch.notes,
         images=torch.stack(columns, 1).flatten(0, 1),
-        columns=len(columns) if every else None,
-        headings=["input", *domains] if every else (),
+        columns=len(columns) if beside else None,
+        headings=["input", *domains] if beside else (),
         frames=[x, *drawn.values()],
         tensors={"inputs": x, **drawn},
         texts={"names": batch.names},
