@@ -29,10 +29,8 @@ one
   right.
 - Without a prompt, texts are sampled from the first 64 training texts.
 - A model can keep the discriminator (`judge`), which scores how well a text fits an image.
-- Options that the recipe of faces takes: maps enlarged by nearest neighbours before a convolution
-  (`up`); a discriminator with R1 and no norm, which also scores images without their text
-  (`alone`, as in Zhang et al. 2018, StackGAN++); mismatched texts that are half the image's own
-  (`splice`), as a caption that is wrong in all it names is rejected by any one thing; no INT.
+- A recipe may enlarge maps by nearest neighbours before a convolution (`up`), and have R1 and no
+  norm in the discriminator, as `dcgan.faces` does.
 """
 
 from __future__ import annotations
@@ -84,7 +82,6 @@ class GANCLS(LatentGenerator):
         up: how maps are enlarged: by `transposed` convolutions, or by `nearest` neighbours and a
             convolution.
         norm: of the discriminator: `batch`, or `none`, for a penalty in its place.
-        alone: whether the discriminator also scores images without their text.
     """
 
     known: Tensor
@@ -105,14 +102,12 @@ class GANCLS(LatentGenerator):
         judge: bool = False,
         up: str = "transposed",
         norm: str = "batch",
-        alone: bool = False,
     ) -> None:
         super().__init__(divisible_shape(shape, 16), z + code)
         for setting, value, known in (("up", up, _UP), ("norm", norm, _NORMS)):
             if value not in known:
                 raise InvalidInput(f"{setting} is {value!r}; expected {' or '.join(known)}.")
-        self.z, self.channels, self.compressed = z, channels, compressed
-        self.norm, self.alone = norm, alone
+        self.z, self.channels, self.compressed, self.norm = z, channels, compressed, norm
         self.reader = partial(text_encoder, encoder, code, alphabet, length)
         self.text = self.reader().requires_grad_(False)  # what it learns, the discriminator does
         self.compress = nn.Sequential(nn.Linear(code, compressed), nn.LeakyReLU(_SLOPE))
@@ -225,8 +220,7 @@ class GANCLS(LatentGenerator):
         channels: feature maps of its first layer at half size; the generator's by default.
         """
         channels = channels or self.channels
-        options = self.norm, self.alone
-        return Matcher(self.event_shape, channels, self.compressed, self.reader(), *options)
+        return Matcher(self.event_shape, channels, self.compressed, self.reader(), self.norm)
 
 
 class Matcher(nn.Module):
@@ -238,7 +232,6 @@ class Matcher(nn.Module):
         compressed: features of the compressed text code, concatenated to the image's.
         text: the encoder.
         norm: `batch`, or `none`.
-        alone: whether it also scores images without their text.
     """
 
     def __init__(
@@ -248,7 +241,6 @@ class Matcher(nn.Module):
         compressed: int,
         text: Characters | Sentences,
         norm: str = "batch",
-        alone: bool = False,
     ) -> None:
         super().__init__()
         C, H, W = shape
@@ -265,9 +257,7 @@ class Matcher(nn.Module):
             nn.Conv2d(top, 1, (H // 16, W // 16)),
             nn.Flatten(0),
         )
-        last = nn.Conv2d(top, 1, (H // 16, W // 16))
-        self.alone = nn.Sequential(last, nn.Flatten(0)) if alone else None
-        for part in (self.trunk, self.head, *([self.alone] if self.alone else [])):
+        for part in (self.trunk, self.head):
             part.apply(initialise if norm == "batch" else _keep_scale)
 
     def features(self, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,19 +28,6 @@ _SHOWN = 32
 """Inputs of a preview, each beside an image of its text."""
 
 
-class _Texts(NamedTuple):
-    """The texts of a training step."""
-
-    tokens: Tensor
-    """Of the images' own, (B, size)."""
-    code: Tensor
-    """(B, code)."""
-    wrong: Tensor
-    """Of mismatched ones, (B, size)."""
-    wrong_code: Tensor
-    """(B, code)."""
-
-
 class Matching:
     """Trains both networks, with texts in place of labels.
 
@@ -53,8 +40,6 @@ class Matching:
             side.
         turn: how far it is turned at most, in degrees.
         zoom: how far it is scaled at most, as a share.
-        splice: whether a mismatched text is half the image's own: else a discriminator can reject
-            it by any one of the things that it names.
         r1: weight of R1, the penalty of slopes at real images with their own texts.
         penalty_every: steps between penalties, each weighted by that number.
     """
@@ -70,7 +55,6 @@ class Matching:
         shift: float = 0.0,
         turn: float = 0.0,
         zoom: float = 0.0,
-        splice: bool = False,
         r1: float = 0.0,
         penalty_every: int = 1,
     ) -> None:
@@ -84,7 +68,7 @@ class Matching:
         self.tokens = model.text.tokens
         self.networks: dict[str, nn.Module] = {"model": model, "discriminator": D}
         self.w_between, self.w_joint = w_between, w_joint
-        self.splice, self.r1, self.penalty_every = splice, r1, penalty_every
+        self.r1, self.penalty_every = r1, penalty_every
         self.jitter = shift, turn, zoom
         for network in (model.network, D.trunk, D.head):
             network.to(memory_format=torch.channels_last)
@@ -114,7 +98,6 @@ class Matching:
         """
         G, D, tokens = self._generator, self._matcher, _captions(labels)
         G.remember(tokens)
-        wrong = _splice(tokens, generator) if self.splice else tokens.roll(1, 0)
         code = D.read(tokens)
         wanted = code.detach()
         if self.w_between:
@@ -123,56 +106,48 @@ class Matching:
         fake = G(torch.cat([noise, wanted], 1))
 
         real, drawn = (jitter(z, *self.jitter, generator) for z in (x * 2 - 1, fake[: len(x)]))
-        penalty = self._penalty(real, tokens) if step % self.penalty_every == 0 else 0.0
+        penalty = self._penalty(real, code.detach()) if step % self.penalty_every == 0 else 0.0
         h, drawn_h = D.features(real), D.features(drawn.detach())
-        texts = _Texts(tokens, code, wrong, D.read(wrong) if self.splice else code.roll(1, 0))
-        values = self._discriminate(h, drawn_h, texts, penalty, update["discriminator"])
+        values = self._discriminate(h, drawn_h, tokens, code, penalty, update["discriminator"])
         with frozen(D):
             seen = D.features(jitter(fake, *self.jitter, generator))
             fitting, halfway = D(seen, wanted).split([len(x), len(wanted) - len(x)])
             loss_G = _GAME.generator(fitting)
-            if D.alone is not None:
-                loss_G = loss_G + _GAME.generator(D.alone(seen[: len(x)]))
             if self.w_between:
                 loss_G = loss_G + self.w_between * _GAME.generator(halfway)
             update["model"](loss_G)
         self._hand_over()
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
 
-    def _penalty(self, real: Tensor, tokens: Tensor) -> Tensor | float:
+    def _penalty(self, real: Tensor, code: Tensor) -> Tensor | float:
         """R1 with its weight.
 
-        real: images, (B, C, H, W), in [−1, 1].
+        real: images, (B, C, H, W), in [−1, 1]. code: of their texts, (B, code).
         """
         if not self.r1:
             return 0.0
         with unwrapped(self.networks, "discriminator"):
             D = self._matcher
-            code = D.read(tokens).detach()
-
-            def scores(x: Tensor) -> Tensor:
-                h = D.features(x)
-                fit: Tensor = D(h, code)
-                return fit if D.alone is None else fit + D.alone(h)
-
-            slopes = slope_penalty(scores, real)
+            slopes = slope_penalty(lambda x: D(D.features(x), code), real)
         return self.r1 * self.penalty_every * slopes
 
     def _discriminate(
-        self, h: Tensor, drawn_h: Tensor, texts: _Texts, penalty: Tensor | float, update: Update
+        self,
+        h: Tensor,
+        drawn_h: Tensor,
+        tokens: Tensor,
+        code: Tensor,
+        penalty: Tensor | float,
+        update: Update,
     ) -> dict[str, Tensor]:
         """One step of the discriminator, by its features of images and of generated ones."""
-        D, code = self._matcher, texts.code
-        real, wrong, drawn = D(h, code), D(h, texts.wrong_code), D(drawn_h, code)
-        misfits = (texts.tokens != texts.wrong).any(1).to(code.dtype)
+        D, other = self._matcher, tokens.roll(1, 0)
+        real, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(drawn_h, code)
+        misfits = (tokens != other).any(1).to(code.dtype)
         wrong_loss = (functional.softplus(wrong) * misfits).sum() / misfits.sum().clamp_min(1)
         loss = functional.softplus(-real).mean()
         loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
-        if D.alone is not None:
-            loss = loss + _GAME.discriminator(D.alone(h), D.alone(drawn_h))
-        joint = _joint_loss(D.compare(h, code), texts.tokens)
-        if self.splice:
-            joint = joint + functional.softplus(_margin(D, h, texts)).mean()
+        joint = _joint_loss(D.compare(h, code), tokens)
         update(loss + self.w_joint * joint + penalty)
         figures = {"D_real": real, "D_wrong": wrong}
         means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
@@ -233,35 +208,6 @@ class Matching:
     @property
     def _matcher(self) -> Matcher:
         return network_of(self.networks, "discriminator", Matcher)
-
-
-def _margin(D: Matcher, h: Tensor, texts: _Texts) -> Tensor:
-    """How much better the embedding finds each image's mismatched text than its own, (B,)."""
-    own, wrong = (D.compare(h, code).diagonal() for code in (texts.code, texts.wrong_code))
-    return wrong - own
-
-
-def _splice(tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """Half of each text and half of the next one's, divided between two words: (B, size).
-
-    tokens: of the texts, (B, size), 0 behind each.
-    """
-    order = torch.rand(len(tokens), generator=generator, device=tokens.device).tolist()
-    rows = torch.zeros_like(tokens)
-    for row, text, other, u in zip(rows, tokens, tokens.roll(1, 0), order, strict=True):
-        first, second = (text, other) if u < 0.5 else (other, text)
-        both = torch.cat([_halves(first)[0], _halves(second)[1]])[: len(row)]
-        row[: len(both)] = both
-    return rows
-
-
-def _halves(text: Tensor) -> tuple[Tensor, Tensor]:
-    """A text's tokens up to the blank at or behind its middle, and those from there on."""
-    text = text[text > 0]
-    blanks = (text == 1).nonzero().flatten()
-    behind = blanks[blanks >= len(text) // 2]
-    cut = int(behind[0]) if len(behind) else len(text)
-    return text[:cut], text[cut:]
 
 
 def _captions(labels: Tensor | None) -> Tensor:
