@@ -4,9 +4,9 @@ from zoo_core.hookspecs import DataSet, Metric, Task, hookimpl
 
 _TENSORS = (".npz", ".safetensors")
 _PICTURES = (".png", ".gif", *_TENSORS)
-_TABLE = (".csv", ".json", *_TENSORS)
-_ROWS = (".csv", ".npz", ".json", ".safetensors")
-_SCORES = (".csv", ".png", ".json", *_TENSORS)
+_TABLE = (".csv", ".json", ".parquet", *_TENSORS)
+_ROWS = (".csv", ".npz", ".json", ".parquet", ".safetensors")
+_SCORES = (".csv", ".png", ".json", ".parquet", *_TENSORS)
 
 
 @hookimpl
@@ -22,6 +22,7 @@ def zoo_tasks() -> list[Task]:
             _TABLE,
             random=True,
             example="-n 16",
+            parts=True,
         ),
         Task(
             "score",
@@ -32,6 +33,7 @@ def zoo_tasks() -> list[Task]:
             _SCORES,
             defaults=2,
             example="--input {rows}",
+            parts=True,
         ),
         Task(
             "explain",
@@ -55,6 +57,7 @@ def zoo_tasks() -> list[Task]:
             classes=True,
             declared=False,
             example="--input {rows}",
+            parts=True,
         ),
         Task(
             "attend",
@@ -95,15 +98,17 @@ def zoo_tasks() -> list[Task]:
             _TABLE,
             _TABLE,
             example="--input {rows}",
+            parts=True,
         ),
         Task(
             "reconstruct",
             "zoo_core.tasks.reconstruct:reconstruct",
             "zoo_core.protocols:LatentVariable",
             "Encode and decode each input",
-            (*_PICTURES, ".csv", ".json"),
+            (*_PICTURES, ".csv", ".json", ".parquet"),
             _TABLE,
             example="--input {rows}",
+            parts=True,
         ),
         Task(
             "interpolate",
@@ -141,6 +146,7 @@ def zoo_tasks() -> list[Task]:
             _PICTURES,
             _TENSORS,
             example="--input FOLDER --to all",
+            parts=True,
         ),
         Task(
             "features",
@@ -150,6 +156,7 @@ def zoo_tasks() -> list[Task]:
             _TENSORS,
             _TENSORS,
             example="--input {rows}",
+            parts=True,
         ),
         Task(
             "nearest",

@@ -49,7 +49,8 @@ class Streams(torch.Generator):
         self, seed: int, device: torch.device | str = "cpu", *, first: int = 0, again: int = 0
     ) -> None:
         self._key = _scrambled((_scrambled(seed) + again) % 2**64)
-        self.manual_seed(self._key >> 1 if again else seed)
+        shared = _scrambled((self._key + first) % 2**64) if first else self._key
+        self.manual_seed(shared >> 1 if first or again else seed)
         self._start = self.get_state()
         self._first, self._of = first, list[torch.Generator]()
 

@@ -155,7 +155,7 @@ class Task:
     """One line, no full stop."""
     for_images: tuple[str, ...]
     """Suffixes of the files that it writes for a model of images, the default first: `.png`,
-    `.gif`, `.csv`, `.json`, `.npz`, `.safetensors`."""
+    `.gif`, `.csv`, `.json`, `.parquet`, `.npz`, `.safetensors`."""
     for_tables: tuple[str, ...]
     """The same for a model of tables."""
     options: InitVar[object] = None
@@ -176,6 +176,9 @@ class Task:
     example: str = ""
     """Options of the command that `zoo show` proposes, as `--input {rows}`: `{rows}` stands for
     sixteen rows of the entry's data."""
+    parts: bool = False
+    """Whether what it gives for an input, or a sample, depends on that one alone: then it can be
+    done in parts, by several processes, as `zoo run -o FOLDER/` does."""
 
     def __post_init__(self, options: object, settings: object) -> None:
         if options is not None or settings is not None:

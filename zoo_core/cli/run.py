@@ -6,6 +6,7 @@ the one that its arguments name, and `zoo_core.run` does the rest.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from itertools import groupby
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_SLASHES = tuple({"/", os.sep})
+"""At the end of an output that is a folder."""
 _PREVIEW = 16
 """Rows of a table that a terminal is shown."""
 
@@ -53,9 +56,11 @@ _PREVIEW = 16
     "-o",
     "outputs",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="File to write, by its suffix: .png, .gif pictures; .csv, .json rows; .npz, .safetensors "
-    "tensors. Repeatable. [default: ENTRY-TASK.png or .csv, here]",
+    metavar="FILE|FOLDER/",
+    help="File to write, by its suffix: .png, .gif pictures; .csv, .json, .parquet rows; .npz, "
+    ".safetensors tensors. Repeatable. A FOLDER/, with the slash, gets the result in parts: for "
+    "more rows than fit into memory, by one or several processes; the same command goes on after a "
+    "stop. [default: ENTRY-TASK.png or .csv, here]",
 )
 @click.option("--force", "-f", is_flag=True, help="Overwrite.")
 @click.option(
@@ -64,6 +69,22 @@ _PREVIEW = 16
     default=256,
     show_default=True,
     help="Samples or inputs at a time.",
+)
+@click.option(
+    "--part-rows",
+    type=click.IntRange(min=1),
+    help="Rows of each part in a FOLDER/. [default: by the size of a row]",
+)
+@click.option(
+    "--part-suffix",
+    metavar="SUFFIX",
+    help="Of the parts in a FOLDER/. [default: .parquet, or .npz of images]",
+)
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    help="Processes that share the parts of a FOLDER/, each with a device. [default: 1, or as many "
+    "as torchrun or SLURM started]",
 )
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
 @json_option()
@@ -77,9 +98,12 @@ def command(
     seed: int | None,
     device: str,
     dtype: str | None,
-    outputs: tuple[Path, ...],
+    outputs: tuple[str, ...],
     force: bool,
     batch_size: int,
+    part_rows: int | None,
+    part_suffix: str | None,
+    devices: int | None,
     data_root: Path | None,
     as_json: bool,
     quiet: bool,
@@ -97,10 +121,32 @@ def command(
 
     asked = Asked.of(context)
     assert asked.origin is not None and asked.task is not None  # or parsing would have failed
-    _check_outputs(outputs, force)
+    if any(output.endswith(_SLASHES) for output in outputs):
+        from zoo_core.cli.run_parts import run_in_parts
+
+        run_in_parts(
+            asked.origin,
+            asked.task.name,
+            _one_folder(outputs, force),
+            as_json=as_json,
+            quiet=quiet,
+            devices=devices,
+            device=device,
+            dtype=dtype,
+            seed=seed or 0,
+            batch_size=batch_size,
+            part_rows=part_rows,
+            part_suffix=part_suffix,
+            data_root=data_root,
+            **options,
+        )
+        return
+    _refuse_parts({"--part-rows": part_rows, "--part-suffix": part_suffix, "--devices": devices})
+    files = [Path(output) for output in outputs]
+    _check_outputs(files, force)
     source = fetch_source(asked.origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
-    paths = _paths(asked.task, source.name, model, outputs, as_json)
+    paths = _paths(asked.task, source.name, model, files, as_json)
     start = time.perf_counter()
     result = run(
         model,
@@ -132,6 +178,28 @@ def command(
         raise InvalidInput(
             f"{len(result.failed)} of the inputs could not be read as images: "
             f"{', '.join(result.failed)}. The others are done."
+        )
+
+
+def _one_folder(outputs: Sequence[str], force: bool) -> Path:
+    """The folder that gets the parts; raises InvalidInput where something else is named too."""
+    if len(outputs) > 1:
+        raise InvalidInput(
+            f"--output {', '.join(outputs)}: a folder gets the whole result. Give one --output."
+        )
+    if force:
+        raise InvalidInput(
+            f"--force: the parts in {outputs[0]} are not overwritten, the command goes on with "
+            "them. Delete the folder, or give another one."
+        )
+    return Path(outputs[0])
+
+
+def _refuse_parts(flags: Mapping[str, object]) -> None:
+    """Refuse flags of a folder of parts where none is named."""
+    if given := [flag for flag, value in flags.items() if value is not None]:
+        raise InvalidInput(
+            f"{given[0]} is for a result in parts: give --output FOLDER/, with the slash."
         )
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -26,7 +28,16 @@ from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable
 
-__all__ = ["SUFFIXES", "Cells", "Values", "read_cells", "texts_of", "variant"]
+__all__ = [
+    "SUFFIXES",
+    "Cells",
+    "Values",
+    "count_rows",
+    "read_cells",
+    "read_ranges",
+    "texts_of",
+    "variant",
+]
 
 SUFFIXES = (".csv", ".npy", ".parquet")
 """Of the files that tables are read from."""
@@ -34,8 +45,13 @@ SUFFIXES = (".csv", ".npy", ".parquet")
 Values = NDArray[np.float64] | list[str]
 """A column: numbers, NaN where missing; or texts, empty where missing."""
 
+_Table = tuple[list[str], list[Values]]
+"""The names of columns, none where the file has none, and the columns."""
+
 _DELIMITERS = ",;\t|"
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+_BATCH = 16384
+"""Rows of a Parquet file that are decoded at a time."""
 _LOOKED_AT = 20
 """Lines in which the delimiter is looked for."""
 
@@ -46,6 +62,8 @@ class Cells:
 
     names: tuple[str, ...]
     columns: tuple[Values, ...]
+    start: int = 0
+    """Rows of the file that come before these."""
 
     @property
     def numbered(self) -> bool:
@@ -76,19 +94,62 @@ def read_cells(path: Path) -> Cells:
 
 @lru_cache(maxsize=3)
 def _read(path: Path, _mtime: int, _size: int) -> Cells:
+    with _naming(path):
+        names, columns = next(_READERS[path.suffix.lower()](path, [range(sys.maxsize)]))
+    if not columns or not len(columns[0]):
+        raise InvalidInput(f"{printable(path)} holds no rows: expected (rows, variables).")
+    return _cells(path, names, columns)
+
+
+def read_ranges(path: Path, ranges: Sequence[range]) -> Iterator[Cells]:
+    """Read some rows of a table at a time, so that it need not fit into memory.
+
+    Whether a column holds numbers is decided for each of the ranges.
+
+    ranges: of rows, ascending; of one that ends behind the last row, those that there are.
+
+    Raises InvalidInput as `read_cells`.
+    """
+    with _naming(path):
+        found = _READERS[path.suffix.lower()](path, ranges)
+        for rows, (names, columns) in zip(ranges, found, strict=True):
+            yield _cells(path, names, columns, rows.start)
+
+
+def count_rows(path: Path) -> int:
+    """The number of rows of a table, without holding them.
+
+    Raises InvalidInput as `read_cells`.
+    """
+    with _naming(path):
+        match path.suffix.lower():
+            case ".npy":
+                return len(_map_npy(path))
+            case ".parquet":
+                return int(_open_parquet(path).metadata.num_rows)
+        with _open_csv(path) as (rows, _, _):
+            return sum(1 for _ in rows)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in whatever is wrong with it."""
     try:
-        names, columns = _READERS[path.suffix.lower()](path)
+        yield
+    except InvalidInput:
+        raise
     except Exception as error:  # the libraries have as many errors as there are damaged files
         why = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
         raise InvalidInput(f"{printable(path)} is not a readable table: {why}") from error
-    if not columns or not len(columns[0]):
-        raise InvalidInput(f"{printable(path)} holds no rows: expected (rows, variables).")
+
+
+def _cells(path: Path, names: list[str], columns: Sequence[Values], start: int = 0) -> Cells:
     names = names or _numbers_of(columns)
     if twice := {name for name in names if names.count(name) > 1}:
         raise InvalidInput(
             f"{printable(path)} has two columns {printable(min(twice))!r}; rename one."
         )
-    return Cells(tuple(names), tuple(columns))
+    return Cells(tuple(names), tuple(columns), start)
 
 
 def _numbers_of(columns: Sequence[Values]) -> list[str]:
@@ -96,7 +157,7 @@ def _numbers_of(columns: Sequence[Values]) -> list[str]:
     return [f"x{i}" for i in range(len(columns))]
 
 
-def _read_npy(path: Path) -> tuple[list[str], list[Values]]:
+def _map_npy(path: Path) -> NDArray[Any]:
     check_regular(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an old writer
@@ -107,10 +168,15 @@ def _read_npy(path: Path) -> tuple[list[str], list[Values]]:
         raise ValueError(f"it holds {held}; expected numbers")
     if array.ndim != 2:
         raise ValueError(f"it holds shape {array.shape}; expected (rows, variables)")
-    return [], list(np.array(array, np.float64).T)
+    return array
 
 
-def _read_parquet(path: Path) -> tuple[list[str], list[Values]]:
+def _read_npy(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
+    for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
+        yield [], list(np.array(_map_npy(path)[rows.start : rows.stop], np.float64).T)
+
+
+def _open_parquet(path: Path) -> Any:
     try:
         from pyarrow import parquet
     except ImportError:
@@ -118,16 +184,70 @@ def _read_parquet(path: Path) -> tuple[list[str], list[Values]]:
             "Parquet needs an optional package: pip install 'zoo-core[datasets]'"
         ) from None
     check_regular(path)
-    table = parquet.read_table(path)
-    return list(table.column_names), [_of_arrow(column) for column in table.columns]
+    return parquet.ParquetFile(path)
+
+
+def _read_parquet(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
+    import pyarrow as pa
+
+    with _open_parquet(path) as file:
+        schema, names = file.schema_arrow, list(file.schema_arrow.names)
+        held = pa.Table.from_batches([], schema)
+        begin, batches = 0, _batches(file, ranges)
+        for rows in ranges:
+            while begin + len(held) < rows.stop and (following := next(batches, None)):
+                first, batch = following
+                kept = held.slice(max(0, rows.start - begin))
+                begin = first - len(kept) if len(kept) else first
+                held = pa.concat_tables([kept, pa.Table.from_batches([batch])])
+            found = held.slice(max(0, rows.start - begin), len(rows))
+            yield names, [_of_arrow(column) for column in found.columns]
+
+
+def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
+    """Batches of the row groups that hold some of the ranges, each with its first row's number."""
+    begin = 0
+    for group in range(file.num_row_groups):
+        end = begin + file.metadata.row_group(group).num_rows
+        if any(rows.start < end and rows.stop > begin for rows in ranges):
+            at = begin
+            for batch in file.iter_batches(_BATCH, row_groups=[group]):
+                yield at, batch
+                at += len(batch)
+        begin = end
 
 
 def _of_arrow(column: Any) -> Values:
+    import pyarrow as pa
+
+    if pa.types.is_integer(column.type) or column.type in (pa.float32(), pa.float64()):
+        values = np.array(column.to_numpy(), np.float64)
+        if not np.isinf(values).any():
+            return values
     cells = ["" if cell is None else str(cell).strip() for cell in column.to_pylist()]
     return _values(["" if cell.lower() in _MISSING else cell for cell in cells], decimal=".")
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[Values]]:
+def _read_csv(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
+    with _open_csv(path) as (rows, names, decimal):
+        at, width = 0, len(names)
+        for wanted in ranges:
+            next(islice(rows, wanted.start - at, wanted.start - at), None)  # passed over
+            body = list(islice(rows, len(wanted)))
+            for number, row in enumerate(body, start=wanted.start + 1):
+                width = width or len(row)
+                if len(row) != width:
+                    raise ValueError(
+                        f"row {number} has {len(row)} cells, and the first line {width}"
+                    )
+            at = wanted.stop
+            columns = zip(*body, strict=True) if body else [()] * width
+            yield names, [_values(list(cells), decimal) for cells in columns]
+
+
+@contextmanager
+def _open_csv(path: Path) -> Iterator[tuple[Iterator[list[str]], list[str], str]]:
+    """The rows of a CSV, the names in its header, where it has one, and its decimal mark."""
     with open_regular(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         head = [line for line in islice(text, _LOOKED_AT) if line.strip()]
@@ -135,14 +255,8 @@ def _read_csv(path: Path) -> tuple[list[str], list[Values]]:
         rows = _rows(chain(head, text), delimiter)
         first = next(rows, [])
         header = bool(first) and not any(_is_number(cell) for cell in first)
-        body = list(rows) if header else [first, *rows]
-    width = len(first)
-    for number, row in enumerate(body, start=1):
-        if len(row) != width:
-            raise ValueError(f"row {number} has {len(row)} cells, and the first line {width}")
-    decimal = "." if delimiter == "," else ","
-    columns = [_values(list(cells), decimal) for cells in zip(*body, strict=True)]
-    return (first if header else []), columns
+        whole = rows if header or not first else chain([first], rows)
+        yield whole, first if header else [], "." if delimiter == "," else ","
 
 
 def _rows(lines: Iterator[str], delimiter: str | None) -> Iterator[list[str]]:
@@ -200,4 +314,8 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-_READERS = {".csv": _read_csv, ".npy": _read_npy, ".parquet": _read_parquet}
+_READERS: dict[str, Callable[[Path, Sequence[range]], Iterator[_Table]]] = {
+    ".csv": _read_csv,
+    ".npy": _read_npy,
+    ".parquet": _read_parquet,
+}

@@ -162,7 +162,7 @@ def encode(cells: Cells, columns: Sequence[Column], where: str) -> Tensor:
                 f"the model takes {', '.join(printable(column.name) for column in columns[:20])}."
             )
         places = {column.name: place for place, column in enumerate(columns)}
-    encoded = [_encode(cells.columns[places[c.name]], c, where) for c in columns]
+    encoded = [_encode(cells.columns[places[c.name]], c, where, cells.start) for c in columns]
     return torch.from_numpy(np.stack(encoded, 1)).float()
 
 
@@ -281,19 +281,23 @@ def _decimals(values: NDArray[np.float64]) -> int:
     return next((d for d in range(6) if np.array_equal(values.round(d), values)), 6)
 
 
-def _encode(values: Values, column: Column, where: str) -> NDArray[np.float64]:
+def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[np.float64]:
     if column.kind == "real":
         if isinstance(values, list):
-            values = _numbers(values, column, where)
+            values = _numbers(values, column, where, start)
         return (values - column.mean) / column.std
     texts = values if isinstance(values, list) else texts_of(values)
     numbers = {text: float(number) for number, text in enumerate(column.categories)}
+    if not isinstance(values, list):  # those of other rows may have made this a column of texts
+        held = [text for text in column.categories if _is_number(text)]
+        for text, alone in zip(held, texts_of(np.array(held, np.float64)), strict=True):
+            numbers.setdefault(alone, numbers[text])
     numbers[""] = math.nan
     encoded = np.array([numbers.get(text, -1.0) for text in texts])
     if (encoded < 0).any():
         row = int((encoded < 0).argmax())
         raise InvalidInput(
-            f"{printable(where)}, row {row + 1}, column {printable(column.name)}: "
+            f"{printable(where)}, row {start + row + 1}, column {printable(column.name)}: "
             f"{quoted(texts[row])} is none of its {len(column.categories)} categories: "
             f"{', '.join(map(printable, column.categories[:10]))}"
             f"{', …' if len(column.categories) > 10 else ''}."
@@ -309,8 +313,8 @@ def _decode(column: Column, x: Tensor) -> list[Any]:
     return [None if math.isnan(v) else column.categories[round(v)] for v in x.tolist()]
 
 
-def _numbers(texts: Sequence[str], column: Column, where: str) -> NDArray[np.float64]:
-    for row, text in enumerate(texts):
+def _numbers(texts: Sequence[str], column: Column, where: str, start: int) -> NDArray[np.float64]:
+    for row, text in enumerate(texts, start=start):
         if text and not _is_number(text):
             raise InvalidInput(
                 f"{printable(where)}, row {row + 1}, column {printable(column.name)}: "

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as MapDataset
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput, UnknownName
 
-__all__ = ["Dataset", "Row", "binarize", "binarize_dataset", "binarized"]
+__all__ = ["Dataset", "Row", "binarize", "binarize_dataset", "binarize_rows", "binarized"]
 
 Row = Tensor | tuple[Tensor, int | Tensor]
 """One row as a model takes it, float32 in [0, 1], with its label where there is one."""
@@ -140,7 +140,11 @@ def binarize_dataset(dataset: Dataset, seed: int) -> Dataset:
         raise InvalidInput(
             f"{dataset.name} holds {dataset.holds}: only grey levels can be binarized."
         )
-    generator = torch.Generator().manual_seed(seed)
+    return binarize_rows(dataset, torch.Generator().manual_seed(seed))
+
+
+def binarize_rows(dataset: Dataset, generator: torch.Generator) -> Dataset:
+    """Sample each pixel of grey levels, by the next random numbers of a stream, row after row."""
     drawn = torch.empty_like(dataset.x)
     for start in range(0, len(dataset), 1000):
         rows = slice(start, start + 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from zoo_core.data.walk import find_images
 from zoo_core.errors import InvalidInput
 from zoo_core.text import argument, printable
 
-__all__ = ["labels_of", "load_folder", "read_images", "shape_of"]
+__all__ = ["depth_of", "labels_of", "load_folder", "read_images", "shape_of"]
 
 
 def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: bool) -> Dataset:
@@ -38,10 +38,22 @@ def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: 
     return Dataset(name, split, x, 256, labels, classes)
 
 
-def read_images(paths: Sequence[Path], shape: Shape, name: str) -> tuple[Tensor, list[Path]]:
-    """The images that can be read, (N, C, H, W) uint8, and their paths; says what was done."""
+def read_images(
+    paths: Sequence[Path], shape: Shape, name: str, depth: Callable[[], int] | None = None
+) -> tuple[Tensor, list[Path]]:
+    """The images that can be read, (N, C, H, W) uint8, and their paths; says what was done.
+
+    depth: the bits of whole numbers of more than 8 bits, where these are some of a source's images.
+    """
     headers, broken = _headers(paths)
-    return _read(list(headers), shape, name, bits_of(headers.values()), broken)
+    deep = any(header.peak for header in headers.values())
+    bits = depth() if depth and deep else bits_of(headers.values())
+    return _read(list(headers), shape, name, bits, broken)
+
+
+def depth_of(paths: Sequence[Path]) -> int:
+    """The fewest bits that hold all images of whole numbers."""
+    return bits_of(_headers(paths)[0].values())
 
 
 def shape_of(name: str, sizes: Sequence[tuple[int, int]], size: int | None, grey: bool) -> Shape:

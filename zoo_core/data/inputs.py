@@ -26,7 +26,18 @@ from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
 
-__all__ = ["Inputs", "image_files", "load_images", "load_rows", "source_name"]
+__all__ = [
+    "Inputs",
+    "Part",
+    "files_of",
+    "fit_rows",
+    "image_files",
+    "image_shape",
+    "load_images",
+    "load_rows",
+    "row_names",
+    "source_name",
+]
 
 
 class Inputs(NamedTuple):
@@ -36,7 +47,9 @@ class Inputs(NamedTuple):
     names: tuple[str, ...]
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """The rows of one source, in a model's shape."""
+
     x: Tensor
     levels: int | None
     names: list[str]
@@ -114,7 +127,13 @@ def _rows(
         loaded = load_dataset(source, split=spec.split or "test", root=root)
         data, name = in_columns(loaded, columns), f"{loaded.name}:{loaded.split}"
         start = spec.rows.start or 0
-    return data, [f"{printable(name, None)}[{i}]" for i in range(start, start + len(data))]
+    return data, row_names(name, range(start, start + len(data)))
+
+
+def row_names(name: str, rows: range) -> list[str]:
+    """The names of a table's rows: `people.csv[3]`."""
+    shown = printable(name, None)
+    return [f"{shown}[{row}]" for row in rows]
 
 
 def image_files(
@@ -122,25 +141,25 @@ def image_files(
 ) -> list[Path]:
     """The image files that sources name, in the order of `load_images`, which skips broken ones."""
     named = (str(source) for source in sources if isinstance(source, str | os.PathLike))
-    return [file for source in named for file in _files(find_path(source, root))]
+    return [file for source in named for file in files_of(find_path(source, root))]
 
 
-def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> _Part:
+def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> Part:
     if isinstance(source, Tensor):
         source = _of_tensor(source, shape)
     if isinstance(source, Dataset):
-        part = _fit_rows(source_name(source), source.x, source.levels, shape, start=0)
+        part = fit_rows(source_name(source), source.x, source.levels, shape, start=0)
         return part._replace(names=_numbered(source), labels=source.labels, classes=source.classes)
     source = _spec(source)
     path = find_path(source, root)
     if path and path.is_file() and is_table(path):
         x = read_table(path)
-        return _fit_rows(source, x, max(2, int(x.max()) + 1), shape, start=0)
-    files = _files(path)
+        return fit_rows(source, x, max(2, int(x.max()) + 1), shape, start=0)
+    files = files_of(path)
     if path and files:
-        x, read = read_images(files, _image_shape(source, shape), source)
+        x, read = read_images(files, image_shape(source, shape), source)
         labels = labels_of(path, read, files) if path.is_dir() else (None, ())
-        return _Part(x, 256, [printable(file, None) for file in read], *labels)
+        return Part(x, 256, [printable(file, None) for file in read], *labels)
     spec = parse_spec(source, root)
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     data = load_dataset(
@@ -151,7 +170,7 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
         gray=len(shape) == 3 and shape[0] == 1,
     )
     name = f"{data.name}:{data.split}"
-    part = _fit_rows(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+    part = fit_rows(name, data.x, data.levels, shape, start=spec.rows.start or 0)
     return part._replace(labels=data.labels, classes=data.classes)
 
 
@@ -196,14 +215,15 @@ def _numbered(data: Dataset) -> list[str]:
     return [f"inputs[{i}]" for i in range(len(data))]
 
 
-def _labels(parts: Sequence[_Part]) -> tuple[Tensor | None, tuple[str, ...]]:
+def _labels(parts: Sequence[Part]) -> tuple[Tensor | None, tuple[str, ...]]:
     """The class of each input and the classes' names, where all parts have them, and the same."""
     classes = parts[0].classes
     labels = [p.labels for p in parts if p.labels is not None and p.classes == classes]
     return (torch.cat(labels), classes) if len(labels) == len(parts) else (None, ())
 
 
-def _files(path: Path | None) -> list[Path]:
+def files_of(path: Path | None) -> list[Path]:
+    """The image files that a path stands for: one, or those below a folder; else none."""
     if path is None:
         return []
     if path.is_dir() and not is_table(path) and not is_hub_folder(path):
@@ -211,13 +231,16 @@ def _files(path: Path | None) -> list[Path]:
     return [path] if path.is_file() and is_image(path) else []
 
 
-def _fit_rows(
-    name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int
-) -> _Part:
-    name = printable(name, None)
-    names = [f"{name}[{i}]" for i in range(start, start + len(x))]
+def fit_rows(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int) -> Part:
+    """Rows in the shape that a model takes.
+
+    x: (N, ...). levels: of all rows of the source. start: the place of the first in the source.
+
+    Raises InvalidInput for rows that cannot be fitted.
+    """
+    names, name = row_names(name, range(start, start + len(x))), printable(name, None)
     if x[0].numel() == torch.Size(shape).numel():
-        return _Part(x.reshape(-1, *shape), levels, names)
+        return Part(x.reshape(-1, *shape), levels, names)
     if x.ndim == 2:
         raise InvalidInput(
             f"{name} has {x.shape[1]} variables a row, but the model takes {_text(shape)}."
@@ -226,18 +249,19 @@ def _fit_rows(
         raise InvalidInput(f"{name} holds real numbers of another shape than {_text(shape)}.")
     done: Counter[str] = Counter()
     grey = x * (255 // (levels - 1))
-    fitted = fit_tensor(grey, _image_shape(name, shape), done)
+    fitted = fit_tensor(grey, image_shape(name, shape), done)
     note_done(name, len(x), done)
-    return _Part(fitted, 256, names)
+    return Part(fitted, 256, names)
 
 
-def _image_shape(name: str, shape: tuple[int, ...]) -> Shape:
+def image_shape(name: str, shape: tuple[int, ...]) -> Shape:
+    """The shape of a model of images; raises InvalidInput for another model."""
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise InvalidInput(f"{printable(name)} holds images, but the model takes {_text(shape)}.")
     return shape
 
 
-def _at(part: _Part, levels: int | None) -> Tensor:
+def _at(part: Part, levels: int | None) -> Tensor:
     if part.levels == levels:
         return part.x
     if levels is None or part.levels is None:  # beside real numbers, levels become real too

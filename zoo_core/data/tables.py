@@ -18,7 +18,7 @@ from zoo_core.data.splits import SPLITS
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
 
-__all__ = ["is_table", "load_table", "read_table"]
+__all__ = ["categories", "is_table", "load_table", "read_table"]
 
 _IN_FOLDERS = (".csv", ".npy")
 """Parquet files in a folder are a Hugging Face data set."""
@@ -65,15 +65,19 @@ def read_table(path: Path) -> Tensor:
 
     Raises InvalidInput that names the cell for one that is no whole number from 0 to 255.
     """
-    cells = read_cells(path)
+    return categories(read_cells(path), path)
+
+
+def categories(cells: Cells, path: Path) -> Tensor:
+    """The categories in some rows of a table, (N, D), uint8; raises as `read_table`."""
     for place, values in enumerate(cells.columns):
         if (row := _wrong(values)) is not None:
             held = values[row]
             shown = quoted(held) if isinstance(held, str) else f"{held:g}"
             raise InvalidInput(
-                f"{printable(path)}, row {row + 1}, column {place + 1}: {shown} is no category: "
-                "expected whole numbers from 0 to 255, such as 0 and 1. Models of mixed columns "
-                "take others."
+                f"{printable(path)}, row {cells.start + row + 1}, column {place + 1}: {shown} is "
+                "no category: expected whole numbers from 0 to 255, such as 0 and 1. Models of "
+                "mixed columns take others."
             )
     return torch.from_numpy(np.stack(_numbers(cells), 1).astype(np.uint8))
 

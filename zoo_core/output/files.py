@@ -1,7 +1,7 @@
 """Results become files: whole or not at all, never over an old one, and with their provenance.
 
-A PNG, a JSON and a safetensors file hold their provenance inside; beside any other file `NAME` lies
-`NAME.provenance.json`.
+A PNG, a JSON, a Parquet and a safetensors file hold their provenance inside; beside any other file
+`NAME` lies `NAME.provenance.json`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Provenance = Mapping[str, Any]
 _KEY = "zoo"
 """Name of the PNG text and of the safetensors metadata that hold the provenance, as JSON."""
 
-_SELF_DESCRIBING = (".png", ".json", ".safetensors")
+_SELF_DESCRIBING = (".png", ".json", ".parquet", ".safetensors")
 
 
 def sidecar(path: Path) -> Path | None:
@@ -148,7 +148,10 @@ def save_gif(
 def save_table(
     path: Path, rows: Sequence[Mapping[str, Any]], provenance: Provenance, *, force: bool = False
 ) -> None:
-    """Save rows as CSV, or as JSON with the provenance inside, by the path's suffix."""
+    """Save rows as CSV, or as JSON or Parquet with the provenance inside, by the path's suffix."""
+    if path.suffix.lower() == ".parquet":
+        write(path, _parquet(rows, provenance), force=force)
+        return
     if path.suffix.lower() == ".json":
         document = {"provenance": dict(provenance), "rows": finite(rows)}
         data = json.dumps(document, indent=1, allow_nan=False) + "\n"
@@ -159,6 +162,21 @@ def save_table(
     writer.writeheader()
     writer.writerows(rows)
     _write_beside(path, text.getvalue().encode(), provenance, force)
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]], provenance: Provenance) -> bytes:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise InvalidInput(
+            "Parquet needs an optional package: pip install 'zoo-core[datasets]'. Or write .csv."
+        ) from None
+    names = list(rows[0]) if rows else []
+    table = pa.table({name: [row[name] for row in rows] for name in names})
+    sink = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata({_KEY: _json(provenance)}), sink)
+    return sink.getvalue()
 
 
 def finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -226,6 +244,11 @@ def _provenance_text(path: Path) -> str | None:
     if suffix == ".json":
         document = json.loads(path.read_text("utf-8"))
         return json.dumps(document.get("provenance")) if isinstance(document, dict) else None
+    if suffix == ".parquet":
+        from pyarrow import parquet
+
+        held = (parquet.read_schema(path).metadata or {}).get(_KEY.encode())
+        return held.decode() if held else None
     if suffix == ".safetensors":
         from zoo_core.header import read_header
 

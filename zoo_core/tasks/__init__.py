@@ -8,7 +8,7 @@ imported for its options too, so the core's import torch in functions only.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "able",
+    "build_options",
     "choose",
     "find",
     "first",
@@ -38,7 +39,8 @@ __all__ = [
 
 _GENERAL = (
     *("model", "name", "task", "seed", "device", "dtype", "output", "outputs", "force", "set"),
-    *("batch_size", "data_root", "json", "as_json", "quiet", "help", "-t", "-o", "-f", "-q", "-h"),
+    *("batch_size", "part_rows", "part_suffix", "devices", "data_root", "json", "as_json"),
+    *("quiet", "help", "-t", "-o", "-f", "-q", "-h"),
 )
 """Names and flags that mean the same for every task."""
 
@@ -97,6 +99,19 @@ def options_class(record: Task) -> type:
 def options_of(record: Task) -> dict[str, options.Option]:
     """The options of a task by name."""
     return options.read(options_class(record))
+
+
+def build_options(record: Task, settings: Mapping[str, Any], able: Collection[str]) -> Any:
+    """The options of a task from keywords, every one checked.
+
+    able: the tasks that the model can do.
+
+    Raises InvalidInput for an option that the task does not have, or a value that does not fit.
+    """
+    for name in settings:
+        if name not in options_of(record):
+            raise unknown_option(record, name, able)
+    return options.build(options_class(record), settings, f"the task {record.name}")
 
 
 def suffixes(record: Task, model: object) -> tuple[str, ...]:

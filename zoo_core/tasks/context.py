@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor
 
+    from zoo_core.data.streams import Some
     from zoo_core.draws import Streams
 
 __all__ = ["Context", "weight_of"]
@@ -48,6 +49,10 @@ class Context:
     """Folder of data sets; None for the default one."""
     progress: Callable[[int, int], None] | None = None
     """Called after each batch with the number of samples or inputs that are done, and of all."""
+    first: int = 0
+    """The place of the first sample or input among all, where a task is done in parts."""
+    given: Some | None = None
+    """The inputs of this part, where they are read already."""
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the notes of the task."""
 
@@ -94,10 +99,15 @@ class Context:
 
         Raises InvalidInput for more than memory holds.
         """
+        self.require_memory(model, n)
+        yield from self.streams(model, n, again)
+
+    def streams(self, model: object, n: int, again: int = 0) -> Iterator[tuple[int, Streams]]:
+        """The same of n inputs, which are in memory already."""
         from zoo_core.draws import Streams
 
-        self.require_memory(model, n)
-        streams = Streams(self.seed, weight_of(model).device, again=again)
+        device = weight_of(model).device
+        streams = Streams(self.seed, device, first=self.first, again=again)
         for size in self.sizes(n):
             yield size, streams
             streams.skip(size)

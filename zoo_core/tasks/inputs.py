@@ -8,7 +8,6 @@ from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, l
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
-from zoo_core.metrics.rows import over
 from zoo_core.protocols import DensityModel
 from zoo_core.tasks.context import weight_of
 from zoo_core.text import argument, printable
@@ -68,7 +67,9 @@ def load_inputs(
             f"this task needs inputs: give {option or argument('inputs', flag='--input')} an image "
             "file, a folder, a table, or a data set such as mnist:test[0:16]."
         )
-    if columns := getattr(model, "columns", ()):
+    if context.given is not None:
+        data, names, _ = context.given
+    elif columns := getattr(model, "columns", ()):
         data, names = load_rows(sources, columns=columns, root=context.data_root)
     else:
         data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
@@ -78,6 +79,8 @@ def load_inputs(
 
 def unread_files(batch: Batch, sources: Sequence[object], context: Context) -> tuple[str, ...]:
     """The files among sources that are not in the batch: they could not be read."""
+    if context.given is not None:
+        return context.given.failed
     files = (printable(file, None) for file in image_files(sources, context.data_root))
     return tuple(file for file in files if file not in batch.names)
 
@@ -116,8 +119,14 @@ def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
 
     x: inputs, (B, *event_shape), in [0, 1].
     """
-    log_prob = log_prob_of(model, context.generator(model))
-    return -over(context.batches(x), log_prob).double()
+    import torch
+
+    with torch.inference_mode():
+        done, parts = 0, []
+        for size, streams in context.streams(model, len(x)):
+            parts.append(log_prob_of(model, streams)(x[done : done + size]).cpu())
+            done += size
+    return -torch.cat(parts).double()
 
 
 def caveat(model: Scored) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "Result", "check_suffix"]
 
 
-SUFFIXES = (".png", ".gif", ".csv", ".json", ".npz", ".safetensors")
+SUFFIXES = (".png", ".gif", ".csv", ".json", ".parquet", ".npz", ".safetensors")
 """Of all files that a result can be saved as."""
 
 
@@ -114,7 +114,7 @@ class Result:
             case ".gif":
                 pictures = [output.grid(frame, self.columns) for frame in self.frames]
                 output.save_gif(path, pictures, provenance, force=force)
-            case ".csv" | ".json":
+            case ".csv" | ".json" | ".parquet":
                 output.save_table(path, self.rows, provenance, force=force)
             case _:
                 output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core import loading, options, plugins, tasks
+from zoo_core import loading, plugins, tasks
 from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
 from zoo_core.loading import Source
 from zoo_core.registry import list_entries
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
-__all__ = ["run", "task_for"]
+__all__ = ["ready", "run", "task_for"]
 
 _NAMED = 4
 """Models that are named where one cannot do what it is asked."""
@@ -59,10 +59,7 @@ def run(
     loaded = loading.load(model) if isinstance(model, str | Path) else model
     known = loading.info(loaded)
     record = tasks.choose(task, loaded, known.name)
-    for name in settings:
-        if name not in tasks.options_of(record):
-            raise tasks.unknown_option(record, name, tasks.able(loaded))
-    chosen: Any = options.build(tasks.options_class(record), settings, f"the task {record.name}")
+    chosen = tasks.build_options(record, settings, tasks.able(loaded))
     context = Context(
         name=known.name,
         data=known.data,
@@ -72,7 +69,7 @@ def run(
         data_root=None if data_root is None else Path(data_root),
         progress=progress,
     )
-    with _evaluation_mode(loaded), _naming_weights(known):
+    with ready(loaded):
         result = tasks.function_of(record)(loaded, chosen, context)
     return replace(
         result,
@@ -128,9 +125,14 @@ def _random_seed() -> int:
 
 
 @contextmanager
-def _naming_weights(known: loading.Info) -> Iterator[None]:
-    """Name the file where a model fails by weights that no registry vouches for."""
+def ready(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, also one that is being trained.
+
+    Where it fails by weights that no registry vouches for, their file is named.
+    """
+    known, training = loading.info(model), model.training
     try:
+        model.eval()
         yield
     except (ZooError, MemoryError, OSError):
         raise
@@ -142,15 +144,6 @@ def _naming_weights(known: loading.Info) -> Iterator[None]:
             f"Its weights may be damaged, or of another version of {known.family}. Take the file "
             "again from where it came, or train it again."
         ) from error
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """A model in evaluation mode, also one that is being trained."""
-    training = model.training
-    try:
-        model.eval()
-        yield
     finally:
         model.train(training)
 

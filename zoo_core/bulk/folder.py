@@ -1,0 +1,150 @@
+"""The output folder: its parts, and `manifest.json`, which says what they are parts of.
+
+A part is there as a whole or not at all, so its name alone says that it is done. The manifest is
+written by whichever process comes first, and again, with the digest of each part, by whichever
+finds all of them done: its bytes do not depend on which that is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo_core.errors import DigestMismatch, InvalidInput
+from zoo_core.files import atomic, digest, write_atomic
+from zoo_core.text import printable
+
+__all__ = ["MANIFEST", "Folder", "Part"]
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some consecutive rows of one source, or some samples."""
+
+    name: str
+    """The file's."""
+    source: int
+    """The place of the source among all; 0 of samples."""
+    rows: range
+    """Of the source."""
+    first: int
+    """The place of the first among the rows of all sources."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of parts.
+
+    Args:
+        path: made where there is none.
+        settings: what the parts depend on, as JSON holds it; versions may change on the way.
+        parts: all of them.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    parts: Sequence[Part]
+
+    def open(self) -> None:
+        """Begin the folder, or go on with one that was begun with the same settings.
+
+        Raises InvalidInput where it holds something else.
+        """
+        path = self.path / MANIFEST
+        if not path.exists():
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise InvalidInput(
+                    f"{printable(self.path)} is there and holds no {MANIFEST}: it was not begun by "
+                    "zoo run. Give a new folder."
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._write(self._manifest())
+            return
+        self._compare(self._read())
+
+    def missing(self) -> list[Part]:
+        """The parts that are not done."""
+        there = {path.name for path in self.path.iterdir()}
+        return [part for part in self.parts if part.name not in there]
+
+    def write(self, part: Part, save: Callable[[Path], None]) -> None:
+        """Let `save` write a part under another name, which becomes the part's when it is whole."""
+        with atomic(self.path / part.name) as scratch:
+            save(scratch)
+
+    def close(self) -> bool:
+        """Add the digest of each part to the manifest where all are done; return whether they are.
+
+        Raises DigestMismatch for a part that is another than when the folder was closed before.
+        """
+        if self.missing():
+            return False
+        before, now = self._read(), self._manifest(digests=True)
+        known = {part["name"]: part.get("sha256") for part in before["parts"]}
+        if changed := [
+            part["name"]
+            for part in now["parts"]
+            if known.get(part["name"]) not in (None, part["sha256"])
+        ]:
+            raise DigestMismatch(
+                f"{printable(self.path)}: {', '.join(changed[:5])} changed after it was written. "
+                "Delete it, and run the same command again to compute it anew."
+            )
+        if before != now:
+            self._write(now)
+        for scratch in self.path.glob(".writing-*"):  # of processes that were killed
+            shutil.rmtree(scratch, ignore_errors=True)
+        return True
+
+    def _manifest(self, *, digests: bool = False) -> dict[str, Any]:
+        sources = self.settings["sources"]
+        parts = [
+            {
+                "name": part.name,
+                **({"source": sources[part.source]["name"]} if sources else {}),
+                "rows": [part.rows.start, part.rows.stop],
+                **({"sha256": digest(self.path / part.name)} if digests else {}),
+            }
+            for part in self.parts
+        ]
+        return {**self.settings, "complete": digests, "parts": parts}
+
+    def _read(self) -> dict[str, Any]:
+        path = self.path / MANIFEST
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise InvalidInput(f"{printable(path)} cannot be read: {error}.") from error
+        if not isinstance(found, dict) or not isinstance(found.get("parts"), list):
+            raise InvalidInput(f"{printable(path)} was not written by zoo run. Give a new folder.")
+        return found
+
+    def _write(self, manifest: Mapping[str, Any]) -> None:
+        write_atomic(self.path / MANIFEST, _json(manifest).encode())
+
+    def _compare(self, found: Mapping[str, Any]) -> None:
+        ours = json.loads(_json(self.settings))  # as it is read back
+        differ = [
+            f"{key.replace('_', ' ')} {_short(found.get(key))}, and now {_short(value)}"
+            for key, value in ours.items()
+            if key != "versions" and found.get(key) != value
+        ]
+        if differ:
+            raise InvalidInput(
+                f"{printable(self.path)} was begun with {'; '.join(differ)}. Give the settings "
+                "that it was begun with, or another folder."
+            )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, default=str) + "\n"
+
+
+def _short(value: object) -> str:
+    return printable(json.dumps(value), 120)

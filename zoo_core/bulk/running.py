@@ -1,0 +1,280 @@
+"""Do a task in parts: read the next part, compute this one and write the last at the same time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from zoo_core import loading, tasks
+from zoo_core.bulk.folder import Folder, Part
+from zoo_core.bulk.shares import Share
+from zoo_core.data.streams import Some, Stream, binarized, open_stream
+from zoo_core.errors import InvalidInput
+from zoo_core.tasks.context import Context, weight_of
+from zoo_core.tasks.inputs import BINARIZE_SEED
+from zoo_core.tasks.result import Result, check_suffix
+from zoo_core.tasks.running import ready
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo_core.hookspecs import Task
+
+__all__ = ["Done", "run_parts"]
+
+T = TypeVar("T")
+
+_VALUES, _ROWS = 2**22, 2**14
+"""Values of the rows of a part, and its rows, at most, where no number is given: a few parts of any
+model fit beside it."""
+_PICTURES = (".png", ".gif")
+"""Suffixes of what shows a whole, of which a part makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a process has done of a task in parts."""
+
+    rows: int
+    """Rows or samples that it computed."""
+    parts: int
+    """Parts that it computed."""
+    folder: Folder
+    seconds: float
+    notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    """Inputs that could not be read, while the others are done."""
+
+    @property
+    def missing(self) -> int:
+        """Parts that are not there, by now; other processes compute them."""
+        return len(self.folder.missing())
+
+
+def run_parts(
+    model: nn.Module | str | Path,
+    task: str | None,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    batch_size: int = 256,
+    part_rows: int | None = None,
+    part_suffix: str | None = None,
+    data_root: str | Path | None = None,
+    share: Share = Share(),  # noqa: B008 - a constant
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> Done:
+    """Do this process's share of a task over inputs, or samples, of any number, in a folder.
+
+    model: one that was loaded from a file; or an entry, a run folder or a weights file.
+    task: one that can be done in parts, as `sample`, `score` and `encode`; None is the model's
+        first.
+    folder: made, or gone on with; it holds a file for each part, and `manifest.json`.
+    seed: of everything that is random: sample i depends on the seed and on i alone.
+    part_rows: rows or samples of a part; None for a number by the size of a row.
+    part_suffix: of the parts' files; None for `.parquet`, or `.npz` where the task gives images.
+    share: which parts this process takes; all by default, and `find_share()` by the scheduler.
+    progress: called after each part with the number of rows that are done, of how many of this
+        process's.
+    settings: the task's own options.
+
+    Raises as `zoo_core.run`, InvalidInput for a folder of something else and for a task that cannot
+    be done in parts, and DigestMismatch for a part that was changed.
+    """
+    loaded = loading.load(model) if isinstance(model, str | Path) else model
+    known = loading.info(loaded)
+    record = _record(task, loaded, known.name)
+    chosen = tasks.build_options(record, settings, tasks.able(loaded))
+    suffix, rows = _suffix(record, loaded, part_suffix), part_rows or _rows_of_part(loaded)
+    context = Context(
+        name=known.name,
+        data=known.data,
+        clusters=known.entry.clusters if known.entry else (),
+        seed=seed,
+        batch_size=batch_size,
+        data_root=None if data_root is None else Path(data_root),
+    )
+    streams = _streams(loaded, chosen, context.data_root)
+    parts = divide([stream.rows for stream in streams] or [chosen.n], rows, suffix)
+    described = {
+        "entry": known.name,
+        "sha256": known.sha256,
+        "task": record.name,
+        "options": {
+            each.name: getattr(chosen, each.name)
+            for each in fields(chosen)
+            if each.name != "inputs"  # which the sources are
+        },
+        "seed": seed,
+        "dtype": str(weight_of(loaded).dtype).removeprefix("torch."),
+        "batch_size": batch_size,
+        "part_rows": rows,
+        "part_suffix": suffix,
+        "sources": [{"name": stream.name, "rows": stream.rows} for stream in streams],
+        "versions": _versions(),
+    }
+    made = Folder(Path(folder), described, parts)
+    made.open()
+    own = set(parts[share.rank :: share.processes])
+    work = [part for part in made.missing() if part in own]
+    start, counted = time.perf_counter(), _Counted(sum(len(part.rows) for part in work), progress)
+    function = partial(_compute, tasks.function_of(record), loaded, chosen, context)
+    with ready(loaded), ThreadPoolExecutor(1) as writer:
+        written: Future[None] | None = None
+        for part, some in ahead(_read(loaded, streams, work)):
+            result = function(part, some)
+            if written is not None:  # one is written at a time, so that no more are held
+                written.result()
+            written = writer.submit(made.write, part, result.save)
+            counted.add(part, some, result)
+        if written is not None:
+            written.result()
+    made.close()
+    return Done(
+        rows=counted.rows,
+        parts=len(work),
+        folder=made,
+        seconds=time.perf_counter() - start,
+        notes=tuple(counted.notes),
+        failed=tuple(counted.failed),
+    )
+
+
+@dataclass
+class _Counted:
+    """What a process has done so far."""
+
+    total: int
+    progress: Callable[[int, int], None] | None
+    rows: int = 0
+    notes: dict[str, None] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, part: Part, some: Some | None, result: Result) -> None:
+        self.rows += len(part.rows)
+        self.notes |= dict.fromkeys(result.notes)
+        self.failed += some.failed if some else ()
+        if self.progress is not None:
+            self.progress(self.rows, self.total)
+
+
+def _record(task: str | None, model: Any, name: str) -> Task:
+    """The record of a task; raises InvalidInput for one that cannot be done in parts."""
+    record = tasks.choose(task, model, name)
+    if not record.parts:
+        able = [each for each in tasks.able(model) if tasks.find(each).parts]
+        raise InvalidInput(
+            f"the task {record.name} looks at all inputs together, so it cannot be done in parts. "
+            f"{name} can {', '.join(able) or 'do none'} in parts; for others name a file."
+        )
+    return record
+
+
+def divide(sizes: Sequence[int], rows: int, suffix: str) -> list[Part]:
+    """Divide sources of some sizes into parts of at most so many rows."""
+    parts: list[Part] = []
+    first = 0
+    for source, size in enumerate(sizes):
+        for start in range(0, size, rows):
+            stop, name = min(start + rows, size), f"part-{len(parts):05}{suffix}"
+            parts.append(Part(name, source, range(start, stop), first + start))
+        first += size
+    return parts
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items, each made in another thread while the one before it is used."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, iterator, end)
+        while (item := following.result()) is not end:
+            following = reader.submit(next, iterator, end)
+            yield item  # type: ignore[misc] # it is no end
+
+
+def _streams(model: Any, chosen: Any, root: Path | None) -> list[Stream]:
+    """The sources of a task's inputs; none of a task that samples."""
+    if not hasattr(chosen, "inputs"):
+        return []
+    if not chosen.inputs:
+        raise InvalidInput(
+            "this task needs inputs: give --input a table, a folder of images or a data set such "
+            "as mnist:test."
+        )
+    shape, columns = tuple(model.event_shape), getattr(model, "columns", ())
+    return [open_stream(each, shape=shape, columns=columns, root=root) for each in chosen.inputs]
+
+
+def _read(
+    model: Any, streams: Sequence[Stream], work: Sequence[Part]
+) -> Iterator[tuple[Part, Some | None]]:
+    """Parts with their inputs; without any of a task that samples."""
+    if not streams:
+        yield from ((part, None) for part in work)
+        return
+    by_source = [[part for part in work if part.source == i] for i in range(len(streams))]
+    inputs: Iterable[Some] = (
+        some
+        for stream, parts in zip(streams, by_source, strict=True)
+        for some in stream.read([part.rows for part in parts])
+    )
+    if getattr(model, "levels", None) == 2:
+        places = [range(part.first, part.first + len(part.rows)) for part in work]
+        inputs = binarized(inputs, places, BINARIZE_SEED)
+    yield from zip(work, inputs, strict=True)
+
+
+def _compute(
+    function: Callable[..., Result],
+    model: Any,
+    chosen: Any,
+    context: Context,
+    part: Part,
+    some: Some | None,
+) -> Result:
+    """The result of a part, without the provenance, which the manifest holds."""
+    context = replace(context, first=part.first, given=some)
+    if some is None:
+        return function(model, replace(chosen, n=len(part.rows)), context)
+    return function(model, chosen, context) if some.names else Result(summary="")
+
+
+def _suffix(record: Task, model: object, wanted: str | None) -> str:
+    """The suffix of the parts' files.
+
+    Raises InvalidInput for one that the task does not write in parts.
+    """
+    known = [suffix for suffix in tasks.suffixes(record, model) if suffix not in _PICTURES]
+    if wanted is not None:
+        check_suffix(Path(f"part{wanted}"), known)
+    elif ".parquet" in known and known.index(".parquet") < known.index(".npz"):
+        wanted = ".parquet"
+    chosen = wanted or ".npz"
+    if chosen == ".parquet" and find_spec("pyarrow") is None:
+        raise InvalidInput(
+            "Parquet needs an optional package: pip install 'zoo-core[datasets]'. Or take "
+            "--part-suffix .csv."
+        )
+    return chosen
+
+
+def _rows_of_part(model: Any) -> int:
+    """The rows of a part, a power of two, by the size of a row."""
+    rows: int = min(_ROWS, max(1, _VALUES // math.prod(model.event_shape)))
+    return 1 << rows.bit_length() - 1
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    from zoo_core import __version__
+
+    return {"zoo-core": __version__, "torch": torch.__version__}

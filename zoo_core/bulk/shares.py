@@ -1,0 +1,88 @@
+"""Which of several processes this one is: said by torchrun, by SLURM, or by `--devices`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from zoo_core.errors import InvalidInput, ZooError
+
+__all__ = ["Share", "find_share", "together"]
+
+
+class Share(NamedTuple):
+    """A process takes the parts rank, rank + processes, rank + 2·processes, …."""
+
+    rank: int = 0
+    processes: int = 1
+    local: int = 0
+    """Its place among the processes of its machine, by which it chooses its device."""
+
+
+def find_share(environ: Mapping[str, str] = os.environ) -> Share:
+    """This process's share, by the variables of torchrun or of SLURM; all, where there are none.
+
+    The tasks of a SLURM array share the parts as the tasks of a step do, and both can be combined.
+    What `sbatch` runs without `srun` is one process, however many tasks it asked for.
+
+    Raises InvalidInput for an array whose numbers have gaps.
+    """
+
+    def number(name: str, default: int = 0) -> int:
+        return int(environ.get(name, default))
+
+    if "RANK" in environ and "WORLD_SIZE" in environ:
+        rank, processes, local = number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK")
+    elif "SLURM_STEP_NUM_TASKS" in environ:
+        rank, processes = number("SLURM_PROCID"), number("SLURM_STEP_NUM_TASKS")
+        local = number("SLURM_LOCALID")
+    else:
+        rank, processes, local = Share()
+    jobs = number("SLURM_ARRAY_TASK_COUNT", 1)
+    if jobs == 1:  # one of an array that is run again takes what is left
+        return Share(rank, processes, local)
+    first, last = number("SLURM_ARRAY_TASK_MIN"), number("SLURM_ARRAY_TASK_MAX")
+    if last - first + 1 != jobs:
+        raise InvalidInput(
+            f"the SLURM array has {jobs} tasks, numbered from {first} to {last}; expected numbers "
+            "without gaps, such as --array=0-7, by which they share the work."
+        )
+    job = number("SLURM_ARRAY_TASK_ID") - first
+    return Share(job * processes + rank, jobs * processes, local)
+
+
+@contextmanager
+def together(processes: int) -> Iterator[Share]:
+    """Start the other processes of this machine, by this one's arguments, and wait for them.
+
+    The processor's cores are shared out, unless OMP_NUM_THREADS says how many threads compute.
+
+    Raises ZooError where one of them has failed.
+    """
+    import torch
+
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
+    torch.set_num_threads(int(threads))
+    command = [sys.executable, "-m", "zoo_core", *sys.argv[1:]]
+    shared = {**os.environ, "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": threads}
+    others = [
+        subprocess.Popen(command, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(1, processes)
+    ]
+    try:
+        yield Share(0, processes, 0)
+        codes = {rank: other.wait() for rank, other in enumerate(others, start=1)}
+    except BaseException:
+        for other in others:
+            other.terminate()
+        raise
+    if failed := {rank: code for rank, code in codes.items() if code}:
+        ended = ", ".join(f"{rank} (code {code})" for rank, code in failed.items())
+        raise ZooError(
+            f"of {processes} processes these failed: {ended}. What is done stays; the same command "
+            "goes on with the rest."
+        )

@@ -1,0 +1,117 @@
+"""`zoo run -o FOLDER/`: a task over rows of any number, in parts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_core.cli import text
+from zoo_core.cli.pull import fetch_source
+from zoo_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zoo_core.loading import Source
+    from zoo_core.registry import Entry
+
+__all__ = ["run_in_parts"]
+
+_QUIET_SECONDS = 60.0
+"""Between two lines of progress in a log."""
+
+
+def run_in_parts(
+    origin: Entry | Source,
+    task: str,
+    folder: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+    devices: int | None,
+    device: str,
+    dtype: str | None,
+    **settings: Any,
+) -> None:
+    """Do this process's share of a task, and start the other processes where `devices` says so.
+
+    settings: those of `zoo_core.bulk.run_parts`, and the task's own.
+    """
+    from zoo_core import loading
+    from zoo_core.bulk import find_share, run_parts
+    from zoo_core.bulk.shares import together
+
+    source, share = fetch_source(origin, quiet=quiet), find_share()
+    alone = share.processes == 1
+    with together(devices) if alone and devices and devices > 1 else nullcontext(share) as share:
+        model = loading.load(source, device=_own(device, share.local), dtype=dtype)
+        progress = None if quiet or share.local else _progress()
+        done = run_parts(model, task, folder, share=share, progress=progress, **settings)
+    if as_json:
+        text.echo_json(
+            {
+                "output": str(folder),
+                "rows": done.rows,
+                "parts": done.parts,
+                "missing": done.missing,
+                "seconds": round(done.seconds, 3),
+                "notes": list(done.notes),
+            }
+        )
+    elif not sys.stdout.isatty() and not share.rank:
+        click.echo(folder)
+    if not quiet:
+        for note in done.notes:
+            click.echo(note, err=True)
+        of = f"process {share.rank + 1} of {share.processes}: " if share.processes > 1 else ""
+        left = f"; {done.missing:,} parts are missing yet" if done.missing else ""
+        click.echo(
+            f"{of}{done.rows:,} rows in {done.parts:,} part{'s' if done.parts != 1 else ''} "
+            f"({done.seconds:.2f} s, {done.rows / done.seconds:,.0f} rows/s) -> {folder}{left}",
+            err=True,
+        )
+    if done.failed:
+        raise InvalidInput(
+            f"{len(done.failed)} of the inputs could not be read as images: "
+            f"{', '.join(done.failed[:16])}. The others are done."
+        )
+
+
+def _own(device: str, local: int) -> str:
+    """The device of one of a machine's processes: a GPU each, where only `cuda` is said."""
+    if device != "cuda" or not local:
+        return device
+    import torch
+
+    return f"cuda:{local % max(1, torch.cuda.device_count())}"
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Show rows, rows per second and the time that is left: a line a minute in a log."""
+    start, live = time.monotonic(), sys.stderr.isatty()
+    said = start
+
+    def show(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if live and done == total:
+            click.echo("\r\033[K", err=True, nl=False)
+        elif live or now - said >= _QUIET_SECONDS:
+            said, speed = now, done / max(now - start, 1e-9)
+            line = f"{done:,} of {total:,} rows, {speed:,.0f} rows/s, "
+            line += f"{_span((total - done) / speed)} left"
+            click.echo(f"\r\033[K{line}" if live else line, err=True, nl=not live)
+
+    return show
+
+
+def _span(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
