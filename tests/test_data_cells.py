@@ -1,12 +1,13 @@
 """The cells of tables, however people write them."""
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from zoo_core import errors
-from zoo_core.data.cells import Cells, read_cells, texts_of
+from zoo_core.data.cells import Cells, count_rows, read_cells, read_ranges, texts_of
 
 NAN = float("nan")
 
@@ -83,3 +84,45 @@ def test_a_parquet_file(tmp_path: Path) -> None:
 
 def test_numbers_as_the_texts_of_categories() -> None:
     assert texts_of(np.array([3.0, 0.5, NAN, -1.0])) == ["3", "0.5", "", "-1"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy", ".parquet"])
+def test_ranges_of_rows_are_those_of_the_whole(tmp_path: Path, suffix: str) -> None:
+    path, x = tmp_path / f"x{suffix}", np.arange(200).reshape(100, 2)
+    if suffix == ".csv":
+        np.savetxt(path, x, "%d", ";", header="a;b", comments="")
+    elif suffix == ".npy":
+        np.save(path, x)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(pa.table({"a": x[:, 0], "b": x[:, 1]}), path, row_group_size=7)
+    assert count_rows(path) == len(read_cells(path)) == 100
+    with mock.patch("zoo_core.data.cells._BATCH", 3):
+        for ranges in (
+            [range(100)],
+            [range(3, 20), range(20, 21), range(60, 100)],
+            [range(97, 200)],
+        ):
+            found = list(read_ranges(path, ranges))
+            assert [cells.start for cells in found] == [rows.start for rows in ranges]
+            for rows, cells in zip(ranges, found, strict=True):
+                assert np.array_equal(np.stack(cells.columns, 1), x[rows.start : rows.stop])
+
+
+def test_a_row_of_another_length_is_named_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3,4\n5\n")
+    with pytest.raises(errors.InvalidInput, match=r"x\.csv is not .*: row 3 has 1 cells, "):
+        list(read_ranges(tmp_path / "x.csv", [range(2), range(2, 4)]))
+
+
+def test_numbers_of_parquet_as_they_are(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {"a": [1, None, 3], "b": [0.5, None, float("inf")], "c": [True, None, False]}
+    parquet.write_table(pa.table(columns), tmp_path / "x.parquet")
+    a, b, c = read_cells(tmp_path / "x.parquet").columns
+    assert np.array_equal(np.asarray(a), [1, NAN, 3], equal_nan=True)
+    assert (b, c) == (["0.5", "", "inf"], ["True", "", "False"])

@@ -143,7 +143,7 @@ def run_parts(
         parts=len(work),
         folder=made,
         seconds=time.perf_counter() - start,
-        notes=tuple(counted.notes),
+        notes=(*counted.notes, *context.notes),
         failed=tuple(counted.failed),
     )
 

@@ -1,0 +1,60 @@
+"""The folder of parts knows what it is of, and holds whole parts alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoo_core.bulk.folder import Folder, Part
+from zoo_core.errors import InvalidInput
+
+PARTS = [Part(f"part-{i}", 0, range(3 * i, 3 * i + 3), 3 * i) for i in range(2)]
+SETTINGS = {"entry": "m", "sources": [], "options": {"to": ("a",)}, "versions": {"torch": "1"}}
+
+
+def folder(path: Path, **more: object) -> Folder:
+    made = Folder(path / "out", SETTINGS | more, PARTS)
+    made.open()
+    return made
+
+
+def test_a_part_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        made.write(PARTS[0], fail)
+    assert made.missing() == PARTS and not made.close()
+    (made.path / ".writing-killed").mkdir()
+    for part in PARTS:
+        made.write(part, lambda path: path.write_text("whole") and None)
+    assert made.close()
+    assert {path.name for path in made.path.iterdir()} == {"part-0", "part-1", "manifest.json"}
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    assert manifest["complete"] is True
+    assert {len(part["sha256"]) for part in manifest["parts"]} == {64}
+
+
+def test_other_versions_may_go_on_and_other_settings_may_not(tmp_path: Path) -> None:
+    folder(tmp_path)
+    folder(tmp_path, versions={"torch": "2"})
+    with pytest.raises(InvalidInput, match=r'out was begun with entry "m", and now "n"\. Give'):
+        folder(tmp_path, entry="n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("other.txt", "", r"holds no manifest\.json: it was not begun by zoo run"),
+        ("manifest.json", "{", r"manifest\.json cannot be read"),
+        ("manifest.json", "[]", r"manifest\.json was not written by zoo run"),
+    ],
+)
+def test_a_folder_of_something_else(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        folder(tmp_path)

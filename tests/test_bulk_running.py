@@ -1,0 +1,299 @@
+"""A task in parts gives what it gives at once, however the work is divided and interrupted."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import parquet
+from torch import nn
+from zoo_latent.vae import VAE
+
+import toy_models
+from factories import picture, pictures
+from zoo_core import loading
+from zoo_core.bulk.running import Done, ahead, divide, run_parts
+from zoo_core.bulk.shares import Share
+from zoo_core.data.columns import Column
+from zoo_core.errors import DigestMismatch, InvalidInput
+
+ROWS, ALL = 23, Share()
+X = (np.random.default_rng(0).random((ROWS, 6)) < 0.4).astype(np.uint8)
+
+
+def in_parts(
+    model: nn.Module, task: str, folder: Path, *inputs: object, share: Share = ALL, **more: Any
+) -> Done:
+    loading.set_info(model, loading.Info(name="m", architecture=""))
+    if inputs:
+        more["inputs"] = tuple(map(str, inputs))
+    return run_parts(
+        model.requires_grad_(False), task, folder, share=share, **{"part_rows": 5, **more}
+    )
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all parts that have some, in order."""
+    tables = [parquet.read_table(path) for path in sorted(folder.glob("part-*.parquet"))]
+    rows: list[dict[str, Any]] = pa.concat_tables(t for t in tables if len(t)).to_pylist()
+    return rows
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def same(found: list[dict[str, Any]], expected: Any) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert list(one) == list(other)
+        for name, value in one.items():
+            text = isinstance(value, str)
+            assert value == (other[name] if text else pytest.approx(other[name], rel=1e-5))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    np.save(tmp_path / "x.npy", X)
+    return tmp_path / "x.npy"
+
+
+def write(path: Path, suffix: str) -> Path:
+    """The rows as a table of some format."""
+    path = path.with_suffix(suffix)
+    if suffix == ".npy":
+        np.save(path, X)
+    elif suffix == ".csv":
+        np.savetxt(path, X, "%d", ",", header="a,b,c,d,e,f", comments="")
+    else:
+        columns = {f"x{i}": X[:, i] for i in range(X.shape[1])}
+        parquet.write_table(pa.table(columns), path, row_group_size=4)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_the_rows_of_a_table_are_scored_as_at_once(tmp_path: Path, suffix: str) -> None:
+    source, model = write(tmp_path / "x", suffix), toy_models.nade(6)
+    done = in_parts(model, "score", tmp_path / "out", source)
+    assert (done.rows, done.parts, done.missing) == (ROWS, 5, 0)
+    same(rows_of(tmp_path / "out"), toy_models.run("score", model, source).rows)
+
+
+def test_images_broken_ones_among_them(tmp_path: Path) -> None:
+    folder, model = pictures(tmp_path / "in", 11, size=(5, 5)), toy_models.nade(1, 4, 4)
+    for number in (2, 5, 6, 7, 8, 9):  # a whole part, too
+        (folder / f"{number:03}.png").write_bytes(b"no picture")
+    picture(folder / "deep.png", (4, 4), mode="I;16", fill=4000)
+    done = in_parts(model, "score", tmp_path / "out", folder, "bars-and-stripes-4:test[3:9]")
+    once = toy_models.run("score", model, folder, "bars-and-stripes-4:test[3:9]")
+    assert [row["input"] for row in rows_of(tmp_path / "out")] == [r["input"] for r in once.rows]
+    assert len(done.failed) == 6 and done.rows == 12 + 6
+
+
+def test_grey_levels_are_binarized_as_at_once(tmp_path: Path, mnist: Path) -> None:
+    model = toy_models.nade(1, 28, 28)
+    inputs = ("mnist:test[2:9]", "mnist:test[1:14]")
+    in_parts(model, "score", tmp_path / "out", *inputs, data_root=mnist)
+    once = toy_models.run("score", model, *inputs, data_root=mnist)
+    same(rows_of(tmp_path / "out"), once.rows)
+
+
+def test_mixed_columns_and_cells_that_are_missing(tmp_path: Path) -> None:
+    class Distance(nn.Module):
+        event_shape, levels = (2,), None
+        columns = (
+            Column("kind", "categorical", ("01", "2", "b")),
+            Column("size", "real", mean=1.0, std=2.0, decimals=1),
+        )
+
+        def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+            return -x.nan_to_num(7).square().sum(1)
+
+    lines = ["kind;size", "2;1,5", "2;3,5", "2;", "01;2,5", "b;0,5", ";4,5"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    in_parts(Distance(), "score", tmp_path / "out", tmp_path / "t.csv", part_rows=2)
+    once = toy_models.run("score", Distance(), tmp_path / "t.csv")
+    assert rows_of(tmp_path / "out") == list(once.rows)
+    lines[-1] = "c;1"
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(InvalidInput, match="row 6, column kind: 'c' is none of its 3 categories"):
+        in_parts(Distance(), "score", tmp_path / "new", tmp_path / "t.csv", part_rows=2)
+
+
+def test_levels_are_those_of_all_rows(tmp_path: Path) -> None:
+    class Mean(nn.Module):
+        event_shape, levels = (1,), None
+
+        def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum(1)
+
+    np.save(tmp_path / "x.npy", np.array([[1], [2], [4]], np.uint8))
+    in_parts(Mean(), "score", tmp_path / "out", tmp_path / "x.npy", part_rows=1)
+    assert [row["nats"] for row in rows_of(tmp_path / "out")] == [-0.25, -0.5, -1]
+
+
+@pytest.mark.parametrize("model", [toy_models.nade(6), toy_models.nade(1, 4, 4)])
+def test_a_sample_depends_on_the_seed_and_its_number(tmp_path: Path, model: nn.Module) -> None:
+    suffix, found = ".npz", []
+    for rows, batch_size in ((5, 256), (7, 2)):
+        folder = tmp_path / str(rows)
+        in_parts(
+            model,
+            "sample",
+            folder,
+            n=ROWS,
+            seed=3,
+            part_rows=rows,
+            batch_size=batch_size,
+            part_suffix=suffix,
+        )
+        parts = sorted(folder.glob("part-*"))
+        found.append(np.concatenate([np.load(path)["samples"] for path in parts]))
+    assert np.array_equal(*found)
+    once = toy_models.run("sample", model, n=ROWS, seed=3).tensors["samples"].numpy()
+    assert np.array_equal(found[0], once)
+
+
+def test_samples_of_one_stream_are_others_in_each_part(tmp_path: Path) -> None:
+    done = in_parts(toy_models.Sampler(), "sample", tmp_path / "out", n=4, part_rows=2)
+    parts = [np.load(path)["samples"] for path in sorted((tmp_path / "out").glob("part-*"))]
+    assert not np.array_equal(*parts)
+    assert any("one stream of random numbers" in note for note in done.notes)
+
+
+def test_bounds_and_latents_do_not_depend_on_the_size_of_parts(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = VAE(shape=(1, 4, 4), z=2, hidden=[5]).eval()
+    source = "bars-and-stripes-4:test[0:9]"
+    for task in ("score", "encode"):
+        for rows in (3, 9):
+            in_parts(model, task, tmp_path / f"{task}{rows}", source, part_rows=rows, batch_size=3)
+        same(rows_of(tmp_path / f"{task}3"), rows_of(tmp_path / f"{task}9"))
+        once = toy_models.run(task, model, source, batch_size=3)
+        same(rows_of(tmp_path / f"{task}3"), once.rows)
+
+
+def test_one_and_two_processes_give_the_same_bytes(tmp_path: Path, table: Path) -> None:
+    model = toy_models.nade(6)
+    in_parts(model, "score", tmp_path / "one", table)
+    for rank in (1, 0):
+        done = in_parts(model, "score", tmp_path / "two", table, share=Share(rank, 2))
+        assert done.missing == (3, 0)[rank == 0]
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    assert manifest["complete"] and manifest["parts"][4]["rows"] == [20, 23]
+    assert manifest["sources"] == [{"name": str(table), "rows": ROWS}]
+
+
+def test_the_same_command_goes_on_with_what_is_missing(tmp_path: Path, table: Path) -> None:
+    model, out = toy_models.nade(6), tmp_path / "out"
+    with pytest.raises(ZeroDivisionError):
+        in_parts(model, "score", out, table, progress=lambda done, of: 1 // (done < 15))
+    left = 5 - len(list(out.glob("part-*")))
+    assert 0 < left < 5
+    done = in_parts(model, "score", out, table)
+    assert (done.parts, done.missing) == (left, 0)
+    whole = bytes_of(out)
+    assert in_parts(model, "score", out, table).parts == 0
+    assert bytes_of(out) == whole
+    (out / "part-00002.parquet").unlink()
+    assert in_parts(model, "score", out, table).rows == 5
+    assert bytes_of(out) == whole
+
+
+def test_a_part_that_was_changed_is_named(tmp_path: Path, table: Path) -> None:
+    model, out = toy_models.nade(6), tmp_path / "out"
+    in_parts(model, "score", out, table)
+    (out / "part-00001.parquet").write_bytes(b"")
+    with pytest.raises(DigestMismatch, match=r"part-00001\.parquet changed after it was written"):
+        in_parts(model, "score", out, table)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"seed": 1}, "was begun with seed 0, and now 1. Give the settings"),
+        ({"part_rows": 4}, "part rows 5, and now 4"),
+        ({"batch_size": 8}, "batch size 256, and now 8"),
+        ({"part_suffix": ".csv"}, 'part suffix ".parquet", and now ".csv"'),
+    ],
+)
+def test_a_folder_of_other_settings_is_refused(
+    tmp_path: Path, table: Path, more: dict[str, Any], text: str
+) -> None:
+    in_parts(toy_models.nade(6), "score", tmp_path / "out", table)
+    with pytest.raises(InvalidInput, match=text):
+        in_parts(toy_models.nade(6), "score", tmp_path / "out", table, **more)
+
+
+def test_tasks_and_suffixes_that_make_no_parts(tmp_path: Path, table: Path) -> None:
+    model = toy_models.nade(6)
+    with pytest.raises(InvalidInput, match=r"the task detect looks at all .* sample, score in par"):
+        in_parts(model, "detect", tmp_path / "out", table)
+    with pytest.raises(InvalidInput, match="needs inputs: give --input a table"):
+        in_parts(model, "score", tmp_path / "out")
+    with pytest.raises(InvalidInput, match=r"part\.png: .* Known are \.csv, \.json, \.parquet"):
+        in_parts(model, "score", tmp_path / "out", table, part_suffix=".png")
+    with (
+        mock.patch("zoo_core.bulk.running.find_spec", lambda _: None),
+        pytest.raises(InvalidInput, match=r"zoo-core\[datasets\].* Or take --part-suffix \.csv"),
+    ):
+        in_parts(model, "score", tmp_path / "out", table)
+    assert not (tmp_path / "out").exists()
+
+
+def test_parts_divide_each_source() -> None:
+    parts = divide([5, 2], 3, ".npz")
+    assert [(p.name, p.source, p.rows, p.first) for p in parts] == [
+        ("part-00000.npz", 0, range(3), 0),
+        ("part-00001.npz", 0, range(3, 5), 3),
+        ("part-00002.npz", 1, range(2), 5),
+    ]
+
+
+def test_what_fails_while_it_is_read_ahead_is_raised() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise InvalidInput("no more")
+
+    with pytest.raises(InvalidInput, match="no more"):
+        list(ahead(items()))
+    assert list(ahead(iter([1, None, 2]))) == [1, None, 2]
+
+
+KILLED = """
+import os, random, signal, sys, threading
+import zoo_core
+from zoo_core.bulk import run_parts
+random.seed(0)
+weights, source, folder = sys.argv[1:]
+for _ in range(10):
+    if not (child := os.fork()):  # torch is imported, and has no threads yet
+        threading.Timer(random.uniform(0, 0.4), os.kill, (os.getpid(), signal.SIGKILL)).start()
+        run_parts(weights, "score", folder, inputs=(source,), part_rows=40)
+        os._exit(0)
+    os.waitpid(child, 0)
+run_parts(weights, "score", folder, inputs=(source,), part_rows=40)
+"""
+
+
+def test_after_ten_kills_every_row_is_there_once(tmp_path: Path) -> None:
+    model, n = toy_models.nade(6), 8000
+    described = {"family": "autoregressive", "requires": "zoo-autoregressive", "name": "m.x"}
+    config = {"shape": [6], "hidden": 5}
+    weights = tmp_path / "m.safetensors"
+    loading.save(model, weights, {**described, "architecture": "nade", "config": config})
+    np.save(tmp_path / "x.npy", np.resize(X, (n, 6)))
+    command = [sys.executable, "-c", KILLED, weights, tmp_path / "x.npy", tmp_path / "out"]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    rows = rows_of(tmp_path / "out")
+    assert [row["input"] for row in rows] == [f"{tmp_path / 'x.npy'}[{i}]" for i in range(n)]
+    assert not list((tmp_path / "out").glob(".writing-*"))

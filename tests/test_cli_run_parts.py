@@ -1,0 +1,105 @@
+"""`zoo run -o FOLDER/`: what the command says, refuses and starts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import toy_models
+from zoo_core import loading
+from zoo_core.cli import root
+from zoo_core.cli.run_parts import _own, _progress, _span
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model and 20 rows."""
+    monkeypatch.chdir(tmp_path)
+    described = {"family": "autoregressive", "requires": "zoo-autoregressive", "name": "m.x"}
+    config = {"shape": [6], "hidden": 5}
+    record = {**described, "architecture": "nade", "config": config}
+    loading.save(toy_models.nade(6), tmp_path / "m.safetensors", record)
+    np.save("x.npy", np.eye(20, 6, dtype=np.uint8))
+    return tmp_path
+
+
+SCORE = ("run", "m.safetensors", "-t", "score", "-i", "x.npy", "--part-rows", "8")
+
+
+def zoo(*args: str) -> Result:
+    return CliRunner().invoke(root, args, prog_name="zoo")
+
+
+def test_the_result_in_parts(here: Path) -> None:
+    result = zoo(*SCORE, "-o", "new/out/")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "new/out\n"
+    assert "20 rows in 3 parts (" in result.stderr and "rows/s) -> new/out" in result.stderr
+    assert len(list((here / "new" / "out").iterdir())) == 4
+    again = json.loads(zoo(*SCORE, "-o", "new/out/", "--json").stdout)
+    assert (again["output"], again["rows"], again["parts"]) == ("new/out", 0, 0)
+    assert zoo(*SCORE, "-o", "quiet/", "-q").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("-o", "a/", "-o", "b.csv"), "--output a/, b.csv: a folder gets the whole result"),
+        (("-o", "a/", "-f"), "--force: the parts in a/ are not overwritten"),
+        (
+            (
+                "-o",
+                "a.csv",
+            ),
+            "--part-rows is for a result in parts: give --output FOLDER/",
+        ),
+        (("-o", "a/", "--seed", "1"), "was begun with seed 0, and now 1"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_what_is_refused(args: tuple[str, ...], text: str) -> None:
+    zoo(*SCORE, "-o", "a/")
+    result = zoo(*SCORE, *args)
+    assert result.exit_code == 2 and text in result.output
+
+
+def test_a_process_of_several_takes_its_share(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        result = zoo(*SCORE, "-o", "out/")
+        assert f"process {int(rank) + 1} of 2: " in result.stderr
+    assert json.loads((here / "out" / "manifest.json").read_text())["complete"]
+
+
+def test_devices_start_processes(here: Path) -> None:
+    command = [sys.executable, "-m", "zoo_core", *SCORE, "-o", "out/", "--devices", "2"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert "process 1 of 2: 12 rows in 2 parts" in done.stderr
+    assert "process 2 of 2: 8 rows in 1 part (" in done.stderr
+    zoo(*SCORE, "-o", "one/")
+    for path in (here / "one").iterdir():
+        assert path.read_bytes() == (here / "out" / path.name).read_bytes()
+
+
+def test_progress_and_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 30.0, 61.0, 70.0])
+    monkeypatch.setattr("zoo_core.cli.run_parts.time.monotonic", lambda: next(clock))
+    show = _progress()
+    for done in (100, 200, 300):
+        show(done, 1000)
+    assert capsys.readouterr().err == "200 of 1,000 rows, 3 rows/s, 4 min left\n"
+    assert [_span(s) for s in (5, 600, 9000)] == ["5 s", "10 min", "2.5 h"]
+
+
+def test_each_process_has_its_device() -> None:
+    assert (_own("cpu", 3), _own("cuda:1", 3), _own("cuda", 0)) == ("cpu", "cuda:1", "cuda")
+    assert _own("cuda", 3).startswith("cuda:")
