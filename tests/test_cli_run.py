@@ -134,7 +134,7 @@ def test_a_table_is_sampled_as_rows_that_can_be_scored(zoo: Zoo) -> None:
 def test_a_table_is_no_picture(zoo: Zoo) -> None:
     result = zoo(TABLE, "-o", "a.png")
     assert result.exit_code == 2
-    assert "Known are .csv, .json, .npz, .safetensors." in result.stderr
+    assert "Known are .csv, .json, .parquet, .npz, .safetensors." in result.stderr
     assert not Path("a.png").exists()
 
 
@@ -238,7 +238,7 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (["--seed", "-1"], 2, "-1 is not in the range"),
         (["-o", "a.jpeg"], 2, "suffix '.jpeg' names no format that can be written here."),
         (["-o", "a"], 2, "a name without a suffix names no format"),
-        (["-o", "a.pgn"], 2, "Did you mean .png? Known are .png, .gif, .csv, .json, .npz"),
+        (["-o", "a.pgn"], 2, "Did you mean .png? Known are .png, .gif, .csv, .json, .parquet"),
         (["-o", "a.csv"], 2, "Known are .png, .gif, .npz, .safetensors."),
         (["-o", "none/a.png"], 2, "the folder none does not exist"),
         (["--task", "transmute"], 3, "there is no task 'transmute'."),
