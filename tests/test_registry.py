@@ -183,6 +183,20 @@ def test_passwords_and_tokens_of_an_address_are_never_shown(
     assert "secret" not in str(unread.value)
 
 
+def test_an_entry_as_json_shows_no_password_and_no_token(
+    entry: Make, write_registry: Write
+) -> None:
+    url = "https://me:secret@b.example/n.bin?X-Amz-Signature=secret&expires=secret"
+    path = write_registry(
+        entry(weights__url=url, recipe=url), mirrors=[url.replace("n.bin", "zoo")]
+    )
+    found = Registry.load([path]).lookup("nade")
+    said = json.dumps(found.as_dict())
+    assert "secret" not in said
+    assert said.count("https://…@b.example/".encode("ascii", "backslashreplace").decode()) == 3
+    assert found.blob.sources[0] == url
+
+
 def test_the_api_lists_and_pulls(published: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_REGISTRY", str(published("nade.mnist", "nade.dna")))
     assert [e.name for e in zoo_core.list_entries("nade*")] == ["nade.mnist", "nade.dna"]

@@ -142,10 +142,17 @@ class Entry:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything about the entry, as plain values for JSON."""
-        from dataclasses import asdict
+        """Everything about the entry, as plain values for JSON; addresses as they may be shown."""
+        from dataclasses import asdict, replace
 
-        return asdict(self) | {"origin": hidden(self.origin)}
+        shown = replace(
+            self,
+            origin=hidden(self.origin),
+            recipe=hidden(self.recipe),
+            mirrors=tuple(map(hidden, self.mirrors)),
+            weights=replace(self.weights, url=hidden(self.weights.url)),
+        )
+        return asdict(shown)
 
 
 class Registry:

@@ -10,6 +10,7 @@ import click
 from zoo_core import environment
 from zoo_core.cli import text
 from zoo_core.cli.arguments import json_option
+from zoo_core.urls import hidden
 
 __all__ = ["VARIABLES", "command"]
 
@@ -66,14 +67,20 @@ def _facts() -> dict[str, dict[str, Any]]:
             "home": str(home),
             "settings": str(environment.config()),
             "data": os.environ.get("ZOO_DATA") or str(home / "data"),
-            "registries": list(
-                environment.registry_sources()
+            "registries": [
+                hidden(origin)
+                for origin in environment.registry_sources()
                 or (str(own_registry()), *environment.added_registries())
-            ),
+            ],
         },
         "store": {"files": len(blobs), "bytes": sum(path.stat().st_size for path in blobs)},
-        "settings": {name: os.environ.get(name) for name in VARIABLES},
+        "settings": {name: _shown(os.environ.get(name)) for name in VARIABLES},
     }
+
+
+def _shown(setting: str | None) -> str | None:
+    """A setting, of which each part may be an address with a password."""
+    return None if setting is None else ",".join(map(hidden, setting.split(",")))
 
 
 def _version(name: str) -> str | None:
