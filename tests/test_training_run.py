@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 from click.testing import CliRunner
 
@@ -96,6 +99,27 @@ def test_a_run_is_not_resumed_with_other_settings(run: zoo_core.Run) -> None:
     result = CliRunner().invoke(root, ["train", "--resume", str(run.folder), "--lr", "0.5"])
     assert result.exit_code == 2
     assert "was trained with other settings" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "table"),
+    [("optimizer", {"opt": "sgd", "lr": -1.0}), ("schedule", {"sched": "nope"})],
+)
+def test_settings_that_do_not_work_name_the_run_that_is_resumed(
+    run: zoo_core.Run, section: str, table: dict[str, object], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    recipe = tomllib.loads((folder / "recipe.toml").read_text())
+    (folder / "recipe.toml").write_text(tomli_w.dumps(recipe | {section: table}))
+    with pytest.raises(InvalidInput) as caught:
+        zoo_core.train(resume=folder, quiet=True)
+    assert str(caught.value).startswith(f"{folder}: the recipe's [{section}] {{")
+
+
+def test_a_run_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InvalidInput, match="taken is no folder, and a run has one of its own"):
+        zoo_core.train("fvsbn", data="bars-and-stripes", output=tmp_path / "taken")
 
 
 def test_a_run_is_not_resumed_with_other_data(tmp_path: Path) -> None:

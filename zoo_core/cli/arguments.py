@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from zoo_core.errors import ZooError
+from zoo_core.files import user_path
 
 if TYPE_CHECKING:
     from zoo_core.options import Option
 
 __all__ = [
+    "UserPath",
     "complete_entry",
     "complete_field",
     "complete_metric",
@@ -25,6 +28,17 @@ __all__ = [
 
 _Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class UserPath(click.Path):
+    """A path as a user writes it, with `~` for a home; nobody's home is refused."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(path_type=Path, **settings)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Put the home in its place, then check as click does."""
+        return super().convert(user_path(value), param, ctx)
 
 
 def complete_entry(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.cli.pull import fetch_source
 from zoo_core.cli.standings import kind_to_plot, points, table, to_json
 from zoo_core.errors import InvalidInput
@@ -48,7 +48,7 @@ __all__ = ["command"]
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="PNG of the plot; samples go beside it. [default: compare.png, here]",
 )
 @click.option("--force", "-f", is_flag=True, help="Overwrite.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import entries_argument, json_option
+from zoo_core.cli.arguments import UserPath, entries_argument, json_option
 from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
 from zoo_core.registry import is_path
@@ -34,7 +34,7 @@ __all__ = ["command"]
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Folder to write into, or a bundle's file. [default: ENTRY-FORMAT, here]",
 )
 @click.option(

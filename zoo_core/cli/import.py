@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from zoo_core import environment
+from zoo_core.cli.arguments import UserPath
 from zoo_core.errors import InvalidRegistry
 from zoo_core.files import user_path
 from zoo_core.text import printable
@@ -13,10 +14,8 @@ __all__ = ["command"]
 
 
 @click.command("import")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="Folder. [default: BUNDLE's name, here]"
-)
+@click.argument("bundle", type=UserPath())
+@click.option("--output", "-o", type=UserPath(), help="Folder. [default: BUNDLE's name, here]")
 @click.option("--force", is_flag=True, help="Replace the folder.")
 def command(bundle: Path, output: Path | None, force: bool) -> None:
     """Unpack a bundle of `zoo export`, and read its registry from now on.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import json_option
+from zoo_core.cli.arguments import UserPath, json_option
 from zoo_core.cli.standings import HEAD, cells, points, to_json
 from zoo_core.errors import InvalidInput
 
@@ -25,7 +25,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 @click.command("ladder")
 @click.argument("data")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option("--data-root", type=UserPath(), help="Folder of the data sets.")
 @click.option(
     "--columns",
     metavar="NAME=KIND,...",
@@ -41,9 +41,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
     show_default=True,
     help="Trainings of each model, for the deviation of its figure.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder. [default: runs/ladder.DATA]"
-)
+@click.option("-o", "--output", type=UserPath(), help="Folder. [default: runs/ladder.DATA]")
 @click.option("--force", "-f", is_flag=True, help="Replace the runs that the folder holds.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @json_option()

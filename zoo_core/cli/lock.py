@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli.arguments import entries_argument
+from zoo_core.cli.arguments import UserPath, entries_argument
 from zoo_core.lock import LOCK
 
 __all__ = ["command"]
@@ -12,9 +12,7 @@ __all__ = ["command"]
 
 @click.command("lock")
 @entries_argument()
-@click.option(
-    "--file", "path", type=click.Path(path_type=Path), default=LOCK, show_default=True, help="File."
-)
+@click.option("--file", "path", type=UserPath(), default=LOCK, show_default=True, help="File.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 7 where it would change.")
 def command(names: tuple[str, ...], path: Path, check: bool) -> None:
     """Write the digests of entries to zoo.lock.

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import json_option
+from zoo_core.cli.arguments import UserPath, json_option
 from zoo_core.errors import PluginError
 from zoo_core.files import user_path
 from zoo_core.text import command_line
@@ -33,9 +33,7 @@ def command() -> None:
 
 @command.command("new")
 @click.argument("name")
-@click.option(
-    "--path", type=click.Path(path_type=Path), help="Folder to write. [default: zoo-NAME, here]"
-)
+@click.option("--path", type=UserPath(), help="Folder to write. [default: zoo-NAME, here]")
 def new(name: str, path: Path | None) -> None:
     """Write a complete package: one toy architecture, a recipe, tests.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
 from zoo_core.text import command_line
@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.argument("destination", metavar="DEST")
 @click.option("--licence", help="SPDX identifier of weights that have none, such as CC-BY-4.0.")
 @click.option("--code-licence", help="SPDX identifier of code that has none, such as Apache-2.0.")
-@click.option("--sign", "key", type=click.Path(path_type=Path), help="SSH key of the registry.")
+@click.option("--sign", "key", type=UserPath(), help="SSH key of the registry.")
 @click.option("--pictures/--no-pictures", default=True, help="Draw samples of those that can be.")
 @click.option("--force", is_flag=True, help="Move names to other weights.")
 @json_option()

@@ -8,7 +8,7 @@ import click
 
 from zoo_core import environment
 from zoo_core.cli import text
-from zoo_core.cli.arguments import json_option
+from zoo_core.cli.arguments import UserPath, json_option
 from zoo_core.errors import InvalidInput, InvalidRegistry, ZooError, did_you_mean
 from zoo_core.files import digest, user_path, write_atomic
 from zoo_core.text import printable
@@ -124,11 +124,11 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
 
 
 @command.command("sign")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath())
 @click.option(
     "--key",
     required=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="SSH key: a private one, or a public one whose private half an agent holds.",
 )
 def sign(file: Path, key: Path) -> None:

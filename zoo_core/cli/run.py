@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import complete_entry, json_option
+from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.cli.pull import fetch_source
 from zoo_core.cli.task_flags import Asked, TaskCommand, complete_task
 from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.files import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ _PREVIEW = 16
     help="Processes that share the parts of a FOLDER/, each with a device. [default: 1, or as many "
     "as torchrun or SLURM started]",
 )
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option("--data-root", type=UserPath(), help="Folder of the data sets.")
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="No picture, no summary, no progress.")
 @click.pass_context
@@ -142,7 +143,7 @@ def command(
         )
         return
     _refuse_parts({"--part-rows": part_rows, "--part-suffix": part_suffix, "--devices": devices})
-    files = [Path(output) for output in outputs]
+    files = [user_path(output) for output in outputs]
     _check_outputs(files, force)
     source = fetch_source(asked.origin, quiet=quiet)
     model = loading.load(source, device=device, dtype=dtype)
@@ -192,7 +193,7 @@ def _one_folder(outputs: Sequence[str], force: bool) -> Path:
             f"--force: the parts in {outputs[0]} are not overwritten, the command goes on with "
             "them. Delete the folder, or give another one."
         )
-    return Path(outputs[0])
+    return user_path(outputs[0])
 
 
 def _refuse_parts(flags: Mapping[str, object]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.cli import text
+from zoo_core.cli.arguments import UserPath
 from zoo_core.errors import CheckFailed, InvalidInput
 from zoo_core.text import command_line
 
@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.command("train")
 @click.argument("what", metavar="RECIPE|ARCHITECTURE", default="")
 @click.option("--data", help="Data set: a name, a folder or a table. Replaces the recipe's.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option("--data-root", type=UserPath(), help="Folder of the data sets.")
 @click.option("--size", type=click.IntRange(min=1), help="Resize and crop images to this side.")
 @click.option("--gray", is_flag=True, default=None, help="Convert colour images to grey.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.")
@@ -42,7 +42,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Run folder. [default: runs/ARCHITECTURE.DATA]",
 )
 @click.option("--like", metavar="ENTRY", help="Train by the recipe of an entry.")
@@ -60,7 +60,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=UserPath(exists=True, file_okay=False),
     help="Go on with the run in this folder.",
 )
 @click.option(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import InvalidInput, UnknownName
-from zoo_core.files import user_path
+from zoo_core.files import exists, user_path
 from zoo_core.loading.weights import WEIGHTS, describe
 from zoo_core.registry import Entry, Registry, is_path
 from zoo_core.store import Store
@@ -136,8 +136,9 @@ def _weights_of_run(folder: Path) -> Path:
 
 def _from_file(path: Path) -> Source:
     if not path.is_file():
+        wrong = "is no regular file" if exists(path) else "does not exist"
         raise UnknownName(
-            f"{path} does not exist; expected a run folder or a safetensors file. "
+            f"{path} {wrong}; expected a run folder or a safetensors file. "
             "`zoo list` shows the entries, whose names have no slash."
         )
     metadata = describe(path)

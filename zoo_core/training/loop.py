@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from zoo_core.checks import trusted
-from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.errors import InvalidInput, ZooError, naming
 from zoo_core.protocols import Trainer
 from zoo_core.text import command_line
 from zoo_core.training import checkpoint
@@ -101,9 +101,11 @@ class Loop:
         self.resumed = self.fabric.broadcast(found)
         if not self.resumed:
             self.trainer.begin(self.batches.mean())
-        self.optimizers = Optimizers(
-            self.networks, self.recipe, self.fabric, self.batches.steps_per_epoch
-        )
+        folder = self.last.parents[1]
+        with naming(folder, InvalidInput, "Correct its recipe.") if resume else nullcontext():
+            self.optimizers = Optimizers(
+                self.networks, self.recipe, self.fabric, self.batches.steps_per_epoch
+            )
         self.trainer.networks.update(self.optimizers.networks)
         for callback in self.callbacks:
             callback.prepare(self)

@@ -168,6 +168,8 @@ def _schedule(
         scheduler, _ = create_scheduler_v2(
             optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
         )
+        if scheduler is None:  # as timm's answer to a name that it does not know was
+            raise ValueError(f"timm has no schedule {settings['sched']!r}")
     return scheduler
 
 

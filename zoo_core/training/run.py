@@ -27,7 +27,7 @@ import tomli_w
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, OutputExists
-from zoo_core.files import write_atomic
+from zoo_core.files import exists, write_atomic
 from zoo_core.text import argument, printable
 from zoo_core.training.recipe import Recipe, read
 
@@ -69,10 +69,16 @@ def claimed(folder: Path) -> Iterator[None]:
 
     The operating system drops the lock of a process that dies, however it does.
 
-    Raises OutputExists that names the process which holds it.
+    Raises OutputExists that names the process which holds it, and InvalidInput for what is no
+    folder.
     """
     from filelock import FileLock, Timeout
 
+    if exists(folder) and not folder.is_dir():
+        raise InvalidInput(
+            f"{printable(folder)} is no folder, and a run has one of its own. Choose another "
+            f"({argument('output', flag='-o')})."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / ".lock"), folder / ".owner"
     try:

@@ -18,6 +18,7 @@ from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
 from zoo_core.data.resolve import absolute_spec
 from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
+from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
 from zoo_core.registry import Registry
@@ -191,7 +192,7 @@ def settings(
         table = {key: value for key, value in table.items() if value is not None}
     elif resume is not None:
         table = recipes.read_table(Path(resume) / "recipe.toml")
-    elif Path(what).suffix == ".toml" or Path(what).is_file():
+    elif Path(what).suffix == ".toml" or (exists(Path(what)) and not Path(what).is_dir()):
         table = recipes.read_table(Path(what))
     elif what:
         # a name that is none is said before what else is missing
