@@ -1,7 +1,10 @@
 """A data set is a map-style data set of torch, and slices of it are data sets."""
 
+import io
+
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
@@ -138,3 +141,15 @@ def test_columns_are_of_data_that_have_attributes() -> None:
         UnknownName, match=r"bars-and-stripes has no attribute 'skin'\. It has none"
     ):
         load_dataset("bars-and-stripes").column("skin")
+
+
+def test_a_notebook_shows_images_as_a_grid_and_tables_as_rows() -> None:
+    assert GREY._repr_html_() is None and GREY[:0]._repr_png_() is None
+    with Image.open(io.BytesIO(GREY._repr_png_() or b"")) as picture:
+        assert picture.size == (32 * 8 * 3, 32 * 2 * 3)  # a gap of one pixel
+        assert [picture.getpixel((32 * x, 0)) for x in (0, 1, 3)] == [(n,) * 3 for n in (0, 1, 4)]
+    table = Dataset("real", "train", torch.tensor([[0.25, 0.5], [1.0, 0.0]]), None)
+    assert table._repr_png_() is None
+    html = table._repr_html_() or ""
+    assert "<th>x0</th><th>x1</th>" in html and "<td>0.25</td><td>0.5</td>" in html
+    assert "real: 2 rows" in html

@@ -201,6 +201,8 @@ def test_the_api_lists_and_pulls(published: Write, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ZOO_REGISTRY", str(published("nade.mnist", "nade.dna")))
     assert [e.name for e in zoo_core.list_entries("nade*")] == ["nade.mnist", "nade.dna"]
     assert all(isinstance(e, Entry) for e in zoo_core.list_entries())
+    shown = zoo_core.list_entries("nade*")._repr_html_()  # type: ignore[attr-defined] # a notebook's
+    assert "<td>nade.dna</td>" in shown and shown.count("<tr>") == 3
     path = zoo_core.pull("nade.dna")
     assert path.read_bytes() == b"weights of nade.dna"
     assert not path.stat().st_mode & stat.S_IWUSR

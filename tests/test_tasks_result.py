@@ -1,6 +1,8 @@
 """A result is written as what its path's suffix stands for, with its provenance."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +73,17 @@ def test_a_suffix_of_no_format_is_refused(name: str, text: str) -> None:
     with pytest.raises(InvalidInput, match=text):
         check_suffix(Path(name), (".png", ".gif"))
     check_suffix(Path("a.PNG"), (".png",))
+
+
+def test_a_notebook_shows_images_or_rows() -> None:
+    png = RESULT._repr_png_()
+    assert png is not None and RESULT._repr_html_() is None
+    with Image.open(io.BytesIO(png)) as picture:
+        assert picture.size[0] > picture.size[1]  # two columns
+    rows = replace(RESULT, images=None, rows=[{"input": "<a>", "nats": 1.23456789}] * 30)
+    assert rows._repr_png_() is None
+    html = rows._repr_html_()
+    assert html is not None and "<td>&lt;a&gt;</td><td>1.2346</td>" in html
+    assert html.endswith("<p>and 10 more</p>")
+    drawn = replace(RESULT, images=None, rows=(), bars={"z": 1.0}, suffixes=(".png",))
+    assert drawn._repr_html_() is None and (drawn._repr_png_() or b"").startswith(b"\x89PNG")

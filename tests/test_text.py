@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from zoo_core.errors import did_you_mean
-from zoo_core.text import LIMIT, argument, command_line, flags_in_messages, printable, quoted
+from zoo_core.text import (
+    LIMIT,
+    argument,
+    command_line,
+    flags_in_messages,
+    html_table,
+    printable,
+    quoted,
+)
 
 FOREIGN = [
     "\x1b[31mred\x1b[0m",
@@ -122,3 +130,9 @@ def test_an_argument_is_a_flag_in_commands_and_a_keyword_in_python() -> None:
             "--force", "--data-root", "--steps 9", "--prompt 'a face'"
         ]  # fmt: skip
     assert [one() for one in said] == python
+
+
+def test_a_table_for_a_notebook_is_escaped_and_cut() -> None:
+    html = html_table(["<b>"], [["\x1b[31m"], ["x" * 999], [3]], 2)
+    assert "<th>&lt;b&gt;</th>" in html and "\x1b" not in html and "x" * 400 not in html
+    assert html.count("<tr>") == 3 and html.endswith("<p>and 1 more</p>")

@@ -48,6 +48,11 @@ def test_a_run_folder_holds_what_it_promises(run: zoo_core.Run) -> None:
     assert validations[-1] < validations[0]
 
 
+def test_a_notebook_shows_the_curve_of_a_run(run: zoo_core.Run, tmp_path: Path) -> None:
+    assert run._repr_png_() == (run.folder / "curve.png").read_bytes()
+    assert zoo_core.Run(tmp_path, {})._repr_png_() is None
+
+
 def test_the_weights_of_a_run_load_and_describe_themselves(run: zoo_core.Run) -> None:
     source = loading.open_source(run.folder)
     assert (source.name, source.family) == ("nade.bars-and-stripes", "autoregressive")

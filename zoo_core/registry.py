@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
-from zoo_core.text import quoted
+from zoo_core.text import html_table, quoted
 from zoo_core.urls import hidden, join, local_path
 
 if TYPE_CHECKING:
@@ -284,7 +284,16 @@ class Registry:
 
 def list_entries(pattern: str = "*") -> list[Entry]:
     """Entries of the default registries whose names fit a glob such as `nade*`."""
-    return Registry.load().match([pattern])
+    return _Entries(Registry.load().match([pattern]))
+
+
+class _Entries(list[Entry]):
+    """Entries that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        head = ("entry", "data", "parameters", "summary")
+        rows = [(e.name, e.data, f"{e.weights.parameters:,}", e.summary) for e in self]
+        return html_table(head, rows, len(rows))
 
 
 def pull(name: str) -> Path:

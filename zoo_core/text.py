@@ -8,10 +8,18 @@ goes through `command_line`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["LIMIT", "argument", "command_line", "flags_in_messages", "printable", "quoted"]
+__all__ = [
+    "LIMIT",
+    "argument",
+    "command_line",
+    "flags_in_messages",
+    "html_table",
+    "printable",
+    "quoted",
+]
 
 LIMIT = 300
 """Characters after which a text is cut in the middle, where nothing else is said."""
@@ -67,6 +75,19 @@ def flags_in_messages() -> Iterator[None]:
         yield
     finally:
         _commanded = before
+
+
+def html_table(head: Sequence[str], rows: Sequence[Sequence[object]], limit: int = 20) -> str:
+    """A table for a notebook, of the first `limit` rows and how many more there are."""
+    from html import escape
+
+    lines = [
+        f"<tr>{''.join(f'<{cell}>{escape(printable(value))}</{cell}>' for value in line)}</tr>"
+        for cell, lines in (("th", [head]), ("td", rows[:limit]))
+        for line in lines
+    ]
+    more = f"<p>and {len(rows) - limit:,} more</p>" if len(rows) > limit else ""
+    return f"<table>{''.join(lines)}</table>{more}"
 
 
 def _text(show: Callable[[object], str], value: object) -> str:

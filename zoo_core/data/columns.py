@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Column",
+    "cells_of",
     "decode",
     "encode",
     "fit_columns",
@@ -193,7 +194,7 @@ def in_columns(data: Dataset, columns: Sequence[Column]) -> Dataset:
         return data
     if data.x.ndim != 2:
         raise InvalidInput(f"{data.name} holds images, and the model takes a table's columns.")
-    return of_cells(_cells(data), columns, data.name, data.split)
+    return of_cells(cells_of(data), columns, data.name, data.split)
 
 
 def of_cells(cells: Cells, columns: Sequence[Column], name: str, split: str) -> Dataset:
@@ -207,7 +208,7 @@ def of_cells(cells: Cells, columns: Sequence[Column], name: str, split: str) -> 
     return Dataset(name, split, x, None, columns=tuple(columns))
 
 
-def _cells(data: Dataset) -> Cells:
+def cells_of(data: Dataset) -> Cells:
     """The cells that a data set's rows were read from."""
     names = [column.name for column in data.columns] or [f"x{i}" for i in range(data.x.shape[1])]
     x = data.x.double().numpy()

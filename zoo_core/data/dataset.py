@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import overload
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset as MapDataset
 
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput, UnknownName
+from zoo_core.text import html_table
 
 __all__ = ["Dataset", "Row", "binarize", "binarize_dataset", "binarize_rows", "binarized"]
 
@@ -116,6 +120,35 @@ class Dataset(MapDataset[Row]):
         """The rows of `index`, or all of them, as float32 in [0, 1]."""
         x = self.x if index is None else self.x[index]
         return x.clone() if self.levels is None else x.float().div_(self.levels - 1)
+
+    def _repr_png_(self) -> bytes | None:
+        """Its first 32 images, for a notebook; None for a table."""
+        if len(self.event_shape) != 3 or not len(self):
+            return None
+        from PIL import Image
+
+        n, columns = min(32, len(self)), min(8, len(self))
+        tiles = functional.pad(self.floats(slice(n)), (0, 1, 0, 1), value=0.5)
+        tiles = functional.pad(tiles, (0, 0, 0, 0, 0, 0, 0, -n % columns), value=0.5)
+        wide = tiles.unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2)  # rows, H, columns, W, C
+        pixels = wide.flatten(2, 3).flatten(0, 1).mul(255).byte().expand(-1, -1, 3)
+        picture, written = Image.fromarray(pixels.numpy()), io.BytesIO()
+        scale = max(1, 64 // max(self.event_shape[1:]))
+        picture.resize((scale * picture.width, scale * picture.height), 0).save(written, "png")
+        return written.getvalue()
+
+    def _repr_html_(self) -> str | None:
+        """Its first rows, for a notebook; None for images."""
+        if len(self.event_shape) == 3:
+            return None
+        from zoo_core.data.columns import cells_of
+
+        cells = cells_of(self[:20])
+        rows = [
+            [f"{cell:g}" if isinstance(cell, float) else cell for cell in row]
+            for row in zip(*cells.columns, strict=True)
+        ]
+        return f"<p>{escape(self.name)}: {len(self):,} rows</p>{html_table(cells.names, rows)}"
 
 
 def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:

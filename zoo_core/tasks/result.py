@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, did_you_mean
+from zoo_core.text import html_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,6 +121,29 @@ class Result:
                 output.save_table(path, self.rows, provenance, force=force)
             case _:
                 output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)
+
+    def _repr_png_(self) -> bytes | None:
+        """Its picture, for a notebook; None where it has none, or rows that say more."""
+        drawn = self.images is not None or self.points or self.panels or self.bars or self.groups
+        if not drawn or (self.images is None and self.rows):
+            return None
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "result.png")
+            self.save(path)
+            return path.read_bytes()
+
+    def _repr_html_(self) -> str | None:
+        """Its rows, for a notebook; None where it shows a picture."""
+        if self.images is not None or not self.rows:
+            return None
+        head = list(self.rows[0])
+        said = ", ".join((self.summary, *self.figures))
+        cells = [[_cell(row.get(name)) for name in head] for row in self.rows]
+        return f"<p>{escape(said)}</p>{html_table(head, cells)}"
+
+
+def _cell(value: object) -> object:
+    return f"{value:.5g}" if isinstance(value, float) else value
 
 
 def check_suffix(path: Path, known: Sequence[str]) -> None:

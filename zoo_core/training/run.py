@@ -62,6 +62,11 @@ class Run:
         """The model with the weights that were kept, in evaluation mode, where it was trained."""
         return loading.load(self.folder / loading.WEIGHTS, device=self.device)
 
+    def _repr_png_(self) -> bytes | None:
+        """The curves of its losses, for a notebook; None where they were not drawn."""
+        curve = self.folder / "curve.png"
+        return curve.read_bytes() if curve.is_file() else None
+
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
