@@ -294,6 +294,7 @@ def _index(every: Sequence[Entry]) -> Iterator[str]:
             yield f"[What they are, and what they know](../../plugins/{family}/README.md)."
         rows = (_row(entry) for entry in every if entry.family == family)
         yield _rows(("entry", "data", "parameters", "figure", "published"), rows)
+    yield '<script src="models.js"></script>'
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -3,20 +3,23 @@
 Readmes of families and the reference of their modules become pages; these and the cards are put
 into the menu. A link to a readme or a module, which leads there in a checkout, leads to its page.
 The page of commands gets what `--help` says of each, those of tasks and metrics tables of the
-options of each.
+options of each. The pages of the course are notebooks too, and the changelog is a page.
 """
 
+import html
 import io
 import logging
 import posixpath
 import re
 import zipfile
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 import generate
+import notebooks
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -45,6 +48,15 @@ DOCS = Path(__file__).parent
 READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*/README.md"))}
 """The families of the repository."""
 
+CHANGES = DOCS.parent / "CHANGELOG.md"
+
+NOTEBOOKS = [
+    *(page for page in sorted(DOCS.glob("ideas/*.md")) if page.stem != "index"),
+    DOCS / "ladder.md",
+    DOCS / "guides" / "notebook.md",
+]
+"""The pages that can be downloaded as notebooks."""
+
 EXERCISES = DOCS.parent / "examples" / "zoo-exercises"
 
 PLAY = DOCS.parent / "build" / "play"
@@ -57,7 +69,8 @@ LINK = re.compile(r"\]\(([^)\s#:]+\.(?:md|py))")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put families, their cards and their modules into the menu."""
+    """Put families, their cards and their modules into the menu, and the version into titles."""
+    config.site_name += f" {version('zoo-core')}"
     cards: dict[str, list[Any]] = {}
     for entry in generate.entries():
         cards.setdefault(entry.family, []).append({entry.name: f"models/{entry.name}.md"})
@@ -76,6 +89,10 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         parts = [f"# zoo-{family}", *(f"::: {name}" for name in modules(family))]
         files.append(File.generated(config, f"families/{family}.md", content=readme.read_text()))
         files.append(File.generated(config, f"reference/{family}.md", content="\n\n".join(parts)))
+    files.append(File.generated(config, "changelog.md", content=CHANGES.read_text("utf-8")))
+    for path in NOTEBOOKS:
+        uri = path.relative_to(DOCS).with_suffix(".ipynb").as_posix()
+        files.append(File.generated(config, uri, content=notebooks.notebook(path)))
     files.append(File.generated(config, "plugins/exercises.zip", content=archive(EXERCISES)))
     for uri, path in played():
         files.append(File.generated(config, uri, abs_src_path=str(path)))
@@ -116,13 +133,19 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if here == "reference/metrics.md":
         markdown = re.sub(r"<!-- the tables of metrics .* -->", lambda _: metrics(), markdown)
     folder, _, name = here.rpartition("/")
-    is_readme = folder == "families"
-    source = READMES[name.removesuffix(".md")] if is_readme else DOCS / here
+    source = CHANGES if here == "changelog.md" else DOCS / here
+    if folder == "families":
+        source = READMES[name.removesuffix(".md")]
+    elif source in NOTEBOOKS:
+        link = f"[This page as a notebook]({source.stem}.ipynb)"
+        markdown = re.sub(
+            r"(?m)^(# .*\n)", lambda title: f"{title[0]}\n{link}\n", markdown, count=1
+        )
     homes = _homes()
 
     def moved(link: re.Match[str]) -> str:
         target = (source.parent / link[1]).resolve()
-        inside = is_readme and target.is_relative_to(DOCS)
+        inside = source != DOCS / here and target.is_relative_to(DOCS)
         uri = target.relative_to(DOCS).as_posix() if inside else homes.get(target)
         return f"]({posixpath.relpath(uri, folder)}" if uri else link[0]
 
@@ -130,7 +153,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def commands() -> str:
-    """What `--help` says of each command, under a heading each."""
+    """What `--help` says of each command, under a heading each, and a list of its options."""
     context = click.Context(root, info_name="zoo", terminal_width=WIDTH, **root.context_settings)
     return "".join(_help(context, name, root, "##") for name in COMMANDS)
 
@@ -169,11 +192,28 @@ def _help(parent: click.Context, name: str, group: click.Group, level: str) -> s
     command = group.get_command(parent, name)
     assert command is not None
     context = click.Context(command, parent, name)
-    text = f"\n{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    said, _, rest = command.get_help(context).partition("\n\nOptions:\n")
+    rest = rest.partition("\n\n")[2]  # the commands of a group
+    said += f"\n\n{rest}" * bool(rest)
+    text = f"\n{level} {context.command_path}\n\n```text\n{said}\n```\n{_options(context)}"
     if isinstance(command, click.Group):
         names = command.list_commands(context)
         text += "".join(_help(context, sub, command, level + "#") for sub in names)
     return text
+
+
+def _options(context: click.Context) -> str:
+    """The options of a command, each with an anchor of its own, as `#zoo-run--seed`."""
+    text = ""
+    for option in context.command.get_params(context):
+        record = isinstance(option, click.Option) and option.get_help_record(context)
+        if record:
+            flags, meaning = map(html.escape, record)
+            meaning = re.sub("`(.+?)`", r"<code>\1</code>", meaning)
+            anchor = context.command_path.replace(" ", "-") + max(option.opts, key=len)
+            name = f'<a href="#{anchor}"><code>{flags}</code></a>'
+            text += f'<dt id="{anchor}">{name}</dt><dd>{meaning}</dd>\n'
+    return f'\n<dl class="options">\n{text}</dl>\n'
 
 
 def metrics() -> str:

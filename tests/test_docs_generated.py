@@ -42,6 +42,7 @@ def _imported(name: str) -> ModuleType:
 
 
 generate = _imported("generate")
+notebooks = _imported("notebooks")
 hooks = _imported("hooks")
 ENTRIES: list[Entry] = generate.entries()
 DRAWN = [entry for entry in ENTRIES if generate.drawn(entry)]
@@ -286,7 +287,11 @@ def test_the_page_of_commands_is_their_help() -> None:
     assert re.findall(r"^## zoo (\w+)$", shown, re.M) == list(COMMANDS)
     for words in [*([name] for name in COMMANDS), ["plugin", "new"]]:
         result = CliRunner().invoke(root, [*words, "--help"], prog_name="zoo")
-        assert f"\n```text\n{result.output}```\n" in shown
+        said, _, options = result.output.partition("\n\nOptions:\n")
+        assert f"\n```text\n{said}\n" in shown
+        for flag in re.findall(r"^  (?:-\w, )?(--[\w-]+)", options, re.M):
+            anchor = f"zoo-{'-'.join(words)}{flag}"
+            assert f'<dt id="{anchor}"><a href="#{anchor}"><code>' in shown
 
 
 def test_the_page_of_tasks_has_a_row_for_each_option() -> None:

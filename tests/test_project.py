@@ -35,6 +35,13 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert "pip install uv" in script
 
 
+def test_the_citation_is_of_this_version() -> None:
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert version is not None
+    assert f"\nversion: {version[1]}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"version = {{{version[1]}}}" in (ROOT / "docs" / "guides" / "cite.md").read_text()
+
+
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.stem)
 def test_pictures_are_small_and_of_the_published_weights(picture: Path) -> None:
     """One whose weights have changed since is drawn again, by the command that it holds."""

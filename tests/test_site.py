@@ -86,7 +86,10 @@ def test_nothing_is_fetched_from_another_site(site: Path) -> None:
         ("conditional independence", "ideas/markov/"),
         ("bayes' rule", "ideas/bayes/"),
         ("receptive field", "ideas/receptive/"),
-        ("notebook", "guides/python/"),
+        ("notebook", "guides/notebook/"),
+        ("pytorch", "guides/pytorch/"),
+        ("cite", "guides/cite/"),
+        ("homework", "plugins/homework/"),
         ("gpu", "guides/machines/"),
     ],
 )
@@ -224,6 +227,27 @@ def test_the_gallery_can_be_filtered(width: int, browser: Any, address: str) -> 
     browser.get(f"{address}/gallery/?again#data=mnist")
     figures = browser.find_elements("css selector", "#gallery figure")
     assert 0 < sum(figure.is_displayed() for figure in figures) < len(figures)
+    assert complaints(browser, address) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_models_can_be_filtered_and_sorted(width: int, browser: Any, address: str) -> None:
+    resize(browser, width)
+    browser.get(f"{address}/models/")
+    field = browser.find_element("css selector", "#models-filter")
+    field.send_keys("nltcs nade")
+    rows = browser.find_elements("css selector", "article tbody tr")
+    assert [row.text.split()[0] for row in rows if row.is_displayed()] == ["nade.nltcs"]
+    field.clear()
+    field.send_keys(" ")
+    heading = browser.find_elements("css selector", "article th:nth-child(3)")[-1]
+    for turn in ("ascending", "descending"):
+        browser.execute_script("arguments[0].querySelector('button').click()", heading)
+        assert heading.get_attribute("aria-sort") == turn
+        table = heading.find_element("xpath", "ancestor::table")
+        cells = table.find_elements("css selector", "td:nth-child(3)")
+        numbers = [int(cell.get_attribute("textContent").replace(",", "")) for cell in cells]
+        assert numbers == sorted(numbers, reverse=turn == "descending") and len(numbers) > 5
     assert complaints(browser, address) == []
 
 
