@@ -16,6 +16,7 @@ import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
 
+from containers import Containers
 from factories import picture, save, save_idx, set_terminal_size
 from zoo_core import plugins
 from zoo_core.cli import project, root
@@ -290,6 +291,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def item(runs: Path) -> Item:
     """The first run, with a licence."""
     return Item.of(str(runs / "bernoulli.one")).licensed(LICENCES)
+
+
+@pytest.fixture
+def containers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Containers]:
+    """A registry of containers in this process."""
+    for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    here = Containers()
+    yield here
+    here.server.shutdown()
+    here.server.server_close()
 
 
 @pytest.fixture

@@ -66,7 +66,8 @@ def test_update_asks_remote_registries(
     asked: list[str] = []
     data = published("nade.remote").read_bytes()
     monkeypatch.setattr(
-        "zoo_core.registry_files._download", lambda origin: asked.append(origin) or data
+        "zoo_core.registry_files._download",
+        lambda origin, known: (asked.append(origin) or data, ""),
     )
     zoo("registry", "add", "https://a.org/zoo/")
     assert asked == ["https://a.org/zoo/registry.toml"]

@@ -1,7 +1,10 @@
 """Places to publish to: folders and buckets, and those that cannot be written to."""
 
+from pathlib import Path
+
 import pytest
 
+from containers import Containers
 from zoo_core.errors import (
     InvalidInput,
     NetworkError,
@@ -9,6 +12,8 @@ from zoo_core.errors import (
 from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
 from zoo_core.store import Store
+
+LICENCES = {"weights": "CC0-1.0", "code": "Apache-2.0"}
 
 
 def test_a_bucket_is_a_place(item: Item) -> None:
@@ -19,11 +24,36 @@ def test_a_bucket_is_a_place(item: Item) -> None:
     assert Store().fetch(entry.blob).read_bytes() == item.weights.read_bytes()
 
 
+def test_a_registry_of_containers_is_a_place(
+    item: Item, runs: Path, containers: Containers
+) -> None:
+    url = f"{containers.url}/team/zoo:v1"
+    assert publish([item], place_of(url), pictures=False)
+    before = containers.manifests["v1"]
+    assert publish([item], place_of(url), pictures=False) == []
+    two = Item.of(str(runs / "bernoulli.two")).licensed(LICENCES)
+    assert publish([two], place_of(url), pictures=False)
+    assert containers.manifests["v1"] != before
+    for entry in Registry.load([url]).entries.values():
+        assert Store().fetch(entry.blob)
+        assert entry.recipe_file.startswith(f"{url}/recipes/")
+    assert len(Registry.load([url]).entries) == 2
+
+
+def test_another_kind_of_artifact_is_not_overwritten(item: Item, containers: Containers) -> None:
+    containers.manifests["v1"] = b'{"mediaType": "an image"}'
+    with pytest.raises(NetworkError, match="another kind of artifact, and no model"):
+        publish([item], place_of(f"{containers.url}/zoo:v1"))
+    assert list(containers.manifests) == ["v1"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("https://a.org/zoo", "https is not written to"),
-        ("oci://a.org/zoo", "oci is not written to"),
+        (f"oci://a.org/zoo@sha256:{'a' * 64}", "a digest is of what is there already"),
+        ("oci://a.org/zoo:v1/x", "a digest is of what is there already, and a file is no place"),
+        ("oci://a.org/Zoo", "an address is oci://HOST/REPOSITORY:TAG"),
         ("nope://a", "Protocol not known: nope"),
     ],
 )

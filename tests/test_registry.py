@@ -171,7 +171,9 @@ def test_passwords_and_tokens_of_an_address_are_never_shown(
     url = "https://me:secret@zoo.example/registry.toml?token=secret"
     data = write_registry(entry(), entry()).read_bytes()
     for answer in (b"", b"<html>", data):
-        monkeypatch.setattr(registry_files, "_download", lambda url, answer=answer: answer)
+        monkeypatch.setattr(
+            registry_files, "_download", lambda url, known, answer=answer: (answer, "")
+        )
         with pytest.raises((InvalidRegistry, UnknownName)) as caught:
             Registry.load([url], refresh=True).lookup("nade")
         assert "https://…@zoo.example/registry.toml?token=…" in str(caught.value)

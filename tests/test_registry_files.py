@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import tomli_w
 
-from zoo_core import registry_files
+from zoo_core import environment, registry_files
 from zoo_core.errors import InvalidRegistry, NetworkError
 from zoo_core.registry import Registry
-from zoo_core.registry_files import MAX_BYTES
+from zoo_core.registry_files import MAX_BYTES, origin_of
 
 Make = Callable[..., dict[str, Any]]
 
@@ -75,7 +75,9 @@ def test_a_remote_registry_is_read_once_and_kept(
 ) -> None:
     data = write_registry(entry()).read_bytes()
     calls: list[str] = []
-    monkeypatch.setattr(registry_files, "_download", lambda url: calls.append(url) or data)
+    monkeypatch.setattr(
+        registry_files, "_download", lambda url, known: (calls.append(url) or data, "")
+    )
     url = "https://zoo.example/models/registry.toml?token=1"
     for _ in range(2):
         found = Registry.load([url]).lookup("nade")
@@ -85,6 +87,26 @@ def test_a_remote_registry_is_read_once_and_kept(
     assert len(calls) == 2
 
 
+def test_a_server_is_asked_only_for_what_changed(
+    entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_registry(entry()).read_bytes()
+    asked: list[str] = []
+
+    def read(url: str, known: str) -> tuple[bytes | None, str]:
+        asked.append(known)
+        return (None, known) if known else (data, '"a"')
+
+    monkeypatch.setattr(registry_files, "_download", read)
+    for _ in range(3):
+        assert Registry.load(["https://zoo.example/"], refresh=True).entries
+    assert asked == ["", '"a"', '"a"']
+    (copy,) = (environment.home() / "registries").glob("*.toml")
+    copy.write_bytes(data + b"# changed")  # the tag is of other bytes
+    Registry.load(["https://zoo.example/"], refresh=True)
+    assert asked[-1] == ""
+
+
 def test_a_server_that_fails_leaves_the_last_good_copy(
     entry: Make,
     write_registry: Write,
@@ -92,10 +114,10 @@ def test_a_server_that_fails_leaves_the_last_good_copy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = write_registry(entry()).read_bytes()
-    monkeypatch.setattr(registry_files, "_download", lambda url: data)
+    monkeypatch.setattr(registry_files, "_download", lambda url, known: (data, ""))
     Registry.load(["https://zoo.example/"])
 
-    def fail(url: str) -> bytes:
+    def fail(url: str, known: str) -> bytes:
         raise NetworkError(f"cannot read the registry {url}.")
 
     monkeypatch.setattr(registry_files, "_download", fail)
@@ -107,9 +129,9 @@ def test_a_bad_answer_does_not_replace_the_good_copy(
     entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_registry(entry()).read_bytes()
-    monkeypatch.setattr(registry_files, "_download", lambda url: data)
+    monkeypatch.setattr(registry_files, "_download", lambda url, known: (data, ""))
     Registry.load(["https://zoo.example/"])
-    monkeypatch.setattr(registry_files, "_download", lambda url: b"<html>")
+    monkeypatch.setattr(registry_files, "_download", lambda url, known: (b"<html>", ""))
     with pytest.raises(InvalidRegistry, match=r"https://zoo.example/registry.toml: not TOML"):
         Registry.load(["https://zoo.example/"], refresh=True)
     assert Registry.load(["https://zoo.example/"]).lookup("nade").name == "nade.mnist"
@@ -119,7 +141,7 @@ def test_offline_uses_the_copy_however_old(
     entry: Make, write_registry: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     data = write_registry(entry()).read_bytes()
-    monkeypatch.setattr(registry_files, "_download", lambda url: data)
+    monkeypatch.setattr(registry_files, "_download", lambda url, known: (data, ""))
     Registry.load(["https://zoo.example/"])
     monkeypatch.undo()
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "zoo-home"))
@@ -207,3 +229,10 @@ def test_what_registries_named_before_is_known(entry: Make, write_registry: Writ
     assert registry_files.cached_digests() == set()
     Registry.load([write_registry(entry())])
     assert registry_files.cached_digests() == {"a" * 64}
+
+
+def test_a_model_of_a_registry_of_containers_holds_a_registry() -> None:
+    assert origin_of("oci://a.org/b/zoo") == "oci://a.org/b/zoo:latest/registry.toml"
+    assert origin_of("oci://a.org:5000/zoo:v1/x.toml") == "oci://a.org:5000/zoo:v1/x.toml"
+    with pytest.raises(InvalidRegistry, match="an address is oci://HOST/REPOSITORY:TAG"):
+        origin_of("oci://a.org/Zoo")

@@ -174,7 +174,7 @@ def test_an_older_registry_is_refused_where_a_newer_one_was_seen(
     old = sign(registry, key)
     new = sign(old, key)
     served = new
-    monkeypatch.setattr(registry_files, "_download", lambda url: served)
+    monkeypatch.setattr(registry_files, "_download", lambda url, known: (served, ""))
     url = "https://zoo.example/registry.toml"
     assert Registry.load([url]).entries
     served = old

@@ -28,9 +28,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/slow":
             time.sleep(1)
+        if self.path == "/tagged" and self.headers.get("If-None-Match") == '"a"':
+            self.send_response(304)
+            self.end_headers()
+            return
         self.asked.append((self.path, self.headers.get("Authorization", "")))
         status = 401 if "private" in self.path and "Authorization" not in self.headers else 200
         self.send_response(status)
+        self.send_header("ETag", '"a"')
         self.send_header("Content-Length", "5")
         self.end_headers()
         self.wfile.write(b"bytes")
@@ -127,17 +132,16 @@ def test_what_cannot_be_read_says_why(server: str, source: str, text: str) -> No
         read(source)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("", 0), ("7", 7), ("-7", 0), ("soon", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
-)
-def test_a_server_says_how_long_to_wait(text: str, seconds: float) -> None:
-    assert sources._pause(text) == seconds
-
-
 def test_a_whole_answer_has_a_time(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         pytest.raises(SourceError, match="no answer in time"),
         sources.read(f"{server}/slow", total=0.2) as answer,
     ):
         list(answer.chunks)
+
+
+def test_what_is_known_is_not_sent_again(server: str) -> None:
+    with sources.read(f"{server}/tagged", known='"a"') as answer:
+        assert answer.unchanged and list(answer.chunks) == []
+    with sources.read(f"{server}/tagged", known='"b"') as answer:
+        assert not answer.unchanged and answer.etag == '"a"' and list(answer.chunks) == [b"bytes"]

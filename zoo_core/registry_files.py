@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UntrustedRegistry
-from zoo_core.files import open_regular, user_path, write_atomic
+from zoo_core.files import digest, open_regular, user_path, write_atomic
 from zoo_core.text import quoted
 from zoo_core.urls import hidden, is_url, join, local_path
 
@@ -47,10 +48,24 @@ PATIENCE = 30.0
 
 def origin_of(source: str) -> str:
     """The file that a source names, where a folder means the registry in it: a URL, or a path."""
+    if source.startswith("oci://"):
+        return _in_model(source)
     if is_url(source):
         return source + "registry.toml" if source.endswith("/") else source
     path = user_path(source).absolute()
     return str(path / "registry.toml" if path.is_dir() else path)
+
+
+def _in_model(source: str) -> str:
+    """The registry of a model in a registry of containers, unless a file of it is named."""
+    from zoo_core.oci import Address
+    from zoo_core.web import SourceError
+
+    try:
+        address = Address.of(source)
+    except SourceError as error:
+        raise InvalidRegistry(f"{hidden(source)} names no registry: {error}.") from None
+    return str(replace(address, file=address.file or "registry.toml"))
 
 
 def read_document(origin: str, *, refresh: bool = False, trusted: bool = False) -> dict[str, Any]:
@@ -113,16 +128,28 @@ def _remote(origin: str, refresh: bool) -> dict[str, Any]:
     copy = _cache_path(origin, ".toml")
     if _age(copy) < (0 if refresh else FRESH) or (environment.offline() and copy.is_file()):
         return _accepted(copy.read_bytes(), origin)
+    tag = _cache_path(origin, ".etag")
     try:
-        data = _download(origin)
+        data, etag = _download(origin, _etag(tag, copy))
     except NetworkError as error:
         if not copy.is_file():
             raise
         sys.stderr.write(f"warning: {error} The copy of {_day(copy)} is used.\n")
         return _accepted(copy.read_bytes(), origin)
+    data = copy.read_bytes() if data is None else data
     document = _accepted(data, origin)  # a bad answer must not replace the last good copy
     _keep(copy, data)
+    _keep(tag, f"{hashlib.sha256(data).hexdigest()} {etag}".encode())
     return document
+
+
+def _etag(path: Path, copy: Path) -> str:
+    """The ETag that a server gave a copy; none where it was of other bytes."""
+    try:
+        sha256, _, etag = path.read_text("utf-8").partition(" ")
+        return etag if sha256 == digest(copy) else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _accepted(data: bytes, origin: str) -> dict[str, Any]:
@@ -153,7 +180,8 @@ def _number(path: Path) -> int:
         return 0
 
 
-def _download(origin: str) -> bytes:
+def _download(origin: str, known: str) -> tuple[bytes | None, str]:
+    """A registry's bytes and ETag; no bytes where it is still the one that has the known ETag."""
     if environment.offline():
         raise NetworkError(
             f"the registry {hidden(origin)} has not been read before and ZOO_OFFLINE is set. "
@@ -163,14 +191,16 @@ def _download(origin: str) -> bytes:
 
     data = b""
     try:
-        with read(origin, total=PATIENCE) as answer:
+        with read(origin, known=known, total=PATIENCE) as answer:
+            if answer.unchanged:
+                return None, known
             for chunk in answer.chunks:
                 data += chunk
                 if len(data) > MAX_BYTES:
                     break
     except SourceError as error:
         raise NetworkError(f"cannot read the registry {hidden(origin)}: {error}.") from None
-    return data
+    return data, answer.etag
 
 
 def _validated(data: bytes, origin: str) -> dict[str, Any]:

@@ -1,15 +1,20 @@
-"""Where entries are published: a folder of this machine, or what fsspec can write to."""
+"""Where entries are published: a folder, a registry of containers, or what fsspec can write to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from zoo_core import environment
 from zoo_core.errors import InvalidInput, NetworkError
 from zoo_core.files import atomic, digest, user_path
+from zoo_core.oci import Address, Layer, Repository
 from zoo_core.text import printable
 from zoo_core.urls import hidden, is_url, local_path
+from zoo_core.web import SourceError
 
 __all__ = ["Place", "place_of"]
 
@@ -29,6 +34,10 @@ class Place(Protocol):
         """Write a file, or the copy of one; it appears when it is whole."""
         ...
 
+    def finish(self) -> None:
+        """Let what was written be seen, where that is not at once."""
+        ...
+
 
 def place_of(text: str) -> Place:
     """The place that a path or URL names.
@@ -38,14 +47,14 @@ def place_of(text: str) -> Place:
     if path := local_path(text):
         return _Folder(user_path(path))
     scheme = text.partition("://")[0]
-    if scheme in ("http", "https", "oci"):
+    if scheme in ("http", "https"):
         raise InvalidInput(
             f"cannot publish to {hidden(text)}: {scheme} is not written to. Give a folder, or a "
-            "URL such as hf://ORGANISATION/REPOSITORY or s3://BUCKET/FOLDER."
+            "URL such as hf://ORGANISATION/REPOSITORY, s3://BUCKET/FOLDER or oci://HOST/REPOSITORY."
         )
     if environment.offline():
         raise NetworkError(f"cannot publish to {hidden(text)}: ZOO_OFFLINE is set.")
-    return _Remote(text.rstrip("/"))
+    return _Model(text) if scheme == "oci" else _Remote(text.rstrip("/"))
 
 
 class _Folder:
@@ -72,6 +81,9 @@ class _Folder:
                 shutil.copyfile(data, partial)
             else:
                 partial.write_bytes(data)
+
+    def finish(self) -> None:
+        pass
 
 
 class _Remote:
@@ -110,6 +122,55 @@ class _Remote:
         except Exception as error:
             raise self._failure(name, error) from error
 
+    def finish(self) -> None:
+        pass
+
     def _failure(self, name: str, error: Exception) -> NetworkError:
         where = hidden(f"{self.url}/{name}")
         return NetworkError(f"cannot publish {where}: {hidden(printable(error))}.")
+
+
+class _Model:
+    """A model of a registry of containers: its tag goes to a manifest of all files at the end."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.address = Address.of(url)
+        except SourceError as error:
+            raise InvalidInput(f"cannot publish to {hidden(url)}: {error}.") from None
+        if self.address.is_fixed or self.address.file:
+            raise InvalidInput(
+                f"cannot publish to {hidden(url)}: a digest is of what is there already, and a "
+                "file is no place; give oci://HOST/REPOSITORY:TAG."
+            )
+        self.repository = Repository(self.address)
+        self.written: dict[str, Layer] = {}
+
+    def read(self, name: str) -> bytes | None:
+        with self._explained(name):
+            layer = self._layers().get(name)
+            return None if layer is None else b"".join(self.repository.get(layer).chunks)
+
+    def holds(self, name: str, source: Path) -> bool:
+        with self._explained(name):
+            layer = self._layers().get(name)
+            return layer is not None and layer.digest == f"sha256:{digest(source)}"
+
+    def write(self, name: str, data: bytes | Path) -> None:
+        with self._explained(name):
+            self.written[name] = self.repository.push(name, data)
+
+    def finish(self) -> None:
+        with self._explained(""):
+            self.repository.name(list(self._layers().values()))
+
+    def _layers(self) -> dict[str, Layer]:
+        return self.repository.layers() | self.written
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except SourceError as error:
+            where = replace(self.address, file=name)
+            raise NetworkError(f"cannot publish {where}: {error}.") from error

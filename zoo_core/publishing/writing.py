@@ -58,6 +58,8 @@ def publish(
             after = sign(after, key, follow=before or b"")
         place.write(REGISTRY, after)
         written.append(REGISTRY)
+    if written:
+        place.finish()
     return written
 
 
