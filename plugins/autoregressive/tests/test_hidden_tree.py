@@ -8,6 +8,7 @@ from torch import Tensor
 from zoo_autoregressive.hidden_tree import HiddenTree, TreeLikelihood
 from zoo_autoregressive.mixed_tree import MixedTree
 
+from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 
 K = 3
@@ -44,6 +45,15 @@ def test_one_pass_is_the_sum_over_all_hidden_states(parent: tuple[int, ...]) -> 
 def test_the_root_is_in_the_middle() -> None:
     assert tree(5, (-1, 0, 1, 2, 3)).parent.tolist() == [1, 2, -1, 2, 3]
     assert tree(5, (-1, -1, 1, 1, 1)).parent.tolist() == [-1, -1, 1, 1, 1]
+
+
+def test_what_normalization_fixes_is_no_free_parameter() -> None:
+    in_one_tree = tree()
+    assert in_one_tree.free_parameters == 2 + 3 * 2 * 3 + 4 * 3
+    in_two = tree(parent=(-1, -1, 0, 1))
+    assert in_two.free_parameters == 2 * 2 + 2 * 2 * 3 + 4 * 3
+    real = Column("r", "real", mean=1.0, std=2.0, knots=(0.0, 1.0, 2.0))
+    assert HiddenTree((1,), [real.table()], states=K).free_parameters == 2 + 2 * K
 
 
 def test_many_columns_keep_their_precision() -> None:

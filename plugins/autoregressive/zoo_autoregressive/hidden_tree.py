@@ -88,6 +88,13 @@ class HiddenTree(nn.Module):
             if own
         )
 
+    @property
+    def free_parameters(self) -> int:
+        """Number of free probabilities, means and scales."""
+        K, children = self.states, int((self.parent >= 0).sum())
+        of_states = (K - 1) * (K * children + len(self.parent) - children)
+        return of_states + sum(part.free_parameters for part in self._parts())
+
     def connect(self, parent: Tensor) -> None:
         """Lay the tree anew along these edges, (D,), int64: parents, or -1; it is rerooted."""
         self.parent.copy_(_middle_rooted(parent.tolist()))
@@ -218,6 +225,11 @@ class Categories(nn.Module):
         self.logits = nn.Parameter(torch.randn(sum(self._sizes), states))
         """The values of all columns below each other, (E, K)."""
 
+    @property
+    def free_parameters(self) -> int:
+        """Number of free probabilities."""
+        return (len(self.logits) - len(self.columns)) * self.states
+
     def log_p(self, v: Tensor) -> Tensor:
         """log p of cells given each state, (D', B, K); 0 where they are missing.
 
@@ -259,6 +271,11 @@ class Normals(nn.Module):
         """In standard deviations of the column, from its mean, (D', K)."""
         self.log_scale = nn.Parameter(torch.full((len(columns), states), -0.5))
         """log σ, σ in standard deviations of the column, (D', K)."""
+
+    @property
+    def free_parameters(self) -> int:
+        """Number of means and scales."""
+        return self.mean.numel() + self.log_scale.numel()
 
     def log_p(self, v: Tensor) -> Tensor:
         """log density of cells, in the columns' units, given each state: (D', B, K); 0 if missing.
