@@ -39,6 +39,7 @@ def test_weights_in_half_precision_are_stored_so(tmp_path: Path, onnxruntime: An
             tmp_path / "a.safetensors",
             {**case.metadata(), "config": config},
             dtype=dtype,
+            force=True,
         )
         model = loading.load(tmp_path / "a.safetensors")
         ((_, path),) = exporting.write(model, tmp_path, ["decode"], force=True)

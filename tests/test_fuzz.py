@@ -137,7 +137,9 @@ MODELS: tuple[tuple[str, dict[str, Any]], ...] = (
 def weights(folder: Path) -> list[tuple[str, bytes]]:
     found = []
     for name, config in MODELS:
-        loading.save(zoo_core.create(name, seed=0, **config), path := folder / "a.safetensors")
+        loading.save(
+            zoo_core.create(name, seed=0, **config), path := folder / "a.safetensors", force=True
+        )
         found.append((path.name, path.read_bytes()))
     return found
 

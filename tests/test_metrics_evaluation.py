@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import zoo_core as zoo
 from zoo_core.cli import root
-from zoo_core.errors import InvalidInput, UnknownName
+from zoo_core.errors import InvalidInput, InvalidWeights, UnknownName
 from zoo_core.metrics import measure
 
 BARS = {"data": "bars-and-stripes:test"}
@@ -66,6 +66,15 @@ def test_an_untrained_model_is_measured_on_data_that_are_named() -> None:
     with pytest.raises(InvalidInput, match="the protocol names no data"):
         zoo.evaluate(model, ["test_nll"])
     with pytest.raises(InvalidInput, match="states no metrics of nade: name one of those that"):
+        zoo.evaluate(model)
+
+
+def test_a_model_that_fails_by_the_weights_of_a_file_names_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = zoo.load(run / "model.safetensors")
+    monkeypatch.setattr(model, "log_prob", lambda x: [][1])
+    with pytest.raises(InvalidWeights, match=r"model\.safetensors fails in use: .* Take the file"):
         zoo.evaluate(model)
 
 

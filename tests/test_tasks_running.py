@@ -164,8 +164,8 @@ BITS = "bars-and-stripes-4:test[0:2]"
 @pytest.mark.parametrize(
     ("task", "options", "text"),
     [
-        ("sample", {"n": 10**11}, "100,000,000,000 samples of m take about 25,600.0 GB of memory"),
-        ("sample", {"n": 2**62}, "GB of memory"),
+        ("sample", {"n": 10**11}, "100,000,000,000 samples of m take about 25,600.0 GB"),
+        ("sample", {"n": 2**62}, "or for a folder of parts: `zoo run … -o FOLDER/`."),
         ("manifold", {"side": 10**6}, "side=1000000: 1,000,000,000,000 samples of m take"),
         ("interpolate", {"pairs": 10**11}, "200,000,000,000 samples of m take"),
         ("interpolate", {"steps": 10**11}, "steps=100000000000 pairs=4: 400,000,000,000"),
@@ -187,5 +187,5 @@ def test_what_exceeds_memory_is_refused_before_it_is_made(
     with pytest.raises(InvalidInput) as refused:
         toy_models.run(task, model, **options)
     assert text in str(refused.value)
-    assert str(refused.value).endswith("and there are 68.7 GB. Ask for fewer.")
+    assert "and there are 68.7 GB. Ask for fewer" in str(refused.value)
     assert time.process_time() - start < 10

@@ -95,7 +95,9 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         _check_layout(header.tensors, room)
     except InvalidWeights as error:
         where = printable(path)
-        raise InvalidWeights(f"{where} is not a sound safetensors file: {error}") from None
+        raise InvalidWeights(
+            f"{where} is not a sound safetensors file: {error} Take it again from where it came."
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         why = error.strerror if isinstance(error, OSError) else printable(error)
         where = printable(path)
@@ -158,7 +160,7 @@ def _header_text(path: Path) -> tuple[bytes, int]:
         if length > size - 8:
             raise InvalidWeights(
                 f"it claims a header of {length} bytes and only {size - 8} follow."
-                " It may have been cut short: fetch it again."
+                " It may have been cut short."
             )
         file.seek(8)
         return file.read(length), size - 8 - length
@@ -254,7 +256,7 @@ def _check_layout(tensors: dict[str, TensorInfo], room: int) -> None:
     if reached > room:
         raise InvalidWeights(
             f"its tensors take {reached} bytes and the file holds {room}."
-            " It may have been cut short: fetch it again."
+            " It may have been cut short."
         )
     if reached < room:
         raise InvalidWeights(f"{room - reached} bytes follow the last tensor, and none should.")

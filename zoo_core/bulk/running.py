@@ -20,7 +20,6 @@ from zoo_core.errors import InvalidInput
 from zoo_core.tasks.context import Context, weight_of
 from zoo_core.tasks.inputs import BINARIZE_SEED
 from zoo_core.tasks.result import Result, check_suffix
-from zoo_core.tasks.running import ready
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,7 +126,7 @@ def run_parts(
     work = [part for part in made.missing() if part in own]
     start, counted = time.perf_counter(), _Counted(sum(len(part.rows) for part in work), progress)
     function = partial(_compute, tasks.function_of(record), loaded, chosen, context)
-    with ready(loaded), ThreadPoolExecutor(1) as writer:
+    with loading.ready(loaded), ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
         for part, some in ahead(_read(loaded, streams, work)):
             result = function(part, some)

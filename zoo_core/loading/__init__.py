@@ -6,7 +6,7 @@ keeps what is known about a model, `models` builds one and gives it its weights.
 
 from zoo_core.config import build
 from zoo_core.loading.models import blank, create, load, save
-from zoo_core.loading.provenance import Info, info, requirement, set_info
+from zoo_core.loading.provenance import Info, info, ready, requirement, set_info
 from zoo_core.loading.sources import Source, entry_beside, entry_of_run, open_source, resolve
 from zoo_core.loading.weights import WEIGHTS, fill
 
@@ -23,6 +23,7 @@ __all__ = [
     "info",
     "load",
     "open_source",
+    "ready",
     "requirement",
     "resolve",
     "save",

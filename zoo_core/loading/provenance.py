@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.errors import InvalidWeights
+from zoo_core.errors import InvalidWeights, ZooError
 from zoo_core.loading.names import unwrapped
 from zoo_core.loading.sources import Source, entry_beside
 from zoo_core.loading.weights import NEEDED, describe
 from zoo_core.plugins import Family
 from zoo_core.registry import Entry, Licence
+from zoo_core.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Info", "info", "requirement", "set_info", "to_metadata"]
+__all__ = ["Info", "info", "ready", "requirement", "set_info", "to_metadata"]
 
 _INFO = "_zoo_info"
 """The attribute of a model that holds its Info; it is in no state dict."""
@@ -127,3 +129,27 @@ def _own_words(path: Path) -> dict[str, Any]:
         return describe(path)
     except InvalidWeights:  # it need not: the registry says what it is
         return {}
+
+
+@contextmanager
+def ready(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, also one that is being trained.
+
+    Where it fails by weights that no registry vouches for, their file is named.
+    """
+    known, training = info(model), model.training
+    try:
+        model.eval()
+        yield
+    except (ZooError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        if known.path is None or known.entry is not None:
+            raise
+        raise InvalidWeights(
+            f"{printable(known.path)} fails in use: {type(error).__name__}: {printable(error)}. "
+            f"Its weights may be damaged, or of another version of {known.family}. Take the file "
+            "again from where it came, or train it again."
+        ) from error
+    finally:
+        model.train(training)

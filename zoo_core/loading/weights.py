@@ -156,7 +156,9 @@ def _tensors(
     if misfits:
         more = f", and {len(misfits) - 5} more" if len(misfits) > 5 else ""
         raise InvalidWeights(
-            f"{path} does not fit its architecture: {'; '.join(sorted(misfits)[:5])}{more}."
+            f"{path} does not fit its architecture: {'; '.join(sorted(misfits)[:5])}{more}. It is "
+            "damaged, or of another version of the family: take it again from where it came, or "
+            "train it again."
         )
     if wrapped := next((key for name, key in given.items() if name != key), None):
         sys.stderr.write(f"{path} names the tensors of a wrapped module, as {wrapped}: it fits\n")

@@ -119,13 +119,14 @@ def evaluate(
         for name, part in _shared_out(given, names).items()
     }
     found: dict[str, list[Measured]] = {name: [] for name in names}
-    for i in range(seeds):  # metric after metric: those of one seed share their samples
-        for name, protocol in protocols.items():
-            if "seed" in protocol:
-                seeded = {**protocol, "seed": protocol["seed"] + i}
-                found[name].append(measure(name, model, seeded, data_root))
-            elif not i:
-                found[name].append(measure(name, model, protocol, data_root))
+    with loading.ready(model):
+        for i in range(seeds):  # metric after metric: those of one seed share their samples
+            for name, protocol in protocols.items():
+                if "seed" in protocol:
+                    seeded = {**protocol, "seed": protocol["seed"] + i}
+                    found[name].append(measure(name, model, seeded, data_root))
+                elif not i:
+                    found[name].append(measure(name, model, protocol, data_root))
     return {
         name: _figure(name, protocols[name], tuple(found[name]), stated.get(name)) for name in names
     }

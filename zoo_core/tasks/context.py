@@ -80,7 +80,8 @@ class Context:
         needed = n * math.prod(shape) * (_OF_IMAGES if len(shape) == 3 else _OF_ROWS)
         given = " ".join(argument(*each, "-n" if each[0] == "n" else "") for each in asked.items())
         what = f"{n:,} samples of {self.name} take"
-        memory.require(f"{given}: {what}" if given else what, needed, "Ask for fewer.")
+        instead = "" if asked else ", or for a folder of parts: `zoo run … -o FOLDER/`"
+        memory.require(f"{given}: {what}" if given else what, needed, f"Ask for fewer{instead}.")
 
     def sizes(self, n: int) -> Iterator[int]:
         """Sizes of the batches in which n samples are made."""

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import loading, plugins, tasks
-from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
+from zoo_core.errors import InvalidInput
 from zoo_core.loading import Source
 from zoo_core.registry import list_entries
 from zoo_core.tasks.context import Context, weight_of
-from zoo_core.text import command_line, printable
+from zoo_core.text import command_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
-__all__ = ["ready", "run", "task_for"]
+__all__ = ["run", "task_for"]
 
 _NAMED = 4
 """Models that are named where one cannot do what it is asked."""
@@ -69,7 +68,7 @@ def run(
         data_root=None if data_root is None else Path(data_root),
         progress=progress,
     )
-    with ready(loaded):
+    with loading.ready(loaded):
         result = tasks.function_of(record)(loaded, chosen, context)
     return replace(
         result,
@@ -122,30 +121,6 @@ def _random_seed() -> int:
     import secrets
 
     return secrets.randbelow(10**6)
-
-
-@contextmanager
-def ready(model: nn.Module) -> Iterator[None]:
-    """A model in evaluation mode, also one that is being trained.
-
-    Where it fails by weights that no registry vouches for, their file is named.
-    """
-    known, training = loading.info(model), model.training
-    try:
-        model.eval()
-        yield
-    except (ZooError, MemoryError, OSError):
-        raise
-    except Exception as error:
-        if known.path is None or known.entry is not None:
-            raise
-        raise InvalidWeights(
-            f"{printable(known.path)} fails in use: {type(error).__name__}: {printable(error)}. "
-            f"Its weights may be damaged, or of another version of {known.family}. Take the file "
-            "again from where it came, or train it again."
-        ) from error
-    finally:
-        model.train(training)
 
 
 def _provenance(
