@@ -67,9 +67,7 @@ _PREVIEW = 16
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    help="Samples or inputs at a time.",
+    help="Samples or inputs at a time. [default: 256; for a FOLDER/ by the size of a row]",
 )
 @click.option(
     "--part-rows",
@@ -101,7 +99,7 @@ def command(
     dtype: str | None,
     outputs: tuple[str, ...],
     force: bool,
-    batch_size: int,
+    batch_size: int | None,
     part_rows: int | None,
     part_suffix: str | None,
     devices: int | None,
@@ -153,7 +151,7 @@ def command(
         model,
         asked.task.name,
         seed=seed,
-        batch_size=batch_size,
+        batch_size=batch_size or 256,
         data_root=data_root,
         progress=_progress if sys.stderr.isatty() and not quiet else None,
         **options,
