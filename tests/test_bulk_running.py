@@ -20,7 +20,7 @@ from zoo_latent.vae import VAE
 import toy_models
 from factories import picture, pictures
 from zoo_core import loading
-from zoo_core.bulk.running import Done, ahead, divide, run_parts
+from zoo_core.bulk.running import _BATCH_CPU, Done, _fitting, ahead, divide, run_parts
 from zoo_core.bulk.shares import Share
 from zoo_core.data.columns import Column
 from zoo_core.errors import DigestMismatch, InvalidInput
@@ -257,6 +257,11 @@ def test_parts_divide_each_source() -> None:
         ("part-00001.npz", 0, range(3, 5), 3),
         ("part-00002.npz", 1, range(2), 5),
     ]
+
+
+def test_batches_are_sized_by_their_rows() -> None:
+    sizes = [_fitting(toy_models.nade(*shape), _BATCH_CPU) for shape in ((6,), (1, 28, 28))]
+    assert sizes == [256, 64]
 
 
 def test_what_fails_while_it_is_read_ahead_is_raised() -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import DigestMismatch, InvalidInput
-from zoo_core.files import atomic, digest, write_atomic
+from zoo_core.files import digest, write_atomic
 from zoo_core.text import printable
 
 __all__ = ["MANIFEST", "Folder", "Part"]
@@ -72,11 +72,6 @@ class Folder:
         """The parts that are not done."""
         there = {path.name for path in self.path.iterdir()}
         return [part for part in self.parts if part.name not in there]
-
-    def write(self, part: Part, save: Callable[[Path], None]) -> None:
-        """Let `save` write a part under another name, which becomes the part's when it is whole."""
-        with atomic(self.path / part.name) as scratch:
-            save(scratch)
 
     def close(self) -> bool:
         """Add the digest of each part to the manifest where all are done; return whether they are.

@@ -30,7 +30,7 @@ __all__ = ["Done", "run_parts"]
 
 T = TypeVar("T")
 
-_PART = 2**22, 2**14
+_PART = 2**22, 2**15
 """Values of the rows of a part, and its rows, at most, where no number is given: a few parts of any
 model fit beside it."""
 _BATCH, _BATCH_CPU = (2**20, 2**12), (2**16, 2**8)
@@ -139,7 +139,7 @@ def run_parts(
             result = function(part, some)
             if written is not None:  # one is written at a time, so that no more are held
                 written.result()
-            written = writer.submit(made.write, part, result.save)
+            written = writer.submit(result.save, made.path / part.name, force=True)
             counted.add(part, some, result)
         if written is not None:
             written.result()

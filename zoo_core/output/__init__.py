@@ -27,10 +27,12 @@ from zoo_core.output.plots import (
     plot_points,
     plot_scatter,
 )
+from zoo_core.output.table import Table
 from zoo_core.output.terminal import show
 
 __all__ = [
     "Point",
+    "Table",
     "blank",
     "check_free",
     "finite",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, OutputExists, ZooError
 from zoo_core.files import write_atomic
+from zoo_core.output.table import columns_of
 from zoo_core.text import argument
 
 if TYPE_CHECKING:
@@ -172,8 +173,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]], provenance: Provenance) -> bytes
         raise InvalidInput(
             "Parquet needs an optional package: pip install 'zoo-core[datasets]'. Or write .csv."
         ) from None
-    names = list(rows[0]) if rows else []
-    table = pa.table({name: [row[name] for row in rows] for name in names})
+    table = pa.table(dict(columns_of(rows)))
     sink = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata({_KEY: _json(provenance)}), sink)
     return sink.getvalue()
@@ -267,7 +267,7 @@ def _write_beside(path: Path, data: bytes, provenance: Provenance, force: bool) 
     """Write the provenance first: a file that is there always has it."""
     check_free(path, force=force)
     beside = sidecar(path)
-    if beside is not None:
+    if beside is not None and provenance:
         write(beside, (json.dumps(dict(provenance), indent=1) + "\n").encode(), force=force)
     _put(path, data, force)
 

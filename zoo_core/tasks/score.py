@@ -24,6 +24,7 @@ class Options(Inputs):
 
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
+    from zoo_core.output.table import Table, columns_of
     from zoo_core.tasks.inputs import caveat, load_inputs, nats, table_rows
 
     batch = load_inputs(model, options.inputs, context)
@@ -31,17 +32,14 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     bits = nll / (batch.x[0].numel() * math.log(2))
     notes = caveat(model)
     columns: tuple[Column, ...] = getattr(model, "columns", ())
-    cells = table_rows(model, batch.x) if columns else [{}] * len(nll)
-    kind, sign = ({"likelihood": "bound"}, "≤ ") if notes else ({}, "")
+    cells = columns_of(table_rows(model, batch.x)) if columns else {}
+    kind, sign = ({"likelihood": ["bound"] * len(nll)}, "≤ ") if notes else ({}, "")
     values = {"nats": nll, "bits_per_dim": bits}
     figures = [f"mean {sign}{nll.mean():.2f} nats", f"{sign}{bits.mean():.4f} bits per dimension"]
     if any(column.kind == "real" for column in columns):  # a density has none: its unit decides
         del values["bits_per_dim"], figures[1]
-    of_each = zip(*(value.tolist() for value in values.values()), strict=True)
-    rows = [
-        {"input": name, **row, **dict(zip(values, of_one, strict=True)), **kind}
-        for name, row, of_one in zip(batch.names, cells, of_each, strict=True)
-    ]
+    each = {name: value.tolist() for name, value in values.items()}
+    rows = Table({"input": batch.names, **cells, **each, **kind})
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
         figures=tuple(figures),

@@ -1,0 +1,45 @@
+"""Rows that are held by columns: a million of them as dicts would take a thousand bytes each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+__all__ = ["Table", "columns_of"]
+
+
+class Table(Sequence[Mapping[str, Any]]):
+    """A sequence of rows, of which each becomes a dict when it is asked for.
+
+    Args:
+        columns: by name, of one length.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    @overload
+    def __getitem__(self, rows: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, rows: slice) -> Table: ...
+
+    def __getitem__(self, rows: int | slice) -> Mapping[str, Any] | Table:
+        """One row, or some as another table."""
+        found = {name: values[rows] for name, values in self.columns.items()}
+        return Table(found) if isinstance(rows, slice) else found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment] # its columns may change
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+    """Rows of the same cells, by columns."""
+    if isinstance(rows, Table):
+        return rows.columns
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
