@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,7 @@ def together(processes: int) -> Iterator[Share]:
         subprocess.Popen(command, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(1, processes)
     ]
+    before = signal.signal(signal.SIGTERM, _leave)
     try:
         yield Share(0, processes, 0)
         codes = {rank: other.wait() for rank, other in enumerate(others, start=1)}
@@ -80,9 +82,16 @@ def together(processes: int) -> Iterator[Share]:
         for other in others:
             other.terminate()
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if failed := {rank: code for rank, code in codes.items() if code}:
         ended = ", ".join(f"{rank} (code {code})" for rank, code in failed.items())
         raise ZooError(
             f"of {processes} processes these failed: {ended}. What is done stays; the same command "
             "goes on with the rest."
         )
+
+
+def _leave(number: int, _: object) -> None:
+    """Leave by an exception, so that the other processes are stopped too."""
+    raise SystemExit(128 + number)
