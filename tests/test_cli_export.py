@@ -26,3 +26,8 @@ def test_export_writes_a_file_for_each_function(tmp_path: Path, onnxruntime: Any
 def test_functions_are_of_onnx_alone(tmp_path: Path) -> None:
     done = CliRunner().invoke(root, ["export", "x", "-f", "step", "--format", "torch"])
     assert done.exit_code == 2 and "--function chooses ONNX files" in done.stderr
+
+
+def test_wheels_are_of_a_bundle_alone() -> None:
+    done = CliRunner().invoke(root, ["export", "x", "--wheels", "--format", "torch"])
+    assert done.exit_code == 2 and "--wheels are packed into FILE.zip" in done.stderr

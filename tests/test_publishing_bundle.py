@@ -33,6 +33,25 @@ def test_a_bundle_is_a_registry_when_it_is_unpacked(item: Item, runs: Path, tmp_
     assert list(tmp_path.glob(".writing-*")) == []
 
 
+def test_a_bundle_may_hold_what_its_entries_need(
+    item: Item, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def write(requirements: list[str], folder: Path) -> None:
+        asked.extend(requirements)
+        folder.mkdir()
+        (folder / "zoo_core.whl").write_bytes(b"wheel")
+
+    monkeypatch.setattr("zoo_core.publishing.bundle.write", write)
+    pack([item], tmp_path / "class.zip", wheels=True)
+    assert asked == ["zoo-core", item.table["requires"]]
+    unpack(tmp_path / "class.zip", tmp_path / "class")
+    assert (tmp_path / "class" / "wheels" / "zoo_core.whl").read_bytes() == b"wheel"
+    said = (tmp_path / "class" / "INSTALL.md").read_text()
+    assert "--no-index --find-links class/wheels zoo-core zoo-autoregressive\n" in said
+
+
 def test_nothing_is_replaced_without_force(item: Item, tmp_path: Path) -> None:
     path, folder = tmp_path / "class.zip", tmp_path / "class"
     pack([item], path)

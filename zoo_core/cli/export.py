@@ -44,6 +44,11 @@ __all__ = ["command"]
     multiple=True,
     help="Function to export to ONNX, as decode; may be given again. [default: all]",
 )
+@click.option(
+    "--wheels",
+    is_flag=True,
+    help="Also pack what the entries need to install: wheels of all packages, as installed here.",
+)
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 @json_option()
@@ -52,6 +57,7 @@ def command(
     kind: str | None,
     output: Path | None,
     functions: tuple[str, ...],
+    wheels: bool,
     force: bool,
     quiet: bool,
     as_json: bool,
@@ -63,7 +69,8 @@ def command(
     metadata, under the key zoo, hold the names, shapes and ranges of what goes in and comes out.
     Prints each function and its file; those that cannot be written are named on stderr, with the
     reason. A file FILE.zip holds entries with weights, recipes, cards and a registry, for `zoo
-    import` in a room without a network.
+    import` in a room without a network; with --wheels also the packages, for machines of the same
+    kind and Python as this one, and INSTALL.md, which says how they are installed.
     """
     entries, last = names[:-1], names[-1]
     if entries and (is_path(last) or last.endswith(".zip")) and not Path(last).exists():
@@ -75,8 +82,10 @@ def command(
             f"--function chooses ONNX files; with --format {kind} the whole model is written."
         )
     if kind == "zip":
-        _bundle(names, output or Path("zoo.zip"), force, as_json)
+        _bundle(names, output or Path("zoo.zip"), wheels, force, as_json)
         return
+    if wheels:
+        raise InvalidInput(f"--wheels are packed into FILE.zip; --format {kind} needs no zoo.")
     if len(names) > 1:
         raise InvalidInput(
             f"one model at a time is exported as {kind}; `zoo export {' '.join(names)} -o "
@@ -109,11 +118,11 @@ def command(
         text.echo_json(written)
 
 
-def _bundle(names: tuple[str, ...], path: Path, force: bool, as_json: bool) -> None:
+def _bundle(names: tuple[str, ...], path: Path, wheels: bool, force: bool, as_json: bool) -> None:
     from zoo_core.publishing import Item, pack
 
     items = [Item.of(name) for name in names]
-    size = pack(items, user_path(path), force=force)
+    size = pack(items, user_path(path), wheels=wheels, force=force)
     if as_json:
         entries = [item.name for item in items]
         text.echo_json([{"entries": entries, "path": str(path), "bytes": size}])

@@ -5,15 +5,20 @@ Unpacked it is a folder with a registry, as a published one.
 
 from __future__ import annotations
 
+import platform
+import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from packaging.requirements import Requirement
+
 from zoo_core.errors import DigestMismatch, InvalidInput, OutputExists
 from zoo_core.files import atomic, digest
 from zoo_core.publishing.items import Item
 from zoo_core.publishing.places import place_of
+from zoo_core.publishing.wheels import write
 from zoo_core.publishing.writing import REGISTRY, publish
 from zoo_core.registry import Registry
 from zoo_core.text import argument, printable, quoted
@@ -25,10 +30,20 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file: equal entries make equal bundles."""
 
 
-def pack(items: Sequence[Item], path: Path, *, key: Path | None = None, force: bool = False) -> int:
+def pack(
+    items: Sequence[Item],
+    path: Path,
+    *,
+    wheels: bool = False,
+    key: Path | None = None,
+    force: bool = False,
+) -> int:
     """Write a bundle of entries; return its bytes.
 
-    Raises OutputExists for a file that is there, unless force is given.
+    wheels: whether the families of the entries go along, with all that they need, as installed.
+
+    Raises OutputExists for a file that is there, unless force is given, and InvalidInput where a
+    wheel cannot be made.
     """
     if path.exists() and not force:
         raise OutputExists(
@@ -38,6 +53,10 @@ def pack(items: Sequence[Item], path: Path, *, key: Path | None = None, force: b
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
         publish(items, place_of(scratch), key=key)
         folder = Path(scratch)
+        if wheels:
+            families = [str(item.table["requires"]) for item in items]
+            write(["zoo-core", *families], folder / "wheels")
+            (folder / "INSTALL.md").write_text(_install(path, families), "utf-8")
         with atomic(path) as partial, zipfile.ZipFile(partial, "w") as bundle:
             for file in sorted(file for file in folder.rglob("*") if file.is_file()):
                 info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _EPOCH)
@@ -46,6 +65,21 @@ def pack(items: Sequence[Item], path: Path, *, key: Path | None = None, force: b
                     while chunk := data.read(2**20):
                         out.write(chunk)
     return path.stat().st_size
+
+
+def _install(path: Path, families: Sequence[str]) -> str:
+    """How the wheels of a bundle are installed, where there is no zoo yet."""
+    names = dict.fromkeys(["zoo-core", *(Requirement(family).name for family in families)])
+    return f"""\
+# Install from this file alone
+
+For Python {platform.python_version()} on {sysconfig.get_platform()}; no network is asked.
+
+    python3 -m zipfile -e {path.name} {path.stem}
+    python3 -m venv env
+    env/bin/python -m pip install --no-index --find-links {path.stem}/wheels {" ".join(names)}
+    ZOO_REGISTRY={path.stem} env/bin/zoo list
+"""
 
 
 def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
