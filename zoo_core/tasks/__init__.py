@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from zoo_core import options, plugins
+from zoo_core import plugins
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, did_you_mean
 from zoo_core.hookspecs import Task
-from zoo_core.protocols import in_words
 
 if TYPE_CHECKING:
+    from zoo_core.options import Option
     from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
@@ -80,6 +80,8 @@ def options_class(record: Task) -> type:
 
     Raises PluginError where that is none, or holds an option that means the same for every task.
     """
+    from zoo_core import options  # not where entries are listed
+
     where = f"the task {record.name}: {record.path}"
     try:
         cls = options.options_class(function_of(record))
@@ -96,8 +98,10 @@ def options_class(record: Task) -> type:
     return cls
 
 
-def options_of(record: Task) -> dict[str, options.Option]:
+def options_of(record: Task) -> dict[str, Option]:
     """The options of a task by name."""
+    from zoo_core import options
+
     return options.read(options_class(record))
 
 
@@ -206,7 +210,7 @@ def unknown_option(
     return InvalidInput(f"the task {record.name} has no option {word}.{near} It takes {takes}.")
 
 
-def _find_option(record: Task, word: str) -> options.Option | None:
+def _find_option(record: Task, word: str) -> Option | None:
     """The option of a task that has this name or flag."""
     try:
         known = options_of(record).values()
@@ -225,6 +229,8 @@ def _lacks(record: Task, model: object) -> str:
     """What keeps a model from a task; nothing where it can."""
     try:
         if not implements(record, model):
+            from zoo_core.protocols import in_words
+
             return f"it needs {in_words(plugins.import_object(record.protocol))}"
     except (PluginError, TypeError) as error:  # of a family, whose protocol does not work
         return f"its protocol {record.protocol} cannot be used: {error}"
