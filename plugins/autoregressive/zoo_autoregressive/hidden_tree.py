@@ -30,10 +30,10 @@ from torch.nn import functional
 
 from zoo_autoregressive.counting import Total
 from zoo_autoregressive.layers import keep_order
-from zoo_autoregressive.mixed import SMALLEST_SCALE, choose, columns_of, levels_of
+from zoo_autoregressive.mixed import SMALLEST_SCALE, Filling, choose
 from zoo_autoregressive.mixed_tree import MixedTree
 from zoo_core import draws
-from zoo_core.checks import check_rows, check_sampling
+from zoo_core.checks import check_rows
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
@@ -47,7 +47,7 @@ _TINY = 1e-38
 _HALF_LOG_2π = 0.5 * math.log(2 * math.pi)
 
 
-class HiddenTree(nn.Module):
+class HiddenTree(Filling):
     """Columns that depend on each other through a tree of hidden states.
 
     Args:
@@ -67,13 +67,10 @@ class HiddenTree(nn.Module):
         columns: Sequence[Mapping[str, Any]] = (),
         states: int = 16,
     ) -> None:
-        super().__init__()
+        super().__init__(shape, columns)
         if states < 1:
             raise InvalidInput(f"states is {states}; expected 1 or more.")
-        self.event_shape, self.states = tuple(shape), states
-        self._columns = columns_of(columns, shape)
-        self.columns = self._columns if columns else ()
-        self.levels = levels_of(self._columns)
+        self.states = states
         D = len(self._columns)
         keep_order(self, torch.arange(D))
         self.register_buffer("parent", _middle_rooted([i - 1 for i in range(D)]))
@@ -117,32 +114,6 @@ class HiddenTree(nn.Module):
         column = torch.arange(D, device=x.device)
         upto = [self._log_prob(x.masked_fill(column > i, torch.nan)) for i in range(D)]
         return torch.stack([upto[0], *(after - before for before, after in pairwise(upto))], 1)
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Return n samples, (n, *event_shape), encoded."""
-        check_sampling(n, temperature)
-        x = self.logits.new_full((n, len(self._columns)), torch.nan)
-        return self._fill(x, generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Sample what is unknown, or missing, given the rest, exactly.
-
-        x: encoded rows, (B, *event_shape).
-        known: mask of the known columns, event_shape, bool; any.
-        """
-        check_rows(self, x, known)
-        check_sampling(len(x), temperature)
-        x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
-        return self._fill(x, generator, temperature)
 
     def _log_prob(self, x: Tensor) -> Tensor:
         """(B,) of encoded rows, (B, D)."""

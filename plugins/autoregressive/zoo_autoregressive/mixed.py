@@ -12,17 +12,27 @@ occurs again and again, a density of narrower peaks would grow without a bound.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from zoo_core.checks import check_rows, check_sampling
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single
 
-__all__ = ["SMALLEST_SCALE", "Heads", "choose", "columns_of", "levels_of", "refuse_missing"]
+__all__ = [
+    "SMALLEST_SCALE",
+    "Filling",
+    "Heads",
+    "MixedModel",
+    "choose",
+    "columns_of",
+    "refuse_missing",
+]
 
 _VALUE, _THERE = -1, -2
 """Of the inputs of a real column: its value, and whether it is there."""
@@ -42,9 +52,57 @@ def columns_of(columns: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> tu
     return made or tuple(Column(f"x{i}", "binary", ("0", "1")) for i in range(D))
 
 
-def levels_of(columns: Sequence[Column]) -> int | None:
-    """2 where all columns have two categories, else None."""
-    return 2 if all(len(column.categories) == 2 for column in columns) else None
+class MixedModel(nn.Module):
+    """What all models of mixed columns say of them.
+
+    Args:
+        shape: shape of one input, (D,).
+        columns: what each column is, as `zoo_core.data.columns.Column`; binary ones by default.
+    """
+
+    def __init__(self, shape: Sequence[int], columns: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.event_shape = tuple(shape)
+        self._columns = columns_of(columns, shape)
+        self.columns = self._columns if columns else ()
+        self.levels = 2 if all(len(column.categories) == 2 for column in self._columns) else None
+
+    def _missing(self, n: int) -> Tensor:
+        """n rows of which nothing is known, (n, D)."""
+        return next(self.parameters()).new_full((n, len(self._columns)), torch.nan)
+
+
+class Filling(MixedModel, ABC):
+    """A model that fills in whatever cells are missing, given all others."""
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Return n samples, (n, *event_shape), encoded."""
+        check_sampling(n, temperature)
+        return self._fill(self._missing(n), generator, temperature)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Sample what is unknown, or missing, given the rest.
+
+        x: encoded rows, (B, *event_shape).
+        known: mask of the known columns, event_shape, bool; any.
+        """
+        check_rows(self, x, known)
+        check_sampling(len(x), temperature)
+        x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
+        return self._fill(x, generator, temperature)
+
+    @abstractmethod
+    def _fill(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
+        """Sample the missing cells of x, (B, D), given those that are there."""
 
 
 def refuse_missing(x: Tensor, name: str) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.layers import keep_order
-from zoo_autoregressive.mixed import Heads, columns_of, levels_of
+from zoo_autoregressive.mixed import Filling, Heads
 from zoo_core import draws
 from zoo_core.checks import check_rows, check_sampling
 from zoo_core.errors import InvalidInput
@@ -35,7 +35,7 @@ from zoo_core.training.objective import Objective
 __all__ = ["AnyOrder", "MixedEoNADE"]
 
 
-class MixedEoNADE(nn.Module):
+class MixedEoNADE(Filling):
     """A mixture over orders that knows what is missing.
 
     Args:
@@ -60,16 +60,12 @@ class MixedEoNADE(nn.Module):
         orders: int = 4,
         order_seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(shape, columns)
         if orders < 1 or not hidden or min(hidden) < 1:
             raise InvalidInput(
                 f"mixed-eonade needs at least one order and one hidden layer; given orders = "
                 f"{orders}, hidden = {list(hidden)}."
             )
-        self.event_shape = tuple(shape)
-        self._columns = columns_of(columns, shape)
-        self.columns = self._columns if columns else ()
-        self.levels = levels_of(self._columns)
         self.dropout = dropout
         D = len(self._columns)
         generator = torch.Generator().manual_seed(order_seed)
@@ -105,27 +101,7 @@ class MixedEoNADE(nn.Module):
         """Return n samples, (n, *event_shape), encoded; each in a random order of the mixture."""
         check_sampling(n, temperature)
         of = draws.randint(len(self.orders), n, generator=generator, device=self.orders.device)
-        x = self.V.bias.new_full((n, len(self._columns)), torch.nan)
-        return self._ancestral(x, self.orders[of], generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Sample what is unknown, or missing, given the rest, each row in a random order.
-
-        x: encoded rows, (B, *event_shape).
-        known: mask of the known columns, event_shape, bool.
-        """
-        check_rows(self, x, known)
-        check_sampling(len(x), temperature)
-        x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
-        order = draws.rand(*x.shape, generator=generator, device=x.device).argsort(1)
-        return self._ancestral(x, order, generator, temperature)
+        return self._ancestral(self._missing(n), self.orders[of], generator, temperature)
 
     def _outputs(self, x: Tensor) -> Tensor:
         """(B, O) of encoded rows, (B, D), NaN where a cell is not given."""
@@ -142,6 +118,11 @@ class MixedEoNADE(nn.Module):
             total = total + self.log_p(x, known)[:, i]
             known[i] = True
         return total
+
+    def _fill(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
+        """Sample the missing cells of x, (B, D), each row in a random order."""
+        order = draws.rand(*x.shape, generator=generator, device=x.device).argsort(1)
+        return self._ancestral(x, order, generator, temperature)
 
     @torch.no_grad()
     def _ancestral(

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from zoo_autoregressive.layers import keep_order, permutation, prefix_length
 from zoo_autoregressive.made import MaskedLinear
-from zoo_autoregressive.mixed import Heads, columns_of, levels_of, refuse_missing
+from zoo_autoregressive.mixed import Heads, MixedModel, refuse_missing
 from zoo_core import draws
 from zoo_core.checks import check_rows, check_sampling
 from zoo_core.errors import InvalidInput
@@ -30,7 +30,7 @@ from zoo_core.precision import single_type
 __all__ = ["MixedMADE"]
 
 
-class MixedMADE(nn.Module):
+class MixedMADE(MixedModel):
     """A masked autoencoder of mixed columns: all conditionals in one pass.
 
     Args:
@@ -56,11 +56,7 @@ class MixedMADE(nn.Module):
         order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.event_shape = tuple(shape)
-        self._columns = columns_of(columns, shape)
-        self.columns = self._columns if columns else ()
-        self.levels = levels_of(self._columns)
+        super().__init__(shape, columns)
         self.dropout = dropout
         D = len(self._columns)
         if not hidden or min(hidden) < 1:

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from zoo_autoregressive.chow_liu import spanning_tree
 from zoo_autoregressive.counting import check_alpha
 from zoo_autoregressive.layers import keep_order
-from zoo_autoregressive.mixed import choose, columns_of, levels_of
+from zoo_autoregressive.mixed import Filling, choose
 from zoo_core import draws
-from zoo_core.checks import check_rows, check_sampling
+from zoo_core.checks import check_rows
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
@@ -38,7 +38,7 @@ __all__ = ["MixedTree"]
 _STRUCTURES = ("tree", "chain", "independent")
 
 
-class MixedTree(nn.Module):
+class MixedTree(Filling):
     """Columns in a forest, each with one parent or none.
 
     Args:
@@ -62,16 +62,12 @@ class MixedTree(nn.Module):
         structure: str = "tree",
         alpha: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(shape, columns)
         if structure not in _STRUCTURES:
             raise InvalidInput(
                 f"structure is {structure!r}; expected {', '.join(_STRUCTURES[:-1])} or "
                 f"{_STRUCTURES[-1]}."
             )
-        self.event_shape = tuple(shape)
-        self._columns = columns_of(columns, shape)
-        self.columns = self._columns if columns else ()
-        self.levels = levels_of(self._columns)
         self.structure, self.alpha = structure, check_alpha(alpha)
         D = len(self._columns)
         self.sizes = [len(column.categories) or len(column.knots) + 1 for column in self._columns]
@@ -152,32 +148,6 @@ class MixedTree(nn.Module):
         each = [(evidence[i] + self._log_table(i)[:, 0]).logsumexp(1) for i in roots]
         return torch.stack(each).sum(0) + self._log_density(x, values).sum(1)
 
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Return n samples, (n, *event_shape), encoded."""
-        check_sampling(n, temperature)
-        x = self.logits.new_full((n, len(self._columns)), torch.nan)
-        return self._down(x, generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Sample what is unknown, or missing, given the rest, exactly.
-
-        x: encoded rows, (B, *event_shape).
-        known: mask of the known columns, event_shape, bool; any.
-        """
-        check_rows(self, x, known)
-        check_sampling(len(x), temperature)
-        x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
-        return self._down(x, generator, temperature)
-
     def _values(self, x: Tensor) -> Tensor:
         """The number of each cell's category or interval, (B, D), int64; -1 where it is missing."""
         values = x.nan_to_num().round().long()
@@ -254,7 +224,7 @@ class MixedTree(nn.Module):
         return evidence
 
     @torch.no_grad()
-    def _down(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
+    def _fill(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
         """Sample the missing cells of x, (B, D), each given its parent and all that is known."""
         evidence, (n, D) = self._up(values := self._values(x)), x.shape
         kind = single_type(x.dtype)
