@@ -112,10 +112,12 @@ def build_options(record: Task, settings: Mapping[str, Any], able: Collection[st
 
     Raises InvalidInput for an option that the task does not have, or a value that does not fit.
     """
+    from zoo_core.options import build
+
     for name in settings:
         if name not in options_of(record):
             raise unknown_option(record, name, able)
-    return options.build(options_class(record), settings, f"the task {record.name}")
+    return build(options_class(record), settings, f"the task {record.name}")
 
 
 def suffixes(record: Task, model: object) -> tuple[str, ...]:
