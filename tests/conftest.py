@@ -16,6 +16,7 @@ import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
 
+import zoo_core
 from containers import Containers
 from factories import picture, save, save_idx, set_terminal_size
 from zoo_core import plugins
@@ -67,6 +68,13 @@ ENTRY: dict[str, Any] = {
         }
     ],
 }
+
+
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of independent pixels, `bernoulli.stripes`; no test changes it."""
+    output = tmp_path_factory.mktemp("runs") / "bernoulli.stripes"
+    return zoo_core.train("bernoulli", data="bars-and-stripes", output=output, quiet=True).folder
 
 
 @pytest.fixture

@@ -5,54 +5,46 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-import zoo_core
-
 Zoo = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("runs") / "bernoulli.stripes"
-    return zoo_core.train("bernoulli", data="bars-and-stripes", output=output, quiet=True).folder
-
-
 def test_a_run_is_published_under_a_licence(
-    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = str(tmp_path / "zoo")
-    result = zoo("publish", str(run), there)
+    result = zoo("publish", str(stripes), there)
     assert result.exit_code == 2
     assert "does not say under which licence its code may be used: give --code-l" in result.stderr
     assert not Path(there).exists()
     licences = ("--licence", "CC0-1.0", "--code-licence", "Apache-2.0")
-    result = zoo("publish", str(run), there, *licences)
+    result = zoo("publish", str(stripes), there, *licences)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "registry.toml"
     assert f"published bernoulli.stripes at {there}" in result.stderr
-    again = zoo("publish", str(run), there, *licences)
+    again = zoo("publish", str(stripes), there, *licences)
     assert (again.stdout, again.stderr) == ("", f"{there} has all of it already\n")
-    written = json.loads(zoo("publish", str(run), there, *licences, "--json").stdout)
+    written = json.loads(zoo("publish", str(stripes), there, *licences, "--json").stdout)
     assert written == {"entries": ["bernoulli.stripes"], "written": []}
     monkeypatch.setenv("ZOO_REGISTRY", there)
     assert zoo("registry", "check").stdout == "1 entries are sound\n"
 
 
 def test_licences_are_asked_for_on_a_terminal(
-    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoo_core.cli.publish._is_asked", lambda: True)
     asked: list[str] = []
     monkeypatch.setattr("click.prompt", lambda text, err: asked.append(text) or "MIT")
-    result = zoo("publish", str(run), str(tmp_path / "zoo"), "--no-pictures")
+    result = zoo("publish", str(stripes), str(tmp_path / "zoo"), "--no-pictures")
     assert result.exit_code == 0
     assert asked == [f"Licence of the {it} of bernoulli.stripes" for it in ("code", "weights")]
 
 
 def test_a_bundle_travels(
-    zoo: Zoo, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle, folder = tmp_path / "class.zip", tmp_path / "class"
-    result = zoo("export", str(run), "bernoulli.nltcs", "-o", str(bundle))
+    result = zoo("export", str(stripes), "bernoulli.nltcs", "-o", str(bundle))
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"bernoulli.stripes, bernoulli.nltcs  {bundle}  ")
     monkeypatch.setenv("ZOO_OFFLINE", "1")

@@ -25,7 +25,7 @@ def test_sampling_is_the_default_where_it_is_possible() -> None:
 
 def test_a_task_that_the_model_cannot_do_is_refused_with_what_it_can() -> None:
     with pytest.raises(
-        InvalidInput, match=r"^gan\.x cannot score: .* a Scored\. gan\.x can sample, nearest\.$"
+        InvalidInput, match=r"^gan\.x cannot score: .* is bounded\. gan\.x can sample, nearest\.$"
     ):
         tasks.choose("score", Sampler(), "gan.x")
     with pytest.raises(UnknownName, match=r"no task 'smaple'\. Did you mean sample\? gan\.x can"):
@@ -54,7 +54,7 @@ def test_a_task_needs_its_protocol() -> None:
         ("traverse", {"rows": 0}, "rows is 0; expected a whole number of at least 1."),
         ("traverse", {"starts": -1}, "starts is -1; expected a whole number of at least 1."),
         ("manifold", {"side": 0}, "side is 0; expected a whole number of at least 1."),
-        ("interpolate", {"temperature": 0.5}, "--temperature is for paths between prompts"),
+        ("interpolate", {"temperature": 0.5}, "temperature is for paths between two prompts"),
         ("traverse", {"temperature": 0.5}, "the task traverse does not use temperature: name one"),
     ],
 )

@@ -1,6 +1,6 @@
 """A model and an objective that train in two steps, and trainers that note what they are given."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset
+from zoo_core.protocols import Trainer
 from zoo_core.training.batches import Batches
 from zoo_core.training.callbacks import Callback
 from zoo_core.training.fit import make_loop
@@ -98,3 +99,31 @@ def loop_of(folder: Path, *callbacks: Callback, cls: type[Loop] = Loop, **settin
     trainer = Brightness(Bias())
     batches = Batches(recipe, rows, rows, trainer, fabric)
     return cls(trainer, batches, recipe, folder, fabric=fabric, callbacks=callbacks)
+
+
+def moved(
+    trainer: Trainer, x: Tensor, labels: Tensor | None = None, step: int = 1
+) -> tuple[dict[str, set[str]], dict[str, Any]]:
+    """Which parts the loss of each network's update reaches; the values of a step, with losses."""
+    reached: dict[str, set[str]] = {}
+    losses: dict[str, float] = {}
+
+    def update(name: str) -> Callable[[Tensor], None]:
+        def note(loss: Tensor) -> None:
+            for network in trainer.networks.values():
+                network.zero_grad()
+            loss.backward()
+            losses[name] = float(loss.detach())
+            reached[name] = {
+                f"{network}.{key.split('.')[0]}"
+                for network, module in trainer.networks.items()
+                for key, p in module.named_parameters()
+                if p.grad is not None and p.grad.any()
+            }
+
+        return note
+
+    updates = {name: update(name) for name in trainer.networks}
+    random = torch.Generator().manual_seed(0)
+    values = trainer.training_step(x, updates, random, labels, step)
+    return reached, {**values, **losses}

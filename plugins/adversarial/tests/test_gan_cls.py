@@ -15,6 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
+from toy_training import moved
 from zoo_adversarial import text
 from zoo_adversarial.gan_cls import GANCLS
 from zoo_adversarial.gan_cls_trainer import Matching
@@ -265,35 +266,12 @@ def test_prompts_at_the_terminal(
 # Training
 
 
-def moved(trainer: Matching) -> tuple[dict[str, set[str]], dict[str, Tensor]]:
-    """Which parts each update's loss reaches, and the values of the step."""
-    reached: dict[str, set[str]] = {}
-
-    def update(name: str) -> Callable[[Tensor], None]:
-        def note(loss: Tensor) -> None:
-            for network in trainer.networks.values():
-                network.zero_grad()
-            loss.backward()
-            reached[name] = {
-                f"{network}.{key.split('.')[0]}"
-                for network, module in trainer.networks.items()
-                for key, p in module.named_parameters()
-                if p.grad is not None and p.grad.any()
-            }
-
-        return note
-
-    x, tokens = batch()
-    updates = {name: update(name) for name in trainer.networks}
-    return reached, trainer.training_step(x, updates, random(), tokens)
-
-
 def test_the_discriminator_teaches_the_encoder_and_the_generator_gets_a_copy() -> None:
     trainer = Matching(model())
     G, D = trainer._generator, trainer._matcher
     with torch.no_grad():
         D.text.last.weight.add_(1)
-    reached, values = moved(trainer)
+    reached, values = moved(trainer, *batch())
     parts = {f"discriminator.{part}" for part in ("text", "compress", "trunk", "head", "embedding")}
     assert reached["discriminator"] == parts
     assert reached["model"] == {"model.compress", "model.network"}
@@ -318,7 +296,7 @@ def test_the_discriminators_loss_is_the_papers() -> None:
         # the last text is the second one too, but no two neighbours have the same
         expected = -log(right).mean() - (log(-wrong).mean() + log(-drawn).mean()) / 2
     # the batch norms of a second pass see the same images, so that their outputs are the same
-    _, values = moved(trainer)
+    _, values = moved(trainer, *batch())
     assert float(values["loss_D"]) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -380,7 +358,7 @@ def test_the_discriminator_sees_images_moved_where_that_is_asked_for() -> None:
         trainer = Matching(model(), shift=shift, turn=50 * shift, zoom=shift)
         trunk = trainer._matcher.trunk
         trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
-        moved(trainer)
+        moved(trainer, *batch())
         real, drawn, again = seen
         seen.clear()
         same = (real == 2 * x - 1).flatten(1).all(1)
@@ -400,7 +378,7 @@ def test_the_joint_embedding_finds_texts_by_images_and_images_by_texts() -> None
         others = [j for j in range(len(TEXTS)) if j == i or TEXTS[j] != TEXTS[i]]
         expected -= float(products[i, others].log_softmax(0)[others.index(i)])
         expected -= float(products[others, i].log_softmax(0)[others.index(i)])
-    _, values = moved(trainer)
+    _, values = moved(trainer, *batch())
     assert float(values["joint"]) == pytest.approx(expected / len(TEXTS), rel=1e-4)
 
 
@@ -408,7 +386,7 @@ def test_the_discriminator_is_kept_where_it_is_asked_for() -> None:
     plain, keeping = Matching(model()), Matching(model(judge=True))
     kept = [key for key in keeping._generator.state_dict() if key.startswith("judge.")]
     assert kept and not any(key in plain._generator.state_dict() for key in kept)
-    reached, _ = moved(keeping)
+    reached, _ = moved(keeping, *batch())
     assert reached["model"] == {"model.compress", "model.network"}
     G, D = keeping._generator, keeping._matcher
     assert G.judge is not None

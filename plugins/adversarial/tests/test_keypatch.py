@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from toy_training import moved
 from zoo_adversarial.keypatch import KeyPatch
 from zoo_adversarial.keypatch_trainer import Assembly
 from zoo_adversarial.patches import crops, key_patches, masks, overlap
@@ -175,34 +176,9 @@ def test_a_shape_that_cannot_be_halved_down_is_refused(shape: tuple[int, ...]) -
 # Training
 
 
-def moved(trainer: Assembly, x: Tensor, step: int = 1) -> tuple[dict[str, set[str]], Any]:
-    """Which parts each update's loss reaches, its value, and the values of the step."""
-    reached: dict[str, set[str]] = {}
-    losses: dict[str, float] = {}
-
-    def update(name: str) -> Callable[[Tensor], None]:
-        def note(loss: Tensor) -> None:
-            for network in trainer.networks.values():
-                network.zero_grad()
-            loss.backward()
-            losses[name] = float(loss.detach())
-            reached[name] = {
-                f"{network}.{key.split('.')[0]}"
-                for network, module in trainer.networks.items()
-                for key, p in module.named_parameters()
-                if p.grad is not None and p.grad.any()
-            }
-
-        return note
-
-    updates = {name: update(name) for name in trainer.networks}
-    values = trainer.training_step(x, updates, random(), None, step)
-    return reached, {**values, **losses}
-
-
 def test_every_second_step_moves_the_generator_too() -> None:
     trainer, x = Assembly(model()), images(6)
-    steps = [moved(trainer, x, step) for step in range(1, 5)]
+    steps = [moved(trainer, x, step=step) for step in range(1, 5)]
     D = {"discriminator.trunk", "discriminator.head"}
     both = {"discriminator", "model"}
     assert [set(reached) for reached, _ in steps] == [{"discriminator"}, both] * 2
@@ -266,7 +242,7 @@ def test_slopes_are_penalised_every_second_step() -> None:
     def loss(step: int, r1: float) -> float:
         torch.manual_seed(0)  # of the discriminator's weights
         trainer = Assembly(model(up="nearest"), norm="none", r1=r1, penalty_every=2, flip=False)
-        return float(moved(trainer, images(6), step)[1]["discriminator"])
+        return float(moved(trainer, images(6), step=step)[1]["discriminator"])
 
     plain = loss(2, 0.0)
     assert loss(1, 1.0) == plain < loss(2, 1.0)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor, nn
+from toy_training import moved
 from zoo_adversarial import emoji
 from zoo_adversarial.cyclegan import Cycle, CycleGAN, PatchGAN
 from zoo_adversarial.stargan import Judge, StarGAN
@@ -201,36 +202,11 @@ def test_the_judge_halves_images_to_two_pixels() -> None:
 # Training
 
 
-def moved(
-    trainer: Cycle | Star, x: Tensor, labels: Tensor | None, step: int = 1
-) -> tuple[dict[str, set[str]], Any]:
-    """Which parameters each update's loss reaches, and the values of the step."""
-    reached: dict[str, set[str]] = {}
-
-    def update(name: str) -> Callable[[Tensor], None]:
-        def note(loss: Tensor) -> None:
-            for network in trainer.networks.values():
-                network.zero_grad()
-            loss.backward()
-            reached[name] = {
-                f"{network}.{key.split('.')[0]}"
-                for network, module in trainer.networks.items()
-                for key, p in module.named_parameters()
-                if p.grad is not None and p.grad.any()
-            }
-
-        return note
-
-    updates = {name: update(name) for name in trainer.networks}
-    values = trainer.training_step(x, updates, random(), labels, step)
-    return reached, values
-
-
 def test_each_loss_of_a_cyclegan_moves_its_own_networks() -> None:
     trainer, (x, domain) = Cycle(cyclegan(), channels=4), images(6)
     reached, values = moved(trainer, x, domain)
     assert reached == {"model": {"model.into"}, "discriminator": {"discriminator.of"}}
-    assert set(values) == {"cycle", "identity", "deceit", "loss_D"}
+    assert set(values) == {"cycle", "identity", "deceit", "loss_D", *reached}
     assert all(math.isfinite(value) for value in values.values())
     assert cast("ImagePool", trainer.networks["pool"]).held.tolist() == [3, 3]
 
