@@ -35,8 +35,8 @@ __all__ = [
     "current",
     "curve",
     "draw",
-    "drawn",
     "entries",
+    "has_picture",
     "keep_curve",
     "kind",
     "pages",
@@ -77,7 +77,7 @@ def kind(entry: Entry) -> str:
     return next((name for name in ("implicit", "bound") if name in entry.tags), known)
 
 
-def drawn(entry: Entry) -> bool:
+def has_picture(entry: Entry) -> bool:
     """Whether an entry has something to draw; a classifier has not."""
     ours = plugins.own(Task)
     return any(name in ours and ours[name].for_images[0] == ".png" for name in entry.tasks)
@@ -223,7 +223,7 @@ def _card(entry: Entry) -> Iterator[str]:
 def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "Family", _link(entry.family, f"plugins/{entry.family}/README.md")
     yield "Architecture", _link(f"`{entry.architecture}`", _source_file(entry))
-    if drawn(entry):
+    if has_picture(entry):
         yield "Kind", KINDS[kind(entry)]
     if paper := entry.paper:
         title = f"[{paper.title}]({paper.url})" if paper.url else paper.title
@@ -407,7 +407,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["ZOO_REGISTRY"] = ",".join(map(str, _registries()))
     every = {entry.name: entry for entry in entries()}
     named = [entry.name for entry in Registry.load().select(names)]
-    missing = [name for name, entry in every.items() if drawn(entry) and not current(entry)]
+    missing = [name for name, entry in every.items() if has_picture(entry) and not current(entry)]
     failed = 0
     for name in named if names else missing:
         try:

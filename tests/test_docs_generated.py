@@ -45,7 +45,7 @@ generate = _imported("generate")
 notebooks = _imported("notebooks")
 hooks = _imported("hooks")
 ENTRIES: list[Entry] = generate.entries()
-DRAWN = [entry for entry in ENTRIES if generate.drawn(entry)]
+DRAWN = [entry for entry in ENTRIES if generate.has_picture(entry)]
 
 
 def test_the_pages_are_what_the_generator_writes() -> None:

@@ -651,7 +651,7 @@ def test_remove_says_what_it_freed(store: Store, source: Path) -> None:
 
 @pytest.mark.parametrize("given", ["", "ab", SHA.upper(), f"../../{SHA}", SHA[:-1] + "/"])
 def test_a_digest_is_64_digits(store: Store, given: str) -> None:
-    with pytest.raises(InvalidInput, match="is no sha256: 64 digits"):
+    with pytest.raises(InvalidInput, match="is not a sha256: expected 64"):
         store.path(given)
 
 
@@ -685,7 +685,7 @@ def test_a_disk_without_room_is_said_before_anything_is_fetched(
     store: Store, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(DiskError, match="has room for 1,000 bytes, and 2,800,000 are to come"):
+    with pytest.raises(DiskError, match="has 1,000 bytes free, and 2,800,000 more are needed"):
         store.fetch(blob(f"{server}/ranges/weights"))
     assert Handler.asked == []
     assert list((store.home / "blobs").iterdir()) == []
@@ -704,7 +704,10 @@ def test_a_lock_that_is_held_for_ever_is_given_up(
         partial.write_bytes(DATA[:100])
         with pytest.raises(BusyError, match="is being pulled by process 7 on a-host, which has"):
             other.fetch(blob(source))
-    assert "note: waiting for process 7 on a-host, which pulls the same" in capsys.readouterr().err
+    assert (
+        "note: waiting for process 7 on a-host, which is pulling the same"
+        in capsys.readouterr().err
+    )
     assert other.fetch(blob(source)) == store.path(SHA)
 
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["Blob", "Progress", "Store", "can_pull", "discard"]
 
 PATIENCE = 60.0
-"""Seconds for which another process is waited for that comes no further."""
+"""Seconds to wait for another process that makes no progress."""
 
 OLD = 86400.0
-"""Seconds after which a file of another machine that nobody touched is nobody's."""
+"""Seconds after which an untouched partial file of another machine counts as abandoned."""
 
 _MISSING_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system says that knows no locks."""
+"""Errors of a file system without locks."""
 
 _CACHEDIR = """\
 Signature: 8a477f597d28d172789f06886806bc55
@@ -45,7 +45,7 @@ Signature: 8a477f597d28d172789f06886806bc55
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What a registry promises of one file."""
+    """What a registry states about one file."""
 
     sha256: str
     """64 hexadecimal digits."""
@@ -53,11 +53,11 @@ class Blob:
     sources: tuple[str, ...]
     """Absolute paths or URLs, tried in turn."""
     shipped: tuple[Path, ...] = ()
-    """Where the file may lie that came with the code: it is used there, and never copied."""
+    """Where the file may be installed with the code: it is used there, and never copied."""
 
 
 def can_pull(blob: Blob, *, offline: bool) -> bool:
-    """Whether there is a source that may be asked: without a network those of this machine."""
+    """Whether a source can be used: offline, those of this machine alone."""
     return not offline or not blob.sources or any(map(local_path, blob.sources))
 
 
@@ -71,7 +71,7 @@ class Store:
         """Return where the blob of this digest is, or would be."""
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise InvalidInput(
-                f"{sha256!r} is no sha256: 64 digits of 0-9 and a-f are expected, in lower case."
+                f"{sha256!r} is not a sha256: expected 64 hexadecimal digits in lower case."
             )
         return self.home / "blobs" / f"sha256-{sha256}"
 
@@ -128,12 +128,12 @@ class Store:
         return sound
 
     def quarantine(self, sha256: str) -> None:
-        """Move a stored blob that is damaged out of the way, which stderr says."""
+        """Move a damaged blob out of the way, and say so on stderr."""
         with self._locked(sha256):
             self._set_aside(sha256, "no longer used")
 
     def remove(self, sha256: str) -> int:
-        """Remove a blob, and what a killed pull left of it; return the bytes that this freed."""
+        """Remove a blob and what a killed pull left of it; return the number of bytes freed."""
         with self._locked(sha256):
             self._record(sha256).unlink(missing_ok=True)
             path = self.path(sha256)
@@ -144,12 +144,12 @@ class Store:
         return sorted(p for p in (self.home / "blobs").glob("*") if _is_blob(p.name))
 
     def aliens(self) -> list[Path]:
-        """Return what lies among the blobs and is none of them, nor on its way to be one."""
+        """Return the files among the blobs that are neither blobs nor partial files of a pull."""
         found = (self.home / "blobs").glob("*")
         return sorted(p for p in found if not _is_blob(p.name.partition(".")[0]))
 
     def garbage(self, named: Collection[str]) -> dict[Path, str]:
-        """Find what nobody needs, with the reason: nothing is removed.
+        """Find unused files, each with the reason; nothing is removed.
 
         named: digests of the blobs that are needed.
         """
@@ -170,7 +170,7 @@ class Store:
         return found
 
     def _is_sound(self, path: Path, blob: Blob) -> bool:
-        """Whether a file is the blob; its bytes are read unless nothing has touched it since."""
+        """Whether a file is the blob; it is hashed unless it is unchanged since it was verified."""
         if _size(path) != blob.bytes:
             return False
         record = self._record(blob.sha256)
@@ -187,13 +187,13 @@ class Store:
         return True
 
     def _remember(self, path: Path, sha256: str) -> None:
-        """Record which file was verified; where that cannot be written, it is read each time."""
+        """Record which file was verified; where that cannot be written, it is hashed each time."""
         with suppress(OSError):
             self._record(sha256).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._record(sha256), _identity(path).encode())
 
     def _set_aside(self, sha256: str, then: str) -> None:
-        """Move away what has a blob's name and is not the blob, and say so, and what comes then."""
+        """Move away a file with a blob's name and other bytes; say so, and what happens next."""
         path = self.path(sha256)
         if _size(path) is None:
             return
@@ -210,7 +210,7 @@ class Store:
 
     @contextmanager
     def _locked(self, sha256: str) -> Iterator[None]:
-        """Hold the blob's lock, with the folders made; explain a store that cannot be written."""
+        """Hold the blob's lock, creating the folders; explain a store that cannot be written."""
         try:
             self._make_folders()
             with self._lock(sha256):
@@ -230,7 +230,7 @@ class Store:
 
     @contextmanager
     def _lock(self, sha256: str) -> Iterator[None]:
-        """Let one process pull a blob; where a file system has no locks, each of them pulls."""
+        """Let one process pull a blob; on a file system without locks, each of them pulls."""
         from filelock import FileLock
 
         lock = FileLock(self.home / "locks" / f"{sha256}.lock")
@@ -247,7 +247,7 @@ class Store:
             lock.release()
 
     def _acquire(self, lock: BaseFileLock, path: Path) -> None:
-        """Wait for a lock for as long as its holder's file grows."""
+        """Wait for a lock as long as the partial file of its holder grows."""
         from filelock import Timeout
 
         held, since, said = -1, time.monotonic(), False
@@ -264,15 +264,15 @@ class Store:
                 held, since = size, time.monotonic()
             elif time.monotonic() - since >= PATIENCE:
                 raise BusyError(
-                    f"{path.name} is being pulled by {who}, which has come no further for"
-                    f" {PATIENCE:.0f} seconds. Wait for it or end it, then try again."
+                    f"{path.name} is being pulled by {who}, which made no progress for"
+                    f" {PATIENCE:.0f} seconds. Wait for it or stop it, then try again."
                 )
             if not said:
-                sys.stderr.write(f"note: waiting for {who}, which pulls the same weights.\n")
+                sys.stderr.write(f"note: waiting for {who}, which is pulling the same weights.\n")
                 said = True
 
     def _pull(self, blob: Blob, progress: Progress) -> None:
-        """Pull a blob from the sources that may be asked."""
+        """Pull a blob from the sources that can be used."""
         from zoo_core.transfer import fill  # not where nothing is pulled
 
         offline = environment.offline()
@@ -289,13 +289,13 @@ class Store:
         free = shutil.disk_usage(self.home).free
         if needed > free:
             raise DiskError(
-                f"The store {self.home} has room for {free:,} bytes, and {needed:,} are to come."
+                f"The store {self.home} has {free:,} bytes free, and {needed:,} more are needed."
                 " Make room there, or set ZOO_HOME to a folder on another disk."
             )
 
 
 def discard(path: Path, *, dry_run: bool = False) -> int:
-    """Remove a file or a folder; return the bytes that this frees."""
+    """Remove a file or a folder; return the number of bytes freed."""
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     freed = sum(_size(file) or 0 for file in files)
     if dry_run:

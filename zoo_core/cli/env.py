@@ -74,11 +74,11 @@ def _facts() -> dict[str, dict[str, Any]]:
             ],
         },
         "store": {"files": len(blobs), "bytes": sum(path.stat().st_size for path in blobs)},
-        "settings": {name: _shown(os.environ.get(name)) for name in VARIABLES},
+        "settings": {name: _hide_passwords(os.environ.get(name)) for name in VARIABLES},
     }
 
 
-def _shown(setting: str | None) -> str | None:
+def _hide_passwords(setting: str | None) -> str | None:
     """A setting, of which each part may be an address with a password."""
     return None if setting is None else ",".join(map(hidden, setting.split(",")))
 

@@ -94,7 +94,7 @@ def nearest(model: Generator, options: Options, context: Context) -> Result:
     result = Result(
         summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {context.name}, each beside "
         f"the nearest of {len(train.data):,} rows of {_source_name(options, context)}",
-        figures=tuple(map(_said, found)),
+        figures=tuple(map(_describe, found)),
         notes=notes,
         rows=[row for one in found for row in _table(one, train.names)],
         tensors={"samples": x} | _tensors(found),
@@ -197,7 +197,7 @@ def _found(
     return _Found(space, places, distances, None if beside is None else float(beside.median()))
 
 
-def _said(found: _Found) -> str:
+def _describe(found: _Found) -> str:
     """How far samples are from training rows, and held-out rows beside them."""
     text = f"in {found.space} {float(found.distances[:, 0].median()):.3g} from the nearest"
     return text if found.held_out is None else f"{text} (held-out rows {found.held_out:.3g})"

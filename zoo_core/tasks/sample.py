@@ -60,7 +60,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
         return _of_prompts(model, options, context, condition)
     if options.between:
         raise InvalidInput(f"{argument('between')} is for samples of two prompts or more.")
-    x, notes = _drawn_as(model, options, context, condition)
+    x, notes = _samples_or_means(model, options, context, condition)
     of = "" if options.label is None else f" of {_class(options.label, context)}"
     summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {context.name}"
     if x.ndim == 4:
@@ -72,7 +72,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     return Result(summary=summary, notes=notes, rows=table_rows(model, x), tensors={"samples": x})
 
 
-def _drawn_as(
+def _samples_or_means(
     model: Generator, options: Options, context: Context, condition: Mapping[str, Any]
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Samples, or the means of what a decoder of independent pixels gives, and which they are.

@@ -91,7 +91,7 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     parts = x.split([len(row.z) for row in rows])
     if x.ndim != 4:
         return replace(result, rows=_table(model, rows, parts))
-    images, columns, names = _laid_out(rows, parts)
+    images, columns, names = _lay_out(rows, parts)
     return replace(result, images=images, columns=columns, names=names, frames=_frames(parts))
 
 
@@ -135,7 +135,7 @@ def _rows(found: Sequence[Traversal], base: Tensor) -> list[_Row]:
     return rows
 
 
-def _laid_out(rows: Sequence[_Row], parts: Sequence[Tensor]) -> tuple[Tensor, int, list[str]]:
+def _lay_out(rows: Sequence[_Row], parts: Sequence[Tensor]) -> tuple[Tensor, int, list[str]]:
     """The pictures in rows of equal length, that length, and the rows' names."""
     import torch
 

@@ -71,7 +71,7 @@ def replay(name: str, **settings: Any) -> Replay:
 def compare(entry: Entry, published: Path, path: Path) -> Replay:
     """Hold the weights of a replay against those of the registry."""
     tensors = _differences(published, path)
-    parted = tuple(_parted(_said(published), _said(path)))
+    parted = tuple(_parted(_metadata(published), _metadata(path)))
     same = digest(path) == entry.weights.sha256
     return Replay(entry, path, same, not tensors, parted, tensors)
 
@@ -107,6 +107,6 @@ def _parted(published: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]
     return found
 
 
-def _said(path: Path) -> dict[str, Any]:
+def _metadata(path: Path) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(read_header(path).metadata.get(_PROVENANCE, "{}"))
     return said

@@ -75,9 +75,9 @@ class Start(Callback):
             for key in fitting:
                 own[key].copy_(given[key])
         if loop.fabric.is_global_zero:
-            sys.stderr.write(self._said(given, own, fitting))
+            sys.stderr.write(self._describe(given, own, fitting))
 
-    def _said(
+    def _describe(
         self, given: Mapping[str, Tensor], own: Mapping[str, Tensor], fitting: list[str]
     ) -> str:
         anew = [f"{key} {_shapes(key, given, own)}" for key in own if key not in fitting]
