@@ -702,7 +702,7 @@ def test_a_lock_that_is_held_for_ever_is_given_up(
         other = Store(store.home)
         partial = store.path(SHA).with_name(f"sha256-{SHA}.a-host-7-1-0.partial")
         partial.write_bytes(DATA[:100])
-        with pytest.raises(BusyError, match="is being pulled by process 7 on a-host, which has"):
+        with pytest.raises(BusyError, match="is being pulled by process 7 on a-host, which made"):
             other.fetch(blob(source))
     assert (
         "note: waiting for process 7 on a-host, which is pulling the same"

@@ -135,7 +135,7 @@ def test_the_holder_of_a_lock_is_stopped(
         for other in others:
             _, said = other.communicate(timeout=30)
             assert other.returncode == 9, said
-            assert f"is being pulled by process {holder.pid}, which has come no further" in said
+            assert f"is being pulled by process {holder.pid}, which made no progress" in said
         assert not check(home)
         holder.send_signal(signal.SIGCONT)
         assert holder.wait(60) == 0, holder.communicate()[1]
