@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from zoo_autoregressive.attention import Attention
 
 import zoo_core
 from toy_models import nade, run
@@ -54,6 +55,19 @@ def test_inputs_are_held_against_held_out_data() -> None:
     assert [row["nats"] for row in result.rows] == sorted(
         (row["nats"] for row in result.rows), reverse=True
     )
+
+
+def test_with_a_label_inputs_are_held_against_rows_of_it() -> None:
+    torch.manual_seed(0)
+    model = Attention(shape=(1, 4, 4), classes=2, d=8, h=2).eval()
+    options: dict[str, Any] = {"data": "bars-and-stripes-4", "label": 1}
+    result = run("detect", model, inputs=(f"{BARS}[20:23]",), **options)
+    labels = zoo_core.dataset("bars-and-stripes-4:validation").labels
+    assert labels is not None
+    held = result.groups["bars-and-stripes-4:validation"]
+    assert len(held) == int((labels == 1).sum()) < len(labels)
+    with pytest.raises(InvalidInput, match="the usual inputs are rows of that label"):
+        run("detect", model, inputs=(), against=(BARS,), **options)
 
 
 def test_odd_inputs_give_the_auroc(tmp_path: Path) -> None:

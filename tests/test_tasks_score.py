@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from zoo_autoregressive.attention import Attention
 
 from toy_models import nade, run
+from zoo_core.errors import InvalidInput
 
 BARS = "bars-and-stripes-4:test"
 
@@ -33,3 +35,20 @@ def test_a_table_scores_its_rows(tmp_path: Path) -> None:
 def test_reduced_precision_reaches_the_inputs() -> None:
     result = run("score", nade().to(torch.bfloat16), inputs=(BARS,))
     assert result.tensors["nats"].isfinite().all()
+
+
+@pytest.mark.parametrize("task", ["score", "explain", "detect"])
+def test_a_label_conditions_the_density(task: str) -> None:
+    torch.manual_seed(0)
+    model = Attention(shape=(1, 4, 4), classes=3, d=8, h=2).eval()
+    torch.nn.init.normal_(model.start.weight)
+    x = torch.tensor([[[[1.0] * 4] * 4]])
+    for label in (None, 2):
+        result = run(task, model, inputs=(f"{BARS}[15:16]",), label=label)
+        nats = sum(row["nats"] for row in result.rows)  # explain: of each pixel
+        assert nats == pytest.approx(-float(model.log_prob(x, label)), rel=1e-5)
+    assert float(model.log_prob(x)) == float(model.log_prob(x, None))  # it is as it was
+    with pytest.raises(InvalidInput, match="has the labels 0 to 2"):
+        run(task, model, inputs=(BARS,), label=3)
+    with pytest.raises(InvalidInput, match=r"has no p\(x \| label\)"):
+        run(task, nade(), inputs=(BARS,), label=0)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.options import option
 from zoo_core.protocols import Scored
-from zoo_core.tasks.groups import Inputs
+from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
 from zoo_core.text import argument
 
@@ -45,7 +45,7 @@ Scores = Mapping[str, "Tensor"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Inputs):
+class Options(LabelledInputs):
     """Of the task `detect`."""
 
     against: tuple[object, ...] = option(
@@ -59,13 +59,14 @@ class Options(Inputs):
 
 def detect(model: Scored, options: Options, context: Context) -> Result:
     """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
-    from zoo_core.tasks.inputs import caveat, load_inputs
+    from zoo_core.tasks.inputs import caveat, conditioned, load_inputs
 
+    model = conditioned(model, options.label, context.name)
     batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
     if options.against:
         batches["against"] = load_inputs(model, options.against, context, argument("against"))
     background = _background(options.background, model)
-    held_out, source = _reference(model, context)
+    held_out, source = _reference(model, options.label, context)
     scores = {name: _scores(model, background, batch.x, context) for name, batch in batches.items()}
     reference = None if held_out is None else _scores(model, background, held_out, context)
     if reference is not None:
@@ -133,6 +134,10 @@ def _above(values: Tensor, each: Tensor) -> Tensor:
 
 def _inputs(options: Options, context: Context) -> tuple[object, ...]:
     if not options.inputs and options.against and context.data:
+        if options.label is not None:
+            raise InvalidInput(
+                f"with {argument('label')}, the usual inputs are rows of that label: give them."
+            )
         return (f"{context.data}:{_NORMAL}",)
     return options.inputs
 
@@ -167,8 +172,11 @@ def _kind(model: Scored) -> str:
     return f"{shape} inputs of {model.levels} levels" if model.levels else f"{shape} real inputs"
 
 
-def _reference(model: Scored, context: Context) -> tuple[Tensor | None, str]:
-    """Held-out data, (n, *event_shape), with its name, or None and the reason for that."""
+def _reference(model: Scored, label: int | None, context: Context) -> tuple[Tensor | None, str]:
+    """Held-out data, (n, *event_shape), with its name, or None and the reason for that.
+
+    label: that of the rows; None for all.
+    """
     from zoo_core.data import load_dataset
     from zoo_core.tasks.inputs import as_floats
 
@@ -180,8 +188,11 @@ def _reference(model: Scored, context: Context) -> tuple[Tensor | None, str]:
         data = load_dataset(spec, root=context.data_root, **fitting)
         if data.event_shape != shape:
             raise InvalidInput(f"its rows have shape {data.event_shape}, the model takes {shape}")
+        if label is not None and data.labels is not None:
+            data = data[(data.labels == label).nonzero().flatten()]
         if len(data) < 2:
-            raise InvalidInput("it has one row, and a spread takes two")
+            n = ("no", "one")[len(data)]
+            raise InvalidInput(f"it has {n} row, and a spread takes two")
         x, _ = as_floats(model, data)
     except ZooError as error:
         return None, f"only ranked, most surprising first: {spec} cannot be used ({error})"

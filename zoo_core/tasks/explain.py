@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_core.options import option
 from zoo_core.protocols import Autoregressive, Explainable
-from zoo_core.tasks.groups import Inputs
+from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _BRIGHTEST = 0.999
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Inputs):
+class Options(LabelledInputs):
     """Of the task `explain`."""
 
     top: int = option(5, "Number of the least probable variables to name", minimum=1)
@@ -57,8 +57,9 @@ def explain(model: Explainable, options: Options, context: Context) -> Result:
     """Give the nats of each variable; a heat map of images, the costliest columns of tables."""
     import torch
 
-    from zoo_core.tasks.inputs import load_inputs
+    from zoo_core.tasks.inputs import conditioned, load_inputs
 
+    model = conditioned(model, options.label, context.name)
     batch, generator = load_inputs(model, options.inputs, context), context.generator(model)
     with torch.inference_mode():
         each = [parts(model, x, generator) for x in context.batches(batch.x)]

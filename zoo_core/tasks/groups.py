@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from zoo_core.options import option
 
-__all__ = ["Inputs", "OptionalInputs", "Samples"]
+__all__ = ["Inputs", "LabelledInputs", "OptionalInputs", "Samples"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,13 @@ class Inputs:
         flags=("--input", "-i"),
         metavar="INPUT",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledInputs(Inputs):
+    """Of a task that scores inputs, by p(x) or by p(x | label)."""
+
+    label: int | None = option(None, "Label to condition on, p(x | label), where the model can")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
-from zoo_core.protocols import DensityModel
+from zoo_core.protocols import ConditionalDensity, DensityModel
 from zoo_core.tasks.context import weight_of
 from zoo_core.text import argument, printable
 
@@ -26,12 +28,16 @@ __all__ = [
     "as_floats",
     "caveat",
     "column_names",
+    "conditioned",
     "fit_levels",
     "load_inputs",
     "nats",
     "table_rows",
     "unread_files",
 ]
+
+P = TypeVar("P")
+"""The protocol of a model."""
 
 BINARIZE_SEED = 0
 """Seed by which grey inputs are binarized; that of the registry's protocols."""
@@ -127,6 +133,28 @@ def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
             parts.append(log_prob_of(model, streams)(x[done : done + size]).cpu())
             done += size
     return -torch.cat(parts).double()
+
+
+def conditioned(model: P, label: int | None, name: str) -> P:
+    """The model of p(x | label), which shares its weights with that of p(x); without a label, it.
+
+    Raises InvalidInput for a label that the model does not have.
+    """
+    if label is None:
+        return model
+    classes = model.classes if isinstance(model, ConditionalDensity) else 0
+    if not classes:
+        raise InvalidInput(
+            f"{argument('label', label)}: {name} has no p(x | label): it is no density model that "
+            "was trained with labels. Leave the label out."
+        )
+    if not 0 <= label < classes:
+        raise InvalidInput(f"{argument('label', label)}: {name} has the labels 0 to {classes - 1}.")
+    part = copy(model)
+    for method in ("log_prob", "conditionals"):
+        if hasattr(model, method):
+            setattr(part, method, partial(getattr(model, method), label=label))
+    return part
 
 
 def caveat(model: Scored) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_core.protocols import Scored
-from zoo_core.tasks.groups import Inputs
+from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
 
 if TYPE_CHECKING:
@@ -18,15 +18,16 @@ __all__ = ["Options", "score"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Inputs):
+class Options(LabelledInputs):
     """Of the task `score`."""
 
 
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
     from zoo_core.output.table import Table, columns_of
-    from zoo_core.tasks.inputs import caveat, load_inputs, nats, table_rows
+    from zoo_core.tasks.inputs import caveat, conditioned, load_inputs, nats, table_rows
 
+    model = conditioned(model, options.label, context.name)
     batch = load_inputs(model, options.inputs, context)
     nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))
