@@ -133,6 +133,6 @@ def test_an_argument_is_a_flag_in_commands_and_a_keyword_in_python() -> None:
 
 
 def test_a_table_for_a_notebook_is_escaped_and_cut() -> None:
-    html = html_table(["<b>"], [["\x1b[31m"], ["x" * 999], [3]], 2)
+    html = html_table(["<b>"], [["\x1b[31m"], ["x" * 999]], 1)
     assert "<th>&lt;b&gt;</th>" in html and "\x1b" not in html and "x" * 400 not in html
     assert html.count("<tr>") == 3 and html.endswith("<p>and 1 more</p>")

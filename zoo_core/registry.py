@@ -293,7 +293,7 @@ class _Entries(list[Entry]):
     def _repr_html_(self) -> str:
         head = ("entry", "data", "parameters", "summary")
         rows = [(e.name, e.data, f"{e.weights.parameters:,}", e.summary) for e in self]
-        return html_table(head, rows, len(rows))
+        return html_table(head, rows)
 
 
 def pull(name: str) -> Path:

@@ -77,17 +77,17 @@ def flags_in_messages() -> Iterator[None]:
         _commanded = before
 
 
-def html_table(head: Sequence[str], rows: Sequence[Sequence[object]], limit: int = 20) -> str:
-    """A table for a notebook, of the first `limit` rows and how many more there are."""
+def html_table(head: Sequence[str], rows: Sequence[Sequence[object]], more: int = 0) -> str:
+    """A table for a notebook, and how many more rows there are."""
     from html import escape
 
     lines = [
         f"<tr>{''.join(f'<{cell}>{escape(printable(value))}</{cell}>' for value in line)}</tr>"
-        for cell, lines in (("th", [head]), ("td", rows[:limit]))
+        for cell, lines in (("th", [head]), ("td", rows))
         for line in lines
     ]
-    more = f"<p>and {len(rows) - limit:,} more</p>" if len(rows) > limit else ""
-    return f"<table>{''.join(lines)}</table>{more}"
+    rest = f"<p>and {more:,} more</p>" if more > 0 else ""
+    return f"<table>{''.join(lines)}</table>{rest}"
 
 
 def _text(show: Callable[[object], str], value: object) -> str:

@@ -8,7 +8,6 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from html import escape
 from typing import overload
 
 import torch
@@ -148,7 +147,7 @@ class Dataset(MapDataset[Row]):
             [f"{cell:g}" if isinstance(cell, float) else cell for cell in row]
             for row in zip(*cells.columns, strict=True)
         ]
-        return f"<p>{escape(self.name)}: {len(self):,} rows</p>{html_table(cells.names, rows)}"
+        return html_table(cells.names, rows, len(self) - len(rows))
 
 
 def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:

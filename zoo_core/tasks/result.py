@@ -138,8 +138,9 @@ class Result:
             return None
         head = list(self.rows[0])
         said = ", ".join((self.summary, *self.figures))
-        cells = [[_cell(row.get(name)) for name in head] for row in self.rows]
-        return f"<p>{escape(said)}</p>{html_table(head, cells)}"
+        first = [self.rows[i] for i in range(min(20, len(self.rows)))]  # of what may be millions
+        cells = [[_cell(row.get(name)) for name in head] for row in first]
+        return f"<p>{escape(said)}</p>{html_table(head, cells, len(self.rows) - len(cells))}"
 
 
 def _cell(value: object) -> object:
