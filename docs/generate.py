@@ -56,7 +56,13 @@ LARGEST = 60_000
 _NUMBERS = ("parameters", "published")
 """Columns that are aligned to the right."""
 
-_BEST = ("dcgan.faces", "stargan.faces-hair", "vae.faces", "diagonal-bilstm.mnist", "progan.emoji")
+_BEST = (
+    "dcgan.faces",
+    "stargan.faces-hair",
+    "keypatch.faces",
+    "vae.faces",
+    "diagonal-bilstm.mnist",
+)
 """Entries whose pictures the gallery opens with."""
 
 KINDS = {
