@@ -31,8 +31,8 @@ Differences from the paper:
   rates, held-out parts were 0.27 from what was drawn, which a constant image has as well.
 - Each step of the recipe is one of either network, the generator's at a higher rate: by the paper's
   rates masks covered all of the image for its first 1,000 steps.
-- The recipe of faces enlarges maps by nearest neighbours before a 3x3 convolution (`up`), has R1 and
-  no norm in the discriminator, and one to five parts, at random, in each batch.
+- The recipe of faces enlarges maps by nearest neighbours before a 3x3 convolution (`up`), has R1
+  and no norm in the discriminator, and one to five parts, at random, in each batch.
 - w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
   The recipe keeps it at 5·10⁻²: the less it weighs, the more what is drawn leaves the parts for
   what looks real.
