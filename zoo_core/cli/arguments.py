@@ -14,6 +14,7 @@ from zoo_core.files import user_path
 
 if TYPE_CHECKING:
     from zoo_core.options import Option
+    from zoo_core.registry import Entry
 
 __all__ = [
     "UserPath",
@@ -142,7 +143,7 @@ class _Value(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(each) for each in self.option.choices if each.startswith(incomplete)]
 
 
-def _entries() -> list[Any]:
+def _entries() -> list[Entry]:
     from zoo_core.registry import Registry
 
     try:

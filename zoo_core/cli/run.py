@@ -1,7 +1,8 @@
 """`zoo run`: flags become the options of a task, and its result becomes files and a picture.
 
 The command knows no task: its flags, their help and their completion are made from the options of
-the one that its arguments name, and `zoo_core.run` does the rest.
+the one that its arguments name, and `zoo_core.run` does the rest. So the task is chosen before the
+weights are fetched: what cannot be done, or is mistyped, costs no download.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from zoo_core.output.files import Provenance
+
 __all__ = [
     "Point",
     "plot_bars",
@@ -52,7 +54,7 @@ def plot_histogram(
     *,
     label: str,
     title: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
     force: bool = False,
 ) -> None:
     """Draw one histogram over the other for each group of values.
@@ -75,7 +77,7 @@ def plot_histograms(
     path: Path,
     *,
     title: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
     force: bool = False,
 ) -> None:
     """Draw histograms of the same groups one below the other, as `plot_histogram` does.
@@ -133,7 +135,7 @@ def plot_bars(
     *,
     label: str,
     title: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
     force: bool = False,
 ) -> None:
     """Draw a bar for each of the greatest values, the greatest on top.
@@ -164,7 +166,7 @@ def plot_scatter(
     x_label: str,
     y_label: str,
     title: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
     force: bool = False,
 ) -> None:
     """Draw points of the plane, those of each group in a colour; one unit is as long on both axes.
@@ -194,7 +196,7 @@ def plot_curve(
     path: Path,
     *,
     title: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Draw the losses of a training run; an older picture at the path is replaced.
 
@@ -238,7 +240,7 @@ def plot_points(
     x_label: str,
     y_label: str,
     title: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
     force: bool = False,
 ) -> None:
     """Draw named points over a logarithmic axis.
@@ -384,7 +386,7 @@ def _finish(
     figure: Figure,
     axes: Axes,
     path: Path,
-    provenance: Mapping[str, Any] | None,
+    provenance: Provenance | None,
     force: bool,
     **legend: Any,
 ) -> None:

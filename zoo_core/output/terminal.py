@@ -64,8 +64,8 @@ def show(
 
 
 def _fit(
-    tiles: NDArray[Any], columns: int | None, size: os.terminal_size
-) -> tuple[NDArray[Any], int]:
+    tiles: NDArray[np.uint8], columns: int | None, size: os.terminal_size
+) -> tuple[NDArray[np.uint8], int]:
     """Scale the tiles, and choose those that one screen holds and how many stand in a row."""
     n, H, W, _ = tiles.shape
     factor = max(1, math.ceil(max(H, W) / _TILE))
@@ -94,21 +94,21 @@ def _choose(
     return tiles[: held * columns], columns
 
 
-def _shrink(tiles: NDArray[Any], factor: int) -> NDArray[Any]:
+def _shrink(tiles: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Mean over factor x factor pixels; what is over at the right and below is cut off."""
     n, H, W, C = tiles.shape
     h, w = H // factor, W // factor
     cut = tiles[:, : h * factor, : w * factor].reshape(n, h, factor, w, factor, C)
-    mean: NDArray[Any] = cut.mean((2, 4)).round().astype(np.uint8)
+    mean: NDArray[np.uint8] = cut.mean((2, 4)).round().astype(np.uint8)
     return mean
 
 
-def _enlarge(tiles: NDArray[Any]) -> NDArray[Any]:
+def _enlarge(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
     factor = max(1, _TILE // max(tiles.shape[1:3]))
     return tiles.repeat(factor, 1).repeat(factor, 2)
 
 
-def _canvas(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
+def _canvas(tiles: NDArray[np.uint8], columns: int) -> NDArray[np.int16]:
     """Tiles in rows, (height, width, 3), and gaps of one pixel that hold -1; the height is even."""
     n, H, W, _ = tiles.shape
     rows = math.ceil(n / columns)
@@ -120,7 +120,7 @@ def _canvas(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
     return canvas
 
 
-def _half_blocks(canvas: NDArray[Any]) -> list[str]:
+def _half_blocks(canvas: NDArray[np.int16]) -> list[str]:
     """Two pixels to a character: the upper one is its ink, the lower one its ground."""
     colours = _true_colours(canvas) if _has_true_colour() else _palette(canvas)
     lines = []
@@ -147,11 +147,11 @@ def _has_true_colour() -> bool:
     return os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
 
 
-def _true_colours(canvas: NDArray[Any]) -> list[list[str]]:
+def _true_colours(canvas: NDArray[np.int16]) -> list[list[str]]:
     return [[f"2;{r};{g};{b}" if r >= 0 else "" for r, g, b in row] for row in canvas.tolist()]
 
 
-def _palette(canvas: NDArray[Any]) -> list[list[str]]:
+def _palette(canvas: NDArray[np.int16]) -> list[list[str]]:
     """The nearest of the cube's colours and of the ramp of 24 greys (8, 18, … 238)."""
     cube = np.abs(canvas[..., None] - _CUBE).argmin(-1)
     grey = np.clip((canvas.mean(-1) - 3) // 10, 0, 23).astype(int)
@@ -162,7 +162,7 @@ def _palette(canvas: NDArray[Any]) -> list[list[str]]:
     return [[f"5;{k}" if k >= 0 else "" for k in row] for row in number.tolist()]
 
 
-def _shade(canvas: NDArray[Any], blocks: bool) -> list[str]:
+def _shade(canvas: NDArray[np.int16], blocks: bool) -> list[str]:
     """Two pixels to a character, darker or lighter; light is ink, as on a dark terminal."""
     ramp = _SHADES if blocks else _ASCII
     light = np.maximum(canvas, 0).mean(-1)
