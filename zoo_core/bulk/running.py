@@ -95,7 +95,7 @@ def run_parts(
     loaded = loading.load(model) if isinstance(model, str | Path) else model
     known = loading.info(loaded)
     record = _record(task, loaded, known.name)
-    chosen = tasks.build_options(record, settings, tasks.able(loaded))
+    chosen = tasks.build_options(record, settings, loaded)
     suffix, rows = _suffix(record, loaded, part_suffix), part_rows or _fitting(loaded, _PART)
     weight = weight_of(loaded)
     most = _BATCH_CPU if weight.device.type == "cpu" else _BATCH

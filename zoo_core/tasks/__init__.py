@@ -105,10 +105,10 @@ def options_of(record: Task) -> dict[str, Option]:
     return options.read(options_class(record))
 
 
-def build_options(record: Task, settings: Mapping[str, Any], able: Collection[str]) -> Any:
+def build_options(record: Task, settings: Mapping[str, Any], model: object) -> Any:
     """The options of a task from keywords, every one checked.
 
-    able: the tasks that the model can do.
+    model: messages name those of its tasks that take an option which this one lacks.
 
     Raises InvalidInput for an option that the task does not have, or a value that does not fit.
     """
@@ -116,7 +116,7 @@ def build_options(record: Task, settings: Mapping[str, Any], able: Collection[st
 
     for name in settings:
         if name not in options_of(record):
-            raise unknown_option(record, name, able)
+            raise unknown_option(record, name, able(model))
     return build(options_class(record), settings, f"the task {record.name}")
 
 

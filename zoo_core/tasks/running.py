@@ -58,7 +58,7 @@ def run(
     loaded = loading.load(model) if isinstance(model, str | Path) else model
     known = loading.info(loaded)
     record = tasks.choose(task, loaded, known.name)
-    chosen = tasks.build_options(record, settings, tasks.able(loaded))
+    chosen = tasks.build_options(record, settings, loaded)
     context = Context(
         name=known.name,
         data=known.data,
