@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from zoo_core.checks import trusted
-from zoo_core.errors import InvalidInput, ZooError, naming
+from zoo_core.errors import InvalidInput, naming
 from zoo_core.protocols import Trainer
 from zoo_core.text import command_line
 from zoo_core.training import checkpoint
@@ -30,17 +30,11 @@ from zoo_core.training.protocols import Restarting, step_of
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.seeds import seed_default, seed_for, stream
-from zoo_core.training.signals import stop_between_steps
+from zoo_core.training.signals import Interrupted, stop_between_steps
 
-__all__ = ["Interrupted", "Loop"]
+__all__ = ["Loop"]
 
 _CHECKPOINT_SECONDS = 120.0
-
-
-class Interrupted(ZooError):
-    """Training was asked to stop; its checkpoint is written."""
-
-    exit_code = 130
 
 
 class Loop:

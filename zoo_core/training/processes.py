@@ -23,6 +23,7 @@ import torch.distributed as dist
 
 import __main__
 from zoo_core.errors import ZooError
+from zoo_core.training.signals import Interrupted
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -160,10 +161,11 @@ class _Heart:
     def verdict(self, error: BaseException) -> BaseException:
         """What this process ends with: its own error, or that another one is lost.
 
-        Where all failed, the first speaks for all.
+        Where all failed, or stop because one was asked to, the first speaks for all.
         """
         if isinstance(error, ZooError) and not isinstance(error, ProcessLost):
-            return SystemExit(error.exit_code) if self._all_failed and self.rank else error
+            same = self._all_failed or isinstance(error, Interrupted)
+            return SystemExit(error.exit_code) if same and self.rank else error
         # a sum with a process that is gone fails with a RuntimeError; so does a lack of memory
         own = isinstance(error, torch.OutOfMemoryError)
         if own or not (self.lost and isinstance(error, RuntimeError | ProcessLost)):

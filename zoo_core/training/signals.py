@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["stop_between_steps"]
+from zoo_core.errors import ZooError
+
+__all__ = ["Interrupted", "stop_between_steps"]
+
+
+class Interrupted(ZooError):
+    """Training was asked to stop; its checkpoint is written. All processes of a run raise it."""
+
+    exit_code = 130
 
 
 @contextmanager
