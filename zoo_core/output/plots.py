@@ -6,17 +6,20 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from zoo_core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from zoo_core.output.files import Provenance
 
 __all__ = [
+    "Frame",
     "Point",
     "plot_bars",
     "plot_curve",
@@ -48,14 +51,23 @@ _BOOKKEEPING = ("step", "epoch", "lr", "steps_per_s")
 """What a row of metrics.jsonl holds besides losses."""
 
 
+class Frame(TypedDict, total=False):
+    """What every picture takes."""
+
+    title: str
+    """A line above the picture."""
+    provenance: Provenance | None
+    """Put into the PNG."""
+    force: bool
+    """Overwrite."""
+
+
 def plot_histogram(
     groups: Mapping[str, Sequence[float]],
     path: Path,
     *,
     label: str,
-    title: str = "",
-    provenance: Provenance | None = None,
-    force: bool = False,
+    **frame: Unpack[Frame],
 ) -> None:
     """Draw one histogram over the other for each group of values.
 
@@ -63,22 +75,17 @@ def plot_histogram(
         groups: values by name; what is not finite is left out.
         path: the PNG to write.
         label: what the values are, with their unit.
-        title: a line above the picture.
-        provenance: put into the PNG.
-        force: overwrite.
+        frame: the title above it, its provenance, and whether to overwrite.
     """
-    figure, axes = _figure(title)
+    figure, axes = _figure(frame)
     _draw_histogram(axes, groups, label, path)
-    _finish(figure, axes, path, provenance, force)
+    _finish(figure, axes, path, frame)
 
 
 def plot_histograms(
     panels: Mapping[str, Mapping[str, Sequence[float]]],
     path: Path,
-    *,
-    title: str = "",
-    provenance: Provenance | None = None,
-    force: bool = False,
+    **frame: Unpack[Frame],
 ) -> None:
     """Draw histograms of the same groups one below the other, as `plot_histogram` does.
 
@@ -87,14 +94,12 @@ def plot_histograms(
     Args:
         panels: groups by what their values are.
         path: the PNG to write.
-        title: a line above the picture.
-        provenance: put into the PNG.
-        force: overwrite.
+        frame: the title above it, its provenance, and whether to overwrite.
     """
-    figure, first = _figure(title, size=(7.2, 1 + 2.4 * len(panels)), rows=len(panels))
+    figure, first = _figure(frame, size=(7.2, 1 + 2.4 * len(panels)), rows=len(panels))
     for axes, (label, groups) in zip(figure.axes, panels.items(), strict=True):
         _draw_histogram(axes, _clipped(groups), label, path)
-    _finish(figure, first, path, provenance, force)
+    _finish(figure, first, path, frame)
 
 
 def _clipped(groups: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
@@ -134,9 +139,7 @@ def plot_bars(
     path: Path,
     *,
     label: str,
-    title: str = "",
-    provenance: Provenance | None = None,
-    force: bool = False,
+    **frame: Unpack[Frame],
 ) -> None:
     """Draw a bar for each of the greatest values, the greatest on top.
 
@@ -144,19 +147,17 @@ def plot_bars(
         values: by name.
         path: the PNG to write.
         label: what the values are, with their unit.
-        title: a line above the picture.
-        provenance: put into the PNG.
-        force: overwrite.
+        frame: the title above it, its provenance, and whether to overwrite.
     """
     shown = sorted(values.items(), key=lambda item: item[1])[-_MOST_BARS:]
-    figure, axes = _figure(title, size=(7.2, 1.2 + 0.22 * len(shown)))
+    figure, axes = _figure(frame, size=(7.2, 1.2 + 0.22 * len(shown)))
     bars = axes.barh([name for name, _ in shown], [value for _, value in shown], color=_COLOURS[0])
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8, color=_INK)
     axes.margins(x=0.1, y=0.01)
     axes.grid(visible=False)
     rest = f"the {len(shown)} greatest of {len(values)}; " if len(values) > len(shown) else ""
     axes.set_xlabel(rest + label)
-    _finish(figure, axes, path, provenance, force)
+    _finish(figure, axes, path, frame)
 
 
 def plot_scatter(
@@ -165,9 +166,7 @@ def plot_scatter(
     *,
     x_label: str,
     y_label: str,
-    title: str = "",
-    provenance: Provenance | None = None,
-    force: bool = False,
+    **frame: Unpack[Frame],
 ) -> None:
     """Draw points of the plane, those of each group in a colour; one unit is as long on both axes.
 
@@ -176,11 +175,9 @@ def plot_scatter(
         path: the PNG to write.
         x_label: what the first coordinate is.
         y_label: what the second one is.
-        title: a line above the picture.
-        provenance: put into the PNG.
-        force: overwrite.
+        frame: the title above it, its provenance, and whether to overwrite.
     """
-    figure, axes = _figure(title, size=(7.2, 6.4))
+    figure, axes = _figure(frame, size=(7.2, 6.4))
     axes.set_aspect("equal", adjustable="datalim")
     for (name, points), colour in zip(groups.items(), _hues(len(groups)), strict=True):
         x, y = zip(*points, strict=True)
@@ -188,15 +185,13 @@ def plot_scatter(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "markerscale": 3}
-    _finish(figure, axes, path, provenance, force, **beside)
+    _finish(figure, axes, path, frame, **beside)
 
 
 def plot_curve(
     rows: Iterable[Mapping[str, Any]],
     path: Path,
-    *,
-    title: str = "",
-    provenance: Provenance | None = None,
+    **frame: Unpack[Frame],
 ) -> None:
     """Draw the losses of a training run; an older picture at the path is replaced.
 
@@ -204,11 +199,10 @@ def plot_curve(
         rows: records of a metrics.jsonl: training rows with `step` and losses, validation
             rows with `step` and values whose names begin with `val_`.
         path: the PNG to write.
-        title: a line above the picture.
-        provenance: put into the PNG.
+        frame: the title above it, its provenance, and whether to overwrite.
     """
     lines = _lines(rows)
-    figure, axes = _figure(title)
+    figure, axes = _figure(frame)
     for (name, (x, y)), colour in zip(lines.items(), _cycle(), strict=False):
         if name.startswith("val_"):
             axes.plot(x, y, color=colour, lw=1.6, marker="o", ms=3.5, label=_with_best(name, y))
@@ -219,7 +213,7 @@ def plot_curve(
     axes.set_xlabel("step")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_ylabel("loss")
-    _finish(figure, axes, path, provenance, force=True)
+    _finish(figure, axes, path, {**frame, "force": True})
 
 
 class Point(NamedTuple):
@@ -239,9 +233,7 @@ def plot_points(
     *,
     x_label: str,
     y_label: str,
-    title: str = "",
-    provenance: Provenance | None = None,
-    force: bool = False,
+    **frame: Unpack[Frame],
 ) -> None:
     """Draw named points over a logarithmic axis.
 
@@ -250,13 +242,11 @@ def plot_points(
         path: the PNG to write.
         x_label: what x is.
         y_label: what y is, with its unit.
-        title: a line above the picture.
-        provenance: put into the PNG.
-        force: overwrite.
+        frame: the title above it, its provenance, and whether to overwrite.
     """
     if not points:
         raise InvalidInput(f"cannot draw {path}: there are no values.")
-    figure, axes = _figure(title)
+    figure, axes = _figure(frame)
     axes.set_xscale("log")
     axes.margins(x=0.16, y=0.12)
     for point, colour in zip(points, _cycle(), strict=False):
@@ -275,7 +265,7 @@ def plot_points(
     axes.set_ylabel(y_label)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     _name_points(figure, axes, points)
-    _finish(figure, axes, path, provenance, force)
+    _finish(figure, axes, path, frame)
 
 
 def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
@@ -364,7 +354,7 @@ def _hues(n: int) -> Iterable[Any]:
 
 
 def _figure(
-    title: str, size: tuple[float, float] = (7.2, 4.2), rows: int = 1
+    frame: Frame, size: tuple[float, float] = (7.2, 4.2), rows: int = 1
 ) -> tuple[Figure, Axes]:
     """A figure of as many axes, one below the other, and the first of them, which has the title."""
     # a Figure without pyplot: no display, no global state
@@ -378,7 +368,7 @@ def _figure(
         axes.spines[["left", "bottom"]].set_color("#999999")
         axes.tick_params(colors=_INK)
     first = figure.axes[0]
-    first.set_title(title, loc="left", fontsize=11, color=_INK)
+    first.set_title(frame.get("title", ""), loc="left", fontsize=11, color=_INK)
     return figure, first
 
 
@@ -386,8 +376,7 @@ def _finish(
     figure: Figure,
     axes: Axes,
     path: Path,
-    provenance: Provenance | None,
-    force: bool,
+    frame: Frame,
     **legend: Any,
 ) -> None:
     from PIL import Image
@@ -399,4 +388,5 @@ def _finish(
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     with Image.open(buffer) as picture:
-        save_image(path, picture.convert("RGB"), provenance or {}, force=force)
+        provenance, force = frame.get("provenance") or {}, frame.get("force", False)
+        save_image(path, picture.convert("RGB"), provenance, force=force)
