@@ -70,7 +70,7 @@ def test_files_are_laid_out_as_modelpack_does(containers: Containers) -> None:
     assert described["mediaType"] == "application/vnd.cncf.model.config.v1+json"
     config = json.loads(containers.blobs[described["digest"]])
     assert config["descriptor"] == {"name": "zoo"}
-    assert config["modelfs"]["diff_ids"] == [each["digest"] for each in layers]
+    assert config["modelfs"]["diffIds"] == [each["digest"] for each in layers]
 
 
 def test_a_file_is_read_by_tag_and_by_digest(containers: Containers) -> None:

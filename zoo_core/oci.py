@@ -189,7 +189,7 @@ class Repository:
         config = {
             "descriptor": {"name": self.address.repository.rpartition("/")[2]},
             "config": {"format": "safetensors"},
-            "modelfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+            "modelfs": {"type": "layers", "diffIds": [layer.digest for layer in layers]},
         }
         pushed = self.push("", json.dumps(config).encode())
         manifest = {
