@@ -301,7 +301,7 @@ def test_a_picture_shows_means_unless_samples_are_asked_for() -> None:
     z = model.latent(8, generator=Streams(1))
     assert means.images is not None
     assert torch.equal(means.images, model.decode(z))
-    assert means.notes == ("means of each pixel; --draw sample adds noise",)
+    assert means.notes == ("means of each pixel; draw='sample' adds noise",)
     samples = zoo_core.run(model, "sample", n=8, seed=1, draw="sample")
     assert samples.images is not None
     assert set(samples.images.unique().tolist()) == {0.0, 1.0}
