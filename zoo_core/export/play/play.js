@@ -305,7 +305,7 @@
           el("table", { class: "zp-nats" }, el("thead", {}, el("tr", {}, el("th", {}, "model"), el("th", {}, "nats"))), rows))));
     if (explicit.length) panel("Where it is surprising",
       "The nats of each pixel given those before it, from blue (expected) to yellow (four nats and more).",
-      "zoo run made.mnist --task score --input digit.png -o heat.png",
+      "zoo run nade.mnist --task explain --input digit.png -o heat.png",
       choice("model of the heat map", names(explicit), (name) => { heated = name; }), action("Explain", explain),
       el("div", { class: "zp-row" }, figure(heat, "−log p(xᵢ | x before i)")));
     if (walkers.length) panel("Complete the rest",
