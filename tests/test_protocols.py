@@ -41,3 +41,10 @@ def test_a_model_is_narrowed_to_a_protocol_or_refused() -> None:
     ):
         protocols.narrow(model, protocols.DensityModel, "gan.x")
     assert protocols.shape_of(model) == (1, 2, 2)
+
+
+def test_a_chain_rule_whose_order_is_a_buffer_is_seen_by_each_python() -> None:
+    model = nade()
+    assert "order" in dict(model.named_buffers())
+    assert isinstance(model, protocols.Autoregressive)
+    assert not hasattr(protocols.Autoregressive, "order")  # or isinstance would look for it

@@ -195,10 +195,12 @@ class DensityModel(Protocol):
 class Autoregressive(DensityModel, Protocol):
     """A density model by the chain rule: p(x) = ∏ p(x_i | the variables before i in the order)."""
 
-    @property
-    def order(self) -> Tensor:
-        """The permutation that the chain rule follows, (D,), int64: order[t] is visited t-th."""
-        ...
+    if TYPE_CHECKING:  # as a buffer it is none of what isinstance sees from Python 3.12 on
+
+        @property
+        def order(self) -> Tensor:
+            """The permutation that the chain rule follows, (D,), int64: the t-th is order[t]."""
+            ...
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | x before i) of each variable, at its own place in x: (B, D), nats.
