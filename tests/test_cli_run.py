@@ -272,7 +272,7 @@ def test_sampling_imports_no_more_than_it_needs(zoo: Zoo) -> None:
         (
             ["--task", "score", "-i", BARS, "--label", "0"],
             2,
-            "score does not use --label: name one",
+            "--label 0: nade.bars has no p(x | label): it is no density model",
         ),
         (["--set", "n=3"], 2, "zoo run has no --set: options of a task are flags. Write -n 3."),
         (["--set=a_b=3"], 2, "options of a task are flags. Write --a-b 3."),
