@@ -7,7 +7,10 @@ import pytest
 
 from zoo_core import errors, plugins
 from zoo_core.hookspecs import Architecture
+from zoo_core.training import ladder
 from zoo_core.training.ladder import Rung, climb
+from zoo_core.training.run import Run
+from zoo_core.training.train import train
 
 
 def climbed(data: Path, folder: Path, **options: Any) -> tuple[dict[str, Rung], list[str]]:
@@ -48,6 +51,29 @@ def test_rungs_of_binary_columns(tmp_path: Path) -> None:
     assert (rungs["fvsbn"].deviation or 0) >= 0
     with pytest.raises(errors.UnknownName, match="'mixed-tree' is no rung for this table; there"):
         climbed(tmp_path / "t.csv", tmp_path / "ladder", only=["mixed-tree"])
+
+
+def test_seeds_share_a_recipe_and_an_epoch_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(rows)
+    trained: list[dict[str, Any]] = []
+
+    def recorded(name: str, *, output: Path, force: bool, **recipe: Any) -> Run:
+        trained.append({"folder": output.name, **recipe})
+        return train(name, output=output, force=force, **recipe)
+
+    monkeypatch.setattr(ladder, "train", recorded)
+    climbed(tmp_path / "t.csv", tmp_path / "ladder", only=["fvsbn"], seeds=3)
+    measured = [recipe for recipe in trained if recipe["folder"] == "measured"]
+    decays = {recipe["optimizer.weight_decay"] for recipe in measured}
+    assert len(measured) == len(decays), "once for each setting, where there is no time for two"
+    kept, *others = trained[-3:]
+    assert (kept["folder"], kept["seed"]) == ("fvsbn.t", 0)
+    assert [recipe["seed"] for recipe in others] == [1, 2]
+    for recipe in others:
+        assert recipe | {"seed": 0, "folder": "fvsbn.t"} == kept
 
 
 def test_images_are_refused(tmp_path: Path) -> None:

@@ -562,7 +562,7 @@ def in_words(protocol: object) -> str:
         return " or ".join(map(in_words, parts))
     said = vars(protocol).get("__doc__") if _is_protocol(protocol) else None
     if not said:
-        return f"a {getattr(protocol, '__name__', protocol)}"
+        return f"a model of the class {getattr(protocol, '__name__', protocol)}"
     said = " ".join(re.split(r"[.:;](?:\s|$)", said.strip())[0].split())
     return said[0].lower() + said[1:]
 

@@ -14,7 +14,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -154,6 +154,8 @@ class _Ladder:
     device: str
     force: bool
     say: Callable[[str], None]
+    _paces: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """What was measured of a recipe, once."""
 
     def takes(self, rung: _Candidate) -> bool:
         """Whether a rung is of such tables: of mixed columns, or of binary ones.
@@ -176,19 +178,22 @@ class _Ladder:
         best, chosen = math.inf, tried[0]
         if len(tried) > 1:
             for number, settings in enumerate(tried):
-                seconds = share / 2 / len(tried)
-                run = self._train(record, settings, tries / f"{number}", seconds)
+                recipe = self._recipe(record, settings, share / 2 / len(tried))
+                run = train(record.name, **recipe, output=tries / f"{number}", force=True)
                 found = self._stand(name, run, "validation")
                 said = _difference(settings, tried)
                 self.say(f"{name}, {said}: {_nats(found):.3f} nats on validation")
                 if _nats(found) < best:
                     best, chosen = _nats(found), settings
         left = max(0.0, share - (time.monotonic() - began)) / self.seeds
-        run = self._train(record, chosen, self.folder / f"{name}.{variant(self.data)}", left)
+        recipe = self._recipe(record, chosen, left)
+        folder = self.folder / f"{name}.{variant(self.data)}"
+        run = train(record.name, **recipe, output=folder, force=self.force)
         validation, test = (self._stand(name, run, split) for split in ("validation", "test"))
         figures = [_nats(test)]
-        for seed in range(1, self.seeds):
-            other = self._train(record, chosen, tries / f"{seed}", left, seed=seed)
+        for seed in range(1, self.seeds):  # all but the seed is the same
+            own = recipe | {"seed": seed}
+            other = train(record.name, **own, output=tries / f"seed{seed}", force=True)
             figures.append(_nats(self._stand(name, other, "test")))
         return Rung(
             name=name,
@@ -200,43 +205,46 @@ class _Ladder:
             seconds=time.monotonic() - began,
         )
 
-    def _train(
-        self,
-        record: Architecture,
-        settings: Mapping[str, Any],
-        folder: Path,
-        seconds: float,
-        seed: int = 0,
-    ) -> Run:
-        """Train for about so long."""
-        given: dict[str, Any] = {
+    def _recipe(
+        self, record: Architecture, settings: Mapping[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        """What `train` is given for a training of about so long."""
+        recipe: dict[str, Any] = {
             "data": self.data,
             "columns": dict(self.columns),
             "data_root": self.data_root,
             "device": self.device,
-            "seed": seed,
+            "seed": 0,
             "quiet": True,
             **settings,
         }
-        if "epochs" not in settings:
-            given["epochs"] = self._epochs(record.name, given, seconds)
-            given |= {"patience": _PATIENCE, "schedule": {"sched": "cosine", "warmup_epochs": 0}}
-        force = self.force or folder.parent.name == _TRIES
-        return train(record.name, **given, output=folder, force=force)
+        if "epochs" in settings:
+            return recipe
+        epochs = self._epochs(record.name, recipe, seconds)
+        schedule = {"sched": "cosine", "warmup_epochs": 0}
+        return recipe | {"epochs": epochs, "patience": _PATIENCE, "schedule": schedule}
 
-    def _epochs(self, name: str, given: Mapping[str, Any], seconds: float) -> int:
-        """How many epochs fit into so many seconds, by a few that are trained for that alone."""
+    def _epochs(self, name: str, recipe: Mapping[str, Any], seconds: float) -> int:
+        """How many epochs fit into so many seconds, less those that it takes to measure one."""
+        began, key = time.monotonic(), f"{name} {recipe}"
+        if key not in self._paces:
+            self._paces[key] = self._pace(name, recipe, seconds)
+        each, beside = self._paces[key]
+        left = seconds - (time.monotonic() - began) - beside
+        return int(min(_MOST_EPOCHS, max(1, left / each)))
+
+    def _pace(self, name: str, recipe: Mapping[str, Any], seconds: float) -> tuple[float, float]:
+        """Seconds of an epoch, and of what a run takes beside epochs, by a few that are trained."""
         taken: dict[int, float] = {}
         for epochs in (1, _MEASURED):
             if epochs > 1 and taken[1] * epochs > seconds / 4:  # too long to measure again
-                return max(1, int(seconds / taken[1]) - 1)
+                return taken[1], taken[1]
             began, trial = time.monotonic(), self.folder / _TRIES / "measured"
-            train(name, **given, epochs=epochs, output=trial, force=True)
+            train(name, **recipe, epochs=epochs, output=trial, force=True)
             taken[epochs] = time.monotonic() - began
             shutil.rmtree(trial)
         each = max(1e-4, (taken[_MEASURED] - taken[1]) / (_MEASURED - 1))
-        left = seconds - sum(taken.values()) - taken[1]  # beside epochs, a run takes about that
-        return int(min(_MOST_EPOCHS, max(1, left / each)))
+        return each, max(0.0, taken[1] - each)
 
     def _stand(self, name: str, run: Run, split: str) -> Standing:
         comparison = Comparison(f"{self.data}:{split}", self.data_root)

@@ -34,5 +34,7 @@ def test_a_mixture_is_never_above_the_mean_of_its_orders() -> None:
 
 
 def test_a_model_of_one_order_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"an EoNADE, which NADE is not. Of NADE: test_nll"):
+    with pytest.raises(
+        InvalidInput, match=r"a model of the class EoNADE, which NADE is not. Of NADE: test_nll"
+    ):
         measure("one_order_nll", NADE(shape=(1, 3, 3), hidden=4), {"data": PROTOCOL.data})
