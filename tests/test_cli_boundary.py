@@ -21,29 +21,63 @@ DEV_FULL = Path("/dev/full")
 
 def shell(script: str, tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run a line of a shell in which `zoo` is the command."""
-    environment = os.environ | {"ZOO_HOME": str(tmp_path), "ZOO_PLUGINS": ""} | settings
+    environment = (
+        os.environ | {"ZOO_HOME": str(tmp_path.parent / "home"), "ZOO_PLUGINS": ""} | settings
+    )
     line = script.replace("zoo ", f"'{ZOO}' ")
     return subprocess.run(
         ["bash", "-c", line], env=environment, capture_output=True, text=True, cwd=tmp_path
     )
 
 
+WORKING = (  # commands that do more than to print
+    "train fvsbn --data bars-and-stripes --device cpu --epochs 1 -q -o run",
+    "export nade.nltcs -o exported",
+    "publish nade.nltcs published",
+    "verify nade.nltcs",
+)
+
+
 @pytest.mark.skipif(not DEV_FULL.exists(), reason="the system has no device that is always full")
-@pytest.mark.parametrize("command", ["list", "list --json", "env", "--help", "completion bash"])
+@pytest.mark.parametrize(
+    "command", ["list", "list --json", "env", "--help", "completion bash", *WORKING]
+)
 def test_a_full_standard_output(tmp_path: Path, command: str) -> None:
-    done = shell(f"zoo {command} > /dev/full", tmp_path)
+    done = shell(f"zoo {command} > /dev/full", tmp_path, ZOO_PLUGINS="autoregressive")
     said = "error: cannot write to the standard output, or use a file: No space left on device.\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 
-@pytest.mark.parametrize("command", ["list", "run nade.mnist", "--help"])
+@pytest.mark.parametrize("command", WORKING)
+def test_a_reader_that_has_gone(tmp_path: Path, command: str) -> None:
+    done = shell(
+        f"zoo {command} | true; exit ${{PIPESTATUS[0]}}", tmp_path, ZOO_PLUGINS="autoregressive"
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not DEV_FULL.exists(), reason="the system has no device that is always full")
+def test_measurements_that_cannot_be_printed(tmp_path: Path) -> None:
+    train, families = WORKING[0], "autoregressive"
+    assert shell(f"zoo {train} > /dev/null", tmp_path, ZOO_PLUGINS=families).returncode == 0
+    full = shell("zoo eval ./run > /dev/full", tmp_path, ZOO_PLUGINS=families)
+    assert full.returncode == 1
+    assert full.stderr.endswith("the standard output, or use a file: No space left on device.\n")
+    gone = shell("zoo eval ./run | true; exit ${PIPESTATUS[0]}", tmp_path, ZOO_PLUGINS=families)
+    assert gone.returncode == 1
+    assert "rror" not in gone.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "run nade.mnist", "--help", "eval nade.nltcs", *WORKING]
+)
 def test_a_closed_standard_output(tmp_path: Path, command: str) -> None:
     done = shell(f"zoo {command} >&-", tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
         "error: the standard output is closed. Leave it open, or redirect it, as by > /dev/null.\n"
     )
-    assert not list(tmp_path.glob("*.png"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_closed_standard_error_costs_nothing(tmp_path: Path) -> None:
@@ -120,6 +154,10 @@ def test_each_failure_is_a_sentence(
         (["eval", "~nouser/x"], "there is no user 'nouser' with a home"),
         (["verify", "~nouser/x"], "there is no user 'nouser' with a home"),
         (["train", "nade", "--data", "bars-and-stripes", "-o", "a/" * 3000], "File name too long"),
+        (["train", "nade", "--data", "bars-and-stripes", "-o", "a" * 6000], "File name too long"),
+        (["train", "a" * 6000], "File name too long"),
+        (["train", "a" * 6000 + ".toml"], "File name too long"),
+        (["train", "nade", "--data", "a" * 6000], "is unknown"),
         (["eval", "a/" * 3000], "File name too long"),
         (["verify", "a/" * 3000], "File name too long"),
         (["publish", "nade.mnist", "a/" * 3000], "File name too long"),
@@ -144,6 +182,7 @@ def test_paths_that_cannot_be(arguments: list[str], said: str) -> None:
     assert result.exit_code in (1, 2, 3)
     assert said in result.stderr
     assert "unexpected" not in result.stderr
+    assert len(result.stderr) < 1000
 
 
 def test_a_registry_in_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

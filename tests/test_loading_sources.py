@@ -36,12 +36,15 @@ def test_a_name_is_an_entry_whose_weights_are_pulled(two: Path) -> None:
         ("nothing/model.safetensors", "does not exist; expected a run folder or a safetensors fi"),
         (".", r"holds no model\.safetensors: it is not a run folder, or its training has not re"),
         ("nade.mnits", "no entry is named 'nade.mnits'"),
+        ("my run", r"no entry is named 'my run'\. A file or folder is given as '\./my run'\."),
+        ("a" * 6000, "no entry is named 'a"),
     ],
 )
 def test_what_stands_for_nothing(
     name: str, text: str, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("my run").mkdir()
     with pytest.raises(UnknownName, match=text):
         open_source(name)
 

@@ -277,7 +277,10 @@ class Registry:
             places = ", ".join(map(hidden, self.sources))
             return f"no entry {fits} {quoted(name)}: {places} holds no entries."
         known = dict.fromkeys([*self.entries, *(e.architecture for e in self.entries.values())])
-        near = did_you_mean(name, known)
+        if os.path.exists(name):  # noqa: PTH110 - no path is too odd for it
+            near = f" A file or folder is given as {quoted('./' + name)}."
+        else:
+            near = did_you_mean(name, known)
         count = f"{len(self.entries):,}"
         return f"no entry {fits} {quoted(name)}.{near} `zoo list` shows the {count} there are."
 
