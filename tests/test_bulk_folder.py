@@ -39,6 +39,16 @@ def test_other_versions_may_go_on_and_other_settings_may_not(tmp_path: Path) -> 
         folder(tmp_path, entry="n")
 
 
+def test_a_source_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    source = {"name": "x.npy", "rows": 6, "digest": "a"}
+    folder(tmp_path, sources=[source])
+    folder(tmp_path, sources=[source])
+    with pytest.raises(InvalidInput, match=r"x\.npy has changed since \S+out was begun: parts of"):
+        folder(tmp_path, sources=[source | {"digest": "b"}])
+    with pytest.raises(InvalidInput, match=r"out was begun with sources"):
+        folder(tmp_path, sources=[source | {"name": "y.npy"}])
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -75,6 +75,17 @@ def test_a_project_is_checked_without_being_installed(tmp_path: Path) -> None:
     assert "error: family 'fresh' breaks samples_have_shape_and_range (1 passed" in done.stderr
 
 
+def test_a_check_of_nothing_is_no_success(tmp_path: Path) -> None:
+    folder = tmp_path / "fresh"
+    project.write("fresh", folder)
+    change_file(folder, "model.py", "import torch", "import torch\nimport nowhere_at_all")
+    command = [sys.executable, "-m", "zoo_core", "plugin", "check", str(folder)]
+    law = ["--law", "event_shape"]
+    done = subprocess.run([*command, *law], capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "no architecture of family 'fresh' could be held against a law" in done.stderr
+
+
 def test_check_by_name_gives_json() -> None:
     result = zoo("check", "autoregressive", "--law", "hooks_are_known", "--json")
     assert result.exit_code == 0, result.output

@@ -1,5 +1,6 @@
 """Inputs that are read some rows at a time are those that are loaded at once."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from factories import picture, pictures
-from zoo_core.data import binarize_dataset, load_dataset, load_images
+from zoo_core.data import Dataset, binarize_dataset, load_dataset, load_images
 from zoo_core.data.streams import Stream, binarized, open_stream
 from zoo_core.errors import InvalidInput
 
@@ -42,6 +43,17 @@ def test_a_table(tmp_path: Path, suffix: str) -> None:
         parquet.write_table(pa.table({f"{i}": x[:, i] for i in range(4)}), tmp_path / "x.parquet")
     path = tmp_path / f"x.{suffix}"
     check(open_stream(str(path), shape=(4,)), path, (4,))
+
+
+def test_a_source_that_changed_has_another_digest(tmp_path: Path) -> None:
+    path, zeros = tmp_path / "x.npy", np.zeros((3, 4), np.uint8)
+    np.save(path, zeros)
+    before = open_stream(str(path), shape=(4,)).digest
+    assert open_stream(str(path), shape=(4,)).digest == before
+    os.utime(path, ns=(0, 0))
+    assert open_stream(str(path), shape=(4,)).digest != before
+    held = [Dataset("x", "test", torch.full((3, 4), i, dtype=torch.uint8), 2) for i in (0, 1)]
+    assert len({open_stream(data, shape=(4,)).digest for data in held}) == 2
 
 
 def test_a_folder_of_classes(tmp_path: Path) -> None:

@@ -31,7 +31,11 @@ def test_a_head_is_held_against_its_own_classes(heads: list[int], errs: int) -> 
 @pytest.mark.parametrize(
     ("model", "changes", "text"),
     [
-        (nn.Linear(2, 2), {}, "head_error measures a FeatureNet, which Linear is not"),
+        (
+            nn.Linear(2, 2),
+            {},
+            "head_error measures a model of the class FeatureNet, which Linear is not",
+        ),
         (feature_net(), {"head": 2}, "head is 2; expected 0 to 1"),
         (feature_net(), {"heads": 1}, "head_error: unknown option 'heads'. Did you mean head?"),
     ],

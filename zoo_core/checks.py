@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
 
@@ -53,6 +53,7 @@ def check_inputs(model: Any, x: Tensor, known: Tensor | None = None) -> None:
         return
     shape = tuple(model.event_shape)
     _check_tensor(model, "inputs", x, shape)
+    _check_type(model, "inputs", x)
     if known is not None:
         if known.dtype != torch.bool or tuple(known.shape) != shape:
             wanted = f"takes a mask of shape {shape}, bool"
@@ -99,6 +100,7 @@ def check_latents(model: Any, z: Tensor) -> None:
     if _unchecked():
         return
     _check_tensor(model, "latents", z, (model.latent_dim,))
+    _check_type(model, "latents", z)
     if not z.detach().isfinite().all():
         raise _refusal(model, "takes finite latents", "given NaN or infinity")
 
@@ -106,7 +108,7 @@ def check_latents(model: Any, z: Tensor) -> None:
 def check_sampling(n: int, temperature: float = 1.0) -> None:
     """Refuse a number of samples that is none, or a temperature that is not above 0."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-        raise InvalidInput(f"n is {n!r}; expected a whole number of samples.")
+        raise InvalidInput(f"n is {n!r}; expected a whole number of samples, 0 or more.")
     if not 0 < temperature < math.inf:
         raise InvalidInput(
             f"temperature is {temperature!r}; expected a number above 0: 1 samples the model, "
@@ -157,6 +159,16 @@ def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> Non
     raise _refusal(
         model, f"takes {what} of shape ({wanted}), floats", f"given {_described(x)}", hint
     )
+
+
+def _check_type(model: Any, what: str, x: Tensor) -> None:
+    """Refuse floats of a precision that is neither the model's own nor float32."""
+    if x.dtype == torch.float32 or not isinstance(model, nn.Module):
+        return
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), x.dtype)
+    if x.dtype != own:
+        hint = "x.float() makes such of them."
+        raise _refusal(model, f"takes {what} in float32", f"given {_described(x)}", hint)
 
 
 def _check_values(model: Any, x: Tensor) -> None:

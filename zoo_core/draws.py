@@ -141,6 +141,8 @@ def categories(p: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
 
     p: (…, K), of at most one dimension beside.
     """
+    if not n:  # which multinomial refuses
+        return torch.empty(0, *p.shape[:-1], dtype=torch.int64, device=p.device)
     if not isinstance(generator, Streams):
         drawn = p.multinomial(n, replacement=True, generator=generator)
         return drawn.t() if p.ndim == 2 else drawn

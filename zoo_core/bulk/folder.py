@@ -125,6 +125,11 @@ class Folder:
 
     def _compare(self, found: Mapping[str, Any]) -> None:
         ours = json.loads(_json(self.settings))  # as it is read back
+        if changed := _changed(found.get("sources"), ours["sources"]):
+            raise InvalidInput(
+                f"{printable(changed)} has changed since {printable(self.path)} was begun: parts "
+                "of the two would be mixed. Put back what it was, or give another folder."
+            )
         differ = [
             f"{key.replace('_', ' ')} {_short(found.get(key))}, and now {_short(value)}"
             for key, value in ours.items()
@@ -135,6 +140,16 @@ class Folder:
                 f"{printable(self.path)} was begun with {'; '.join(differ)}. Give the settings "
                 "that it was begun with, or another folder."
             )
+
+
+def _changed(before: object, now: Sequence[Mapping[str, Any]]) -> str:
+    """The name of a source that has other contents, or another number of rows, than before."""
+    known = before if isinstance(before, list) else []
+    digests = {each.get("name"): each.get("digest") for each in known if isinstance(each, dict)}
+    names = (
+        each["name"] for each in now if digests.get(each["name"], each["digest"]) != each["digest"]
+    )
+    return next(names, "")
 
 
 def _json(value: object) -> str:

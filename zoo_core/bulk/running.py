@@ -124,7 +124,10 @@ def run_parts(
         "batch_size": batch_size,
         "part_rows": rows,
         "part_suffix": suffix,
-        "sources": [{"name": stream.name, "rows": stream.rows} for stream in streams],
+        "sources": [
+            {"name": stream.name, "rows": stream.rows, "digest": stream.digest}
+            for stream in streams
+        ],
         "versions": _versions(),
     }
     made = Folder(Path(folder), described, parts)

@@ -176,4 +176,9 @@ def _conclude(name: str, verdicts: list[Verdict]) -> None:
     if counts["failed"]:
         broken = dict.fromkeys(v.law for v in verdicts if v.outcome == "failed")
         raise PluginError(f"family '{name}' breaks {', '.join(broken)} ({said}).")
+    if not verdicts:
+        raise PluginError(
+            f"no architecture of family '{name}' could be held against a law; without --law, "
+            f"{command_line('zoo', 'plugin', 'check', name)} says why."
+        )
     click.echo(f"{name}: {said}", err=True)

@@ -7,6 +7,7 @@ row has when all are loaded at once.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,6 +62,9 @@ class Stream:
     name: str
     rows: int
     """How many there are; files that cannot be read count."""
+    digest: str
+    """Other for other contents: of the size and the time of change of files, which are not read for
+    it, and of the rows of a data set in memory."""
     read: Callable[[Sequence[range]], Iterator[Some]]
     """Reads ranges of rows, ascending; the data of one without any readable row are empty."""
 
@@ -93,7 +97,7 @@ def open_stream(
         if columns
         else load_images([source], shape=shape, root=root)
     )
-    return Stream(name, len(whole.data), lambda ranges: _slices(whole, ranges))
+    return Stream(name, len(whole.data), whole.data.digest, lambda ranges: _slices(whole, ranges))
 
 
 def binarized(parts: Iterable[Some], ranges: Sequence[range], seed: int) -> Iterator[Some]:
@@ -127,7 +131,7 @@ def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:
             x = Dataset(source, "input", data.floats(), None, columns=tuple(columns))
             yield Some(x, tuple(row_names(source, rows)))
 
-    return Stream(source, count_rows(path), read)
+    return Stream(source, count_rows(path), _digest([path]), read)
 
 
 def _categories(source: str, path: Path, shape: tuple[int, ...]) -> Stream:
@@ -140,7 +144,7 @@ def _categories(source: str, path: Path, shape: tuple[int, ...]) -> Stream:
             part = fit_rows(source, categories(cells, path), levels, shape, rows.start)
             yield Some(Dataset(source, "input", part.x, part.levels), tuple(part.names))
 
-    return Stream(source, rows, read)
+    return Stream(source, rows, _digest([path]), read)
 
 
 def _top(path: Path, rows: int) -> int:
@@ -171,7 +175,18 @@ def _images(source: str, path: Path, files: Sequence[Path], shape: tuple[int, ..
             data = Dataset(source, "input", x, 256, of, classes)
             yield Some(data, _shown(found), _shown(failed))
 
-    return Stream(source, len(files), read)
+    return Stream(source, len(files), _digest(files), read)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """sha256 of the names, sizes and times of change of files."""
+    sha = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        sha.update(
+            f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
+    return sha.hexdigest()
 
 
 def _slices(whole: Inputs, ranges: Sequence[range]) -> Iterator[Some]:

@@ -35,8 +35,8 @@ __all__ = ["Rung", "climb"]
 
 _MOST_EPOCHS = 1000
 _PATIENCE = 30
-_MEASURED = 5
-"""Epochs by which the time of one is measured."""
+_MEASURED = (5, 2)
+"""Epochs by which, beside 1, the time of one is measured: the first that do not take too long."""
 _TRIES = "tries"
 """Folder of the runs that are not kept."""
 
@@ -154,8 +154,8 @@ class _Ladder:
     device: str
     force: bool
     say: Callable[[str], None]
-    _paces: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """What was measured of a recipe, once."""
+    _taken: dict[str, dict[int, float]] = field(default_factory=dict)
+    """Seconds that trainings of a recipe took, by their epochs."""
 
     def takes(self, rung: _Candidate) -> bool:
         """Whether a rung is of such tables: of mixed columns, or of binary ones.
@@ -174,12 +174,11 @@ class _Ladder:
         share: seconds that it may take, about.
         """
         began, (name, record, tried) = time.monotonic(), candidate
-        tries = self.folder / _TRIES
         best, chosen = math.inf, tried[0]
         if len(tried) > 1:
             for number, settings in enumerate(tried):
                 recipe = self._recipe(record, settings, share / 2 / len(tried))
-                run = train(record.name, **recipe, output=tries / f"{number}", force=True)
+                run = self._timed(record.name, recipe, f"{number}")
                 found = self._stand(name, run, "validation")
                 said = _difference(settings, tried)
                 self.say(f"{name}, {said}: {_nats(found):.3f} nats on validation")
@@ -192,8 +191,7 @@ class _Ladder:
         validation, test = (self._stand(name, run, split) for split in ("validation", "test"))
         figures = [_nats(test)]
         for seed in range(1, self.seeds):  # all but the seed is the same
-            own = recipe | {"seed": seed}
-            other = train(record.name, **own, output=tries / f"seed{seed}", force=True)
+            other = self._timed(record.name, recipe | {"seed": seed}, f"seed{seed}")
             figures.append(_nats(self._stand(name, other, "test")))
         return Rung(
             name=name,
@@ -224,31 +222,40 @@ class _Ladder:
         schedule = {"sched": "cosine", "warmup_epochs": 0}
         return recipe | {"epochs": epochs, "patience": _PATIENCE, "schedule": schedule}
 
-    def _epochs(self, name: str, recipe: Mapping[str, Any], seconds: float) -> int:
-        """How many epochs fit into so many seconds, less those that it takes to measure one."""
-        began, key = time.monotonic(), f"{name} {recipe}"
-        if key not in self._paces:
-            self._paces[key] = self._pace(name, recipe, seconds)
-        each, beside = self._paces[key]
-        left = seconds - (time.monotonic() - began) - beside
+    def _epochs(self, name: str, recipe: dict[str, Any], seconds: float) -> int:
+        """How many epochs fit into so many seconds, by all trainings of the recipe so far.
+
+        The first time a few are trained for that alone.
+        """
+        began, taken = time.monotonic(), self._taken.setdefault(_key(name, recipe), {})
+        if not taken:
+            self._timed(name, recipe | {"epochs": 1}, "measured")
+            for epochs in _MEASURED:
+                if len(taken) == 1 and epochs * taken[1] < seconds / 3:
+                    self._timed(name, recipe | {"epochs": epochs}, "measured")
+        most = max(taken)
+        each = (taken[most] - taken[1]) / (most - 1) if most > 1 else taken[1]
+        each = max(1e-4, each)
+        left = seconds - (time.monotonic() - began) - max(0.0, taken[1] - each)
         return int(min(_MOST_EPOCHS, max(1, left / each)))
 
-    def _pace(self, name: str, recipe: Mapping[str, Any], seconds: float) -> tuple[float, float]:
-        """Seconds of an epoch, and of what a run takes beside epochs, by a few that are trained."""
-        taken: dict[int, float] = {}
-        for epochs in (1, _MEASURED):
-            if epochs > 1 and taken[1] * epochs > seconds / 4:  # too long to measure again
-                return taken[1], taken[1]
-            began, trial = time.monotonic(), self.folder / _TRIES / "measured"
-            train(name, **recipe, epochs=epochs, output=trial, force=True)
-            taken[epochs] = time.monotonic() - began
-            shutil.rmtree(trial)
-        each = max(1e-4, (taken[_MEASURED] - taken[1]) / (_MEASURED - 1))
-        return each, max(0.0, taken[1] - each)
+    def _timed(self, name: str, recipe: dict[str, Any], folder: str) -> Run:
+        """Train in a folder that is not kept, and remember how long it took."""
+        began = time.monotonic()
+        run = train(name, **recipe, output=self.folder / _TRIES / folder, force=True)
+        taken = self._taken.setdefault(_key(name, recipe), {})
+        taken[recipe["epochs"]] = time.monotonic() - began
+        return run
 
     def _stand(self, name: str, run: Run, split: str) -> Standing:
         comparison = Comparison(f"{self.data}:{split}", self.data_root)
         return comparison.stand(name, run.model)
+
+
+def _key(name: str, recipe: Mapping[str, Any]) -> str:
+    """What trainings of other lengths and seeds have in common."""
+    of_length = ("epochs", "patience", "schedule", "seed")
+    return f"{name} { {key: recipe[key] for key in recipe if key not in of_length} }"
 
 
 def _nats(standing: Standing) -> float:

@@ -310,7 +310,9 @@ def test_a_discriminator_is_asked_which_of_two_texts_fits(measure: Measure) -> N
     found = measure(prompts.matched_text, Sure(), captioned(), draws=3, seed=0)
     assert found.n == 240
     assert found.value == pytest.approx(50, abs=10)  # the other half of the texts fits as well
-    with pytest.raises(InvalidInput, match="matched_text measures a GANCLS, which Writer is not"):
+    with pytest.raises(
+        InvalidInput, match="matched_text measures a model of the class GANCLS, which Writer is not"
+    ):
         measure(prompts.matched_text, Writer(), captioned(), draws=1)
 
 

@@ -169,7 +169,7 @@ class ImageConv2d(nn.Conv2d):
         """Map (n, inputs, H, W) to (n, channels, H, W)."""
         n, _, H, W = x.shape
         taps = self.weight.flip(2, 3).transpose(0, 1).flatten(1)  # (inputs, channels · 9)
-        products = (x.permute(0, 2, 3, 1).flatten(0, 2) @ taps).view(n, H * W, -1)
+        products = (x.permute(0, 2, 3, 1).flatten(0, 2) @ taps).unflatten(0, (n, H * W))
         sums = functional.fold(products.transpose(1, 2), (H, W), 3, padding=1)
         assert self.bias is not None
         return sums + self.bias.view(-1, 1, 1)

@@ -307,7 +307,7 @@ class _First(nn.Module):
         self.conv = Conv(maps, maps, 3)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.dense(z).view(z.shape[0], -1, _FIRST, _FIRST)
+        h = self.dense(z).unflatten(1, (-1, _FIRST, _FIRST))
         return normalise(_leaky(self.conv(normalise(_leaky(h)))))
 
 

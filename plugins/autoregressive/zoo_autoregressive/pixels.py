@@ -179,7 +179,7 @@ class ConvSteps(Steps):
         if not self.above:
             return
         if self.begun:
-            done = self.line.view(self.n, -1, self.F)[:, self.left :]
+            done = self.line.unflatten(1, (-1, self.F))[:, self.left :]
             done = done.transpose(1, 2).unsqueeze(2)
             self.window = torch.cat([self.window[:, :, 1:], done], 2)
         self.begun = True
