@@ -44,8 +44,8 @@ WORKING = (  # commands that do more than to print
 )
 def test_a_full_standard_output(tmp_path: Path, command: str) -> None:
     done = shell(f"zoo {command} > /dev/full", tmp_path, ZOO_PLUGINS="autoregressive")
-    said = "error: cannot write to the standard output, or use a file: No space left on device.\n"
-    assert (done.returncode, done.stderr) == (1, said)
+    said = "error: the standard output, or a file, cannot be used: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (8, said)
 
 
 @pytest.mark.parametrize("command", WORKING)
@@ -61,8 +61,10 @@ def test_measurements_that_cannot_be_printed(tmp_path: Path) -> None:
     train, families = WORKING[0], "autoregressive"
     assert shell(f"zoo {train} > /dev/null", tmp_path, ZOO_PLUGINS=families).returncode == 0
     full = shell("zoo eval ./run > /dev/full", tmp_path, ZOO_PLUGINS=families)
-    assert full.returncode == 1
-    assert full.stderr.endswith("the standard output, or use a file: No space left on device.\n")
+    assert full.returncode == 8
+    assert full.stderr.endswith(
+        "the standard output, or a file, cannot be used: No space left on device.\n"
+    )
     gone = shell("zoo eval ./run | true; exit ${PIPESTATUS[0]}", tmp_path, ZOO_PLUGINS=families)
     assert gone.returncode == 1
     assert "rror" not in gone.stderr
@@ -121,7 +123,7 @@ def fails() -> Iterator[Callable[[BaseException], Any]]:
     [
         (OSError(36, "File name too long", "a" * 5000), ": File name too long.\n", 1),
         (PermissionError(13, "Permission denied", b"a\xff"), r"a\udcff: Permission denied.", 1),
-        (OSError(28, "No space left on device"), "output, or use a file: No space left", 1),
+        (OSError(28, "No space left on device"), "a file, cannot be used: No space left", 8),
         (MemoryError(), "error: this machine has not enough memory for that.\n", 1),
         (errors.InvalidInput("a\nb \x1b[2J c"), "error: a\nb \\x1b[2J c\n", 2),
         (errors.UnknownName("\udcff"), "error: \\udcff\n", 3),

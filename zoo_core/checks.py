@@ -162,13 +162,14 @@ def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> Non
 
 
 def _check_type(model: Any, what: str, x: Tensor) -> None:
-    """Refuse floats of a precision that is neither the model's own nor float32."""
-    if x.dtype == torch.float32 or not isinstance(model, nn.Module):
-        return
-    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), x.dtype)
+    """Refuse floats of another precision than the model's own."""
+    own = x.dtype
+    if isinstance(model, nn.Module):
+        own = next((p.dtype for p in model.parameters() if p.is_floating_point()), own)
     if x.dtype != own:
-        hint = "x.float() makes such of them."
-        raise _refusal(model, f"takes {what} in float32", f"given {_described(x)}", hint)
+        name = str(own).removeprefix("torch.")
+        hint = f"x.to(torch.{name}) makes such of them."
+        raise _refusal(model, f"takes {what} in {name}", f"given {_described(x)}", hint)
 
 
 def _check_values(model: Any, x: Tensor) -> None:

@@ -5,6 +5,7 @@ exit code.
 """
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -16,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core import environment
-from zoo_core.errors import ZooError, did_you_mean
+from zoo_core.errors import DiskError, ZooError, did_you_mean
 from zoo_core.text import flags_in_messages, printable
 
 __all__ = ["COMMANDS", "main", "root"]
@@ -50,6 +51,7 @@ of their modules is imported."""
 
 INTERRUPTED = 130
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _CLOSED = "the standard output is closed. Leave it open, or redirect it, as by > /dev/null."
 
 
@@ -181,7 +183,7 @@ def _report(error: Exception) -> int:
         isinstance(error, OSError) and error.strerror
     ):  # a disk that is full, a path that is too long
         click.echo(f"error: {_place(error)}: {error.strerror}.", err=True)
-        return 1
+        return DiskError.exit_code if error.errno in _OF_THE_DISK else 1
     what = f"{type(error).__name__}: {printable(error)}".rstrip(": ")
     click.echo(f"error: unexpected {what}\nZOO_DEBUG=1 shows where it happened.", err=True)
     return 1
@@ -194,7 +196,7 @@ def _place(error: OSError) -> str:
     except OSError:
         _drop_output()
     if error.filename is None:
-        return "cannot write to the standard output, or use a file"
+        return "the standard output, or a file, cannot be used"
     return printable(os.fsdecode(error.filename))
 
 

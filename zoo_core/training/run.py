@@ -28,7 +28,7 @@ import tomli_w
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.files import exists, write_atomic
-from zoo_core.text import argument, printable
+from zoo_core.text import argument, printable, quoted
 from zoo_core.training.recipe import Recipe, read
 
 if TYPE_CHECKING:
@@ -113,10 +113,16 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     path = folder / "recipe.toml"
     if force and not resume:
         _clear(folder)
-    if resume and path.is_file() and read(path).digest != recipe.digest:
+    if resume and path.is_file() and (own := read(path)).digest != recipe.digest:
+        before, now = asdict(own), asdict(recipe)
+        other = ", ".join(
+            f"{key} = {quoted(before[key])}, not {quoted(now[key])}"
+            for key in before
+            if before[key] != now[key]
+        )
         raise InvalidInput(
-            f"{folder} was trained with other settings than these; a run is resumed with "
-            "its own. Leave the other settings out, or start a new run in another folder."
+            f"{printable(folder)} was trained with {other}; a run is resumed with its own "
+            "settings. Leave others out, or start a new run in another folder."
         )
     started = ("metrics.jsonl", "checkpoints", loading.WEIGHTS)
     if not resume and any((folder / name).exists() for name in started):
