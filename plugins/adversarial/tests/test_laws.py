@@ -2,6 +2,7 @@
 
 import pytest
 
+from zoo_core.protocols import Generator
 from zoo_core.testing import Case, Law, cases, table
 
 CONFIGS = {
@@ -23,3 +24,10 @@ CONFIGS = {
 @pytest.mark.parametrize(("law", "case"), table(cases("adversarial", CONFIGS)))
 def test_law(law: Law, case: Case) -> None:
     law(case)
+
+
+@pytest.mark.parametrize("case", cases("adversarial", CONFIGS), ids=str)
+def test_no_samples_are_an_empty_batch(case: Case) -> None:
+    model = case.fresh()
+    if isinstance(model, Generator):
+        assert model.sample(0).shape == (0, *model.event_shape)

@@ -3,6 +3,7 @@
 import pytest
 
 from zoo_core import plugins
+from zoo_core.protocols import Generator
 from zoo_core.testing import Case, Law, cases, table
 
 COLUMNS = [0, 3, 6, 1, 4, 7, 2, 5, 8]
@@ -98,3 +99,10 @@ def test_every_architecture_has_a_config() -> None:
 @pytest.mark.parametrize(("law", "case"), table(cases("autoregressive", CONFIGS, SKIPS, RATES)))
 def test_law(law: Law, case: Case) -> None:
     law(case)
+
+
+@pytest.mark.parametrize("case", cases("autoregressive", CONFIGS, SKIPS), ids=str)
+def test_no_samples_are_an_empty_batch(case: Case) -> None:
+    model = case.fresh()
+    if isinstance(model, Generator):
+        assert model.sample(0).shape == (0, *model.event_shape)
