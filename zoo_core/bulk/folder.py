@@ -143,7 +143,7 @@ class Folder:
 
 
 def _changed(before: object, now: Sequence[Mapping[str, Any]]) -> str:
-    """The name of a source that has other contents, or another number of rows, than before."""
+    """The name of a source whose contents are others than before; empty where there is none."""
     known = before if isinstance(before, list) else []
     digests = {each.get("name"): each.get("digest") for each in known if isinstance(each, dict)}
     names = (

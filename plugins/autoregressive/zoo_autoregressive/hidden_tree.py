@@ -175,9 +175,10 @@ class HiddenTree(Filling):
             z[column] = choose(logits, u[0, column].flatten()).view(len(column), n)
         x = x.clone()
         for part in self._parts():
-            for place, i in enumerate(part.columns):
-                drawn = part.sample(place, z[i], u[1, i], noise[i], temperature)
-                x[:, i] = torch.where(x[:, i].isnan(), drawn.to(x.dtype), x[:, i])
+            columns = torch.tensor(part.columns, device=x.device)
+            drawn = part.sample(z[columns], u[1, columns], noise[columns], temperature)
+            cells = x[:, columns]
+            x[:, columns] = torch.where(cells.isnan(), drawn.t().to(x.dtype), cells)
         return x.reshape(n, *self.event_shape)
 
 
@@ -212,9 +213,10 @@ class Categories(nn.Module):
         places = (v.nan_to_num().long() + first).masked_fill(v.isnan(), D * V)
         return functional.embedding(places, torch.cat([table.flatten(0, 1), v.new_zeros(1, K)]))
 
-    def sample(self, i: int, z: Tensor, u: Tensor, _: Tensor, temperature: float) -> Tensor:
-        """Sample cells of the i-th column given their states, (B,), at uniform numbers, (B,)."""
-        return choose(self._table()[i].t()[z] / temperature, u)
+    def sample(self, z: Tensor, u: Tensor, _: Tensor, temperature: float) -> Tensor:
+        """Sample cells given their states at uniform numbers, (D', B) each."""
+        of_states = self._table().transpose(1, 2) / temperature
+        return torch.stack([choose(own[k], at) for own, k, at in zip(of_states, z, u, strict=True)])
 
     def _table(self) -> Tensor:
         """log p(x_i = v | z_i = k), (D', V, K); -inf where v is no value of a column."""
@@ -259,10 +261,10 @@ class Normals(nn.Module):
         log_p = -0.5 * z * z - (log_σ + log_stds + _HALF_LOG_2π).unsqueeze(1)
         return log_p.masked_fill(v.isnan().unsqueeze(2), 0.0)
 
-    def sample(self, i: int, z: Tensor, _: Tensor, noise: Tensor, temperature: float) -> Tensor:
-        """Sample cells of the i-th column given their states, (B,), by normal numbers, (B,)."""
-        μ, log_σ = self._normal()
-        return μ[i, z] + log_σ[i, z].exp() * math.sqrt(temperature) * noise
+    def sample(self, z: Tensor, _: Tensor, noise: Tensor, temperature: float) -> Tensor:
+        """Sample cells given their states by normal numbers, (D', B) each."""
+        μ, log_σ = (each.gather(1, z) for each in self._normal())
+        return μ + log_σ.exp() * math.sqrt(temperature) * noise
 
     def _normal(self) -> tuple[Tensor, Tensor]:
         return single(self.mean), single(self.log_scale).clamp(min=SMALLEST_SCALE)
