@@ -14,7 +14,12 @@ def test_a_run_is_published_under_a_licence(
     there = str(tmp_path / "zoo")
     result = zoo("publish", str(stripes), there)
     assert result.exit_code == 2
-    assert "does not say under which licence its code may be used: give --code-l" in result.stderr
+    assert (
+        "does not say under which licence its code and weights may be used: give --code-licence "
+        "and --licence with an SPDX identifier" in result.stderr
+    )
+    half = zoo("publish", str(stripes), there, "--code-licence", "MIT")
+    assert "under which licence its weights may be used: give --licence with" in half.stderr
     assert not Path(there).exists()
     licences = ("--licence", "CC0-1.0", "--code-licence", "Apache-2.0")
     result = zoo("publish", str(stripes), there, *licences)
@@ -26,7 +31,7 @@ def test_a_run_is_published_under_a_licence(
     written = json.loads(zoo("publish", str(stripes), there, *licences, "--json").stdout)
     assert written == {"entries": ["bernoulli.stripes"], "written": []}
     monkeypatch.setenv("ZOO_REGISTRY", there)
-    assert zoo("registry", "check").stdout == "1 entries are sound\n"
+    assert zoo("registry", "check").stdout == "1 entry is sound\n"
 
 
 def test_licences_are_asked_for_on_a_terminal(

@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Path:
 def test_an_added_registry_is_read_until_it_is_removed(zoo: Zoo, published: Write) -> None:
     path = published("nade.added")
     result = zoo("registry", "add", str(path.parent))
-    assert (result.exit_code, result.stdout) == (0, f"added {path}: 1 entries\n")
+    assert (result.exit_code, result.stdout) == (0, f"added {path}: 1 entry\n")
     assert zoo("show", "nade.added").exit_code == 0
     assert zoo("show", "nade.mnist").exit_code == 0
     rows = json.loads(zoo("registry", "list", "--json").stdout)
@@ -74,7 +74,7 @@ def test_update_asks_remote_registries(
     assert zoo("list", "nade.remote").exit_code == 0
     assert len(asked) == 1
     result = zoo("registry", "update")
-    assert result.stdout == "https://a.org/zoo/registry.toml: 1 entries\n"
+    assert result.stdout == "https://a.org/zoo/registry.toml: 1 entry\n"
     assert len(asked) == 2
 
 
@@ -85,7 +85,7 @@ def test_check_holds_files_against_entries(zoo: Zoo, run: Path, tmp_path: Path) 
     assert result.stdout.startswith("bernoulli.stripes: its licence is unknown")
     text = entry.read_text().replace('"unknown"', '"CC0-1.0"')
     entry.write_text(text)
-    assert zoo("registry", "check", str(entry)).stdout == "1 entries are sound\n"
+    assert zoo("registry", "check", str(entry)).stdout == "1 entry is sound\n"
 
     def problem(change: Callable[[], Any]) -> str:
         change()

@@ -75,15 +75,16 @@ def command(
 
 def _licensed(item: "Item", given: dict[str, str]) -> "Item":
     """The item with the licences that it lacks: given, or asked for on a terminal."""
-    for what in item.missing_licences:
-        if not given[what]:
-            flag = "--licence" if what == "weights" else "--code-licence"
-            if not _is_asked():
-                raise InvalidInput(
-                    f"{item.name} does not say under which licence its {what} may be used: give "
-                    f"{flag} with an SPDX identifier (that of weights follows their data)."
-                )
-            given[what] = click.prompt(f"Licence of the {what} of {item.name}", err=True)
+    missing = [what for what in item.missing_licences if not given[what]]
+    if missing and not _is_asked():
+        flags = ["--licence" if what == "weights" else "--code-licence" for what in missing]
+        raise InvalidInput(
+            f"{item.name} does not say under which licence its {' and '.join(missing)} may be "
+            f"used: give {' and '.join(flags)} with an SPDX identifier (that of weights follows "
+            "their data)."
+        )
+    for what in missing:
+        given[what] = click.prompt(f"Licence of the {what} of {item.name}", err=True)
     return item.licensed(given)
 
 

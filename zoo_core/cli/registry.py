@@ -45,7 +45,7 @@ def add(sources: tuple[str, ...]) -> None:
         add_source(origin)
         known = (*known, origin)
         count = sum(entry.origin == origin for entry in entries)
-        click.echo(f"added {hidden(origin)}: {count} entries")
+        click.echo(f"added {hidden(origin)}: {_entries(count)}")
 
 
 @command.command("list")
@@ -92,7 +92,7 @@ def update() -> None:
     registry = Registry.load(refresh=True)
     for origin in filter(is_url, registry.sources):
         count = sum(entry.origin == origin for entry in registry.entries.values())
-        click.echo(f"{hidden(origin)}: {count} entries")
+        click.echo(f"{hidden(origin)}: {_entries(count)}")
 
 
 @command.command("check")
@@ -118,9 +118,11 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     for row in [] if as_json else rows:
         click.echo(f"{row['entry']}: {row['problem']}")
     if rows:
-        raise InvalidRegistry(f"{len(rows)} problems in {len(registry.entries)} entries.")
+        problems = "1 problem" if len(rows) == 1 else f"{len(rows)} problems"
+        raise InvalidRegistry(f"{problems} in {_entries(len(registry.entries))}.")
     if not as_json:
-        click.echo(f"{len(registry.entries)} entries are sound")
+        verb = "is" if len(registry.entries) == 1 else "are"
+        click.echo(f"{_entries(len(registry.entries))} {verb} sound")
 
 
 @command.command("sign")
@@ -148,6 +150,10 @@ def sign(file: Path, key: Path) -> None:
 
 def _added() -> tuple[str, ...]:
     return () if environment.registry_sources() else environment.added_registries()
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def _whose(origin: str) -> str:
