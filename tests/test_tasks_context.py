@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from zoo_core import draws
-from zoo_core.tasks.context import Context, weight_of
+from zoo_core.tasks.context import Context
 
 
 def test_the_same_seed_gives_the_same_stream_each_time() -> None:
@@ -47,8 +47,3 @@ def test_draws_from_one_stream_go_on_and_are_noted_once() -> None:
     assert len(torch.cat(parts).unique()) == 12
     (note,) = context.notes
     assert note.startswith("this model draws all samples from one stream of random numbers")
-
-
-def test_a_model_without_parameters_has_a_weight_of_the_default_kind() -> None:
-    assert weight_of(object()).device.type == "cpu"
-    assert weight_of(nn.Linear(1, 1, dtype=torch.float64)).dtype == torch.float64

@@ -14,9 +14,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import weight_of
 
 __all__ = [
     "check_inputs",
@@ -163,9 +164,7 @@ def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> Non
 
 def _check_type(model: Any, what: str, x: Tensor) -> None:
     """Refuse floats of another precision than the model's own."""
-    own = x.dtype
-    if isinstance(model, nn.Module):
-        own = next((p.dtype for p in model.parameters() if p.is_floating_point()), own)
+    own = weight_of(model, default=x).dtype
     if x.dtype != own:
         name = str(own).removeprefix("torch.")
         hint = f"x.to(torch.{name}) makes such of them."

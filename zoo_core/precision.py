@@ -1,12 +1,12 @@
-"""Networks may compute in half precision; log-probabilities and their sums do not.
+"""The precision that a model computes in; log-probabilities and their sums have single at least.
 
 A sum of 784 terms in bfloat16 is off by whole nats: 80.52 where 81.14 is right.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["single", "single_type"]
+__all__ = ["single", "single_type", "weight_of"]
 
 
 def single(x: Tensor) -> Tensor:
@@ -17,3 +17,16 @@ def single(x: Tensor) -> Tensor:
 def single_type(kind: torch.dtype) -> torch.dtype:
     """Single precision, or a floating type that has more."""
     return torch.promote_types(kind, torch.float32)
+
+
+def weight_of(model: object, default: Tensor | None = None) -> Tensor:
+    """The first floating-point parameter of a model, for its device and precision.
+
+    Models are typed by their protocols, none of which says that they are modules.
+
+    default: what to return for a model without such a parameter; by default an empty tensor.
+    """
+    for parameter in model.parameters() if isinstance(model, nn.Module) else ():
+        if parameter.is_floating_point():
+            return parameter
+    return torch.empty(0) if default is None else default

@@ -17,7 +17,8 @@ from zoo_core.bulk.folder import Folder, Part
 from zoo_core.bulk.shares import Share
 from zoo_core.data.streams import Some, Stream, binarized, open_stream
 from zoo_core.errors import InvalidInput
-from zoo_core.tasks.context import Context, weight_of
+from zoo_core.precision import weight_of
+from zoo_core.tasks.context import Context
 from zoo_core.tasks.inputs import BINARIZE_SEED
 from zoo_core.tasks.result import Result, check_suffix
 

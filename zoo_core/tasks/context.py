@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo_core.data.streams import Some
     from zoo_core.draws import Streams
 
-__all__ = ["Context", "weight_of"]
+__all__ = ["Context"]
 
 
 _SHARED = (
@@ -67,6 +67,8 @@ class Context:
         """
         import torch
 
+        from zoo_core.precision import weight_of
+
         return torch.Generator(weight_of(model).device).manual_seed(self.seed)
 
     def require_memory(self, model: object, n: int, /, **asked: int) -> None:
@@ -106,6 +108,7 @@ class Context:
     def streams(self, model: object, n: int, again: int = 0) -> Iterator[tuple[int, Streams]]:
         """The same of n inputs, which are in memory already."""
         from zoo_core.draws import Streams
+        from zoo_core.precision import weight_of
 
         device = weight_of(model).device
         streams = Streams(self.seed, device, first=self.first, again=again)
@@ -121,15 +124,3 @@ class Context:
         for size in self.sizes(len(x)):
             yield x[start : start + size]
             start += size
-
-
-def weight_of(model: object) -> Tensor:
-    """The first parameter of a model, for its device and type; an empty tensor where it has none.
-
-    Models are typed by their protocols, none of which says that they are modules.
-    """
-    import torch
-    from torch import nn
-
-    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
-    return next(parameters, torch.empty(0))

@@ -150,7 +150,7 @@ def _background(name: str, model: Scored) -> Scored | None:
     if not name:
         return None
     from zoo_core import loading
-    from zoo_core.tasks.context import weight_of
+    from zoo_core.precision import weight_of
 
     found = loading.load(name, device=str(weight_of(model).device))
     if not isinstance(found, Scored):

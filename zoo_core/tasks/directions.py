@@ -12,8 +12,8 @@ import torch
 
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
-from zoo_core.tasks.context import weight_of
 from zoo_core.tasks.latents import as_encoder, encode_inputs
 from zoo_core.text import argument
 

@@ -10,8 +10,8 @@ from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, l
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
+from zoo_core.precision import weight_of
 from zoo_core.protocols import ConditionalDensity, DensityModel
-from zoo_core.tasks.context import weight_of
 from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:

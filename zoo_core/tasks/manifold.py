@@ -53,7 +53,7 @@ def plane(model: Decoder, side: int, context: Context) -> Tensor:
 
 
 def _tiles(model: Decoder, options: Options, context: Context) -> Result:
-    from zoo_core.tasks.context import weight_of
+    from zoo_core.precision import weight_of
     from zoo_core.tasks.inputs import table_rows
     from zoo_core.tasks.latents import decode_latents, latent_columns
 

@@ -14,7 +14,7 @@ from zoo_core import loading, plugins, tasks
 from zoo_core.errors import InvalidInput
 from zoo_core.loading import Source
 from zoo_core.registry import list_entries
-from zoo_core.tasks.context import Context, weight_of
+from zoo_core.tasks.context import Context
 from zoo_core.text import command_line
 
 if TYPE_CHECKING:
@@ -123,6 +123,14 @@ def _random_seed() -> int:
     return secrets.randbelow(10**6)
 
 
+def _place_of(model: nn.Module) -> tuple[str, str]:
+    """The device of a model and its precision, as `--device` and `--dtype` name them."""
+    from zoo_core.precision import weight_of
+
+    weight = weight_of(model)
+    return str(weight.device), str(weight.dtype).removeprefix("torch.")
+
+
 def _provenance(
     record: Task, model: nn.Module, known: loading.Info, chosen: Any, context: Context
 ) -> dict[str, Any]:
@@ -134,8 +142,7 @@ def _provenance(
 
     from zoo_core import __version__
 
-    weight = weight_of(model)
-    device, dtype = str(weight.device), str(weight.dtype).removeprefix("torch.")
+    device, dtype = _place_of(model)
     family = plugins.installed().get(known.family)
     made = {
         "entry": known.name,
@@ -171,10 +178,10 @@ def _command(
     for each in tasks.options_of(record).values():
         if own[each.name] != each.default:
             words += each.words(own[each.name])
-    weight = weight_of(model)
+    device, dtype = _place_of(model)
     general = {
-        "--device": (str(weight.device), "cpu"),
-        "--dtype": (str(weight.dtype).removeprefix("torch."), "float32"),
+        "--device": (device, "cpu"),
+        "--dtype": (dtype, "float32"),
         "--batch-size": (context.batch_size, 256),
         "--data-root": (context.data_root, None),
     }

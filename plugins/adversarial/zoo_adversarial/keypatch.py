@@ -52,6 +52,7 @@ from zoo_adversarial.patches import crops, key_patches
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import weight_of
 from zoo_core.protocols import FromParts
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class KeyPatch(nn.Module):
 
     def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Sample noise, (n, z), from U(−1, 1)."""
-        like = next(self.parameters())
+        like = weight_of(self)
         u = draws.rand(n, self.z, generator=generator, device=like.device, dtype=like.dtype)
         return 2 * u - 1
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from zoo_core import draws
 from zoo_core.checks import check_latents, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
 
 __all__ = [
@@ -88,7 +89,7 @@ class LatentGenerator(nn.Module):
         layers = cast("nn.Sequential", self.network)
         linear = takewhile(lambda layer: isinstance(layer, _LINEAR), layers)
         first, inputs = nn.Sequential(*linear), cast("nn.Linear", layers[0]).in_features
-        like = next(self.parameters())
+        like = weight_of(self)
         basis = torch.eye(inputs, device=like.device, dtype=like.dtype)
         y: Tensor = first(torch.cat([torch.zeros_like(basis[:1]), basis])).flatten(1)
         return y[1:] - y[:1]
@@ -118,7 +119,7 @@ class LatentGenerator(nn.Module):
         truncation: float = math.inf,
     ) -> Tensor:
         """Sample from the prior truncated to ±truncation, (n, size)."""
-        like = next(self.parameters())
+        like = weight_of(self)
         plain = self.prior == "normal" and truncation == math.inf
         draw = draws.randn if plain else draws.rand
         z = draw(n, size, generator=generator, device=like.device, dtype=like.dtype)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.errors import InvalidInput
-from zoo_core.precision import single, single_type
+from zoo_core.precision import single, single_type, weight_of
 
 __all__ = [
     "BinaryAutoregressive",
@@ -66,7 +66,7 @@ class ChainRule(nn.Module):
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1]."""
         check_sampling(n, temperature)
-        nothing = next(self.parameters()).new_empty(n, 0)
+        nothing = weight_of(self).new_empty(n, 0)
         return self._ancestral(nothing, generator, temperature)
 
     def complete(

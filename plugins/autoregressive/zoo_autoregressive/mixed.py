@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from zoo_core.checks import check_rows, check_sampling
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
-from zoo_core.precision import single
+from zoo_core.precision import single, weight_of
 
 __all__ = [
     "SMALLEST_SCALE",
@@ -69,7 +69,7 @@ class MixedModel(nn.Module):
 
     def _missing(self, n: int) -> Tensor:
         """n rows of which nothing is known, (n, D)."""
-        return next(self.parameters()).new_full((n, len(self._columns)), torch.nan)
+        return weight_of(self).new_full((n, len(self._columns)), torch.nan)
 
 
 class Filling(MixedModel, ABC):

@@ -25,7 +25,7 @@ from zoo_autoregressive.mixed import Heads, MixedModel, refuse_missing
 from zoo_core import draws
 from zoo_core.checks import check_rows, check_sampling
 from zoo_core.errors import InvalidInput
-from zoo_core.precision import single_type
+from zoo_core.precision import single_type, weight_of
 
 __all__ = ["MixedMADE"]
 
@@ -106,7 +106,7 @@ class MixedMADE(MixedModel):
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
         check_sampling(n, temperature)
-        x = next(self.parameters()).new_zeros(n, len(self._columns))
+        x = weight_of(self).new_zeros(n, len(self._columns))
         return self._ancestral(x, 0, generator, temperature)
 
     def complete(

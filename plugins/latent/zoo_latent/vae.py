@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_latents, check_sampling
 from zoo_core.errors import InvalidInput
-from zoo_core.precision import single
+from zoo_core.precision import single, weight_of
 from zoo_core.protocols import ELBO, ELBOTerms, Traversal
 from zoo_latent.layers import ConvDecoder, ConvEncoder, MLPDecoder, TimmEncoder, affine, mlp
 from zoo_latent.likelihoods import make_likelihood
@@ -208,7 +208,7 @@ class VAE(nn.Module):
         check_sampling(n)
         if self.fitted is not None:
             return self.fitted.draw(n, generator)
-        weight = next(self.decoder.parameters())
+        weight = weight_of(self.decoder)
         return draws.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
         )
