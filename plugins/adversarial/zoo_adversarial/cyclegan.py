@@ -23,13 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from zoo_adversarial.layers import UpConv2d
 from zoo_adversarial.losses import LOSSES, slope_penalty
+from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import (
     ImagePool,
     Residual,
@@ -44,7 +45,7 @@ from zoo_adversarial.translation import (
 from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter, mirror
-from zoo_core.training.objective import frozen, network_of, unwrapped
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -131,7 +132,7 @@ class PatchGAN(nn.Module):
         return y
 
 
-class Cycle:
+class Cycle(AdversarialBase):
     """Trains both generators against both discriminators.
 
     Args:
@@ -152,8 +153,6 @@ class Cycle:
         r1_every: steps between two such penalties, each weighted by that number.
     """
 
-    monitor: ClassVar[str] = "sliced_wasserstein"
-
     def __init__(
         self,
         model: CycleGAN,
@@ -170,19 +169,16 @@ class Cycle:
         r1: float = 0.0,
         r1_every: int = 8,
     ) -> None:
-        self.r1, self.r1_every = r1, r1_every
+        self.r1, self.penalty_every = r1, r1_every
         shape = model.event_shape
         self.domains = model.domains
-        self.networks: dict[str, nn.Module] = {
+        self.networks = {
             "model": model,
             "discriminator": PatchGAN(shape[0], channels, layers, normed=not r1),
             "pool": ImagePool(2, pool, shape),
         }
         self.w_adversarial, self.w_cycle, self.w_identity = w_adversarial, w_cycle, w_identity
         self.jitter, self.flip = (shift, turn, zoom), flip
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: the model does not use the data's mean."""
 
     def training_step(
         self,
@@ -215,21 +211,19 @@ class Cycle:
         past = [pool.exchange(to, fake.detach(), generator) for to, fake in enumerate(fakes)]
         real = [x[domain == a] for a in (0, 1)]
         loss_D = _GAME.discriminator(self._scores(real, generator), self._scores(past, generator))
-        penalised = self.r1 > 0 and step % self.r1_every == 0
-        update["discriminator"](loss_D + (self._slopes(real) if penalised else 0.0))
+        update["discriminator"](loss_D + self.lazy_r1(step, partial(self._slopes, real)))
         values = {"cycle": cycle, "identity": identity, "deceit": deceit, "loss_D": loss_D}
         return {key: value.detach() for key, value in values.items()}
 
     def _slopes(self, real: Sequence[Tensor]) -> Tensor:
-        """R1 with its weight: of each domain's images at the mean score of their patches."""
-        with unwrapped(self.networks, "discriminator"):
-            D = self.networks["discriminator"]
-            slopes = [
-                len(x) * slope_penalty(partial(_mean_score, D, to), x)
-                for to, x in enumerate(real)
-                if len(x)
-            ]
-        return self.r1 * self.r1_every * torch.stack(slopes).sum() / sum(map(len, real))
+        """R1 of each domain's images, at the mean score of their patches."""
+        D = self.networks["discriminator"]
+        slopes = [
+            len(x) * slope_penalty(partial(_mean_score, D, to), x)
+            for to, x in enumerate(real)
+            if len(x)
+        ]
+        return torch.stack(slopes).sum() / sum(map(len, real))
 
     def _scores(self, images: Sequence[Tensor], generator: torch.Generator) -> Tensor:
         """The scores of all patches, (n,), of each domain's images by its own discriminator."""
@@ -253,10 +247,6 @@ class Cycle:
         into = torch.stack([G(z, to) for to in (0, 1)])
         other = into[1 - domain[:_SHOWN], torch.arange(len(z), device=x.device)]
         return ((torch.stack([z, other], 1) + 1) / 2).flatten(0, 1)
-
-    def remark(self, values: Mapping[str, float]) -> str:
-        """Nothing is to be said of a validation's values."""
-        return ""
 
 
 def _mean_score(D: nn.Module, domain: int, x: Tensor) -> Tensor:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from zoo_adversarial.gan_cls import GANCLS, Matcher
 from zoo_adversarial.losses import LOSSES, slope_penalty
-from zoo_adversarial.trainer import diversity, remark_on
+from zoo_adversarial.trainer import AdversarialBase, diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter
-from zoo_core.training.objective import frozen, network_of, unwrapped
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -28,7 +29,7 @@ _SHOWN = 32
 """Inputs of a preview, each beside an image of its text."""
 
 
-class Matching:
+class Matching(AdversarialBase):
     """Trains both networks, with texts in place of labels.
 
     Args:
@@ -43,8 +44,6 @@ class Matching:
         r1: weight of R1, the penalty of slopes at real images with their own texts.
         penalty_every: steps between penalties, each weighted by that number.
     """
-
-    monitor: ClassVar[str] = "sliced_wasserstein"
 
     def __init__(
         self,
@@ -66,15 +65,12 @@ class Matching:
         D = model.opponent(channels)
         model.text.load_state_dict(D.text.state_dict())
         self.tokens = model.text.tokens
-        self.networks: dict[str, nn.Module] = {"model": model, "discriminator": D}
+        self.networks = {"model": model, "discriminator": D}
         self.w_between, self.w_joint = w_between, w_joint
         self.r1, self.penalty_every = r1, penalty_every
         self.jitter = shift, turn, zoom
         for network in (model.network, D.trunk, D.head):
             network.to(memory_format=torch.channels_last)
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: the model does not use the data's mean."""
 
     def read_captions(self, texts: Sequence[str]) -> Tensor:
         """What is learnt from of each caption, (n, size).
@@ -106,7 +102,7 @@ class Matching:
         fake = G(torch.cat([noise, wanted], 1))
 
         real, drawn = (jitter(z, *self.jitter, generator) for z in (x * 2 - 1, fake[: len(x)]))
-        penalty = self._penalty(real, code.detach()) if step % self.penalty_every == 0 else 0.0
+        penalty = self.lazy_r1(step, partial(self._slopes, real, code.detach()))
         h, drawn_h = D.features(real), D.features(drawn.detach())
         values = self._discriminate(h, drawn_h, tokens, code, penalty, update["discriminator"])
         with frozen(D):
@@ -119,17 +115,13 @@ class Matching:
         self._hand_over()
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
 
-    def _penalty(self, real: Tensor, code: Tensor) -> Tensor | float:
-        """R1 with its weight.
+    def _slopes(self, real: Tensor, code: Tensor) -> Tensor:
+        """R1.
 
         real: images, (B, C, H, W), in [−1, 1]. code: of their texts, (B, code).
         """
-        if not self.r1:
-            return 0.0
-        with unwrapped(self.networks, "discriminator"):
-            D = self._matcher
-            slopes = slope_penalty(lambda x: D(D.features(x), code), real)
-        return self.r1 * self.penalty_every * slopes
+        D = self._matcher
+        return slope_penalty(lambda x: D(D.features(x), code), real)
 
     def _discriminate(
         self,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from zoo_adversarial.keypatch import KeyPatch
 from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.patches import crops, key_patches, masks, overlap
+from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import mirror
-from zoo_core.training.objective import frozen, network_of, unwrapped
+from zoo_core.training.objective import frozen, network_of
 
 if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
@@ -38,7 +39,7 @@ class _Sight(NamedTuple):
     """True places of the parts, (B, 1, S, S)."""
 
 
-class Assembly:
+class Assembly(AdversarialBase):
     """Trains the generator against the discriminator.
 
     Args:
@@ -58,8 +59,6 @@ class Assembly:
         most: 0 to learn from the model's number of parts; else from a random number of parts in
             each batch, one to this many, out of the image's first `most`.
     """
-
-    monitor: ClassVar[str] = "sliced_wasserstein"
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class Assembly:
                     f"trainer.{setting} is {value!r}; expected {' or '.join(known)}."
                 )
         self.spatial, self.cut = _SPATIAL[mask_loss], cut
-        self.networks: dict[str, nn.Module] = {
+        self.networks = {
             "model": model,
             "discriminator": model.opponent(channels, norm),
         }
@@ -92,9 +91,6 @@ class Assembly:
         self.r1, self.penalty_every = r1, penalty_every
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: the model does not use the data's mean."""
 
     def weight(self, seen: int) -> float:
         """The weight w after `seen` training images."""
@@ -120,7 +116,7 @@ class Assembly:
         z = G.noise(len(x), generator=generator)
         with torch.set_grad_enabled(turn):
             y, mask = self.networks["model"](sight.parts, z)
-        penalty = self._penalty(sight.x) if step % self.penalty_every == 0 else 0.0
+        penalty = self.lazy_r1(step, lambda: slope_penalty(self.networks["discriminator"], sight.x))
         values = self._discriminate(sight, y.detach(), penalty, update["discriminator"])
         place = self.spatial(mask, sight.mask)
         look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)
@@ -131,14 +127,6 @@ class Assembly:
         pixels = mask[0].numel()
         parts = {"mask": place.detach() / pixels, "parts": look.detach() / y[0].numel()}
         return {**values, **parts}
-
-    def _penalty(self, x: Tensor) -> Tensor | float:
-        """R1 with its weight, at images (B, C, S, S), in [−1, 1]."""
-        if not self.r1:
-            return 0.0
-        with unwrapped(self.networks, "discriminator"):
-            slopes = slope_penalty(self.networks["discriminator"], x)
-        return self.r1 * self.penalty_every * slopes
 
     def _discriminate(
         self, sight: _Sight, y: Tensor, penalty: Tensor | float, update: Update
@@ -188,10 +176,6 @@ class Assembly:
         parts = done[0].parts[:, :3].unbind(1)
         row = [*parts, shown[0], *(one.images for one in done), x, shown[1]]
         return torch.stack(row, 1).flatten(0, 1)
-
-    def remark(self, values: Mapping[str, float]) -> str:
-        """Nothing: a mask that is at the wrong places is seen in the values."""
-        return ""
 
     def _inspect(self, x: Tensor, generator: torch.Generator | None = None) -> _Sight:
         """Find parts; with a generator, keep a random number of them."""

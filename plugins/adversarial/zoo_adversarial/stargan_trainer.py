@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.stargan import Judge, StarGAN
+from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import checked_labels, round_trip
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter, mirror
@@ -29,7 +30,7 @@ _SHOWN = 8
 """Images of a preview, and the domains that they are shown in."""
 
 
-class Star:
+class Star(AdversarialBase):
     """Trains the generator against the discriminator.
 
     Args:
@@ -50,8 +51,6 @@ class Star:
         r1_every: steps between two such penalties, each weighted by that number.
     """
 
-    monitor: ClassVar[str] = "sliced_wasserstein"
-
     def __init__(
         self,
         model: StarGAN,
@@ -68,18 +67,15 @@ class Star:
         r1: float = 0.0,
         r1_every: int = 8,
     ) -> None:
-        self.r1, self.r1_every = r1, r1_every
+        self.r1, self.penalty_every = r1, r1_every
         self.domains, self.groups = model.domains, model.groups
-        self.networks: dict[str, nn.Module] = {
+        self.networks = {
             "model": model,
             "discriminator": Judge(model.event_shape, len(model.domains), channels),
         }
         self.game, self.n_critic, self.w_penalty = loss_of(loss), n_critic, w_penalty
         self.w_domain, self.w_reconstruction = w_domain, w_reconstruction
         self.jitter, self.flip = (shift, turn, zoom), flip
-
-    def begin(self, mean: Tensor) -> None:
-        """Do nothing: the model does not use the data's mean."""
 
     def training_step(
         self,
@@ -102,9 +98,8 @@ class Star:
         turn = step % self.n_critic == 0
         with torch.set_grad_enabled(turn):
             fake = self.networks["model"](x, wanted.to)
-        penalised = self.r1 > 0 and step % self.r1_every == 0
         values = self._discriminate(
-            x, source, fake.detach(), update["discriminator"], generator, penalised
+            x, source, fake.detach(), update["discriminator"], generator, step
         )
         if turn:
             self._translate(x, fake, wanted, update["model"], generator)
@@ -140,7 +135,7 @@ class Star:
         fake: Tensor,
         update: Update,
         generator: torch.Generator,
-        penalised: bool,
+        step: int,
     ) -> dict[str, Tensor]:
         D = self.networks["discriminator"]
         seen = jitter(torch.cat([x, fake]), *self.jitter, generator)
@@ -154,11 +149,8 @@ class Star:
                 D = self.networks["discriminator"]
                 penalty = gradient_penalty(lambda x: D(x)[0].mean(1), x, fake, generator)
             loss = loss + self.w_penalty * penalty
-        if penalised:
-            with unwrapped(self.networks, "discriminator"):
-                slopes = slope_penalty(partial(self._certainty, source), seen[: len(x)])
-            loss = loss + self.r1 * self.r1_every * slopes
-        update(loss)
+        certainty = partial(self._certainty, source)
+        update(loss + self.lazy_r1(step, lambda: slope_penalty(certainty, seen[: len(x)])))
         return {"distance": (real - drawn).detach().mean(), "domain": domain.detach()}
 
     def _certainty(self, source: Tensor, x: Tensor) -> Tensor:
@@ -213,10 +205,6 @@ class Star:
         places = torch.linspace(0, len(self.domains) - 1, _SHOWN - 1).round().long().unique()
         shown = [x, *((self.networks["model"](2 * x - 1, int(to)) + 1) / 2 for to in places)]
         return torch.stack(shown, 1).flatten(0, 1)
-
-    def remark(self, values: Mapping[str, float]) -> str:
-        """Nothing is to be said of a validation's values."""
-        return ""
 
 
 class _Wanted(NamedTuple):

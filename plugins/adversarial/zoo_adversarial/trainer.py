@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo_core.training.protocols import Update
 
 __all__ = [
+    "AdversarialBase",
     "AdversarialTrainer",
     "Adversary",
     "Drawn",
@@ -81,7 +82,40 @@ class Judged(NamedTuple):
     """Further outputs, where a trainer's losses need them."""
 
 
-class AdversarialTrainer:
+class AdversarialBase:
+    """What all trainers of a generator against a discriminator have in common.
+
+    `r1` is the weight of R1, the penalty of slopes at real images, and `penalty_every` the number
+    of steps between two such penalties, each weighted by it (the lazy regularisation of Karras et
+    al. 2020).
+    """
+
+    monitor: ClassVar[str] = "sliced_wasserstein"
+    networks: dict[str, nn.Module]
+    r1: float
+    penalty_every: int
+
+    def begin(self, mean: Tensor) -> None:
+        """Initialise the generator from the training data's mean, event_shape, if it can."""
+        if begin := getattr(self.networks["model"], "begin", None):
+            begin(mean)
+
+    def remark(self, values: Mapping[str, float]) -> str:
+        """A warning about the means of a validation; by default there is none."""
+        return ""
+
+    def lazy_r1(self, step: int, slopes: Callable[[], Tensor]) -> Tensor | float:
+        """R1 with its weight, in every `penalty_every`-th step.
+
+        slopes: computes the penalty, by a discriminator without Fabric's wrapper.
+        """
+        if not self.r1 or step % self.penalty_every:
+            return 0.0
+        with unwrapped(self.networks, "discriminator"):
+            return self.r1 * self.penalty_every * slopes()
+
+
+class AdversarialTrainer(AdversarialBase):
     """Trains a generator against a discriminator.
 
     Args:
@@ -94,8 +128,6 @@ class AdversarialTrainer:
         discriminator: keywords of the model's opponent.
         r1: weight of R1, the penalty of slopes at real images, beside any loss.
     """
-
-    monitor: ClassVar[str] = "sliced_wasserstein"
 
     def __init__(
         self,
@@ -110,17 +142,12 @@ class AdversarialTrainer:
         self.loss = loss_of(loss)
         self.n_critic, self.penalty, self.penalty_every = n_critic, penalty, penalty_every
         self.r1 = r1
-        self.networks: dict[str, nn.Module] = {
+        self.networks = {
             "model": model,
             "discriminator": _opponent(narrow(model, Adversary), discriminator or {}),
         }
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)  # a tenth faster on a processor
-
-    def begin(self, mean: Tensor) -> None:
-        """Let the generator start from the training data's mean, event_shape, where it can."""
-        if begin := getattr(self.networks["model"], "begin", None):
-            begin(mean)
 
     def training_step(
         self,
@@ -161,22 +188,16 @@ class AdversarialTrainer:
         of_real, of_fake = self.judge(real), self.judge(fake)
         loss = self.loss.discriminator(of_real.scores, of_fake.scores)
         loss = loss + self.discriminator_term(of_real, of_fake, drawn)
-        if step % self.penalty_every == 0:
+        if self.loss.penalised and step % self.penalty_every == 0:
             with unwrapped(self.networks, "discriminator"):
-                loss = loss + self.penalty_every * self._penalties(real, fake, generator)
-        update(loss)
+                slopes = gradient_penalty(self._scores, real, fake, generator)
+            loss = loss + self.penalty * self.penalty_every * slopes
+        update(loss + self.lazy_r1(step, lambda: slope_penalty(self._scores, real)))
         with torch.no_grad():
             return self.figures(of_real, of_fake, drawn)
 
-    def _penalties(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | float:
-        """The loss's gradient penalty and R1, each with its weight, where there is one."""
-        total: Tensor | float = 0.0
-        if self.loss.penalised:
-            slopes = gradient_penalty(lambda x: self.judge(x).scores, real, fake, generator)
-            total = total + self.penalty * slopes
-        if self.r1:
-            total = total + self.r1 * slope_penalty(lambda x: self.judge(x).scores, real)
-        return total
+    def _scores(self, x: Tensor) -> Tensor:
+        return self.judge(x).scores
 
     def _mean(self, scores: Tensor) -> Tensor:
         """Mean of D(x); of probabilities, where scores are logits."""
