@@ -21,6 +21,8 @@ from zoo_core.checks import (
 )
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
+from zoo_core.protocols import Generator
+from zoo_core.testing import Case, cases
 
 
 class Takes:
@@ -141,6 +143,16 @@ def test_latents_labels_and_samplings() -> None:
     ):
         with pytest.raises(InvalidInput, match=message):
             check_sampling(n, temperature)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"so many samples take about 4,000,000\.0 GB"):
+        check_sampling(10**15)  # of no shape that is known
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_more_samples_than_memory_holds_are_refused(case: Case) -> None:
+    model = case.fresh()
+    if isinstance(model, Generator):
+        with pytest.raises(InvalidInput, match=r"n is 1,000,000,000,000: .* GB of memory"):
+            model.sample(10**12)
 
 
 def test_an_entry_refuses_what_it_gave_nats_for() -> None:

@@ -84,6 +84,35 @@ def test_what_does_not_fit_is_named(config: dict[str, Any], message: str) -> Non
     assert message in str(caught.value)
 
 
+class Layers(nn.Module):
+    def __init__(
+        self, width: int, depth: int = 2, pads: Sequence[int] = (), skip: int = 0, dim: int = -1
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"width": -1}, "width is -1; expected a whole number of at least 1."),
+        ({"width": 0}, "width is 0; expected a whole number of at least 1."),
+        ({"width": 1, "depth": -1}, "depth is -1; expected a whole number of at least 1."),
+        ({"width": 1, "skip": -1}, "skip is -1; expected a whole number of at least 0."),
+        ({"pads": [-1], "width": 0}, "pads is [-1]; expected a list (a whole number of at least 1"),
+    ],
+)
+def test_sizes_that_are_too_small_are_named(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match="the config of Layers: ") as caught:
+        build(Layers, config)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("more", [{"depth": 0}, {"skip": 0}, {"dim": -2}, {"pads": [-1, 0]}])
+def test_counts_of_zero_and_dimensions_below_are_built(more: dict[str, Any]) -> None:
+    assert isinstance(build(Layers, {"width": 1} | more), Layers)
+
+
 def test_what_only_type_checkers_know_is_left_to_the_class() -> None:
     assert isinstance(build(Hidden, {"width": "3"}), Hidden)
     with pytest.raises(InvalidInput, match="the config of Hidden: width is missing"):

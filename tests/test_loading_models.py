@@ -1,5 +1,6 @@
 """A model is loaded, created and saved."""
 
+import inspect
 import json
 import time
 from pathlib import Path
@@ -14,7 +15,9 @@ import zoo_core
 from factories import METADATA, save_nade
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, OutputExists, PluginError, UnknownName
+from zoo_core.loading.meta import build_blank
 from zoo_core.protocols import Bound, Decoder, DensityModel, Generator
+from zoo_core.testing import Case, cases
 
 
 def test_a_model_is_loaded_for_use(tmp_path: Path) -> None:
@@ -94,7 +97,12 @@ def test_a_seed_leaves_the_default_generator_alone() -> None:
         ({"shape": 3}, "the config of NADE: shape is 3; expected a list (a whole number each)."),
         ({"shape": "28"}, "of NADE: shape is '28'; expected a list (a whole number each)."),
         ({"order": 1}, "order is 1; expected text or a list (a whole number each)."),
-        ({"hidden": -3}, "NADE cannot be built with shape = (1, 3, 3), hidden = -3: RuntimeError"),
+        ({"hidden": -3}, "of NADE: hidden is -3; expected a whole number of at least 1."),
+        ({"hidden": 0}, "of NADE: hidden is 0; expected a whole number of at least 1."),
+        (
+            {"shape": (1, -3)},
+            "shape is (1, -3); expected a list (a whole number of at least 1",
+        ),
         ({"shape": None}, "the config of NADE: shape is None; expected a list"),
     ],
 )
@@ -102,6 +110,18 @@ def test_a_wrong_config_is_named(config: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         zoo_core.create("nade", **({"shape": (1, 3, 3)} | config))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_a_size_below_zero_is_named_by_every_architecture(case: Case) -> None:
+    defaults = {key: one.default for key, one in inspect.signature(case.cls).parameters.items()}
+    for key, value in {**defaults, **case.config}.items():
+        if type(value) is int or (isinstance(value, list | tuple) and {*map(type, value)} == {int}):
+            low = -1 if isinstance(value, int) else [*value[:-1], -1]
+            with pytest.raises(InvalidInput, match=key) as caught:
+                build_blank(case.cls, {**case.config, key: low})
+            assert "-1" in str(caught.value)
+            assert "Error" not in str(caught.value)
 
 
 def test_an_unknown_architecture_is_named() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core import memory
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 
@@ -31,6 +32,8 @@ __all__ = [
 _TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
 _TOLERANCE = 1e-3
 """How far a value may be from its level, in levels, or beyond [0, 1]."""
+_MUCH = 2**28
+"""Bytes, from which it is worth a look how much memory there is."""
 
 
 @contextmanager
@@ -106,8 +109,11 @@ def check_latents(model: Any, z: Tensor) -> None:
         raise _refusal(model, "takes finite latents", "given NaN or infinity")
 
 
-def check_sampling(n: int, temperature: float = 1.0) -> None:
-    """Refuse a number of samples that is none, or a temperature that is not above 0."""
+def check_sampling(n: int, temperature: float = 1.0, shape: Sequence[int] = ()) -> None:
+    """Refuse a number of samples that is none or exceeds memory, or a temperature not above 0.
+
+    shape: of one sample.
+    """
     if isinstance(n, bool) or not isinstance(n, int) or n < 0:
         raise InvalidInput(f"n is {n!r}; expected a whole number of samples, 0 or more.")
     if not 0 < temperature < math.inf:
@@ -115,6 +121,9 @@ def check_sampling(n: int, temperature: float = 1.0) -> None:
             f"temperature is {temperature!r}; expected a number above 0: 1 samples the model, "
             "less than 1 what is more probable."
         )
+    if not torch.compiler.is_compiling() and (needed := 4 * n * math.prod(shape)) > _MUCH:
+        samples = f"samples of shape {tuple(shape)}" if shape else "samples"
+        memory.require(f"n is {n:,}: so many {samples} take", needed, "Ask for fewer at a time.")
 
 
 def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:

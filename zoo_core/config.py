@@ -1,7 +1,8 @@
 """A config: the keywords that an architecture is built with, checked before it is built.
 
 What is wrong is said by key and value, with what the architecture takes. Only types that JSON has
-are checked; whether a size is possible is for the class itself to say.
+are checked before. Whether a size is possible is for the class itself to say; where it does not,
+the one that is too small by its default is named.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_core.errors import InvalidInput, ZooError
-from zoo_core.rules import KINDS, Rule, check_table
+from zoo_core.rules import KINDS, Rule, at_least, check_table, is_int
 from zoo_core.text import printable, quoted
 
 if TYPE_CHECKING:
@@ -28,18 +29,53 @@ def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
     Raises InvalidInput for a key that is not one of the class's arguments, one that is missing, or
     a value that does not fit.
     """
-    rules = {key: _rule(parameter) for key, parameter in _parameters(cls).items()}
-    check_table(config, rules, f"the config of {cls.__name__}")
+    parameters, where = _parameters(cls), f"the config of {cls.__name__}"
+    check_table(config, {key: _rule(parameter) for key, parameter in parameters.items()}, where)
     try:
-        return cls(**config)
+        model = cls(**config)
     except ZooError:
         raise
     except Exception as error:  # the class is a stranger's, and so is what it raises
+        _check_sizes(config, parameters, where)
         values = ", ".join(f"{key} = {quoted(value)}" for key, value in config.items())
         raise InvalidInput(
             f"{cls.__name__} cannot be built with {values or 'no config'}: "
             f"{type(error).__name__}: {printable(error)}"
         ) from error
+    _check_sizes(config, parameters, where, model)
+    return model
+
+
+def _check_sizes(
+    config: Mapping[str, Any],
+    parameters: Mapping[str, inspect.Parameter],
+    where: str,
+    model: nn.Module | None = None,
+) -> None:
+    """Name a size that is below 1, or below 0 where that is its default.
+
+    model: what was built all the same. If all of its weights have elements, a zero is a count, as
+        of further layers, and a negative number without a default may be a place from the end.
+    """
+    for key, value in config.items():
+        default, given = _numbers(parameters[key].default), min(_numbers(value), default=1)
+        words, least = _words(parameters[key].annotation), 0 if 0 in default else 1
+        if given >= least or min(default, default=0) < 0 or KINDS[int].expected not in words:
+            continue
+        if model is None or (given < 0 and default) or _has_empty(model):
+            expected = words.replace(KINDS[int].expected, at_least(least).expected)
+            raise InvalidInput(f"{where}: {key} is {quoted(value, 80)}; expected {expected}.")
+
+
+def _numbers(value: object) -> list[int]:
+    """The whole numbers of a value, those in lists too."""
+    if isinstance(value, list | tuple):
+        return [number for one in value for number in _numbers(one)]
+    return [value] if isinstance(value, int) and is_int(value) else []
+
+
+def _has_empty(model: nn.Module) -> bool:
+    return any(not weight.numel() for weight in model.parameters())
 
 
 def _rule(parameter: inspect.Parameter) -> Rule:

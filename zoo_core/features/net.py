@@ -55,6 +55,8 @@ class FeatureNet(nn.Module):
                 stem_width=stem,
             )
         except (RuntimeError, TypeError) as error:
+            if min(*shape, *channels, stem) < 1:
+                raise  # a config with such sizes is refused by name
             raise InvalidInput(
                 f"backbone {backbone!r} with channels {tuple(channels)} is none that timm builds "
                 f"({error}). `timm.list_models('resnet*')` names those there are."

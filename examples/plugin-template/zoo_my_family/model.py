@@ -54,7 +54,7 @@ class MyFamily(torch.nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> torch.Tensor:
         """Draw n samples, (n, *event_shape), in {0, 1}."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         x = self.b.new_zeros(n, len(self.b))
         for i in self.order:
             p = torch.sigmoid(self.logits(x)[:, i] / temperature)

@@ -92,7 +92,7 @@ class DDPM(nn.Module):
 
         temperature: multiplies the noise that sampling starts from.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         first = next(self.parameters())
         like: dict[str, Any] = {"device": first.device, "dtype": first.dtype}
         x = temperature * draws.randn(n, *self.event_shape, generator=generator, **like)

@@ -35,5 +35,5 @@ class AncestralSampling(Chain):
         generator: the one source of randomness.
         temperature: divides the logits.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         raise NotImplementedError  # your lines here

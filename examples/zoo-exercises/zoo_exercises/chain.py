@@ -47,7 +47,7 @@ class Chain(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         x = next(self.parameters()).new_zeros(n, self.D)
         for i in self.order:
             x[:, i] = bernoulli(torch.sigmoid(self.logits(x)[:, i] / temperature), generator)

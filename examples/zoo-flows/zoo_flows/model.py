@@ -86,7 +86,7 @@ class SplineFlow(nn.Module):
 
         temperature: multiplies the noise, as is usual for flows.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         first = next(self.parameters())
         D = torch.Size(self.event_shape).numel()
         z = draws.randn(n, D, generator=generator, device=first.device, dtype=first.dtype)

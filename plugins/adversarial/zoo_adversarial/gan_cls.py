@@ -137,7 +137,7 @@ class GANCLS(LatentGenerator):
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
         """Sample n latents, (n, latent_dim): noise, and codes of texts known from training."""
-        check_sampling(n)
+        check_sampling(n, shape=(self.latent_dim,))
         noise = self.noise(n, generator=generator, truncation=truncation)
         held = max(1, int(self.held))
         place = draws.randint(held, n, generator=generator, device=noise.device)
@@ -177,7 +177,7 @@ class GANCLS(LatentGenerator):
         prompt: a text for all, a code for all, (1, code), or one for each, (n, code); None samples
             training texts.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         z = self.latent(n, generator=generator, truncation=truncation)
         noise, code = temperature * z[:, : self.z], z[:, self.z :]
         if prompt is not None:

@@ -115,7 +115,7 @@ class InfoGAN(LatentGenerator):
         temperature: scales the noise and the real codes.
         truncation: their bound; for uniform latents, as here, a scale too.
         """
-        check_sampling(n)
+        check_sampling(n, shape=(self.latent_dim,))
         K = self.classes
         noise = temperature * self._noise(n, self.z + self.codes, generator, truncation)
         u = draws.rand(n, generator=generator, device=noise.device)
@@ -138,7 +138,7 @@ class InfoGAN(LatentGenerator):
 
         Raises InvalidInput for an unknown label.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         return self.decode(
             self.latent(
                 n,

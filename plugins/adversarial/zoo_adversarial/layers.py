@@ -57,7 +57,7 @@ class LatentGenerator(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
         """Sample n latents from the prior, (n, latent_dim), each within ±truncation."""
-        check_sampling(n)
+        check_sampling(n, shape=(self.latent_dim,))
         return self._noise(n, self.latent_dim, generator, truncation)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class LatentGenerator(nn.Module):
         truncation: latents further from 0 are resampled (Brock et al. 2019): less diverse, more
             typical images.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         return self.decode(temperature * self.latent(n, generator=generator, truncation=truncation))
 
     def _noise(

@@ -130,7 +130,7 @@ class ProGAN(nn.Module):
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Sample n latents from N(0, I), (n, latent_dim)."""
-        check_sampling(n)
+        check_sampling(n, shape=(self.latent_dim,))
         weight = self.first.dense.weight
         return draws.randn(
             n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype
@@ -152,7 +152,7 @@ class ProGAN(nn.Module):
         temperature: how far the features at 4x4 are from their mean; towards 0 all images become
             one. (A factor on z would not matter, and a bound of z not much.)
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         stage, alpha = self.growth_now
         z = normalise(self.latent(n, generator=generator))
         return self._finish(self.images(self.features(z, stage, temperature), alpha))

@@ -66,7 +66,7 @@ class AR(nn.Module):
         D = torch.Size(shape).numel()
         if values not in ("binary", "real"):
             raise InvalidInput(f"values {values!r} is unknown: expected binary or real.")
-        if not 1 <= k < D:
+        if D > 0 and not 1 <= k < D:  # a shape of none is refused by its own name
             raise InvalidInput(
                 f"k is {k}; expected 1 to {D - 1}: there are {D} variables, and each depends on k "
                 "before it."
@@ -132,7 +132,7 @@ class AR(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}, or real and without bounds."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         x = self.b.new_zeros(n, len(self.order))
         return self._ancestral(x, 0, generator, temperature)
 

@@ -222,7 +222,7 @@ class Attention(nn.Module):
 
         Raises InvalidInput for an unknown label.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         v = self.order.new_empty(n, 0)
         return self._ancestral(v, generator, temperature, label, guidance)
 

@@ -67,7 +67,7 @@ class Bernoulli(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         p = torch.sigmoid(single(self.logits) / temperature).expand(n, -1)
         x = draws.bernoulli(p, generator).to(self.logits.dtype)
         return x.reshape(n, *self.event_shape)

@@ -79,7 +79,7 @@ class Categorical(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1]."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         drawn = draws.categories(self.log_p(temperature).exp(), n, generator)
         x = drawn.to(self.log_odds.dtype) / (self.levels - 1)
         return x.reshape(n, *self.event_shape)

@@ -140,7 +140,7 @@ class EoNADE(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}; each in a random order of the mixture."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         of = draws.randint(len(self.orders), n, generator=generator, device=self.orders.device)
         x = self.b.new_zeros(n, len(self.b))
         return self._ancestral(x, self.orders[of], 0, generator, temperature)

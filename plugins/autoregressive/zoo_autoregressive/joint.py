@@ -99,7 +99,7 @@ class Joint(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         states = draws.categories(self.log_p(temperature).exp(), n, generator)
         return self.bits(states, len(self.order)).reshape(n, *self.event_shape)
 

@@ -65,7 +65,7 @@ class ChainRule(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1]."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         nothing = weight_of(self).new_empty(n, 0)
         return self._ancestral(nothing, generator, temperature)
 

@@ -79,7 +79,7 @@ class Filling(MixedModel, ABC):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         return self._fill(self._missing(n), generator, temperature)
 
     def complete(

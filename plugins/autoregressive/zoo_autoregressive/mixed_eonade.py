@@ -99,7 +99,7 @@ class MixedEoNADE(Filling):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded; each in a random order of the mixture."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         of = draws.randint(len(self.orders), n, generator=generator, device=self.orders.device)
         return self._ancestral(self._missing(n), self.orders[of], generator, temperature)
 

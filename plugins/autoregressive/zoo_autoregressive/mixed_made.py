@@ -105,7 +105,7 @@ class MixedMADE(MixedModel):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), encoded."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         x = weight_of(self).new_zeros(n, len(self._columns))
         return self._ancestral(x, 0, generator, temperature)
 

@@ -87,7 +87,7 @@ class Tree(nn.Module):
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in {0, 1}."""
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         return self._down(self.root.new_zeros(len(self.order), n), generator, temperature)
 
     def complete(

@@ -183,7 +183,7 @@ class AAE(nn.Module):
         label: class to condition on, one for all or (n,), int64; None, or `classes`, for none.
         temperature: scales the deviation of z from the centre of its prior.
         """
-        check_sampling(n)
+        check_sampling(n, shape=(self.latent_dim,))
         weight = self.head_z.weight
         y = self._labels(n, label).to(weight.device)
         part = y if self.labels == "prior" else torch.full_like(y, -1)
@@ -213,7 +213,7 @@ class AAE(nn.Module):
 
         Raises InvalidInput for an unknown label.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         z = self.latent(n, generator=generator, label=label, temperature=temperature)
         return self.decode(z)
 

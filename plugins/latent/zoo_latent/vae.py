@@ -205,7 +205,7 @@ class VAE(nn.Module):
 
     def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Sample n latents, (n, latent_dim), from N(0, I) or from the fitted mixture."""
-        check_sampling(n)
+        check_sampling(n, shape=(self.latent_dim,))
         if self.fitted is not None:
             return self.fitted.draw(n, generator)
         weight = weight_of(self.decoder)
@@ -227,7 +227,7 @@ class VAE(nn.Module):
 
         temperature: of x given z; towards 0, the most probable x for each z.
         """
-        check_sampling(n, temperature)
+        check_sampling(n, temperature, self.event_shape)
         z = self.latent(n, generator=generator)
         for layer in reversed(self.p):
             z = layer(z).draw(generator)
