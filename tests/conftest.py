@@ -15,6 +15,7 @@ import packaging.requirements  # before site-packages leaves the path
 import packaging.utils  # noqa: F401 - the same
 import pytest
 from click.testing import CliRunner, Result
+from toy_training import SMALL
 
 import zoo_core
 from containers import Containers
@@ -278,6 +279,13 @@ def grey(tmp_path: Path) -> str:
 
 
 LICENCES = {"weights": "CC0-1.0", "code": "Apache-2.0"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> zoo_core.Run:
+    """A run of four epochs, which no test may change."""
+    folder = tmp_path_factory.mktemp("runs") / "nade.bars-and-stripes"
+    return zoo_core.train("nade", epochs=4, output=folder, quiet=True, **SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,15 @@ def entry_names(result: Result) -> list[str]:
     return [entry["name"] for entry in json.loads(result.stdout)]
 
 
+def list_files(folder: Path) -> set[str]:
+    """The paths of the files in a folder, from there; caches are left out."""
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and "cache" not in str(path)
+    }
+
+
 def change_file(folder: Path, file: str, old: str, new: str) -> None:
     """Replace text in a file of a family."""
     path = next(folder.glob(f"zoo_*/{file}"))

@@ -7,20 +7,12 @@ import packaging.specifiers  # noqa: F401 - before the path changes
 import pytest
 from click.testing import CliRunner, Result
 
-from factories import change_file
+from factories import change_file, list_files
 from zoo_core.cli import project, root
 
 
 def zoo(*arguments: str) -> Result:
     return CliRunner().invoke(root, ["plugin", *arguments])
-
-
-def files(folder: Path) -> set[str]:
-    return {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and "cache" not in str(path)
-    }
 
 
 @pytest.mark.parametrize(
@@ -50,7 +42,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     result = zoo("new", "mine", "--path", str(tmp_path))
     assert result.exit_code == 2
     assert "exists and is not empty; nothing was written" in result.stderr
-    assert files(tmp_path) == {"precious"}
+    assert list_files(tmp_path) == {"precious"}
     result = zoo("new", "mine", "--path", str(tmp_path / "absent" / "mine"))
     assert "is no folder; make it first" in result.stderr
 

@@ -7,6 +7,7 @@ import packaging.specifiers  # noqa: F401 - before the path changes
 import pytest
 from click.testing import CliRunner, Result
 
+from factories import list_files
 from zoo_core.cli import root
 
 ROOT = Path(__file__).parent.parent
@@ -19,23 +20,15 @@ def zoo(*arguments: str) -> Result:
     return CliRunner().invoke(root, ["plugin", *arguments])
 
 
-def files(folder: Path) -> set[str]:
-    return {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and "cache" not in str(path)
-    }
-
-
 def test_under_its_own_name_the_template_is_written_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     result = zoo("new", "my-family", "--path", str(folder))
     assert result.exit_code == 0, result.output
-    assert files(folder) == files(TEMPLATE)
-    _, differing, missing = filecmp.cmpfiles(TEMPLATE, folder, files(TEMPLATE), shallow=False)
+    assert list_files(folder) == list_files(TEMPLATE)
+    _, differing, missing = filecmp.cmpfiles(TEMPLATE, folder, list_files(TEMPLATE), shallow=False)
     assert not differing
     assert not missing
-    assert result.stdout.split() == sorted(str(folder / file) for file in files(folder))
+    assert result.stdout.split() == sorted(str(folder / file) for file in list_files(folder))
 
 
 @pytest.mark.parametrize("given", ["row-of-2-suns", "zoo-row-of-2-suns"])
@@ -46,7 +39,9 @@ def test_the_name_is_everywhere(
     result = zoo("new", given)
     assert result.exit_code == 0, result.output
     folder = tmp_path / "zoo-row-of-2-suns"
-    text = "".join((folder / file).read_text() for file in files(folder)) + str(files(folder))
+    text = "".join((folder / file).read_text() for file in list_files(folder)) + str(
+        list_files(folder)
+    )
     assert not re.search("my-family|my_family|MyFamily", text)
     described = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert described["name"] == "zoo-row-of-2-suns"

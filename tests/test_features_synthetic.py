@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 
-from toy_models import ClassSampler, RowSampler
-from zoo_core import loading
+from toy_models import ClassSampler, RowSampler, save_feature_net
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import measure
-from zoo_core.testing import cases
 
 SIDE = 7
 
@@ -20,12 +18,8 @@ DATA = {"data": f"bars-and-stripes-{SIDE}:test", "samples": 256, "seed": 0}
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A feature net of random weights, as a file."""
-    [case] = cases(
-        "features", {"features": [{"shape": [1, SIDE, SIDE], "heads": [2], "channels": [8] * 4}]}
-    )
-    path = tmp_path_factory.mktemp("net") / "net.safetensors"
-    loading.save(case.fresh(), path, case.metadata())
-    return path
+    folder = tmp_path_factory.mktemp("net")
+    return Path(save_feature_net(folder, shape=[1, SIDE, SIDE], channels=[8] * 4))
 
 
 def test_train_on_samples_by_class_and_by_pseudo_labels(net: Path) -> None:
@@ -35,7 +29,7 @@ def test_train_on_samples_by_class_and_by_pseudo_labels(net: Path) -> None:
     assert right.real is not None and right.value < 15 and right.real < 15
     assert measure("tstr", ClassSampler(errs=True), short).value > 85
     pseudo = measure("tstr", ClassSampler(), short | {"labels": "pseudo", "features": str(net)})
-    assert pseudo.settled["labels"] == "pseudo" and "net.safetensors@" in pseudo.settled["features"]
+    assert pseudo.settled["labels"] == "pseudo" and f"{net.name}@" in pseudo.settled["features"]
     assert pseudo.real == right.real
     assert pseudo.value > 15  # a net that never learnt labels at random
 

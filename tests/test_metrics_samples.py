@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
-from toy_models import RowSampler
+from toy_models import RowSampler, save_feature_net
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import Dataset
@@ -47,12 +47,8 @@ def empty(x: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A feature net of random weights, as a file."""
-    [case] = cases(
-        "features", {"features": [{"shape": [1, SIDE, SIDE], "heads": [2], "channels": [8] * 4}]}
-    )
-    path = tmp_path_factory.mktemp("net") / "net.safetensors"
-    loading.save(case.fresh(), path, case.metadata())
-    return path
+    folder = tmp_path_factory.mktemp("net")
+    return Path(save_feature_net(folder, shape=[1, SIDE, SIDE], channels=[8] * 4))
 
 
 @pytest.mark.parametrize("name", IN_FEATURES)

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tomli_w
 import torch
 from click.testing import CliRunner
+from toy_training import SMALL, TINY
 
 import zoo_core
 from zoo_core import loading
@@ -23,15 +23,6 @@ from zoo_core.header import read_header
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import read
 from zoo_core.training.run import claimed
-
-TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
-SMALL: dict[str, Any] = {"data": "bars-and-stripes", "config": {"hidden": 8}, "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> zoo_core.Run:
-    folder = tmp_path_factory.mktemp("runs") / "nade.bars-and-stripes"
-    return zoo_core.train("nade", epochs=4, output=folder, quiet=True, **SMALL)
 
 
 def test_a_run_folder_holds_what_it_promises(run: zoo_core.Run) -> None:

@@ -10,6 +10,7 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
+from toy_training import SMALL, TINY
 
 import zoo_core
 from zoo_core import loading
@@ -20,15 +21,6 @@ from zoo_core.publishing import Item
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.train import recipe_of, settings, train
-
-TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
-SMALL: dict[str, Any] = {"data": "bars-and-stripes", "config": {"hidden": 8}, "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> zoo_core.Run:
-    folder = tmp_path_factory.mktemp("runs") / "nade.bars-and-stripes"
-    return zoo_core.train("nade", epochs=4, output=folder, quiet=True, **SMALL)
 
 
 def test_a_run_has_its_model_and_its_metrics(run: zoo_core.Run) -> None:

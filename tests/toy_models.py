@@ -46,9 +46,9 @@ def feature_net(**changes: Any) -> FeatureNet:
         return FeatureNet(**{**config, **changes}).eval()
 
 
-def save_feature_net(folder: Path) -> str:
-    """Save the weights of a small feature net of 4x4 images; return their path."""
-    config = {"shape": [1, 4, 4], "heads": [2], "channels": [4, 4, 4, 8], "stem": 4}
+def save_feature_net(folder: Path, **changes: Any) -> str:
+    """Save a small feature net, of 4x4 images unless `shape` is given; return its path."""
+    config = {"shape": [1, 4, 4], "heads": [2], "channels": [4, 4, 4, 8], "stem": 4, **changes}
     model = feature_net(**config)
     record = {"family": "features", "requires": "zoo-core", "architecture": "features"}
     path = folder / "features.small.safetensors"

@@ -17,6 +17,11 @@ from zoo_core.training.loop import Loop
 from zoo_core.training.objective import Objective
 from zoo_core.training.recipe import Recipe
 
+TINY = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
+"""What `zoo train` is given to train in a second."""
+SMALL: dict[str, Any] = {"data": "bars-and-stripes", "config": {"hidden": 8}, "threads": 1}
+"""The same for `zoo_core.train`."""
+
 
 class Bias(nn.Module):
     """One number."""
