@@ -8,6 +8,8 @@ What follows `--` are the options of the `zoo run` that draws the picture. They 
 so the card shows them, and a later drawing uses them again. A picture is old when its provenance
 names other weights than the registry. The curve of a run comes along while `runs/ENTRY` holds the
 weights of the registry.
+
+Over 400 lines: cards, list and gallery say the same of an entry, by the same short functions.
 """
 
 import html

@@ -1,5 +1,6 @@
 """Each module of the core has a test file of its own name: zoo_core/tasks/score.py is tested in
-tests/test_tasks_score.py. A package that only passes on names of its modules needs none."""
+tests/test_tasks_score.py. A package that only passes on names of its modules needs none. A long
+module says why it is one."""
 
 import ast
 from pathlib import Path
@@ -33,3 +34,11 @@ def test_each_module_has_a_test_file() -> None:
         if not test.exists() and not only_passes_on(module):
             missing[str(module.relative_to(CORE.parent))] = test.name
     assert {m: t for m, t in missing.items() if m not in EXCEPTIONS} == {}
+
+
+def test_a_module_of_over_400_lines_says_why_it_is_one() -> None:
+    root = CORE.parent
+    modules = [*CORE.rglob("*.py"), *root.glob("plugins/*/zoo_*/*.py"), *root.glob("docs/*.py")]
+    long = {path: text for path in modules if (text := path.read_text()).count("\n") > 400}
+    heads = {path: ast.get_docstring(ast.parse(text)) or "" for path, text in long.items()}
+    assert [str(path) for path, head in heads.items() if "Over 400 lines: " not in head] == []

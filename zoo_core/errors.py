@@ -4,7 +4,6 @@ A message says what was given, what was expected and what to do next; it is show
 a traceback, unless `ZOO_DEBUG` is set.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -107,6 +106,8 @@ class BusyError(ZooError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the sentence that offers up to three near matches of `name`, or nothing."""
+    import difflib  # a thirtieth of the time that a listing takes to start
+
     # comparing takes time by the product of the lengths, and nobody mistypes a page
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6) if len(name) < _TYPED else []
     return f" Did you mean {' or '.join(map(printable, near))}?" if near else ""

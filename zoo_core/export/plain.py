@@ -122,7 +122,6 @@ if __name__ == "__main__":
 
 def _heading(model: nn.Module, stem: str) -> str:
     known = loading.info(model)
-    licence = known.licence
     lines = [
         f"{known.name}: {type(model).__name__} with trained weights, for torch and safetensors.",
         "",
@@ -132,7 +131,7 @@ def _heading(model: nn.Module, stem: str) -> str:
         f"Put together by zoo from the sources of {known.family}. The weights have the SHA-256",
         f"{known.sha256}",
     ]
-    if licence:
+    if licence := known.licence:
         lines.append(f"Licences: {licence.code} (code), {licence.weights} (weights).")
     return "\n".join(lines) + "\n"
 
@@ -207,7 +206,6 @@ class _Closure:
         self.begun: set[_Key] = set()
         self.others: dict[str, str] = {}
         """Import line of each name that comes from elsewhere."""
-        self.later: list[_Key] = []
 
     def take(self, key: _Key) -> None:
         """Take a definition, after those that it needs."""
@@ -234,7 +232,7 @@ class _Closure:
         if origin.partition(".")[0] not in self.packages:
             whole = f"import {origin}" + (f" as {name}" if name != origin.partition(".")[0] else "")
             part = f"from {origin} import {inside}" + (f" as {name}" if name != inside else "")
-            self._import(name, part if inside else whole)
+            self.others[name] = part if inside else whole
         elif _is_module(origin, inside):
             self._namespace(name, f"{origin}.{inside}" if inside else origin)
         else:
@@ -247,21 +245,18 @@ class _Closure:
         public = [n for n in self._module(module_name).nodes if n != "__all__"]
         for inside in public:
             self.take((module_name, inside))
-        self._import("_SimpleNamespace", "from types import SimpleNamespace as _SimpleNamespace")
+        self.others["_SimpleNamespace"] = "from types import SimpleNamespace as _SimpleNamespace"
         fields = ", ".join(f"{n}={n}" for n in public)
         self._add((module_name, ""), name, f"{name} = _SimpleNamespace({fields})")
 
     def _add(self, key: _Key, name: str, text: str) -> None:
-        clash = next((k for k in self.taken if _written(k) == name and self.taken[k] != text), None)
-        if clash is not None:
-            raise InvalidInput(
-                f"{name} is defined in {clash[0]} and in {key[0]}: one Python file cannot hold "
-                "both. Rename one of them."
-            )
+        for (module_name, other), taken in self.taken.items():
+            if other.rpartition(" as ")[2] == name and taken != text:
+                raise InvalidInput(
+                    f"{name} is defined in {module_name} and in {key[0]}: one Python file cannot "
+                    "hold both. Rename one of them."
+                )
         self.taken[key] = text
-
-    def _import(self, name: str, line: str) -> None:
-        self.others[name] = line
 
     def _module(self, name: str) -> _Module:
         if name not in self.modules:
@@ -283,10 +278,6 @@ class _Closure:
                 modules.add(line)
         lines = (f"{origin} import {', '.join(sorted(names))}" for origin, names in parts.items())
         return [*sorted(modules), *sorted(lines)]
-
-
-def _written(key: _Key) -> str:
-    return key[1].rpartition(" as ")[2]
 
 
 def _is_module(origin: str, inside: str) -> bool:
