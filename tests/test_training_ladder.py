@@ -21,8 +21,8 @@ def climbed(data: Path, folder: Path, **options: Any) -> tuple[dict[str, Rung], 
 
 def test_rungs_of_mixed_columns(tmp_path: Path) -> None:
     """Fitted, chosen on validation, and left out where a model cannot take the table."""
-    rows = [f"{i % 2},{(i % 2) ^ (i % 7 == 0)},{(i * 37 % 60) / 4 if i else ''}" for i in range(60)]
-    (tmp_path / "t.csv").write_text("a,b,r\n" + "\n".join(rows) + "\n")
+    rows = [f"{(i * 37 % 60) / 4 if i else ''},{i % 2},{(i % 2) ^ (i % 7 == 0)}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("r,a,b\n" + "\n".join(rows) + "\n")
     names = ("mixed-independent", "mixed-tree", "mixed-made")
     rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", only=names)
     assert set(rungs) == {"mixed-independent", "mixed-tree"}

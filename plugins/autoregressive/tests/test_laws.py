@@ -41,6 +41,13 @@ CONFIGS = {
     ],
     "mixed-tree": [{}, {"structure": "chain"}],
     "hidden-tree": [{"states": 6}, {"states": 3}],
+    "mixed-ar": [{"k": 2}, {"k": 8, "order": "random", "order_seed": 1}],
+    "mixed-fvsbn": [{}, {"order": "random", "order_seed": 1}],
+    "mixed-nade": [{"hidden": 12}, {"hidden": 12, "activation": "relu", "order": "random"}],
+    "mixed-attention": [
+        {"blocks": 2, "d": 8},
+        {"blocks": 1, "d": 12, "h": 3, "order": "random", "order_seed": 1},
+    ],
     "mixed-made": [
         {"hidden": [64]},
         {"hidden": [48, 48], "order": "random", "order_seed": 1},
@@ -82,6 +89,7 @@ SKIPS = {
     "categorical": INDEPENDENT,
     "markov": {"one_batch_can_be_overfitted": "a chain cannot tell four inputs apart"},
     "ar": {"one_batch_can_be_overfitted": "k variables cannot tell four inputs apart"},
+    "mixed-ar": {"one_batch_can_be_overfitted": "k columns cannot tell four inputs apart"},
     "eonade": {"completion_of_any_mask_is_exact_or_refused": "it draws in random orders"},
     "mixed-eonade": {"completion_of_any_mask_is_exact_or_refused": "it draws in random orders"},
     "hidden-tree": {"one_batch_can_be_overfitted": "four rows pay for no edge of the tree"},

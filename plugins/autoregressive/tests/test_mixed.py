@@ -1,17 +1,26 @@
 """Laws of the models of mixed columns: they sum to one, sample what they score, and know gaps."""
 
+import dataclasses
 import itertools
+import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from zoo_autoregressive.hidden_tree import HiddenTree
+from zoo_autoregressive.mixed import MixedChainRule
+from zoo_autoregressive.mixed_ar import MixedAR
+from zoo_autoregressive.mixed_attention import MixedAttention
 from zoo_autoregressive.mixed_eonade import AnyOrder, MixedEoNADE
+from zoo_autoregressive.mixed_fvsbn import MixedFVSBN
 from zoo_autoregressive.mixed_made import MixedMADE
+from zoo_autoregressive.mixed_nade import MixedNADE
 from zoo_autoregressive.mixed_tree import MixedTree
 
 from zoo_core import errors
 from zoo_core.data.columns import Column
+from zoo_core.draws import Streams
 
 NAN = float("nan")
 DISCRETE = [
@@ -45,7 +54,7 @@ def built(cls: type[nn.Module], *more: Column, **config: object) -> nn.Module:
         model.fit(model.statistics(x))
     else:
         for parameter in model.parameters():
-            nn.init.normal_(parameter, std=0.1)
+            nn.init.normal_(parameter, std=0.3)
     return model.eval().requires_grad_(False)
 
 
@@ -54,12 +63,20 @@ MODELS = [
     (MixedTree, {"structure": "chain"}),
     (MixedTree, {"structure": "independent"}),
     (HiddenTree, {"states": 5}),
+    (MixedEoNADE, {"hidden": (16,), "orders": 3}),
+    (MixedAR, {"k": 1}),
+    (MixedAR, {"k": 2, "order": "random"}),
+    (MixedFVSBN, {"order": "random"}),
     (MixedMADE, {"hidden": (16, 16)}),
     (MixedMADE, {"hidden": (16,), "order": "random"}),
-    (MixedEoNADE, {"hidden": (16,), "orders": 3}),
+    (MixedNADE, {"hidden": 16}),
+    (MixedNADE, {"hidden": 16, "order": "random", "activation": "relu"}),
+    (MixedAttention, {"d": 16, "h": 2}),
+    (MixedAttention, {"d": 8, "h": 1, "order": "random"}),
 ]
-TREES = MODELS[:4]
+TREES, CHAINS = MODELS[:4], MODELS[5:]
 all_models = pytest.mark.parametrize(("cls", "config"), MODELS)
+all_chains = pytest.mark.parametrize(("cls", "config"), CHAINS)
 
 
 @all_models
@@ -114,9 +131,11 @@ def test_samples_have_the_models_entropy(cls: type[nn.Module], config: dict[str,
     assert (found - p).abs().sum().item() < 0.04, "total variation 0.02"
 
 
-@pytest.mark.parametrize("cls", [MixedTree, HiddenTree, MixedMADE, MixedEoNADE])
-def test_real_samples_have_the_models_density(cls: type[nn.Module]) -> None:
-    model = built(cls, REAL)
+@all_models
+def test_real_samples_have_the_models_density(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    model = built(cls, REAL, **config)
     x = model.sample(4000, generator=torch.Generator().manual_seed(3))
     z = torch.linspace(-40, 40, 20_001)
     states, of, counts = x[:, :3].unique(dim=0, return_inverse=True, return_counts=True)
@@ -152,7 +171,8 @@ def test_known_cells_stay(cls: type[nn.Module], config: dict[str, object]) -> No
     model = built(cls, REAL, **config)
     x = model.sample(8, generator=torch.Generator().manual_seed(4))
     known = torch.zeros(4, dtype=torch.bool)
-    known[model.order[:2] if cls is MixedMADE else torch.tensor([1, 3])] = True
+    first = isinstance(model, MixedChainRule)
+    known[model.order[:2] if first else torch.tensor([1, 3])] = True
     drawn = model.complete(x, known, generator=torch.Generator().manual_seed(5))
     assert torch.equal(drawn[:, known], x[:, known])
     assert not drawn.isnan().any()
@@ -170,25 +190,104 @@ def test_trees_sample_from_the_posterior(cls: type[nn.Module]) -> None:
     assert (found - posterior).abs().max().item() < 0.02
 
 
-def test_made_refuses_what_it_cannot_sum_out() -> None:
-    with pytest.raises(errors.InvalidInput, match=r"1 of 2 rows have missing cells.*mixed-tree"):
-        built(MixedMADE).log_prob(torch.tensor([[0.0, NAN, 1.0], [0.0, 1.0, 1.0]]))
+@all_chains
+def test_chains_refuse_what_they_cannot_sum_out(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    model = built(cls, **config)
+    x = STATES[:4].clone()
+    x[1, model.order[1]] = NAN
+    wanted = "1 of 4 rows have missing cells before others in the order, which "
+    wanted += rf"{cls.name} cannot sum out: put .* last \(config\.order\)\. mixed-tree and hidden-"
+    wanted += "tree sum out any cells exactly, and mixed-eonade by its orders"
+    with pytest.raises(errors.InvalidInput, match=wanted):
+        model.log_prob(x)
+    with pytest.raises(errors.InvalidInput, match=wanted):
+        model.complete(x, torch.ones(3, dtype=torch.bool))
 
 
-@pytest.mark.parametrize("order", ["raster", "random"])
-def test_mades_conditionals_see_what_comes_before(order: str) -> None:
-    model = built(MixedMADE, REAL, hidden=(32,), order=order, order_seed=3)
-    place = model.order.argsort()
-    x = torch.tensor([[1.0, 0.0, 2.0, 0.3]])
-    base = model.conditionals(x)
-    for j in range(4):
+@all_chains
+def test_chains_leave_out_what_is_missing_last(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    """Rows of which the last one, two or all columns of the order are missing."""
+    model = built(cls, **config)
+    for d in range(3):
+        x = STATES.clone()
+        x[:, model.order[d:]] = NAN
+        known = STATES[:, model.order[:d]]
+        same = (known.unsqueeze(1) == known).all(2)
+        each = model.log_prob(STATES).expand(len(STATES), -1).masked_fill(~same, -torch.inf)
+        assert torch.allclose(model.log_prob(x), each.logsumexp(1), atol=1e-5)
+
+
+@all_chains
+def test_chains_impute_what_is_missing_last(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    """Rows that lack the last column, all but the first, or nothing, as each would be alone."""
+    model = built(cls, REAL, **config)
+    x = model.sample(3, generator=Streams(0))
+    x[0, model.order[3:]] = NAN
+    x[1, model.order[1:]] = NAN
+    everything = torch.ones(4, dtype=torch.bool)
+    drawn = model.complete(x, everything, generator=Streams(7))
+    assert torch.equal(drawn[~x.isnan()], x[~x.isnan()]) and not drawn.isnan().any()
+    first = model.complete(x[:1], everything, generator=Streams(7))
+    assert torch.allclose(first, drawn[:1], atol=1e-5)
+    known = everything.clone()
+    known[model.order[1:]] = False
+    again = model.complete(x, known, generator=Streams(7))
+    assert torch.allclose(again[1], drawn[1], atol=1e-5)
+
+
+@all_chains
+def test_conditionals_see_what_comes_before(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    """By the Jacobian of the outputs where cells are real, by other categories elsewhere."""
+    model = built(cls, REAL, dataclasses.replace(REAL, name="s"), **config)
+    place, k = model.order.argsort().tolist(), getattr(model, "k", 5)
+    x = torch.tensor([[1.0, 0.0, 2.0, 0.3, -0.4]])
+    base = model.outputs(x)
+    jacobian = torch.autograd.functional.jacobian(model.outputs, x)[0, :, 0]
+    for j in range(5):
         moved = x.clone()
-        moved[0, j] = 1 - moved[0, j] if j < 3 else 0.9
-        if j == 2:
-            moved[0, j] = 3.0
-        changed = ((model.conditionals(moved) - base).abs() > 1e-7)[0]
-        for i in range(4):
-            assert not changed[i] or place[j] <= place[i]
+        moved[0, j] = (x[0, j] + 1) % 2
+        changed = (model.outputs(moved) != base)[0]
+        if j > 2:
+            changed |= jacobian[:, j] != 0
+        for i in range(5):
+            sees = bool(changed[model.heads.outputs_of(i)].any())
+            assert sees == (0 < place[i] - place[j] <= k), (i, j)
+
+
+@all_chains
+def test_a_walk_gives_the_outputs_of_one_pass(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    model = built(cls, REAL, **config)
+    x = torch.tensor([[1.0, 0.0, 2.0, 0.3], [2.0, 1.0, 0.0, -1.0]])
+    whole = model.outputs(x)
+    for d in range(4):
+        held = x.clone()
+        held[:, model.order[d:]] = 0.0
+        order = model.order[d:].tolist()
+        for i, outputs in zip(order, model.walk(held, d), strict=True):
+            assert torch.allclose(outputs, whole[:, model.heads.outputs_of(i)], atol=1e-5)
+            held[:, i] = x[:, i]
+
+
+@all_models
+def test_nats_are_of_the_columns_own_unit(cls: type[nn.Module], config: dict[str, object]) -> None:
+    """The same rows in another unit: standardised alike, and the Jacobian is in the nats."""
+    metres = built(cls, REAL, **config)
+    feet = dataclasses.replace(
+        REAL, mean=REAL.mean * 3, std=REAL.std * 3, knots=tuple(3 * knot for knot in REAL.knots)
+    )
+    x = torch.cat([STATES, torch.linspace(-2, 2, len(STATES)).unsqueeze(1)], 1)
+    lost = metres.log_prob(x) - built(cls, feet, **config).log_prob(x)
+    assert torch.allclose(lost, torch.full_like(lost, math.log(3)), atol=1e-4)
 
 
 def test_the_any_order_loss_is_an_estimate_of_the_likelihood() -> None:
@@ -205,7 +304,31 @@ def test_the_any_order_loss_is_an_estimate_of_the_likelihood() -> None:
     assert (estimates.mean() + each.mean()).abs().item() < 4 * error.item()
 
 
-@pytest.mark.parametrize("cls", [MixedTree, HiddenTree, MixedMADE, MixedEoNADE])
+def test_chains_differ_in_what_is_used() -> None:
+    """24 states: 9 outputs on 9 inputs; of two in a row 2 x 3 and 4 x 2, of all 4 x 3 more."""
+    assert built(MixedAR, k=1).free_parameters == 9 + 2 * 3 + 4 * 2
+    assert built(MixedFVSBN).free_parameters == 9 + 2 * 3 + 4 * 2 + 4 * 3
+    made = built(MixedMADE, hidden=(16,))
+    assert made.free_parameters < sum(parameter.numel() for parameter in made.parameters())
+
+
+@pytest.mark.parametrize(
+    ("cls", "config", "what"),
+    [
+        (MixedAR, {"k": 0}, "k is 0; expected 1, the column before, or more"),
+        (MixedFVSBN, {"components": 0}, "components is 0; expected 1 or more"),
+        (MixedMADE, {"hidden": ()}, r"hidden is \[\]; expected the size of a layer or more"),
+        (MixedNADE, {"hidden": 0}, "sigmoid or relu units, one or more; given hidden = 0"),
+        (MixedNADE, {"activation": "tanh"}, "activation = 'tanh'"),
+        (MixedAttention, {"d": 9, "h": 2}, "expected a d that is divisible by h"),
+    ],
+)
+def test_settings_that_cannot_be(cls: type[nn.Module], config: dict[str, Any], what: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=what):
+        cls((3,), [column.table() for column in DISCRETE], **config)
+
+
+@pytest.mark.parametrize("cls", sorted({cls for cls, _ in MODELS}, key=str))
 def test_a_config_that_cannot_be_built(cls: type[nn.Module]) -> None:
     with pytest.raises(errors.InvalidInput, match="columns has 3 columns; expected 2"):
         cls((2,), [column.table() for column in DISCRETE])

@@ -1,4 +1,4 @@
-"""Shared by the models of mixed columns: what their inputs and outputs hold of each column.
+"""Shared by the models of mixed columns: their inputs and outputs, and the chain rule over columns.
 
     binary, categorical, ordinal   p(x_i = k) by a softmax
     real                           p(x_i) = Σ_m π_m N(x_i; μ_m, σ_m²) (RNADE: Uria, Murray &
@@ -13,25 +13,29 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from zoo_autoregressive.layers import keep_order, permutation, prefix_length
+from zoo_core import draws
 from zoo_core.checks import check_rows, check_sampling
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
-from zoo_core.precision import single, weight_of
+from zoo_core.precision import single, single_type, weight_of
 
 __all__ = [
     "SMALLEST_SCALE",
     "Filling",
     "Heads",
+    "MixedChainRule",
     "MixedModel",
     "choose",
     "columns_of",
-    "refuse_missing",
+    "refuse_gaps",
 ]
 
 _VALUE, _THERE = -1, -2
@@ -105,14 +109,119 @@ class Filling(MixedModel, ABC):
         """Sample the missing cells of x, (B, D), given those that are there."""
 
 
-def refuse_missing(x: Tensor, name: str) -> None:
-    """Raise InvalidInput where a cell of x, (B, D), is missing."""
+class MixedChainRule(Filling):
+    """A model by the chain rule, p(x) = ∏ p(x_i | the columns before i in an order).
+
+    Cells that are missing last in the order sum to one, and are left out; others cannot be summed
+    out. Subclasses implement `outputs`, and `walk` where one column costs less than all.
+
+    Args:
+        shape: shape of one input, (D,).
+        columns: what each column is, as `zoo_core.data.columns.Column`; binary ones by default.
+        components: Gaussians in the mixture of a real column.
+        order: `raster`, `random` for a permutation seeded by `order_seed`, or a list of all
+            columns, numbered from 0.
+        order_seed: seed of the random order.
+    """
+
+    name: ClassVar[str]
+    """The architecture's, for messages."""
+    order: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        columns: Sequence[Mapping[str, Any]],
+        components: int,
+        order: str | Sequence[int],
+        order_seed: int,
+    ) -> None:
+        super().__init__(shape, columns)
+        self.heads = Heads(self._columns, components)
+        with torch.device("cpu"):  # also of a model that is built on the meta device
+            keep_order(self, permutation(len(self._columns), order, order_seed))
+
+    @abstractmethod
+    def outputs(self, x: Tensor) -> Tensor:
+        """What gives each column's conditional, (B, O); those of a column by what is before it.
+
+        x: encoded rows, (B, D), NaN where missing.
+        """
+
+    def walk(self, x: Tensor, d: int) -> Iterator[Tensor]:
+        """Yield the outputs of each column after the first d of the order in turn, (n, O_i).
+
+        x: encoded rows, (n, D), in which each column is completed before the next one's outputs.
+        """
+        for i in self.order[d:].tolist():
+            yield self.outputs(x)[:, self.heads.outputs_of(i)]
+
+    def conditionals(self, x: Tensor) -> Tensor:
+        """log p(x_i | x before i) of each column, at its own place in x: (B, D), nats.
+
+        x: encoded rows, (B, *event_shape).
+
+        Raises InvalidInput where a cell is missing before one that is there.
+        """
+        check_rows(self, x)
+        x = x.flatten(1)
+        refuse_gaps(x[:, self.order], self.name)
+        return self.heads.log_p(self.outputs(x), x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-probability of each row, (B,), nats; raises as `conditionals`.
+
+        x: encoded rows, (B, *event_shape).
+        """
+        return self.conditionals(x).sum(1)
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Sample what is unknown, or missing, given the rest.
+
+        x: encoded rows, (B, *event_shape).
+        known: mask of the known columns, event_shape, bool; they must come first in the order.
+
+        Raises InvalidInput when an unknown column, or a missing cell, comes before a known one.
+        """
+        check_rows(self, x, known)
+        prefix_length(known, self.order)
+        return super().complete(x, known, generator=generator, temperature=temperature)
+
+    @torch.no_grad()
+    def _fill(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
+        """Sample the missing cells of x, (B, D), which come last in the order."""
+        refuse_gaps(x[:, self.order], self.name)
+        (n, D), missing, kind = x.shape, x.isnan(), single_type(x.dtype)
+        d = int((~missing.any(0)[self.order]).cumprod(0).sum())
+        u = draws.rand(D, n, dim=1, generator=generator, device=x.device, dtype=kind)
+        noise = draws.randn(D, n, dim=1, generator=generator, device=x.device, dtype=kind)
+        x, order = x.clone(), self.order[d:].tolist()
+        for i, outputs, u_i, noise_i in zip(order, self.walk(x, d), u[d:], noise[d:], strict=True):
+            drawn = self.heads.sample(outputs, i, u_i, noise_i, temperature).to(x.dtype)
+            x[:, i] = torch.where(missing[:, i], drawn, x[:, i])
+        return x.reshape(n, *self.event_shape)
+
+
+def refuse_gaps(x: Tensor, name: str) -> None:
+    """Raise InvalidInput where a cell of x is missing before one that is there.
+
+    x: encoded cells in the order of the chain rule, (B, D), NaN where missing.
+    name: of the architecture.
+    """
     missing = x.isnan()
-    if missing.any():
-        rows = int(missing.any(1).sum())
+    gaps = (missing[:, :-1] & ~missing[:, 1:]).any(1)
+    if gaps.any():
         raise InvalidInput(
-            f"{rows} of {len(x)} rows have missing cells, which {name} cannot sum out. "
-            "mixed-tree and hidden-tree sum them out exactly, and mixed-eonade by its orders."
+            f"{int(gaps.sum())} of {len(x)} rows have missing cells before others in the order, "
+            f"which {name} cannot sum out: put columns with missing cells last (config.order). "
+            "mixed-tree and hidden-tree sum out any cells exactly, and mixed-eonade by its orders."
         )
 
 
@@ -136,7 +245,11 @@ class Heads:
         sizes = [len(column.categories) for column in columns]  # 0 where real
         inputs = [k or 2 for k in sizes]
         outputs = [k or 3 * components for k in sizes]
-        starts = torch.tensor([0, *outputs]).cumsum(0).tolist()
+        self._sizes = sizes
+        self._inputs = [0, *accumulate(inputs)]
+        """Where the inputs of each column begin, and where all end."""
+        self._outputs = starts = [0, *accumulate(outputs)]
+        """Where the outputs of each column begin, and where all end."""
         real = [i for i, k in enumerate(sizes) if not k]
         discrete = [i for i, k in enumerate(sizes) if k]
         K = max(sizes)
@@ -159,20 +272,29 @@ class Heads:
         """Where the weights, means and scales of each real column are, (Dr, 3, M)."""
         self._log_std = torch.tensor([columns[i].std for i in real]).log()
 
-    def inputs(self, x: Tensor) -> Tensor:
+    def inputs(self, x: Tensor, of: slice = slice(None)) -> Tensor:
         """What a network is given of rows, (B, E); zeros where a cell is missing.
 
         Of a discrete column that is an indicator of each category; of a real one asinh of its
         value, in which outliers are no giants, and whether it is there.
 
         x: encoded rows, (B, D), NaN where missing.
+        of: some of the inputs.
         """
-        x = x[:, self.owner_of_input.to(x.device)]
+        x = x[:, self.owner_of_input[of].to(x.device)]
         there = (~x.isnan()).to(x.dtype)
         value = x.nan_to_num().asinh()
-        category = self._category.to(x.device)
+        category = self._category[of].to(x.device)
         discrete = torch.where(category == _THERE, there, (x == category).to(x.dtype))
         return torch.where(category == _VALUE, value, discrete)
+
+    def inputs_of(self, i: int) -> slice:
+        """Where the inputs of column i are."""
+        return slice(self._inputs[i], self._inputs[i + 1])
+
+    def outputs_of(self, i: int) -> slice:
+        """Where the outputs of column i are."""
+        return slice(self._outputs[i], self._outputs[i + 1])
 
     def begin(self, bias: Tensor) -> None:
         """Spread the means of the mixtures, in the biases of the outputs, (O,)."""
@@ -194,7 +316,7 @@ class Heads:
             chosen = logits.log_softmax(2).gather(2, k.unsqueeze(2)).squeeze(2)
             log_p = log_p.index_copy(1, discrete, chosen)
         if len(real := self._real.to(x.device)):
-            log_π, μ, log_σ = self._mixture(outputs, self._real_places)
+            log_π, μ, log_σ = _mixture(outputs[:, self._real_places.to(x.device)])
             z = (x[:, real].nan_to_num().unsqueeze(2) - μ) * torch.exp(-log_σ)
             normal = -0.5 * z * z - log_σ - 0.5 * math.log(2 * math.pi)
             density = (log_π + normal).logsumexp(2) - self._log_std.to(x.device)
@@ -206,16 +328,12 @@ class Heads:
     ) -> Tensor:
         """Sample column i by its outputs, (B,), encoded.
 
-        outputs: (B, O). u: uniform numbers, (B,). noise: standard normal numbers, (B,).
+        outputs: (B, O_i). u: uniform numbers, (B,). noise: standard normal numbers, (B,).
         """
         outputs = single(outputs)
-        at = (self._discrete == i).nonzero()
-        if len(at):
-            places = self._places[at[0, 0]]
-            logits = self._logits(outputs, places[places < outputs.shape[1]].unsqueeze(0))
-            return choose(logits.squeeze(1) / temperature, u).to(outputs.dtype)
-        places = self._real_places[(self._real == i).nonzero()[0, 0]]
-        log_π, μ, log_σ = (part.squeeze(1) for part in self._mixture(outputs, places.unsqueeze(0)))
+        if self._sizes[i]:
+            return choose(outputs / temperature, u).to(outputs.dtype)
+        log_π, μ, log_σ = _mixture(outputs.unflatten(1, (3, self.M)))
         m = choose(log_π / temperature, u).unsqueeze(1)
         σ = log_σ.gather(1, m).squeeze(1).exp() * math.sqrt(temperature)
         return μ.gather(1, m).squeeze(1) + σ * noise
@@ -225,10 +343,14 @@ class Heads:
         never = outputs.new_full((len(outputs), 1), -torch.inf)
         return torch.cat([outputs, never], 1)[:, places.to(outputs.device)]
 
-    def _mixture(self, outputs: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """log π, μ and log σ of real columns, (B, Dr, M) each, in standard deviations."""
-        weights, μ, log_σ = outputs[:, places.to(outputs.device)].unbind(2)
-        return weights.log_softmax(2), μ, log_σ.clamp(min=SMALLEST_SCALE)
+
+def _mixture(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """log π, μ and log σ of real columns, (…, M) each, in standard deviations.
+
+    outputs: (…, 3, M).
+    """
+    weights, μ, log_σ = outputs.unbind(-2)
+    return weights.log_softmax(-1), μ, log_σ.clamp(min=SMALLEST_SCALE)
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:

@@ -138,9 +138,8 @@ class MixedEoNADE(Filling):
             for i in column.unique().tolist():
                 rows = ((column == i) & x[:, i].isnan()).nonzero().squeeze(1)
                 if len(rows):
-                    drawn = self.heads.sample(
-                        outputs[rows], i, u[t, rows], noise[t, rows], temperature
-                    )
+                    own = outputs[rows][:, self.heads.outputs_of(i)]
+                    drawn = self.heads.sample(own, i, u[t, rows], noise[t, rows], temperature)
                     x[rows, i] = drawn.to(x.dtype)
         return x.reshape(n, *self.event_shape)
 

@@ -18,6 +18,7 @@ def _decayed(rate: float, **more: object) -> tuple[dict[str, object], ...]:
     )
 
 
+_LINEAR = {**_ADAMW, "optimizer.lr": 5e-3, "optimizer.weight_decay": 0.1}
 _HIDDEN_STATES = tuple(
     {**_ADAMW, "optimizer.lr": 0.02, "optimizer.weight_decay": 0.01, "config.states": states}
     for states in (8, 16, 32)
@@ -154,12 +155,45 @@ def zoo_architectures() -> list[Architecture]:
             ladder={"hidden-tree": _HIDDEN_STATES},
         ),
         Architecture(
+            name="mixed-ar",
+            path="zoo_autoregressive.mixed_ar:MixedAR",
+            summary="Regression of each of a table's columns on the k before it",
+            tasks=_ALL,
+            ladder={"mixed-ar": tuple({**_LINEAR, "config.k": k} for k in (1, 2, 4))},
+        ),
+        Architecture(
+            name="mixed-fvsbn",
+            path="zoo_autoregressive.mixed_fvsbn:MixedFVSBN",
+            summary="Regression of each of a table's columns on all before it",
+            tasks=_ALL,
+            paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
+            "Density Estimators?",
+            ladder={"mixed-fvsbn": _decayed(5e-3)},
+        ),
+        Architecture(
+            name="mixed-nade",
+            path="zoo_autoregressive.mixed_nade:MixedNADE",
+            summary="NADE of a table's columns, RNADE of real ones: one hidden layer, tied weights",
+            tasks=_ALL,
+            paper="Uria, Murray & Larochelle 2013, RNADE: The Real-Valued Neural Autoregressive "
+            "Density-Estimator",
+            ladder={"mixed-nade": _dropped(2e-3, **{"config.hidden": 300})},
+        ),
+        Architecture(
             name="mixed-made",
             path="zoo_autoregressive.mixed_made:MixedMADE",
             summary="Masked autoencoder of a table's columns: categories, and mixtures for reals",
             tasks=_ALL,
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
             ladder={"mixed-made": _dropped(2e-3, **{"config.hidden": [300, 300]})},
+        ),
+        Architecture(
+            name="mixed-attention",
+            path="zoo_autoregressive.mixed_attention:MixedAttention",
+            summary="Decoder-only transformer over a table's columns",
+            tasks=_ALL,
+            paper="Vaswani et al. 2017, Attention Is All You Need",
+            ladder={"mixed-attention": _dropped(2e-3)},
         ),
         Architecture(
             name="mixed-eonade",

@@ -1,0 +1,116 @@
+"""What a table's models are for, of those by the chain rule: odd cells, odd rows, missing cells."""
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zoo_core
+from zoo_core.errors import InvalidInput
+from zoo_core.tasks.result import Result
+
+HEAD = ["city", "member", "rooms", "age", "spend"]
+SETTINGS: dict[str, Any] = {
+    "epochs": 40,
+    "optimizer.opt": "adamw",
+    "optimizer.lr": 0.01,
+    "config.components": 3,
+    "device": "cpu",
+    "quiet": True,
+    "seed": 0,
+}
+MODELS = {
+    "mixed-made": {"config.hidden": [64]},
+    "mixed-nade": {"config.hidden": 64},
+}
+
+
+def rows(n: int) -> list[list[str]]:
+    """A city has its number of rooms; members spend 50 more; age is on its own."""
+    random.seed(0)
+    made = []
+    for _ in range(n):
+        city, member = random.randrange(3), random.random() < 0.5
+        spend = 10 * (city + 1) + 50 * member + random.gauss(0, 1)
+        made.append(
+            [
+                ("Aarhus", "Bergen", "Cork")[city],
+                ("no", "yes")[member],
+                str(city + 1),
+                f"{random.gauss(40, 10):.1f}",
+                f"{spend:.2f}",
+            ]
+        )
+    return made
+
+
+def written(name: str, table: list[list[str]]) -> str:
+    with Path(name).open("w", newline="") as file:
+        csv.writer(file).writerows([HEAD, *table])
+    return name
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        table = rows(800)
+        for row in table[::10]:
+            row[-1] = ""
+        settings = SETTINGS | {"data": written("t.csv", table)} | MODELS[request.param]
+        return zoo_core.train(request.param, **settings, output=folder / "run").model
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(model: Any, task: str, table: list[list[str]], **options: Any) -> Result:
+    return zoo_core.run(model, task, seed=0, inputs=(written("rows.csv", table),), **options)
+
+
+def test_explain_gives_the_nats_of_each_cell(model: Any) -> None:
+    table = [*rows(20), ["Cork", "no", "1", "40.0", ""]]
+    result = run(model, "explain", table)
+    scores = run(model, "score", table).rows
+    for score in scores:
+        own = [row for row in result.rows if row["input"] == score["input"]]
+        assert {row["variable"] for row in own} == set(HEAD)
+        assert sum(row["nats"] for row in own) == pytest.approx(score["nats"], abs=1e-4)
+    last = [row for row in result.rows if row["input"] == "rows.csv[20]"]
+    assert last[0]["variable"] == "rooms", "Cork has three"
+    assert last[0]["nats"] > 4
+    assert last[1]["variable"] == "age" and last[1]["nats"] < 4, "the entropy is 3.72 nats"
+    assert last[-1] == {"input": "rows.csv[20]", "variable": "spend", "nats": 0.0}, "it is missing"
+
+
+def test_detect_puts_odd_rows_first(model: Any) -> None:
+    odd = [["Cork", "no", "1", "40.0", "30"], ["Aarhus", "yes", "1", "41.0", "10.0"]]
+    odd += [["Bergen", "no", "2", "140.0", "20.0"], ["Bergen", "yes", "2", "38.0", ""]]
+    result = run(model, "detect", [*rows(40), *odd])
+    found = [row["input"] for row in result.rows]
+    assert set(found[:3]) == {f"rows.csv[{i}]" for i in (40, 41, 42)}
+    assert found[-1] == "rows.csv[43]", "of two reals one is summed out"
+
+
+@pytest.mark.parametrize("samples", [1, 30])
+def test_complete_imputes(model: Any, samples: int) -> None:
+    table = [["Cork", "yes", "3", "40.0", ""], ["Aarhus", "no", "1", "40.0", "12.0"]]
+    result = run(model, "complete", table, samples=samples)
+    assert "1 missing cells imputed" in result.figures
+    assert len(result.rows) == 2 * samples
+    assert [key for key in result.rows[0] if key != "input"] == HEAD
+    whole = [row for row in result.rows if row["input"] == "rows.csv[1]"]
+    assert all(row["spend"] == 12.0 and row["city"] == "Aarhus" for row in whole)
+    spends = [row["spend"] for row in result.rows if row["input"] == "rows.csv[0]"]
+    assert sorted(spends)[samples // 2] == pytest.approx(80, abs=8)
+    assert len(set(spends)) > 0.8 * samples, "each is a sample of its own, of two decimals"
+
+
+def test_what_cannot_be_summed_out_is_said(model: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"1 of 2 rows .* cannot sum out.* mixed-tree and"):
+        run(model, "complete", [*rows(1), ["Cork", "", "3", "40.0", "30.0"]])

@@ -1,0 +1,80 @@
+"""Shared by the networks that hold a vector for each column: from a table's inputs, and to outputs.
+
+Columns with equally many inputs, or outputs, are computed together: one batched product for each
+number of categories that a table has.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Embedding", "Readout"]
+
+
+class Embedding(nn.Module):
+    """A vector of each column: its inputs times a matrix of its own, W_i x_i.
+
+    Args:
+        owner: the column that each input belongs to, (E,), int64, increasing.
+        width: of the vectors, H.
+    """
+
+    def __init__(self, owner: Tensor, width: int) -> None:
+        super().__init__()
+        with torch.device("cpu"):  # also of a model that is built on the meta device
+            self._groups = _grouped(owner)
+            self._back = torch.cat([columns for columns, _ in self._groups]).argsort()
+        self.weight = nn.Parameter(torch.empty(len(owner), width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs, (B, E), to the columns' vectors, (B, D, H)."""
+        each = []
+        for _, places in self._groups:
+            at = places.to(inputs.device)
+            each.append(torch.einsum("bgk,gkh->bgh", inputs[:, at], self.weight[at]))
+        return torch.cat(each, 1)[:, self._back.to(inputs.device)]
+
+    def of(self, places: slice, inputs: Tensor) -> Tensor:
+        """The vector of one column, (B, H), by its inputs, (B, E_i), which are at these places."""
+        return inputs @ self.weight[places]
+
+
+class Readout(nn.Module):
+    """The outputs of each column: its vector times a matrix of its own, b_i + V_i h_i.
+
+    Args:
+        owner: the column that each output belongs to, (O,), int64, increasing.
+        width: of the vectors, H.
+    """
+
+    def __init__(self, owner: Tensor, width: int) -> None:
+        super().__init__()
+        with torch.device("cpu"):  # also of a model that is built on the meta device
+            self._groups = _grouped(owner)
+            self._back = torch.cat([places.flatten() for _, places in self._groups]).argsort()
+        self.weight = nn.Parameter(torch.empty(len(owner), width))
+        self.bias = nn.Parameter(torch.zeros(len(owner)))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map the columns' vectors, (B, D, H), to outputs, (B, O)."""
+        each = []
+        for columns, places in self._groups:
+            own, V = h[:, columns.to(h.device)], self.weight[places.to(h.device)]
+            each.append(torch.einsum("bgh,gkh->bgk", own, V).flatten(1))
+        return torch.cat(each, 1)[:, self._back.to(h.device)] + self.bias
+
+    def of(self, places: slice, h: Tensor) -> Tensor:
+        """The outputs of one column, (B, O_i), which are at these places, by its vector, (B, H)."""
+        return nn.functional.linear(h, self.weight[places], self.bias[places])
+
+
+def _grouped(owner: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Columns that own equally many places: their numbers, (G,), and the places, (G, K)."""
+    sizes = owner.bincount()
+    starts = sizes.cumsum(0) - sizes
+    found = []
+    for K in sizes.unique().tolist():
+        columns = (sizes == K).nonzero().squeeze(1)
+        found.append((columns, starts[columns].unsqueeze(1) + torch.arange(K)))
+    return found
