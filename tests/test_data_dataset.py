@@ -9,8 +9,7 @@ from torch.utils.data import DataLoader
 
 import zoo_core as zoo
 from factories import captioned
-from zoo_core import errors
-from zoo_core.data import Dataset, binarize, binarize_dataset, load_dataset
+from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import UnknownName
 
 GREY = Dataset("grey", "test", torch.arange(0, 48).view(12, 1, 2, 2).to(torch.uint8), 256)
@@ -87,36 +86,6 @@ def test_a_slice_takes_the_labels_along() -> None:
     assert len(part) == 2
 
 
-def test_binarize_draws_bernoulli() -> None:
-    x = torch.tensor([0.0, 0.3, 1.0]).expand(20_000, 3)
-    drawn = binarize(x, torch.Generator().manual_seed(0))
-    assert set(drawn.unique().tolist()) == {0.0, 1.0}
-    assert drawn.mean(0).tolist() == pytest.approx([0, 0.3, 1], abs=0.01)
-
-
-def test_binarized_is_fixed_by_its_seed() -> None:
-    data = images(torch.randint(0, 256, (1500, 1, 4, 4), generator=torch.manual_seed(0)))
-    first = binarize_dataset(data, 0)
-    assert first.levels == 2
-    assert int(first.x.max()) == 1
-    assert first.digest == binarize_dataset(data, 0).digest
-    assert first.digest != binarize_dataset(data, 1).digest
-    assert torch.equal(first[:1200].x, binarize_dataset(data[:1200], 0).x), "a row after another"
-
-
-def test_a_draw_never_changes() -> None:
-    data = images(torch.full((2, 1, 4, 4), 128))
-    # published likelihoods rest on this draw
-    digest = "b186af61a1e6a283258fa1f46cf659dc055b82ba55e07eee33ebd8652e339493"
-    assert binarize_dataset(data, 0).digest == digest
-
-
-def test_categories_are_no_grey_levels() -> None:
-    data = Dataset("made", "test", torch.tensor([[0, 2]], dtype=torch.uint8), 3)
-    with pytest.raises(errors.InvalidInput, match="made holds 3 categories: only grey levels"):
-        binarize_dataset(data, 0)
-
-
 def test_real_numbers_are_given_as_they_are() -> None:
     data = Dataset("real", "train", torch.tensor([[0.25, 0.5], [1.0, 0.0]]), None)
     x = data.floats()
@@ -124,8 +93,6 @@ def test_real_numbers_are_given_as_they_are() -> None:
     x.zero_()
     assert data.x.any()
     assert len(data.digest) == 64
-    with pytest.raises(errors.InvalidInput, match="real holds real numbers: only grey levels"):
-        binarize_dataset(data, 0)
 
 
 @pytest.mark.parametrize("rows", [slice(1, 4, 2), slice(-4, None, 2), torch.tensor([1, 3])])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from factories import picture, pictures
-from zoo_core.data import Dataset, binarize_dataset, load_dataset, load_images
-from zoo_core.data.streams import Stream, binarized, open_stream
+from zoo_core.data import Dataset, load_images
+from zoo_core.data.streams import Stream, open_stream
 from zoo_core.errors import InvalidInput
 
 RANGES = [range(2), range(2, 5), range(7, 9)]
@@ -66,14 +66,6 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
 def test_a_data_set_by_name() -> None:
     spec = "bars-and-stripes-4:test[3:20]"
     check(open_stream(spec, shape=(1, 4, 4)), spec, (1, 4, 4))
-
-
-def test_binarized_as_the_whole(mnist: Path) -> None:
-    data = load_dataset("mnist:test", root=mnist)
-    whole = binarize_dataset(data, 0).x
-    stream = open_stream("mnist:test", shape=(1, 28, 28), root=mnist)
-    for rows, some in zip(RANGES, binarized(stream.read(RANGES), RANGES, 0), strict=True):
-        assert torch.equal(some.data.x, whole[rows.start : rows.stop])
 
 
 def test_a_cell_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:

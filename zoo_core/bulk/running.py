@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoo_core import loading, tasks
 from zoo_core.bulk.folder import Folder, Part
 from zoo_core.bulk.shares import Share
-from zoo_core.data.streams import Some, Stream, binarized, open_stream
+from zoo_core.data.binarization import binarize_parts
+from zoo_core.data.streams import Some, Stream, open_stream
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 from zoo_core.tasks.context import Context
-from zoo_core.tasks.inputs import BINARIZE_SEED
 from zoo_core.tasks.result import Result, check_suffix
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _read(
     )
     if getattr(model, "levels", None) == 2:
         places = [range(part.first, part.first + len(part.rows)) for part in work]
-        inputs = binarized(inputs, places, BINARIZE_SEED)
+        inputs = binarize_parts(inputs, places)
     yield from zip(work, inputs, strict=True)
 
 

@@ -1,6 +1,7 @@
 """Names and paths to data sets, over timm, torchvision and Hugging Face datasets."""
 
-from zoo_core.data.dataset import Dataset, binarize, binarize_dataset, binarized
+from zoo_core.data.binarization import binarize, binarize_dataset
+from zoo_core.data.dataset import Dataset
 from zoo_core.data.inputs import Inputs, image_files, load_images, load_rows
 from zoo_core.data.labels import with_labels
 from zoo_core.data.resolve import data_root, load_dataset
@@ -20,3 +21,6 @@ __all__ = [
     "load_rows",
     "with_labels",
 ]
+
+binarized = binarize_dataset
+"""Its former name."""

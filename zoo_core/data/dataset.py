@@ -16,10 +16,10 @@ from torch.nn import functional
 from torch.utils.data import Dataset as MapDataset
 
 from zoo_core.data.columns import Column
-from zoo_core.errors import InvalidInput, UnknownName
+from zoo_core.errors import UnknownName
 from zoo_core.text import html_table
 
-__all__ = ["Dataset", "Row", "binarize", "binarize_dataset", "binarize_rows", "binarized"]
+__all__ = ["Dataset", "Row"]
 
 Row = Tensor | tuple[Tensor, int | Tensor]
 """One row as a model takes it, float32 in [0, 1], with its label where there is one."""
@@ -148,41 +148,3 @@ class Dataset(MapDataset[Row]):
             for row in zip(*cells.columns, strict=True)
         ]
         return html_table(cells.names, rows, len(self) - len(rows))
-
-
-def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Sample each value from Bernoulli(x), in {0, 1}.
-
-    x: means, any shape, in [0, 1].
-    """
-    u = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    return (u < x).to(x.dtype)
-
-
-def binarize_dataset(dataset: Dataset, seed: int) -> Dataset:
-    """Sample each pixel of a data set from Bernoulli(grey / 255), once, by a seed.
-
-    This is done on the CPU, row after row, so that the result is the same on every machine.
-
-    Raises InvalidInput for data that are not grey levels.
-    """
-    if dataset.levels == 2:
-        return dataset
-    if dataset.levels != 256:
-        raise InvalidInput(
-            f"{dataset.name} holds {dataset.holds}: only grey levels can be binarized."
-        )
-    return binarize_rows(dataset, torch.Generator().manual_seed(seed))
-
-
-def binarize_rows(dataset: Dataset, generator: torch.Generator) -> Dataset:
-    """Sample each pixel of grey levels, by the next random numbers of a stream, row after row."""
-    drawn = torch.empty_like(dataset.x)
-    for start in range(0, len(dataset), 1000):
-        rows = slice(start, start + 1000)
-        drawn[rows] = binarize(dataset.floats(rows), generator).to(torch.uint8)
-    return replace(dataset, x=drawn, levels=2)
-
-
-binarized = binarize_dataset
-"""Its former name."""

@@ -8,9 +8,8 @@ row has when all are loaded at once.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 
 from zoo_core.data.cells import count_rows, read_ranges
 from zoo_core.data.columns import Column, of_cells
-from zoo_core.data.dataset import Dataset, binarize_rows
+from zoo_core.data.dataset import Dataset
 from zoo_core.data.folders import depth_of, labels_of, read_images
 from zoo_core.data.inputs import (
     Inputs,
@@ -32,18 +31,15 @@ from zoo_core.data.inputs import (
     row_names,
     source_name,
 )
-from zoo_core.data.notes import note
 from zoo_core.data.resolve import find_path
 from zoo_core.data.tables import categories, is_table
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 
-__all__ = ["Some", "Stream", "binarized", "open_stream"]
+__all__ = ["Some", "Stream", "open_stream"]
 
 _SCANNED = 16384
 """Rows of a table that are held while it is looked through."""
-_SKIPPED = 2**22
-"""Random numbers that are passed over at a time."""
 
 
 class Some(NamedTuple):
@@ -98,28 +94,6 @@ def open_stream(
         else load_images([source], shape=shape, root=root)
     )
     return Stream(name, len(whole.data), whole.data.digest, lambda ranges: _slices(whole, ranges))
-
-
-def binarized(parts: Iterable[Some], ranges: Sequence[range], seed: int) -> Iterator[Some]:
-    """Grey levels as 0 and 1, by the random numbers that each row has among all inputs.
-
-    ranges: the places of each part's rows among all inputs, ascending.
-    """
-    generator, at = torch.Generator().manual_seed(seed), 0
-    for part, rows in zip(parts, ranges, strict=True):
-        if part.data.levels != 256:
-            yield part
-            continue
-        D = math.prod(part.data.event_shape)
-        if ((part.data.x > 0) & (part.data.x < 255)).any():
-            note(
-                f"{printable(part.data.name)}: grey levels are binarized (the model is binary), "
-                f"once, with seed {seed}"
-            )
-        while at < rows.start * D:
-            at += torch.rand(min(_SKIPPED, rows.start * D - at), generator=generator).numel()
-        yield part._replace(data=binarize_rows(part.data, generator))
-        at += part.data.x.numel()
 
 
 def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:

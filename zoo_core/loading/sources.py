@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import InvalidInput, UnknownName
-from zoo_core.files import exists, user_path
+from zoo_core.files import digest, exists, user_path
 from zoo_core.loading.weights import WEIGHTS, describe
 from zoo_core.registry import Entry, Registry, is_path
 from zoo_core.store import Store
@@ -38,10 +37,7 @@ class Source:
     @property
     def sha256(self) -> str:
         """Digest of the weights: the registry's, or else the file's."""
-        if self.entry is not None:
-            return self.entry.weights.sha256
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(self.path) if self.entry is None else self.entry.weights.sha256
 
     @classmethod
     def of(cls, entry: Entry, path: Path) -> Source:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
+from zoo_core.data.binarization import SEED, describe_binarization
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from zoo_core.tasks.context import Context
 
 __all__ = [
-    "BINARIZE_SEED",
     "Batch",
     "as_floats",
     "caveat",
@@ -38,9 +38,6 @@ __all__ = [
 
 P = TypeVar("P")
 """The protocol of a model."""
-
-BINARIZE_SEED = 0
-"""Seed by which grey inputs are binarized; that of the registry's protocols."""
 
 
 class _Shaped(Protocol):
@@ -111,12 +108,8 @@ def fit_levels(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
                 f"{data.name} holds {data.holds}, but the model is binary: "
                 "expected variables that are 0 or 1."
             )
-        if ((data.x > 0) & (data.x < 255)).any():
-            notes = (
-                f"{data.name}: grey levels were binarized (the model is binary), "
-                f"once, with seed {BINARIZE_SEED}",
-            )
-        data = binarize_dataset(data, BINARIZE_SEED)
+        notes = describe_binarization(data)
+        data = binarize_dataset(data, SEED)
     return data, notes
 
 

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from zoo_core.data.binarization import describe_binarization
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
@@ -56,12 +57,10 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
     if binarize == "auto":
         binary_model = getattr(cls, "levels", config.get("levels")) == 2
         binarize = "dynamic" if binary_model and data.levels != 2 else "none"
-    if binarize != "none" and data.levels == 256 and ((data.x > 0) & (data.x < 255)).any():
+    if binarize != "none":
         when = "once" if binarize == "fixed" else "afresh for each batch"
-        note(
-            f"{printable(data.name)}: each value is drawn as black or white, {when}, by how light "
-            f"it is (binarize = {binarize})"
-        )
+        for text in describe_binarization(data, f"{when} (binarize = {binarize})"):
+            note(text)
     return replace(recipe, config=config, binarize=binarize)
 
 
