@@ -49,6 +49,8 @@ class Callback:
     def after_step(self, loop: Loop, losses: Mapping[str, Tensor]) -> None:
         """Called after each step; `loop.progress` counts it.
 
+        `loop.finished = True` ends the run, after a validation.
+
         losses: what the trainer returned, () each.
         """
 

@@ -1,9 +1,11 @@
 """The ladder of a table: every explicit model that fits it, with settings chosen on validation.
 
 An architecture joins by its record's `ladder`: settings of a recipe that are tried. One that is
-fitted by counting states its epochs. Of the others each setting is trained for a while, and the one
-with the best validation again, for as long as all tries took together. How many epochs fit is
-measured by one, so that a rung is an ordinary run, whose recipe makes the same weights again.
+fitted by counting states its epochs. Of the others all settings are trained for a while, in a third
+of the time; then each rung once more with the settings that were best on validation. The rung that
+was best of all has half of that time, and the others share the rest. How many epochs fit is planned
+from the pace of the training before, so that a rung is an ordinary run, whose recipe makes the same
+weights again. One that is slower than planned is stopped, and said to be.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from zoo_core.data.cells import variant
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.text import argument, printable, quoted
+from zoo_core.training.patience import TimeLimit
 from zoo_core.training.train import train
 
 if TYPE_CHECKING:
@@ -35,8 +38,11 @@ __all__ = ["Rung", "climb"]
 
 _MOST_EPOCHS = 1000
 _PATIENCE = 30
-_MEASURED = (5, 2)
-"""Epochs by which, beside 1, the time of one is measured: the first that do not take too long."""
+_MEASURED = 5
+"""Epochs of a training that is only to measure the pace, if they take no more than a sixth of what
+is planned."""
+_SLACK = 1.25
+"""How much longer than planned a training may take before it is stopped."""
 _TRIES = "tries"
 """Folder of the runs that are not kept."""
 
@@ -51,10 +57,15 @@ class Rung:
     """Those of the architecture's that were best on validation."""
     validation: Standing
     test: Standing
-    deviation: float | None
-    """Standard deviation of the test figure over training seeds, where there are several."""
+    of_seeds: tuple[float, ...]
+    """Nats on the test split of each training seed; the first is the run's."""
     seconds: float
     """That the rung took, all tries included."""
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the test figure over training seeds, where there are several."""
+        return statistics.stdev(self.of_seeds) if len(self.of_seeds) > 1 else None
 
 
 def climb(
@@ -106,17 +117,12 @@ def climb(
             f"({argument('output', flag='-o')}), or replace it ({argument('force', True)})."
         )
     ends = time.monotonic() + budget
-    slow = sum(not rung.counted for rung in rungs)
-    for rung in rungs:
-        share = 0.0
-        if not rung.counted:
-            share, slow = max(0.0, ends - time.monotonic()) / slow, slow - 1
-        try:
-            yield climbing.rung(rung, share)
-        except InvalidInput as error:
-            say(f"{rung.name} is left out: {error}")
-        finally:
-            shutil.rmtree(folder / _TRIES, ignore_errors=True)
+    try:
+        yield from climbing.climb(rungs, ends)
+    finally:
+        shutil.rmtree(folder / _TRIES, ignore_errors=True)
+    if (over := time.monotonic() - ends) > 1:
+        say(f"the ladder took {budget + over:.0f} s, and was to take {budget:.0f} s")
 
 
 class _Candidate(NamedTuple):
@@ -143,6 +149,25 @@ def _candidates() -> list[_Candidate]:
     return sorted(found, key=lambda rung: not rung.counted)
 
 
+class _Choice(NamedTuple):
+    """A rung with the settings that were best on validation."""
+
+    rung: _Candidate
+    settings: Mapping[str, Any]
+    validation: float
+    """Nats; infinite where there was nothing to choose."""
+    seconds: float
+    """That it took to choose."""
+
+
+class _Pace(NamedTuple):
+    """Seconds that a training takes."""
+
+    epoch: float
+    beside: float
+    """Before and after all epochs."""
+
+
 @dataclass(frozen=True)
 class _Ladder:
     table: Dataset
@@ -154,8 +179,8 @@ class _Ladder:
     device: str
     force: bool
     say: Callable[[str], None]
-    _taken: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Seconds that trainings of a recipe took, by their epochs."""
+    _paces: dict[str, _Pace] = field(default_factory=dict)
+    """Of trainings of a recipe of any length."""
 
     def takes(self, rung: _Candidate) -> bool:
         """Whether a rung is of such tables: of mixed columns, or of binary ones.
@@ -168,39 +193,72 @@ class _Ladder:
         cls = plugins.import_class(rung.record.path)
         return "columns" in inspect.signature(cls).parameters
 
-    def rung(self, candidate: _Candidate, share: float) -> Rung:
-        """Choose a rung's settings on validation, and train it with them.
+    def climb(self, rungs: Sequence[_Candidate], ends: float) -> Iterator[Rung]:
+        """Train all rungs by a time of the clock, and yield where each stands."""
+        for rung in (rung for rung in rungs if rung.counted):
+            if (choice := self._choose(rung, math.inf)) and (found := self._rung(choice, math.inf)):
+                yield found
+        slow, choices = [rung for rung in rungs if not rung.counted], []
+        tried_by = time.monotonic() + _left(ends) / 3
+        for place, rung in enumerate(slow):
+            if choice := self._choose(rung, _left(tried_by) / (len(slow) - place)):
+                choices.append(choice)
+        choices.sort(key=lambda choice: choice.validation)
+        for place, choice in enumerate(choices):
+            others = len(choices) - place - 1
+            share = _left(ends) / (1 + others if place or not others else 2)
+            if found := self._rung(choice, share):
+                yield found
+
+    def _choose(self, candidate: _Candidate, share: float) -> _Choice | None:
+        """Choose a rung's settings on validation; None, and said, where it cannot take the table.
 
         share: seconds that it may take, about.
         """
         began, (name, record, tried) = time.monotonic(), candidate
         best, chosen = math.inf, tried[0]
-        if len(tried) > 1:
-            for number, settings in enumerate(tried):
-                recipe = self._recipe(record, settings, share / 2 / len(tried))
-                run = self._timed(record.name, recipe, f"{number}")
-                found = self._stand(name, run, "validation")
+        try:
+            for number, settings in enumerate(tried if len(tried) > 1 else ()):
+                seconds = _left(began + share) / (len(tried) - number)
+                recipe = self._recipe(record, settings, seconds)
+                _, found = self._timed(record.name, recipe, f"{number}", seconds)
                 said = _difference(settings, tried)
                 self.say(f"{name}, {said}: {_nats(found):.3f} nats on validation")
                 if _nats(found) < best:
                     best, chosen = _nats(found), settings
-        left = max(0.0, share - (time.monotonic() - began)) / self.seeds
-        recipe = self._recipe(record, chosen, left)
-        folder = self.folder / f"{name}.{variant(self.data)}"
-        run = train(record.name, **recipe, output=folder, force=self.force)
-        validation, test = (self._stand(name, run, split) for split in ("validation", "test"))
-        figures = [_nats(test)]
-        for seed in range(1, self.seeds):  # all but the seed is the same
-            other = self._timed(record.name, recipe | {"seed": seed}, f"seed{seed}")
-            figures.append(_nats(self._stand(name, other, "test")))
+        except InvalidInput as error:
+            self.say(f"{name} is left out: {error}")
+            return None
+        return _Choice(candidate, chosen, best, time.monotonic() - began)
+
+    def _rung(self, choice: _Choice, share: float) -> Rung | None:
+        """Train a rung with the settings that were chosen; None, and said, where it cannot be.
+
+        share: seconds that it may take, about, for all seeds.
+        """
+        began, (name, record, _), settings = time.monotonic(), choice.rung, choice.settings
+        try:
+            each = share / self.seeds
+            recipe = self._recipe(record, settings, each)
+            folder = self.folder / f"{name}.{variant(self.data)}"
+            run, validation = self._timed(record.name, recipe, folder, each)
+            test = self._stand(name, run, "test")
+            figures = [_nats(test)]
+            for seed in range(1, self.seeds):  # all but the seed is the same
+                each = _left(began + share) / (self.seeds - seed)
+                other, _ = self._timed(record.name, recipe | {"seed": seed}, f"seed{seed}", each)
+                figures.append(_nats(self._stand(name, other, "test")))
+        except InvalidInput as error:
+            self.say(f"{name} is left out: {error}")
+            return None
         return Rung(
             name=name,
             run=run,
-            settings=chosen,
+            settings=settings,
             validation=validation,
             test=test,
-            deviation=statistics.stdev(figures) if len(figures) > 1 else None,
-            seconds=time.monotonic() - began,
+            of_seeds=tuple(figures),
+            seconds=choice.seconds + time.monotonic() - began,
         )
 
     def _recipe(
@@ -223,29 +281,40 @@ class _Ladder:
         return recipe | {"epochs": epochs, "patience": _PATIENCE, "schedule": schedule}
 
     def _epochs(self, name: str, recipe: dict[str, Any], seconds: float) -> int:
-        """How many epochs fit into so many seconds, by all trainings of the recipe so far.
+        """How many epochs fit into so many seconds, by the pace of the last training.
 
         The first time a few are trained for that alone.
         """
-        began, taken = time.monotonic(), self._taken.setdefault(_key(name, recipe), {})
-        if not taken:
-            self._timed(name, recipe | {"epochs": 1}, "measured")
-            for epochs in _MEASURED:
-                if len(taken) == 1 and epochs * taken[1] < seconds / 3:
-                    self._timed(name, recipe | {"epochs": epochs}, "measured")
-        most = max(taken)
-        each = (taken[most] - taken[1]) / (most - 1) if most > 1 else taken[1]
-        each = max(1e-4, each)
-        left = seconds - (time.monotonic() - began) - max(0.0, taken[1] - each)
-        return int(min(_MOST_EPOCHS, max(1, left / each)))
+        began, key = time.monotonic(), _key(name, recipe)
+        if key not in self._paces:
+            self._timed(name, recipe | {"epochs": _MEASURED}, "measured", seconds / 6)
+        pace = self._paces[key]
+        left = _left(began + seconds) - pace.beside
+        return int(min(_MOST_EPOCHS, max(1, left / max(1e-4, pace.epoch))))
 
-    def _timed(self, name: str, recipe: dict[str, Any], folder: str) -> Run:
-        """Train in a folder that is not kept, and remember how long it took."""
+    def _timed(
+        self, name: str, recipe: dict[str, Any], folder: str | Path, seconds: float
+    ) -> tuple[Run, Standing]:
+        """Train, measure on validation, and remember the pace.
+
+        folder: where it is kept, or a name among those that are not.
+        seconds: that are planned for it.
+        """
         began = time.monotonic()
-        run = train(name, **recipe, output=self.folder / _TRIES / folder, force=True)
-        taken = self._taken.setdefault(_key(name, recipe), {})
-        taken[recipe["epochs"]] = time.monotonic() - began
-        return run
+        limit = TimeLimit(began + _SLACK * seconds)
+        kept = isinstance(folder, Path)
+        where = folder if kept else self.folder / _TRIES / folder
+        run = train(name, **recipe, output=where, force=self.force or not kept, callbacks=[limit])
+        if limit.reached and folder != "measured":
+            self.say(
+                f"{name}: stopped after {limit.epochs:.1f} of {recipe['epochs']} epochs, at "
+                f"{limit.seconds:.0f} s: it was slower than planned"
+            )
+        standing = self._stand(name, run, "validation")
+        beside = time.monotonic() - began - limit.seconds
+        epoch = limit.seconds / max(limit.epochs, 1e-9)
+        self._paces[_key(name, recipe)] = _Pace(epoch, beside)
+        return run, standing
 
     def _stand(self, name: str, run: Run, split: str) -> Standing:
         comparison = Comparison(f"{self.data}:{split}", self.data_root)
@@ -253,9 +322,14 @@ class _Ladder:
 
 
 def _key(name: str, recipe: Mapping[str, Any]) -> str:
-    """What trainings of other lengths and seeds have in common."""
-    of_length = ("epochs", "patience", "schedule", "seed")
-    return f"{name} { {key: recipe[key] for key in recipe if key not in of_length} }"
+    """What decides the pace of a training."""
+    of_pace = ("config", "batch_size")
+    return f"{name} { {key: recipe[key] for key in recipe if key.startswith(of_pace)} }"
+
+
+def _left(ends: float) -> float:
+    """Seconds until a time of the clock."""
+    return max(0.0, ends - time.monotonic())
 
 
 def _nats(standing: Standing) -> float:

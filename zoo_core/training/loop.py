@@ -178,8 +178,12 @@ class Loop:
                 )
             if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
                 self.save()
-        self.progress.epoch = epoch + 1
-        if self.progress.epoch % self.recipe.validate_every == 0 or epoch + 1 == self.recipe.epochs:
+            if self.finished:
+                break
+        else:
+            self.progress.epoch = epoch = epoch + 1
+        due = epoch % self.recipe.validate_every == 0 or epoch == self.recipe.epochs
+        if due or self.finished:
             self._validate()
             self.save()
 

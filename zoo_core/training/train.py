@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from zoo_core.hookspecs import Architecture
     from zoo_core.protocols import Trainer
+    from zoo_core.training.callbacks import Callback
 
 __all__ = ["recipe_of", "settings", "train"]
 
@@ -70,6 +71,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
     **fields: Any,
 ) -> Run:
     """Train weights, and return the run that made them: `run.model`, `run.metrics`, `run.entry`.
@@ -100,6 +102,7 @@ def train(
         devices: processes on this machine, one for each device.
         nodes: machines, each started with torchrun.
         quiet: whether to show no progress.
+        callbacks: what is done beside the steps, before what the recipe asks for.
         fields: any other field of a Recipe; a table, as `config={"hidden": 200}`, is merged into
             the recipe's.
 
@@ -142,6 +145,7 @@ def train(
             over_memory=over_memory,
             data_root=None if data_root is None else Path(data_root),
             quiet=quiet,
+            callbacks=callbacks,
         )
 
 
@@ -229,6 +233,7 @@ def _train(
     over_memory: bool,
     data_root: Path | None,
     quiet: bool,
+    callbacks: Sequence[Callback],
 ) -> Run:
     with _naming_recipe(what):
         family, architecture = plugins.find(recipe.architecture, recipe.family or None)
@@ -275,7 +280,7 @@ def _train(
             folder,
             fabric=fabric,
             publish=publisher.publish,
-            callbacks=[starts.Start(recipe)] if recipe.start else [],
+            callbacks=[*([starts.Start(recipe)] if recipe.start else []), *callbacks],
             quiet=quiet,
         )
         needed = memory.of_loop(loop)

@@ -129,7 +129,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             exports=("conditionals", "step"),
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
-            ladder={"nade": _decayed(2e-3, **{"config.hidden": 500})},
+            ladder={"nade": _decayed(2e-3, **{"config.hidden": 200, "config.activation": "relu"})},
         ),
         Architecture(
             name="mixed-tree",
