@@ -1,13 +1,15 @@
 """Tables: the ways to write CSV, splits, and files that are none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from zoo_core import errors
-from zoo_core.data import load_dataset, load_images
+from zoo_core.data import load_dataset, load_images, tables
+from zoo_core.data.columns import guess_columns
 from zoo_core.data.tables import read_table
 
 
@@ -31,6 +33,26 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
 def test_levels_are_those_of_all_splits(tmp_path: Path) -> None:
     write_table(tmp_path / "t", train="0,1\n", test="3,1\n")
     assert load_dataset("t", root=tmp_path).levels == 4
+
+
+def test_kinds_are_guessed_once_for_all_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessed = []
+
+    def guess(*arguments: Any) -> Any:
+        guessed.append(1)
+        return guess_columns(*arguments)
+
+    monkeypatch.setattr(tables, "guess_columns", guess)
+    folder = write_table(tmp_path / "t", train="a,b\n0,x\n1,y\n", test="a,b\n0,z\n")
+    for split in ("train", "test", "train"):
+        columns = load_dataset(f"t:{split}", root=tmp_path).columns
+        assert columns[1].categories == ("x", "y", "z")
+    assert len(guessed) == 1
+    assert load_dataset("t", root=tmp_path, columns={"a": "skip"}).event_shape == (1,)
+    (folder / "test.csv").write_text("a,b\n0,more\n")
+    assert load_dataset("t", root=tmp_path).columns[1].categories == ("more", "x", "y")
 
 
 def test_a_table_without_the_split(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The ladder: which architectures fit a table, and how their settings are chosen."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,41 @@ def test_seeds_share_a_recipe_and_an_epoch_is_measured_once(
     assert [recipe["seed"] for recipe in others] == [1, 2]
     for recipe in others:
         assert recipe | {"seed": 0, "folder": "fvsbn.t"} == kept
+
+
+def test_a_training_that_is_slower_than_planned_is_stopped_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(rows)
+    monkeypatch.setattr(ladder._Ladder, "_epochs", lambda *_: 10**6)
+    began, said = time.monotonic(), list[str]()
+    rungs = climb(str(tmp_path / "t.csv"), tmp_path, budget=1, only=["fvsbn"], say=said.append)
+    assert [rung.name for rung in rungs] == ["fvsbn"]
+    assert any("of 1000000 epochs" in line and "slower than planned" in line for line in said)
+    took = next(line for line in said if line.startswith("the ladder took"))
+    assert took.endswith("s, and was to take 1 s"), "what trainings take beside their epochs"
+    assert time.monotonic() - began < 60
+
+
+def test_the_best_rung_has_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is left when settings are chosen; the others share the rest alike."""
+    found, shares = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 4.0}, dict[str, float]()
+
+    def choose(_: object, rung: ladder._Candidate, share: float) -> ladder._Choice:
+        return ladder._Choice(rung, {}, found[rung.name], 0.0)
+
+    def train_rung(_: object, choice: ladder._Choice, share: float) -> None:
+        shares[choice.rung.name] = share
+
+    monkeypatch.setattr(ladder._Ladder, "_choose", choose)
+    monkeypatch.setattr(ladder._Ladder, "_rung", train_rung)
+    monkeypatch.setattr(ladder, "_left", lambda ends: ends - sum(shares.values()))
+    climbing = ladder._Ladder.__new__(ladder._Ladder)
+    record = Architecture("a", "a:A", "", ())
+    list(climbing.climb([ladder._Candidate(name, record, [{}]) for name in found], 100.0))
+    assert shares == pytest.approx({"b": 50, "c": 50 / 3, "a": 50 / 3, "d": 50 / 3})
+    assert [*shares] == ["b", "c", "a", "d"]
 
 
 def test_images_are_refused(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_each_flag_of_the_command_is_a_keyword() -> None:
     command = root.get_command(click.Context(root), "train")
     assert command is not None
     flags = {param.name for param in command.params} - {"assignments", "replay"}
-    assert flags == {*inspect.signature(train).parameters} - {"fields"}
+    assert flags == {*inspect.signature(train).parameters} - {"callbacks", "fields"}
 
 
 def test_what_the_process_draws_does_not_depend_on_a_training(tmp_path: Path) -> None:

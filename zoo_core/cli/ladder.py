@@ -151,6 +151,7 @@ def _to_json(rung: Rung) -> dict[str, Any]:
     return {
         **to_json(rung.test),
         "validation_nats": validation and validation.value,
+        "nats_of_seeds": list(rung.of_seeds),
         "deviation_over_seeds": rung.deviation,
         "seconds": rung.seconds,
         "settings": dict(rung.settings),

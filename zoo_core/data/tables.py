@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,21 +45,37 @@ def load_table(
 
     columns: by the names of columns, what they are, where that is not to be guessed.
     """
-    tables = _folder(path) if path.is_dir() else _shared_out(path)
-    if split not in tables:
+    stated = tuple(sorted((columns or {}).items()))
+    splits = _encoded(path.absolute(), _state_of(path), stated)
+    if split not in splits:
         raise InvalidInput(
             f"{printable(path)} has no {split} split: expected a file "
             f"{' or '.join(f'{stem}.csv' for stem in SPLITS[split])} (or .npy)."
         )
+    return replace(splits[split], name=name)
+
+
+def _state_of(path: Path) -> tuple[tuple[Path, int, int], ...]:
+    """The files of a table, each with when it was written and its size."""
+    files = [path] if path.is_file() else _split_files(path).values()
+    return tuple((file, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files)
+
+
+@lru_cache(maxsize=2)
+def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) -> dict[str, Dataset]:
+    """All splits of a table, kept, as what its columns are follows from all of them."""
+    tables = _folder(path) if path.is_dir() else _shared_out(path)
     whole, training = _together(tables)
-    found = guess_columns(whole, training, columns or {})
-    if not columns and all(_wrong(values) is None for values in whole.columns):
+    found = guess_columns(whole, training, dict(stated))
+    if not stated and all(_wrong(values) is None for values in whole.columns):
         levels = max(2, *(int(values.max()) + 1 for values in _numbers(whole)))
         if levels == 2 or not all(column.kind == "binary" for column in found):
-            x = torch.from_numpy(np.stack(_numbers(tables[split]), 1).astype(np.uint8))
-            return Dataset(name, split, x, levels, columns=found)
+            return {
+                split: Dataset(path.name, split, _categories(table), levels, columns=found)
+                for split, table in tables.items()
+            }
     note(f"{printable(path.name)}: {_described(found)}")
-    return of_cells(tables[split], found, name, split)
+    return {split: of_cells(table, found, path.name, split) for split, table in tables.items()}
 
 
 def read_table(path: Path) -> Tensor:
@@ -79,6 +97,10 @@ def categories(cells: Cells, path: Path) -> Tensor:
                 "no category: expected whole numbers from 0 to 255, such as 0 and 1. Models of "
                 "mixed columns take others."
             )
+    return _categories(cells)
+
+
+def _categories(cells: Cells) -> Tensor:
     return torch.from_numpy(np.stack(_numbers(cells), 1).astype(np.uint8))
 
 
@@ -107,8 +129,7 @@ def _described(columns: Sequence[Column]) -> str:
 
 
 def _folder(path: Path) -> dict[str, Cells]:
-    files = {split: _split_file(path, split) for split in SPLITS}
-    tables = {split: read_cells(file) for split, file in files.items() if file is not None}
+    tables = {split: read_cells(file) for split, file in _split_files(path).items()}
     widths = {split: len(table.columns) for split, table in tables.items()}
     if len(set(widths.values())) > 1:
         found = ", ".join(f"{split} has {width}" for split, width in widths.items())
@@ -118,6 +139,11 @@ def _folder(path: Path) -> dict[str, Cells]:
     if len({table.names for table in tables.values()}) > 1:
         raise InvalidInput(f"{printable(path)}: the splits differ in the names of their columns.")
     return tables
+
+
+def _split_files(path: Path) -> dict[str, Path]:
+    files = {split: _split_file(path, split) for split in SPLITS}
+    return {split: file for split, file in files.items() if file is not None}
 
 
 def _split_file(path: Path, split: str) -> Path | None:

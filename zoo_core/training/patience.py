@@ -60,8 +60,9 @@ class TimeLimit(Callback):
         self._began, self._step = time.monotonic(), loop.progress.step
 
     def after_step(self, loop: Loop, losses: Mapping[str, Tensor]) -> None:
-        """End the run where its time is over."""
-        if time.monotonic() >= self.ends:
+        """End the run where its time is over before its last step."""
+        steps = loop.recipe.epochs * loop.batches.steps_per_epoch
+        if time.monotonic() >= self.ends and loop.progress.step < steps:
             self.reached = loop.finished = True
 
     def end(self, loop: Loop) -> None:
