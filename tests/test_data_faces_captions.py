@@ -2,7 +2,7 @@
 
 import random
 
-from zoo_core.data.faces.captions import caption, named, phrases
+from zoo_core.data.faces.captions import caption, mentions, phrases
 from zoo_core.data.faces.people import person_of
 from zoo_core.data.faces.styles import TOON_HEAD
 
@@ -35,7 +35,7 @@ def test_captions_vary_and_each_row_has_always_the_same() -> None:
 def test_named_attributes_are_those_whose_values_change_the_caption() -> None:
     person = person_of(TOON_HEAD, 123456) | {"back_hair": "wavy", "beard": "full"}
     for seed in range(30):
-        names = named(person, seed)
+        names = mentions(person, seed)
         assert {"hair", "back_hair", "hair_colour"} < names
         for name, values in TOON_HEAD.values.items():
             other = next(value for value in values if value not in (person[name], "none"))
@@ -45,4 +45,4 @@ def test_named_attributes_are_those_whose_values_change_the_caption() -> None:
 
 def test_hair_that_is_not_there_is_not_named() -> None:
     person = person_of(TOON_HEAD, 123456) | {"back_hair": "none"}
-    assert not any("back_hair" in named(person, seed) for seed in range(10))
+    assert not any("back_hair" in mentions(person, seed) for seed in range(10))

@@ -32,7 +32,7 @@ def test_a_set_is_made_once_and_read_ever_after(tmp_path: Path) -> None:
 
     path = tmp_path / "drawn" / "set.safetensors"
     for split, n in (("train", 3), ("test", 2), ("train", 3)):
-        assert len(drawing.stored(path, split, make)["x"]) == n
+        assert len(drawing.load_or_make(path, split, make)["x"]) == n
     assert made == [1] and not list(tmp_path.rglob("*.partial"))
 
 
@@ -40,9 +40,9 @@ def test_other_pixels_than_expected_are_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "set.safetensors"
     tensors = {"train.x": torch.arange(3)}
     with pytest.raises(DigestMismatch, match="not those that models were trained on"):
-        drawing.stored(path, "train", lambda: tensors, digest="0" * 64)
+        drawing.load_or_make(path, "train", lambda: tensors, digest="0" * 64)
     assert not path.exists()
-    drawing.stored(path, "train", lambda: tensors, digest=drawing.digest_of(tensors))
+    drawing.load_or_make(path, "train", lambda: tensors, digest=drawing.digest_of(tensors))
     assert path.exists()
 
 

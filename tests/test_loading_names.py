@@ -11,7 +11,7 @@ from zoo_autoregressive.nade import NADE
 from zoo_core import loading
 from zoo_core.errors import InvalidWeights
 from zoo_core.header import read_header
-from zoo_core.loading.names import match, named, unshared
+from zoo_core.loading.names import drop_shared, match, name_tensors
 
 SELF = {"family": "autoregressive", "requires": "zoo-autoregressive", "architecture": "nade"}
 
@@ -53,7 +53,7 @@ def test_tied_weights_are_saved_once_and_stay_tied(tmp_path: Path) -> None:
 
 def test_either_name_of_a_tied_weight_is_enough(tmp_path: Path) -> None:
     model, path = Tied(), tmp_path / "tied.safetensors"
-    state = unshared({name: tensor for name, (tensor, _) in named(model).items()})
+    state = drop_shared({name: tensor for name, (tensor, _) in name_tensors(model).items()})
     save_file({"second.weight": state.pop("first.weight"), **state}, path)
     other = Tied()
     loading.fill(other, path)
@@ -81,7 +81,7 @@ def test_a_wrapped_module_is_saved_by_its_own_names(tmp_path: Path) -> None:
     loaded = loading.load(path, trainable=True)
     inner = nn.Sequential(nn.Linear(2, 2))
     inner[0] = torch.compile(inner[0])
-    assert set(named(inner)) == {"0.weight", "0.bias"}
+    assert set(name_tensors(inner)) == {"0.weight", "0.bias"}
     for wrapped in (torch.compile(loaded), nn.DataParallel(loaded)):
         loading.save(wrapped, path, force=True)
         assert set(read_header(path).tensors) == own
@@ -89,7 +89,7 @@ def test_a_wrapped_module_is_saved_by_its_own_names(tmp_path: Path) -> None:
 
 
 def test_names_that_begin_like_a_prefix_are_left_alone() -> None:
-    own = named(nn.ModuleDict({"module": nn.Linear(1, 1)}))
+    own = name_tensors(nn.ModuleDict({"module": nn.Linear(1, 1)}))
     assert match(["module.weight", "module.bias"], own) == {
         "module.weight": "module.weight",
         "module.bias": "module.bias",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.pixels import scales, similarity, sliced
+from zoo_core.metrics.pixels import distance, scales, similarity
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -15,10 +15,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_the_sliced_distance_of_a_shift_is_the_mean_of_its_projections() -> None:
     x, D, c = torch.rand(200, 1, 3, 3, generator=seeded()), 9, 0.3
-    assert sliced(x, x, seeded()).value == 0.0
+    assert distance(x, x, seeded()).value == 0.0
     # E |θ₁| of a random direction in D dimensions, times the shift's length
     expected = c * math.sqrt(D) * math.gamma(D / 2) / math.gamma((D + 1) / 2) / math.sqrt(math.pi)
-    measured = sliced(x, x + c, seeded(), 4096)
+    measured = distance(x, x + c, seeded(), 4096)
     assert measured.value == pytest.approx(expected, abs=4 * measured.error)
     assert measured.n == 200
 

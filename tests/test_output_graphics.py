@@ -29,7 +29,7 @@ def test_the_terminal_is_asked(
     monkeypatch.setattr(graphics, "_ask", lambda _: answer)
     stream = Terminal()
     monkeypatch.setattr("sys.stdout", stream)
-    assert graphics.supported(stream) == protocol
+    assert graphics.find_protocol(stream) == protocol
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
@@ -43,8 +43,8 @@ def test_a_real_terminal_is_asked_and_left_as_it_was(answer: bytes, protocol: st
     program = (
         "import os, sys\n"
         "os.close(os.open(os.ttyname(1), os.O_RDWR))  # becomes our controlling terminal\n"
-        "from zoo_core.output.graphics import supported\n"
-        "print('found', supported(sys.stdout), flush=True)"
+        "from zoo_core.output.graphics import find_protocol\n"
+        "print('found', find_protocol(sys.stdout), flush=True)"
     )
     outer, inner = os.openpty()
     before = termios.tcgetattr(inner)

@@ -97,7 +97,7 @@ def test_a_plot_of_nothing() -> None:
 
 def test_histograms_stand_one_below_the_other_with_outliers_at_their_ends(tmp_path: Path) -> None:
     groups = {"a": [float(i) for i in range(1000)], "b": [1e9, float("nan")]}
-    clipped = plots._clipped(groups)
+    clipped = plots._clip(groups)
     assert max(clipped["a"]) == clipped["b"][0] < 1000
     path = tmp_path / "p.png"
     output.plot_histograms({"nats": groups, "ratio": groups}, path, provenance=PROVENANCE)

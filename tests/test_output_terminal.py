@@ -92,7 +92,7 @@ def test_lines_end_in_the_terminals_own_colours() -> None:
 def test_graphics_are_used_where_the_terminal_has_them(
     monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
-    monkeypatch.setattr(terminal, "supported", lambda _: protocol)
+    monkeypatch.setattr(terminal, "find_protocol", lambda _: protocol)
     text = "\n".join(drawn(torch.rand(40, 1, 28, 28)))
     assert text.startswith({"kitty": "\x1b_Ga=T,f=100,q=2,m=", "sixel": "\x1bP0;1q"}[protocol])
     assert "▀" not in text

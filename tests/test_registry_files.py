@@ -217,12 +217,12 @@ def test_a_registry_from_elsewhere_names_addresses_of_elsewhere(
         document["mirrors"] = [url]
     data = tomli_w.dumps({"schema": 1, **document}).encode()
     if allowed:
-        registry_files._validated(data, origin)
+        registry_files._validate(data, origin)
         return
     with pytest.raises(
         InvalidRegistry, match=r"; a registry from elsewhere names addresses of http"
     ):
-        registry_files._validated(data, origin)
+        registry_files._validate(data, origin)
 
 
 def test_what_registries_named_before_is_known(entry: Make, write_registry: Write) -> None:

@@ -13,7 +13,7 @@ import pytest
 from zoo_core import registry_files, signatures
 from zoo_core.errors import InvalidInput, InvalidRegistry, UntrustedRegistry
 from zoo_core.registry import Registry
-from zoo_core.signatures import check, is_signed, sign, unsigned
+from zoo_core.signatures import body_of, check, is_signed, sign
 
 Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -55,7 +55,7 @@ def test_a_signed_registry_is_known_by_its_signer(
     data = sign(registry, key)
     assert data.startswith(registry) and is_signed(data)
     assert check(data, signers, "r").signer == "me@zoo"
-    assert unsigned(data).strip() == registry.strip()
+    assert body_of(data).strip() == registry.strip()
 
 
 def test_it_is_a_registry_as_any_other_without_a_policy(

@@ -15,7 +15,7 @@ from zoo_latent.vae import VAE
 import zoo_core
 from zoo_core import loading, output
 from zoo_core.errors import InvalidInput
-from zoo_core.tasks.explain import Parts, _named
+from zoo_core.tasks.explain import Parts, _name_costs
 from zoo_core.tasks.result import Result
 
 BARS = "bars-and-stripes-4:test"
@@ -149,6 +149,6 @@ def test_a_mixture_over_orders_has_no_parts() -> None:
 def test_a_tables_columns_keep_their_names() -> None:
     columns = [{"name": n, "kind": "binary", "categories": ["0", "1"]} for n in ("job", "age")]
     model = zoo_core.create("mixed-tree", shape=(2,), columns=columns)
-    costs, names = _named(Parts(torch.ones(3, 2), torch.empty(3, 0)), model)
+    costs, names = _name_costs(Parts(torch.ones(3, 2), torch.empty(3, 0)), model)
     assert names == ["job", "age"]
     assert costs.shape == (3, 2)

@@ -22,7 +22,7 @@ from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.header import read_header
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import read
-from zoo_core.training.run import claimed
+from zoo_core.training.run import claim
 
 
 def test_a_run_folder_holds_what_it_promises(run: zoo_core.Run) -> None:
@@ -135,26 +135,26 @@ def test_a_run_is_not_resumed_with_other_data(tmp_path: Path) -> None:
 
 def test_a_folder_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "r"
-    with claimed(folder):
+    with claim(folder):
         for force in (False, True):
             with pytest.raises(OutputExists, match=rf"is being trained by process {os.getpid()} "):
                 zoo_core.train("nade", output=folder, force=force, quiet=True, **SMALL)
         with pytest.raises(OutputExists, match="is being trained by process"):
             (folder / "recipe.toml").write_text('architecture = "nade"\ndata = "bars-and-stripes"')
             zoo_core.train(resume=folder, quiet=True)
-    with claimed(folder):
+    with claim(folder):
         pass
 
 
 def test_the_folder_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     code = (
-        "import os, sys, time, pathlib; from zoo_core.training.run import claimed\n"
-        "with claimed(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+        "import os, sys, time, pathlib; from zoo_core.training.run import claim\n"
+        "with claim(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
     assert done.returncode == -9
     assert "process" in (folder / ".owner").read_text()
-    with claimed(folder):
+    with claim(folder):
         assert str(os.getpid()) in (folder / ".owner").read_text()
     assert not (folder / ".owner").exists()

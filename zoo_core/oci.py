@@ -114,7 +114,7 @@ def read(source: str, offset: int, etag: str) -> Answer:
     return repository.get(layer, offset, etag)
 
 
-def _checked(chunks: Iterator[bytes], layer: Layer) -> Iterator[bytes]:
+def _check(chunks: Iterator[bytes], layer: Layer) -> Iterator[bytes]:
     sha256 = hashlib.sha256()
     for chunk in chunks:
         sha256.update(chunk)
@@ -165,7 +165,7 @@ class Repository:
         answer = web.get(url, offset, etag, private=self.authorization)
         if answer.position:
             return answer
-        return replace(answer, chunks=_checked(answer.chunks, layer))
+        return replace(answer, chunks=_check(answer.chunks, layer))
 
     def push(self, path: str, data: bytes | Path) -> Layer:
         """Push the bytes of a file unless they are there; they have a name with a manifest."""

@@ -222,7 +222,7 @@ class Registry:
         for entry in self.entries.values():
             if entry.architecture == name and not entry.successor:
                 return entry
-        raise UnknownName(self._unknown(name))
+        raise UnknownName(self._explain_unknown(name))
 
     def _current(self, entry: Entry) -> Entry:
         """The entry, or what took its place."""
@@ -250,7 +250,7 @@ class Registry:
         patterns = list(globs)
         for pattern in patterns:
             if not _is_glob(pattern):
-                self._known(pattern)
+                self._check_known(pattern)
         return [entry for entry in self.entries.values() if _fits(entry, patterns)]
 
     def select(self, names: Iterable[str]) -> list[Entry]:
@@ -262,16 +262,16 @@ class Registry:
         for name in names:
             entries = self.match([name]) if _is_glob(name) else [self.lookup(name)]
             if not entries:
-                raise UnknownName(self._unknown(name))
+                raise UnknownName(self._explain_unknown(name))
             found.update((entry.name, entry) for entry in entries)
         return list(found.values())
 
-    def _known(self, name: str) -> None:
+    def _check_known(self, name: str) -> None:
         known = {*self.entries, *(entry.architecture for entry in self.entries.values())}
         if name not in known:
-            raise UnknownName(self._unknown(name))
+            raise UnknownName(self._explain_unknown(name))
 
-    def _unknown(self, name: str) -> str:
+    def _explain_unknown(self, name: str) -> str:
         fits = "fits" if _is_glob(name) else "is named"
         if not self.entries:
             places = ", ".join(map(hidden, self.sources))

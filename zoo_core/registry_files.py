@@ -80,7 +80,7 @@ def read_document(origin: str, *, refresh: bool = False, trusted: bool = False) 
     """
     if not is_url(origin):
         data = _local(origin)
-        return _validated(data, origin) if trusted else _accepted(data, origin)
+        return _validate(data, origin) if trusted else _accept(data, origin)
     return _remote(origin, refresh)
 
 
@@ -127,7 +127,7 @@ def _local(origin: str) -> bytes:
 def _remote(origin: str, refresh: bool) -> dict[str, Any]:
     copy = _cache_path(origin, ".toml")
     if _age(copy) < (0 if refresh else FRESH) or (environment.offline() and copy.is_file()):
-        return _accepted(copy.read_bytes(), origin)
+        return _accept(copy.read_bytes(), origin)
     tag = _cache_path(origin, ".etag")
     try:
         data, etag = _download(origin, _etag(tag, copy))
@@ -135,9 +135,9 @@ def _remote(origin: str, refresh: bool) -> dict[str, Any]:
         if not copy.is_file():
             raise
         sys.stderr.write(f"warning: {error} The copy of {_day(copy)} is used.\n")
-        return _accepted(copy.read_bytes(), origin)
+        return _accept(copy.read_bytes(), origin)
     data = copy.read_bytes() if data is None else data
-    document = _accepted(data, origin)  # a bad answer must not replace the last good copy
+    document = _accept(data, origin)  # a bad answer must not replace the last good copy
     _keep(copy, data)
     _keep(tag, f"{hashlib.sha256(data).hexdigest()} {etag}".encode())
     return document
@@ -152,7 +152,7 @@ def _etag(path: Path, copy: Path) -> str:
         return ""
 
 
-def _accepted(data: bytes, origin: str) -> dict[str, Any]:
+def _accept(data: bytes, origin: str) -> dict[str, Any]:
     """Hold a registry against the user's policy, where there is one, and validate it."""
     if signers := environment.trust():
         from zoo_core.signatures import check
@@ -166,11 +166,11 @@ def _accepted(data: bytes, origin: str) -> dict[str, Any]:
                 f"read before (serial {signature.serial}, not {seen}). If that is meant, sign it "
                 f"again, or remove {path}."
             )
-        document = _validated(data, origin)
+        document = _validate(data, origin)
         if signature.serial > seen:
             _keep(path, f"{signature.serial}\n".encode())
         return document
-    return _validated(data, origin)
+    return _validate(data, origin)
 
 
 def _number(path: Path) -> int:
@@ -203,11 +203,11 @@ def _download(origin: str, known: str) -> tuple[bytes | None, str]:
     return data, answer.etag
 
 
-def _validated(data: bytes, origin: str) -> dict[str, Any]:
+def _validate(data: bytes, origin: str) -> dict[str, Any]:
     """Parse a registry, or take the cached result for the same bytes."""
     key = f"{CACHE_FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode()
     path = _cache_path(origin, ".json")
-    if (cached := _cached(path, key)) is not None:
+    if (cached := _load_cached(path, key)) is not None:
         return cached
     if len(data) > MAX_BYTES:
         raise InvalidRegistry(
@@ -251,7 +251,7 @@ def _is_allowed(source: str, origin: str) -> bool:
     )
 
 
-def _cached(path: Path, key: bytes) -> dict[str, Any] | None:
+def _load_cached(path: Path, key: bytes) -> dict[str, Any] | None:
     try:
         with path.open("rb") as stream:
             if stream.readline() != key:

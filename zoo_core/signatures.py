@@ -23,7 +23,7 @@ from typing import NamedTuple
 from zoo_core.errors import InvalidInput, UntrustedRegistry
 from zoo_core.text import printable
 
-__all__ = ["Signature", "check", "is_signed", "sign", "unsigned"]
+__all__ = ["Signature", "body_of", "check", "is_signed", "sign"]
 
 NAMESPACE = "zoo-registry"
 """What the signatures are for: one that was made for an email is none of a registry."""
@@ -46,7 +46,7 @@ def is_signed(data: bytes) -> bool:
     return _BEGIN in data
 
 
-def unsigned(data: bytes) -> bytes:
+def body_of(data: bytes) -> bytes:
     """A registry without its signature and serial."""
     body = data.partition(_BEGIN)[0]
     serial = _SERIAL.search(body)
@@ -60,7 +60,7 @@ def sign(data: bytes, key: Path, *, follow: bytes = b"") -> bytes:
 
     Raises InvalidInput where the key cannot be used.
     """
-    body = unsigned(data).rstrip(b"\n") + b"\n"
+    body = body_of(data).rstrip(b"\n") + b"\n"
     before = _SERIAL.search((follow or data).partition(_BEGIN)[0])
     serial = max(int(time.time()), int(before[1]) + 1 if before else 1)
     body += b"# zoo-serial: %d\n" % serial
@@ -84,7 +84,7 @@ def check(data: bytes, signers: Path, where: str) -> Signature:
     body, begin, rest = data.partition(_BEGIN)
     serial = _SERIAL.search(body)
     if not begin or not serial:
-        raise _untrusted(where, "it is not signed", signers)
+        raise _refusal(where, "it is not signed", signers)
     try:
         blob = base64.b64decode(
             re.sub(rb"\n# |^# |\n\Z", b"", rest.removesuffix(_END)), validate=True
@@ -93,10 +93,10 @@ def check(data: bytes, signers: Path, where: str) -> Signature:
         blob = b""
     # one way to write a signature: what is changed in it is changed, also where it means the same
     if _armour(blob) != begin + rest:
-        raise _untrusted(where, "its signature is not well formed", signers)
+        raise _refusal(where, "its signature is not well formed", signers)
     signer = _signer(body, blob, signers)
     if not signer:
-        raise _untrusted(where, "it was changed after it was signed, or signed by others", signers)
+        raise _refusal(where, "it was changed after it was signed, or signed by others", signers)
     return Signature(signer, int(serial[1]))
 
 
@@ -136,7 +136,7 @@ def _ssh_keygen(arguments: list[str], given: bytes) -> tuple[int, bytes, str]:
     return run.returncode, run.stdout, run.stderr.decode("utf-8", "replace")
 
 
-def _untrusted(where: str, why: str, signers: Path) -> UntrustedRegistry:
+def _refusal(where: str, why: str, signers: Path) -> UntrustedRegistry:
     return UntrustedRegistry(
         f"the registry {where} is not used: {why}. {printable(signers)} names who may sign; "
         "`zoo registry sign` signs."

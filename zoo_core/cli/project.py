@@ -114,11 +114,11 @@ def _rename(folder: Path, name: str) -> None:
     """Give the template's files, and what is in them, the new name."""
     for path in sorted(folder.rglob("*"), reverse=True):  # what is inside before its folder
         if path.is_file():
-            path.write_text(_renamed(path.read_text("utf-8"), name), "utf-8")
-        path.rename(path.with_name(_renamed(path.name, name)))
+            path.write_text(_substitute_name(path.read_text("utf-8"), name), "utf-8")
+        path.rename(path.with_name(_substitute_name(path.name, name)))
 
 
-def _renamed(text: str, name: str) -> str:
+def _substitute_name(text: str, name: str) -> str:
     words = name.split("-")
     text = text.replace("my-family", name).replace("my_family", "_".join(words))
     return text.replace("MyFamily", "".join(map(str.capitalize, words)))

@@ -40,7 +40,7 @@ def command(
 
     if not names and not locked:
         raise click.UsageError("Missing argument 'ENTRY...'.")
-    blobs, store = _locked(names) if locked else _named(names), Store()
+    blobs, store = _select_locked(names) if locked else _select(names), Store()
     failures: dict[str, ZooError] = {}
     if not dry_run:
         for name, blob in blobs.items():
@@ -61,13 +61,13 @@ def command(
     _report(failures)
 
 
-def _named(names: tuple[str, ...]) -> "dict[str, Blob]":
+def _select(names: tuple[str, ...]) -> "dict[str, Blob]":
     from zoo_core.registry import Registry
 
     return {entry.name: entry.blob for entry in Registry.load().select(names)}
 
 
-def _locked(names: tuple[str, ...]) -> "dict[str, Blob]":
+def _select_locked(names: tuple[str, ...]) -> "dict[str, Blob]":
     from zoo_core import lock
     from zoo_core.registry import Registry
 

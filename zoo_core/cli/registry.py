@@ -61,7 +61,7 @@ def list_(as_json: bool) -> None:
             "entries": sum(entry.origin == origin for entry in registry.entries.values()),
             "whose": _whose(origin),
         }
-        for origin in dict.fromkeys((*registry.sources, *_added()))
+        for origin in dict.fromkeys((*registry.sources, *_added_sources()))
     ]
     if as_json:
         text.echo_json(rows)
@@ -148,7 +148,7 @@ def sign(file: Path, key: Path) -> None:
     click.echo(f"signed {printable(path)}")
 
 
-def _added() -> tuple[str, ...]:
+def _added_sources() -> tuple[str, ...]:
     return () if environment.registry_sources() else environment.added_registries()
 
 

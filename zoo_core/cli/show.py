@@ -29,7 +29,7 @@ def command(name: str, as_json: bool) -> None:
     """
     from zoo_core.plugins import installed
 
-    entry, path = _found(name)
+    entry, path = _find(name)
     family = installed().get(entry.family)
     if as_json:
         state = {"pulled": path is not None, "path": path, "installed": family is not None}
@@ -47,7 +47,7 @@ def command(name: str, as_json: bool) -> None:
         click.echo(f"  {click.style(f'# {what}', dim=True)}\n  {line}")
 
 
-def _found(name: str) -> "tuple[Entry, str | None]":
+def _find(name: str) -> "tuple[Entry, str | None]":
     """An entry and the path of its weights, where they are here; a run's goes by its path."""
     from zoo_core.registry import Registry, is_path
     from zoo_core.store import Store

@@ -44,7 +44,7 @@ class TaskCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the task, then parse; an option that it does not have is explained."""
-        ctx.meta[__name__] = _found(ctx, self.params, args)
+        ctx.meta[__name__] = _find_asked(ctx, self.params, args)
         try:
             return super().parse_args(ctx, list(args))
         except click.NoSuchOption as error:
@@ -90,7 +90,7 @@ class TaskCommand(click.Command):
                 formatter.write_dl([(task.name, _in_short(task)) for task in _tasks(asked)])
 
 
-def _found(context: click.Context, general: list[click.Parameter], args: list[str]) -> Asked:
+def _find_asked(context: click.Context, general: list[click.Parameter], args: list[str]) -> Asked:
     """The model and the task among arguments; while a shell completes, as far as they can be."""
     from zoo_core import loading, tasks
     from zoo_core.tasks.running import task_for

@@ -39,7 +39,7 @@ def command(names: tuple[str, ...], repair: bool, as_json: bool) -> None:
     if entries or not names:
         checks += _check_store(registry, entries)
     if repair:
-        checks = [_repaired(check, registry) if check.sound is False else check for check in checks]
+        checks = [_repair(check, registry) if check.sound is False else check for check in checks]
     if as_json:
         text.echo_json([check._asdict() for check in checks])
     else:
@@ -58,7 +58,7 @@ class _Check(NamedTuple):
     """The file that was read."""
 
 
-def _repaired(check: _Check, registry: "Registry") -> _Check:
+def _repair(check: _Check, registry: "Registry") -> _Check:
     """Move damaged weights of the store away and fetch them; what cannot be is as it was."""
     from zoo_core.store import Store
 

@@ -153,7 +153,7 @@ def _load(
         return check(_load_path(name, path, split, size, gray, columns), name)
     record = plugins.offer(DataSet, name)  # loads every family, but for a data set of the core
     if record is None:
-        raise UnknownName(_unknown(name, root))
+        raise UnknownName(_explain_unknown(name, root))
     return check(plugins.import_object(record.path)(split, root), record.path)
 
 
@@ -189,7 +189,7 @@ def _resize(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
     return replace(dataset, x=x)
 
 
-def _unknown(name: str, root: Path) -> str:
+def _explain_unknown(name: str, root: Path) -> str:
     known = list(plugins.offers(DataSet))
     return (
         f"data set {quoted(name)} is unknown.{did_you_mean(name, known)} Accepted are "

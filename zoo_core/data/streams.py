@@ -147,7 +147,7 @@ def _images(source: str, path: Path, files: Sequence[Path], shape: tuple[int, ..
             of = None if labels is None else labels[[places[file] for file in found]]
             failed = sorted({*some} - {*found})
             data = Dataset(source, "input", x, 256, of, classes)
-            yield Some(data, _shown(found), _shown(failed))
+            yield Some(data, _printable_names(found), _printable_names(failed))
 
     return Stream(source, len(files), _digest(files), read)
 
@@ -170,5 +170,5 @@ def _slices(whole: Inputs, ranges: Sequence[range]) -> Iterator[Some]:
         yield Some(whole.data[some], whole.names[some])
 
 
-def _shown(files: Sequence[Path]) -> tuple[str, ...]:
+def _printable_names(files: Sequence[Path]) -> tuple[str, ...]:
     return tuple(printable(file, None) for file in files)

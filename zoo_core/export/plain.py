@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from zoo_core import loading, plugins
 from zoo_core.errors import InvalidInput
 from zoo_core.header import read_header
-from zoo_core.loading.names import match, named
+from zoo_core.loading.names import match, name_tensors
 from zoo_core.output import files
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write(model: nn.Module, source: Source, folder: Path, *, force: bool = False
     """
     stem = re.sub(r"\W", "_", source.name)
     code, weights = folder / f"{stem}.py", folder / f"{stem}.safetensors"
-    content = source_of(type(model), source.config, _heading(model, stem), _renamed(model, source))
+    content = source_of(type(model), source.config, _heading(model, stem), _renames(model, source))
     folder.mkdir(parents=True, exist_ok=True)
     for path in (code, weights):
         files.check_free(path, force=force)
@@ -74,9 +74,9 @@ def source_of(
     )
 
 
-def _renamed(model: nn.Module, source: Source) -> dict[str, str]:
+def _renames(model: nn.Module, source: Source) -> dict[str, str]:
     """Tensors that the weights file has by another name: tied ones, and those of a wrapper."""
-    own = named(model)
+    own = name_tensors(model)
     given = match(read_header(source.path).tensors, own)
     return {
         name: given[first]
@@ -184,7 +184,7 @@ class _Module:
             for alias in node.names:
                 self.imports[alias.asname or alias.name] = (origin, alias.name)
         else:
-            for name in _defined(node):
+            for name in _defined_names(node):
                 end = node.end_lineno or node.lineno
                 if isinstance(after, ast.Expr) and isinstance(node, ast.Assign | ast.AnnAssign):
                     end = after.end_lineno or end  # the string that documents it
@@ -290,7 +290,7 @@ def _is_module(origin: str, inside: str) -> bool:
     return importlib.util.find_spec(f"{origin}.{inside}") is not None
 
 
-def _defined(node: ast.stmt) -> list[str]:
+def _defined_names(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
     if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):

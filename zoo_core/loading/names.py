@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Named", "match", "named", "unshared", "unwrapped"]
+__all__ = ["Named", "drop_shared", "match", "name_tensors", "unwrap"]
 
 _COMPILED, _PARALLEL = "_orig_mod.", "module."
 
@@ -25,7 +25,7 @@ class Named(NamedTuple):
     """All that it has in the model's state dict."""
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     """The module inside the wrappers of `torch.compile`, DataParallel and the like."""
     from torch.nn.parallel import DataParallel, DistributedDataParallel
 
@@ -38,7 +38,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
-def named(model: nn.Module) -> dict[str, Named]:
+def name_tensors(model: nn.Module) -> dict[str, Named]:
     """The tensors of a model, each once, by the first of its names without those of wrappers."""
     found: dict[int, Named] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -66,7 +66,7 @@ def _is_parallel(name: str) -> bool:
     return name.startswith(_PARALLEL)
 
 
-def unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def drop_shared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Contiguous tensors, of which no two share memory: safetensors files hold each alone."""
     seen, alone = set[int](), {}
     for name, tensor in state.items():

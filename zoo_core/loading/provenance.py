@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidWeights, ZooError
-from zoo_core.loading.names import unwrapped
+from zoo_core.loading.names import unwrap
 from zoo_core.loading.sources import Source, entry_beside
 from zoo_core.loading.weights import NEEDED, describe
 from zoo_core.plugins import Family
@@ -88,7 +88,7 @@ def info(model: nn.Module) -> Info:
     It describes the weights that were loaded, also after they were changed. Of a model that was
     neither loaded nor created by zoo, the name of its class is known.
     """
-    model = unwrapped(model)
+    model = unwrap(model)
     known = getattr(model, _INFO, None)
     cls = type(model).__name__
     return known if isinstance(known, Info) else Info(name=cls, architecture=cls)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core.errors import InvalidInput, InvalidWeights, naming
 from zoo_core.files import atomic
 from zoo_core.header import Header, read_header
-from zoo_core.loading.names import Named, match, named, unshared, unwrapped
+from zoo_core.loading.names import Named, drop_shared, match, name_tensors, unwrap
 from zoo_core.rules import is_line
 from zoo_core.text import printable
 
@@ -85,8 +85,8 @@ def fill(
     """
     from torch import nn
 
-    model = unwrapped(model)
-    own = named(model)
+    model = unwrap(model)
+    own = name_tensors(model)
     state: dict[str, torch.Tensor] = {}
     for name, tensor in _tensors(path, own, device, dtype).items():
         each = own[name]
@@ -109,10 +109,10 @@ def write(
     kind = floating_type(dtype)
     state = {
         name: tensor.to(kind if tensor.is_floating_point() else None)
-        for name, (tensor, _) in named(unwrapped(model)).items()
+        for name, (tensor, _) in name_tensors(unwrap(model)).items()
     }
     with atomic(path) as partial:
-        save_file(unshared(state), partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
+        save_file(drop_shared(state), partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
         partial.chmod(0o644)  # the library gives it to its owner alone
 
 
@@ -151,7 +151,7 @@ def _tensors(
                     state[name] = file.get_tensor(key)
         except SafetensorError as error:
             raise InvalidWeights(f"{path} is not sound safetensors: {error}.") from None
-        misfits = _mistyped(state, own)
+        misfits = _find_mistyped(state, own)
         misfits += [f"{name} holds NaN" for name, tensor in state.items() if _has_nan(tensor)]
     if misfits:
         more = f", and {len(misfits) - 5} more" if len(misfits) > 5 else ""
@@ -180,7 +180,7 @@ def _misfits(header: Header, given: Mapping[str, str], own: Mapping[str, Named])
     return found
 
 
-def _mistyped(state: Mapping[str, torch.Tensor], own: Mapping[str, Named]) -> list[str]:
+def _find_mistyped(state: Mapping[str, torch.Tensor], own: Mapping[str, Named]) -> list[str]:
     """Tensors of another type than the model's; floating ones may have any floating type."""
     return [
         f"{name} has type {tensor.dtype} instead of {wanted}"

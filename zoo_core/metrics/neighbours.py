@@ -72,7 +72,7 @@ def density(model: Generator, protocol: OfCoverage, data_root: Root = None) -> M
 
 def coverage(model: Generator, protocol: OfCoverage, data_root: Root = None) -> Measured:
     """Share of the held-out rows' balls that hold a sample."""
-    return _by_balls(model, protocol, data_root, _held)
+    return _by_balls(model, protocol, data_root, _has_neighbour)
 
 
 def one_nn(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured:
@@ -115,7 +115,7 @@ def _balls_about(x: Tensor, y: Tensor, k: int) -> Tensor:
     return torch.cat([(block <= reach).sum(1) for block in _distances(y, x)])
 
 
-def _held(x: Tensor, y: Tensor, k: int) -> Tensor:
+def _has_neighbour(x: Tensor, y: Tensor, k: int) -> Tensor:
     """Whether the ball about each row of x holds a row of y, (N,), float64."""
     nearest = torch.cat([block.amin(1) for block in _distances(x, y)])
     return (nearest <= radii(x, k)).double()

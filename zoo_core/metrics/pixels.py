@@ -24,7 +24,7 @@ from zoo_core.metrics.samples import OfSamples, compare_rows
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
-__all__ = ["OfDirections", "ms_ssim", "scales", "similarity", "sliced", "sliced_wasserstein"]
+__all__ = ["OfDirections", "distance", "ms_ssim", "scales", "similarity", "sliced_wasserstein"]
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, from the finest."""
@@ -48,7 +48,7 @@ def sliced_wasserstein(
         model,
         protocol,
         data_root,
-        lambda x, y, random: sliced(x, y, random, protocol.directions),
+        lambda x, y, random: distance(x, y, random, protocol.directions),
     )
 
 
@@ -57,7 +57,7 @@ def ms_ssim(model: Generator, protocol: OfSamples, data_root: Root = None) -> Me
     return compare_rows(model, protocol, data_root, lambda x, y, random: similarity(y))
 
 
-def sliced(x: Tensor, y: Tensor, generator: torch.Generator, directions: int = 512) -> Measured:
+def distance(x: Tensor, y: Tensor, generator: torch.Generator, directions: int = 512) -> Measured:
     """The mean over random directions of W₁ of the projections of two sets, (N, ...), (n, ...)."""
     n = min(len(x), len(y))
     x, y = x[:n].flatten(1).double(), y[:n].flatten(1).double()

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["cell_size", "encode", "supported"]
+__all__ = ["cell_size", "encode", "find_protocol"]
 
 _PATIENCE = 0.2
 """Seconds to wait for an answer. Any terminal answers the second question, most within 10 ms."""
@@ -24,7 +24,7 @@ _QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 """Do you draw kitty's pictures? What kind of terminal are you? The second one ends the wait."""
 
 
-def supported(stream: TextIO) -> str | None:
+def find_protocol(stream: TextIO) -> str | None:
     """`kitty` or `sixel`, whichever the terminal says it can draw, or None."""
     if os.environ.get("TERM", "dumb") in ("dumb", "linux") or stream is not sys.stdout:
         return None

@@ -98,11 +98,11 @@ def plot_histograms(
     """
     figure, first = _figure(frame, size=(7.2, 1 + 2.4 * len(panels)), rows=len(panels))
     for axes, (label, groups) in zip(figure.axes, panels.items(), strict=True):
-        _draw_histogram(axes, _clipped(groups), label, path)
+        _draw_histogram(axes, _clip(groups), label, path)
     _finish(figure, first, path, frame)
 
 
-def _clipped(groups: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+def _clip(groups: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """The groups with the half percent of all values at each end moved to where that begins."""
     import numpy as np
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from zoo_core.output.graphics import supported
+from zoo_core.output.graphics import find_protocol
 from zoo_core.output.grid import grid, pixels
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def show(
         return 0, n
     size = shutil.get_terminal_size()
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in ("dumb", "")
-    protocol = None if plain else supported(stream)
+    protocol = None if plain else find_protocol(stream)
     if protocol:
         return _graphics(images, stream, protocol, columns, size), n
     tiles, columns = _fit(pixels(images), columns, size)

@@ -224,7 +224,7 @@ def _records(plugin: ModuleType, name: str) -> dict[str, dict[str, Any]]:
 def _by_name(expected: type[Any], kind: str, answers: Iterable[Any]) -> dict[str, Any]:
     """The records of a hook's answers, by name."""
     records: dict[str, Any] = {}
-    for record in itertools.chain.from_iterable(map(_listed, answers)):
+    for record in itertools.chain.from_iterable(map(_list, answers)):
         if not isinstance(record, expected):
             raise PluginError(
                 f"zoo_{kind}() gave {type(record).__name__} {quoted(record)}; "
@@ -236,7 +236,7 @@ def _by_name(expected: type[Any], kind: str, answers: Iterable[Any]) -> dict[str
     return records
 
 
-def _listed(answer: Any) -> Iterable[Any]:
+def _list(answer: Any) -> Iterable[Any]:
     """A hook's answer; a record that is in no list is one that is refused."""
     return answer if isinstance(answer, Iterable) else [[answer]]
 

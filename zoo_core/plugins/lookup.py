@@ -21,7 +21,7 @@ def find(name: str, family: str | None = None) -> tuple[Family, Architecture]:
     """Find an architecture as `architecture` does, and the family that offers it."""
     if family is None and "/" in name:
         family, _, name = name.partition("/")
-    owner = _owned(name, family) if family is not None else _unowned(name)
+    owner = _load_owner(name, family) if family is not None else _find_owner(name)
     return owner.family, owner.architectures[name]
 
 
@@ -61,7 +61,7 @@ def offers(kind: type[R]) -> dict[str, R]:
     return {name: loaded.of(kind)[name] for name, loaded in owners.items()}
 
 
-def _owned(name: str, family: str) -> Loaded:
+def _load_owner(name: str, family: str) -> Loaded:
     loaded = load(family)
     if loaded.error:
         raise PluginError(f"family '{family}' ({loaded.family}) did not load: {loaded.error}")
@@ -74,11 +74,11 @@ def _owned(name: str, family: str) -> Loaded:
     return loaded
 
 
-def _unowned(name: str) -> Loaded:
+def _find_owner(name: str) -> Loaded:
     everything = load_all()
     owners = [loaded for loaded in everything if name in loaded.architectures]
     if not owners:
-        raise UnknownName(_unknown(name, everything))
+        raise UnknownName(_explain_unknown(name, everything))
     if len(owners) > 1:
         names = " and ".join(f"'{o.family.name}' ({o.family})" for o in owners)
         forms = " or ".join(f"{o.family.name}/{name}" for o in owners)
@@ -86,7 +86,7 @@ def _unowned(name: str) -> Loaded:
     return owners[0]
 
 
-def _unknown(name: str, everything: list[Loaded]) -> str:
+def _explain_unknown(name: str, everything: list[Loaded]) -> str:
     known = [known for loaded in everything for known in loaded.architectures]
     broken = [loaded.family.name for loaded in everything if loaded.error]
     text = f"no installed family offers an architecture '{name}'.{did_you_mean(name, known)}"

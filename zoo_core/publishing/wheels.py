@@ -43,7 +43,7 @@ def write(requirements: Iterable[str], folder: Path) -> list[str]:
     Raises InvalidInput for one that is not installed, or of which no wheel can be made.
     """
     folder.mkdir()
-    for each in _needed(requirements):
+    for each in _find_needed(requirements):
         if source := _source(each):
             _build(source, folder)
         else:
@@ -51,7 +51,7 @@ def write(requirements: Iterable[str], folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _needed(requirements: Iterable[str]) -> list[Distribution]:
+def _find_needed(requirements: Iterable[str]) -> list[Distribution]:
     """The distributions of requirements, and of theirs."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()

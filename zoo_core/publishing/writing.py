@@ -17,7 +17,7 @@ from zoo_core.errors import InvalidInput, OutputExists, ZooError
 from zoo_core.publishing.items import Item
 from zoo_core.publishing.places import Place
 from zoo_core.schema import parse
-from zoo_core.signatures import is_signed, sign, unsigned
+from zoo_core.signatures import body_of, is_signed, sign
 from zoo_core.text import argument
 
 __all__ = ["REGISTRY", "publish"]
@@ -47,11 +47,11 @@ def publish(
     signed where no key is given, and ZooError where another publisher was faster.
     """
     before = place.read(REGISTRY)
-    after = _merged(before, items, force=force)
+    after = _merge(before, items, force=force)
     if before and is_signed(before) and key is None:
         raise InvalidInput("the registry there is signed: give the key that signs the new one.")
     written = [name for item in items for name in _write_files(item, place, pictures=pictures)]
-    if before is None or after != unsigned(before) or (key is not None and not is_signed(before)):
+    if before is None or after != body_of(before) or (key is not None and not is_signed(before)):
         if place.read(REGISTRY) != before:
             raise ZooError("somebody else published there meanwhile: publish again.")
         if key:
@@ -63,9 +63,9 @@ def publish(
     return written
 
 
-def _merged(before: bytes | None, items: Sequence[Item], *, force: bool) -> bytes:
+def _merge(before: bytes | None, items: Sequence[Item], *, force: bool) -> bytes:
     """The registry with the items in it; what somebody wrote by hand stays where it can."""
-    body = unsigned(before) if before else b"schema = 1\n"
+    body = body_of(before) if before else b"schema = 1\n"
     there: dict[str, Any] = {entry["name"]: entry for entry in parse(body, REGISTRY)["entry"]}
     tables = {item.name: item.published() for item in items}
     if len(tables) < len(items):

@@ -59,7 +59,7 @@ def attend(model: Attentive, options: Options, context: Context) -> Result:
     )
     if len(shape) != 3:
         return result
-    x = _marked(batch.x.float().cpu(), place)
+    x = _mark(batch.x.float().cpu(), place)
     images, names = _maps(x, weights.unflatten(3, shape[1:]))
     return replace(result, images=images, columns=1 + heads, names=names, frames=[images])
 
@@ -106,7 +106,7 @@ def _rows(weights: Tensor, names: Sequence[str], shape: Sequence[int]) -> list[d
     ]
 
 
-def _marked(x: Tensor, place: int) -> Tensor:
+def _mark(x: Tensor, place: int) -> Tensor:
     """Images with the pixel that looks in red, (B, 3, H, W)."""
     import torch
 

@@ -59,9 +59,9 @@ class Options(LabelledInputs):
 
 def detect(model: Scored, options: Options, context: Context) -> Result:
     """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
-    from zoo_core.tasks.inputs import caveat, conditioned, load_inputs
+    from zoo_core.tasks.inputs import caveat, condition, load_inputs
 
-    model = conditioned(model, options.label, context.name)
+    model = condition(model, options.label, context.name)
     batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
     if options.against:
         batches["against"] = load_inputs(model, options.against, context, argument("against"))

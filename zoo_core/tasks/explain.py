@@ -57,15 +57,15 @@ def explain(model: Explainable, options: Options, context: Context) -> Result:
     """Give the nats of each variable; a heat map of images, the costliest columns of tables."""
     import torch
 
-    from zoo_core.tasks.inputs import conditioned, load_inputs
+    from zoo_core.tasks.inputs import condition, load_inputs
 
-    model = conditioned(model, options.label, context.name)
+    model = condition(model, options.label, context.name)
     batch, generator = load_inputs(model, options.inputs, context), context.generator(model)
     with torch.inference_mode():
         each = [parts(model, x, generator) for x in context.batches(batch.x)]
     found = Parts(*(torch.cat(part).double().cpu() for part in zip(*each, strict=True)))
     bound = not isinstance(model, Autoregressive)
-    costs, names = _named(found, model)
+    costs, names = _name_costs(found, model)
     result = Result(
         summary=f"{len(costs):,} input{'s' if len(costs) > 1 else ''} explained by {context.name}",
         figures=_figures(found, costs, names, options.top),
@@ -91,7 +91,7 @@ def parts(model: Explainable, x: Tensor, generator: Random | None = None) -> Par
     return Parts(-terms.reconstruction, terms.prior_fitting)
 
 
-def _named(found: Parts, model: object) -> tuple[Tensor, list[str]]:
+def _name_costs(found: Parts, model: object) -> tuple[Tensor, list[str]]:
     """The costs of what has a name, (B, n): a column, a pixel with all its channels, a latent."""
     import torch
 

@@ -28,7 +28,7 @@ __all__ = [
     "as_floats",
     "caveat",
     "column_names",
-    "conditioned",
+    "condition",
     "fit_levels",
     "load_inputs",
     "nats",
@@ -128,7 +128,7 @@ def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
     return -torch.cat(parts).double()
 
 
-def conditioned(model: P, label: int | None, name: str) -> P:
+def condition(model: P, label: int | None, name: str) -> P:
     """The model of p(x | label), which shares its weights with that of p(x); without a label, it.
 
     Raises InvalidInput for a label that the model does not have.

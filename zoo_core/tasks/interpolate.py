@@ -11,7 +11,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Decoder, Pathfinder
 from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
-from zoo_core.tasks.sample import draw, prompted
+from zoo_core.tasks.sample import draw, require_prompted
 from zoo_core.text import argument
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
         )
     _require_memory(model, options.pairs * (len(prompts) - 1), options, context)
     with torch.inference_mode():
-        codes = prompted(model, prompts, context.name).read(prompts)
+        codes = require_prompted(model, prompts, context.name).read(prompts)
         paths = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
     # the same seed each time, so the same noise: along a row the text alone changes
     drawn = [

@@ -87,7 +87,7 @@ def nearest(model: Generator, options: Options, context: Context) -> Result:
     if net:
         spaces[net.name] = net.features
     found = [
-        _found(space, vectors, samples, train.data, held_out, k)
+        _find_neighbours(space, vectors, samples, train.data, held_out, k)
         for space, vectors in spaces.items()
     ]
     notes = train.notes + ((held_out,) if isinstance(held_out, str) else ())
@@ -183,7 +183,7 @@ def _flat(rows: Dataset) -> Tensor:
     return rows.floats().flatten(1).double()
 
 
-def _found(
+def _find_neighbours(
     space: str,
     vectors: _Vectors,
     samples: Dataset,

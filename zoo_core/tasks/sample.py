@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from zoo_core.tasks.context import Context
 
-__all__ = ["Options", "draw", "of_label", "prompted", "sample"]
+__all__ = ["Options", "draw", "of_label", "require_prompted", "sample"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def _class(label: int, context: Context) -> str:
     return f"cluster {label}, mostly {holds}," if holds else f"cluster {label}"
 
 
-def prompted(model: Generator, prompts: Sequence[str], name: str) -> Prompted:
+def require_prompted(model: Generator, prompts: Sequence[str], name: str) -> Prompted:
     """The model, as one that is conditional on text.
 
     Raises InvalidInput for one that is not.
@@ -172,7 +172,7 @@ def _of_prompts(
     import torch
 
     with torch.inference_mode():
-        codes = prompted(model, options.prompts, context.name).read(options.prompts)
+        codes = require_prompted(model, options.prompts, context.name).read(options.prompts)
     many = len(codes) + max(0, len(codes) - 1) * options.between
     context.require_memory(model, options.n * many, n=options.n, between=options.between)
     names, rows = _interpolate_codes(options.prompts, codes, options.between)

@@ -25,9 +25,9 @@ class Options(LabelledInputs):
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
     from zoo_core.output.table import Table, columns_of
-    from zoo_core.tasks.inputs import caveat, conditioned, load_inputs, nats, table_rows
+    from zoo_core.tasks.inputs import caveat, condition, load_inputs, nats, table_rows
 
-    model = conditioned(model, options.label, context.name)
+    model = condition(model, options.label, context.name)
     batch = load_inputs(model, options.inputs, context)
     nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from zoo_core import files
 from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.header import read_header
-from zoo_core.loading.names import unshared
+from zoo_core.loading.names import drop_shared
 from zoo_core.rules import is_int
 from zoo_core.text import printable
 
@@ -74,7 +74,7 @@ def write(
     }
     for name, optimizer in optimizers.items():
         tensors.update(_flatten(name, optimizer))
-    tensors = unshared(tensors)  # tied weights are a tensor for each of their names
+    tensors = drop_shared(tensors)  # tied weights are a tensor for each of their names
     # one key of metadata: the library writes several in no fixed order
     stood = asdict(progress)
     said = {**stood, "checksum": _checksum(stood, tensors)}

@@ -68,7 +68,7 @@ def check(name: str, needed: int, device: torch.device, *, forced: bool) -> None
 def _of_batch(loop: Loop) -> int:
     """Bytes that a batch keeps for its backward pass; nothing where a few rows cannot be tried."""
     try:
-        few, more = (_kept(loop, rows) for rows in _ROWS)
+        few, more = (_kept_bytes(loop, rows) for rows in _ROWS)
     except Exception:  # the trainer's own, which training will say in its place
         return 0
     slope = (more - few) / (_ROWS[1] - _ROWS[0])
@@ -76,7 +76,7 @@ def _of_batch(loop: Loop) -> int:
     return int(_BACKWARD * (few + max(0.0, slope) * (rows - _ROWS[0])))
 
 
-def _kept(loop: Loop, rows: int) -> int:
+def _kept_bytes(loop: Loop, rows: int) -> int:
     """Bytes beside the weights that the losses of some rows keep for a backward pass.
 
     They are counted and let go at once, so that trying takes little memory.

@@ -34,7 +34,7 @@ from zoo_core.training.recipe import Recipe, read
 if TYPE_CHECKING:
     from zoo_core.model import Model
 
-__all__ = ["Run", "claimed", "prepare", "toml"]
+__all__ = ["Run", "claim", "prepare", "toml"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Run:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claim(folder: Path) -> Iterator[None]:
     """Hold the folder of a run, which is made, against every other training.
 
     The operating system drops the lock of a process that dies, however it does.

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
-from zoo_core.loading.names import match, named
+from zoo_core.loading.names import match, name_tensors
 from zoo_core.training.callbacks import Callback
 from zoo_core.training.defaults import OF_DATA
 
@@ -62,7 +62,7 @@ class Start(Callback):
                 f"the recipe starts from {self.name} with the sha256 {self.sha256}, but these "
                 f"weights have {source.sha256}. Leave start_sha256 out to start from these."
             )
-        state, tensors = load_file(source.path), named(loop.networks["model"])
+        state, tensors = load_file(source.path), name_tensors(loop.networks["model"])
         given = {name: state[key] for name, key in match(state, tensors).items()}
         own = {name: each.tensor for name, each in tensors.items()}
         fitting = [key for key in own if key in given and given[key].shape == own[key].shape]

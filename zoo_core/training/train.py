@@ -32,7 +32,7 @@ from zoo_core.training.fit import make_loop
 from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
-from zoo_core.training.run import Run, claimed, prepare
+from zoo_core.training.run import Run, claim, prepare
 from zoo_core.training.seeds import seed_for
 from zoo_core.urls import hidden
 
@@ -265,7 +265,7 @@ def _train(
     with _naming_recipe(what):
         check_memory(memory.of_weights([build_blank(cls, recipe.config)], recipe))
     # of several processes the first one writes
-    with claimed(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
+    with claim(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
         if is_first(fabric):
             prepare(folder, recipe, resume=resume, force=force)
         stack.enter_context(together(fabric, folder))

@@ -175,7 +175,7 @@ def test_a_label_at_every_place_reaches_a_place_without_attention() -> None:
 def test_guidance_is_between_the_logits_with_a_label_and_without() -> None:
     model = stirred(classes=4, labels="every")
     v = levels(model)
-    walk = model._guided(v[:, :0], 2, 3.0)
+    walk = model._guide(v[:, :0], 2, 3.0)
     walked = [next(walk)] + [walk.send(v[:, i]) for i in range(19)]
     of_label, of_none = model.logits(v, 2), model.logits(v)
     expected = of_none + 3 * (of_label - of_none)

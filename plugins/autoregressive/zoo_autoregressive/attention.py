@@ -284,7 +284,7 @@ class Attention(nn.Module):
         dtype = self.head.weight.dtype
         kind = single_type(dtype)
         u = draws.rand(D - d, n, dim=1, generator=generator, device=v.device, dtype=kind)
-        steps = self.walk(v, label) if guidance == 1 else self._guided(v, label, guidance)
+        steps = self.walk(v, label) if guidance == 1 else self._guide(v, label, guidance)
         walk, drawn = steps, list(v.unbind(1))
         for i, u_i in enumerate(u.unsqueeze(2).unbind()):
             logits = walk.send(drawn[-1]) if i else next(walk)
@@ -293,7 +293,7 @@ class Attention(nn.Module):
         x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
 
-    def _guided(
+    def _guide(
         self, v: Tensor, label: Tensor | int | None, guidance: float
     ) -> Generator[Tensor, Tensor, None]:
         """Walk with the label and without, side by side; yield the logits that guidance gives.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-__all__ = ["caption", "named", "phrases"]
+__all__ = ["caption", "mentions", "phrases"]
 
 _FRONT = {
     "bun": ("{c} hair in a bun", "a {c} bun"),
@@ -85,15 +85,15 @@ def phrases(person: Mapping[str, str], stream: random.Random) -> dict[str, str]:
 def caption(person: Mapping[str, str], seed: int) -> str:
     """A caption of a person; the seed chooses what is said of them, and how."""
     stream = _stream(seed)
-    parts = list(_chosen(person, stream).values())
+    parts = list(_choose(person, stream).values())
     if stream.random() < 0.5:
         stream.shuffle(parts)
     return _one(_OPENINGS, stream) + ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def named(person: Mapping[str, str], seed: int) -> frozenset[str]:
+def mentions(person: Mapping[str, str], seed: int) -> frozenset[str]:
     """The attributes that the caption of a person by a seed names: not hair that is not there."""
-    things = _chosen(person, _stream(seed))
+    things = _choose(person, _stream(seed))
     names = {name for thing in things for name in _ATTRIBUTES.get(thing, (thing,))}
     return frozenset(names - ({"back_hair"} if person["back_hair"] == "none" else set()))
 
@@ -102,7 +102,7 @@ def _stream(seed: int) -> random.Random:
     return random.Random(f"caption/{seed}")
 
 
-def _chosen(person: Mapping[str, str], stream: random.Random) -> dict[str, str]:
+def _choose(person: Mapping[str, str], stream: random.Random) -> dict[str, str]:
     """The phrases that a caption is made of: of hair, and of two to four other things."""
     hair, *others = phrases(person, stream).items()
     stream.shuffle(others)

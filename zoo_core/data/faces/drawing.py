@@ -25,7 +25,7 @@ from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.files import atomic
 from zoo_core.text import argument
 
-__all__ = ["VERSIONS", "Job", "check_packages", "digest_of", "draw", "stored"]
+__all__ = ["VERSIONS", "Job", "check_packages", "digest_of", "draw", "load_or_make"]
 
 Job = tuple[str, Mapping[str, Any]]
 """A style's name, and the drawing package's options."""
@@ -105,7 +105,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def stored(path: Path, split: str, make: Any, digest: str = "") -> dict[str, Tensor]:
+def load_or_make(path: Path, split: str, make: Any, digest: str = "") -> dict[str, Tensor]:
     """The tensors of one split from a file, which is made where it is missing.
 
     Args:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.faces.captions import caption, named
-from zoo_core.data.faces.drawing import check_packages, draw, stored
+from zoo_core.data.faces.captions import caption, mentions
+from zoo_core.data.faces.drawing import check_packages, draw, load_or_make
 from zoo_core.data.faces.people import matches, more_unseen, person_of, share_out
 from zoo_core.data.faces.styles import PERSONAS, TOON_HEAD, Style
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
@@ -61,7 +61,7 @@ def faces(split: str, root: Path) -> Dataset:
 
     A row's label is the number that its attributes make, and `column` takes them apart.
     """
-    rows = stored(_path(root, "faces"), split, _make_faces, _DIGESTS["faces"])
+    rows = load_or_make(_path(root, "faces"), split, _make_faces, _DIGESTS["faces"])
     texts = tuple(_captions(TOON_HEAD, rows["labels"]))
     return _dataset("faces", split, rows, attributes=TOON_HEAD.values, texts=texts)
 
@@ -74,7 +74,7 @@ def faces_all(split: str, root: Path) -> Dataset:
     seen = faces(split, root)
     if split == "test":
         return replace(seen, name="faces-all")
-    rows = stored(_path(root, "faces-unseen"), split, _make_unseen, _DIGESTS["faces-unseen"])
+    rows = load_or_make(_path(root, "faces-unseen"), split, _make_unseen, _DIGESTS["faces-unseen"])
     labels = torch.cat([cast("Tensor", seen.labels), rows["labels"]])
     texts = (*seen.texts, *_captions(TOON_HEAD, rows["labels"]))
     return replace(
@@ -120,7 +120,7 @@ def faces_styles(split: str, root: Path) -> Dataset:
 def pixel_faces(split: str, root: Path) -> Dataset:
     """One split of `pixel-faces`: 16x16 pixels in colour, as crisp as they were drawn."""
     path = _path(root, "pixel-faces")
-    rows = stored(path, split, lambda: _distinct("pixel-art", 16), _DIGESTS["pixel-faces"])
+    rows = load_or_make(path, split, lambda: _distinct("pixel-art", 16), _DIGESTS["pixel-faces"])
     return _dataset("pixel-faces", split, rows)
 
 
@@ -159,7 +159,7 @@ def dicebear(name: str, split: str, root: Path) -> Dataset:
     """One split of any other style, by `dicebear-<style>-<size>`: of what 48,000 seeds draw."""
     parsed = dicebear_name(name)
     assert parsed is not None  # the caller has asked
-    rows = stored(root / "drawn" / f"{name}.safetensors", split, lambda: _distinct(*parsed))
+    rows = load_or_make(root / "drawn" / f"{name}.safetensors", split, lambda: _distinct(*parsed))
     return _dataset(name, split, rows)
 
 
@@ -176,7 +176,7 @@ def counterfactual(dataset: Dataset, **changes: str) -> Dataset:
         raise InvalidInput(f"{dataset.name} has no counterfactuals: only rows of faces have.")
     labels = dataset.labels
     for name, value in changes.items():
-        labels = _changed(labels, name, value)
+        labels = _change(labels, name, value)
     people = [person_of(TOON_HEAD, number) for number in labels.tolist()]
     x = draw([(TOON_HEAD.name, TOON_HEAD.options(person)) for person in people], 64)
     texts = tuple(_captions(TOON_HEAD, labels))
@@ -197,11 +197,11 @@ def named_attributes(dataset: Dataset) -> Tensor:
     """
     if dataset.labels is None or dict(dataset.attributes) != TOON_HEAD.values:
         raise InvalidInput(f"{dataset.name} has no captions by a grammar: only rows of faces have.")
-    found = [named(person_of(TOON_HEAD, number), number) for number in dataset.labels.tolist()]
+    found = [mentions(person_of(TOON_HEAD, number), number) for number in dataset.labels.tolist()]
     return torch.tensor([[name in names for name in TOON_HEAD.values] for names in found])
 
 
-def _changed(labels: Tensor, name: str, value: str) -> Tensor:
+def _change(labels: Tensor, name: str, value: str) -> Tensor:
     """The numbers of people of whom one attribute has another value."""
     values = TOON_HEAD.values
     for key, known in ((name, values), (value, values.get(name, ()))):
@@ -273,7 +273,7 @@ def _make_two_styles() -> dict[str, Tensor]:
 
 def _two_styles(split: str, root: Path) -> dict[str, Tensor]:
     path = _path(root, "faces-unpaired")
-    return stored(path, split, _make_two_styles, _DIGESTS["faces-unpaired"])
+    return load_or_make(path, split, _make_two_styles, _DIGESTS["faces-unpaired"])
 
 
 def _distinct(style: str, size: int) -> dict[str, Tensor]:
