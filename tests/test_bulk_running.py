@@ -140,6 +140,23 @@ def test_levels_are_those_of_all_rows(tmp_path: Path) -> None:
     assert [row["nats"] for row in rows_of(tmp_path / "out")] == [-0.25, -0.5, -1]
 
 
+def test_inputs_are_held_against_the_same_rows_in_each_part(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    for name, model in (
+        ("exact", toy_models.nade(1, 4, 4)),
+        ("bound", VAE(shape=(1, 4, 4), z=2, hidden=[5])),
+    ):
+        source, out = "bars-and-stripes-4:test[0:9]", tmp_path / name
+        model = model.eval()
+        once = toy_models.run("detect", model, source, data="bars-and-stripes-4", batch_size=3)
+        known = loading.Info(name="m", architecture="", data="bars-and-stripes-4")
+        loading.set_info(model, known)
+        run_parts(model, "detect", out, inputs=(source,), part_rows=3, batch_size=3)
+        rows = rows_of(out)
+        assert [row["input"] for row in rows] == [f"bars-and-stripes-4:test[{i}]" for i in range(9)]
+        same(sorted(rows, key=lambda row: -row["nats"]), once.rows)
+
+
 @pytest.mark.parametrize("model", [toy_models.nade(6), toy_models.nade(1, 4, 4)])
 def test_a_sample_depends_on_the_seed_and_its_number(tmp_path: Path, model: nn.Module) -> None:
     suffix, found = ".npz", []
@@ -238,8 +255,10 @@ def test_a_folder_of_other_settings_is_refused(
 
 def test_tasks_and_suffixes_that_make_no_parts(tmp_path: Path, table: Path) -> None:
     model = toy_models.nade(6)
-    with pytest.raises(InvalidInput, match=r"the task detect looks at all .* sample, score in par"):
-        in_parts(model, "detect", tmp_path / "out", table)
+    with pytest.raises(InvalidInput, match=r"the task explain looks at all .* sample, score, "):
+        in_parts(model, "explain", tmp_path / "out", table)
+    with pytest.raises(InvalidInput, match=r"against: an AUROC is of all inputs together\. Do both"):
+        in_parts(model, "detect", tmp_path / "out", table, against=(table,))
     with pytest.raises(InvalidInput, match="needs inputs: give --input a table"):
         in_parts(model, "score", tmp_path / "out")
     with pytest.raises(InvalidInput, match=r"part\.png: .* Known are \.csv, \.json, \.parquet"):

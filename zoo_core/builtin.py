@@ -79,6 +79,7 @@ def zoo_tasks() -> list[Task]:
             _SCORES,
             defaults=2,
             example="--input {rows} --against FOLDER",
+            parts=True,
         ),
         Task(
             "complete",

@@ -21,6 +21,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result, check_suffix
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import nn
@@ -218,6 +219,11 @@ def _streams(model: Any, chosen: Any, root: Path | None) -> list[Stream]:
         raise InvalidInput(
             "this task needs inputs: give --input a table, a folder of images or a data set such "
             "as mnist:test."
+        )
+    if getattr(chosen, "against", ()):
+        raise InvalidInput(
+            f"{argument('against')}: an AUROC is of all inputs together. Do both in parts, each in "
+            "a folder of its own, and compare their columns; or name a file."
         )
     shape, columns = tuple(model.event_shape), getattr(model, "columns", ())
     return [open_stream(each, shape=shape, columns=columns, root=root) for each in chosen.inputs]

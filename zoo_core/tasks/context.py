@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo_core import memory
 from zoo_core.rules import at_least, check_value
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Context"]
 
+T = TypeVar("T")
 
 _SHARED = (
     "this model draws all samples from one stream of random numbers: with another number of them, "
@@ -55,10 +56,22 @@ class Context:
     """The inputs of this part, where they are read already."""
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the notes of the task."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What `once` has made; all parts share it."""
 
     def __post_init__(self) -> None:
         check_value(self.seed, at_least(0), "seed")
         check_value(self.batch_size, at_least(1), "batch_size")
+
+    def once(self, key: str, make: Callable[[Context], T]) -> T:
+        """What all parts of a task need, made with the first that asks for it.
+
+        make: called with the context as it is without parts, so that it gives each part the same.
+        """
+        if key not in self.kept:
+            self.kept[key] = make(replace(self, first=0, given=None))
+        value: T = self.kept[key]
+        return value
 
     def generator(self, model: object) -> Random:
         """A new stream of random numbers by the seed, on the model's device.

@@ -65,10 +65,15 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
     batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
     if options.against:
         batches["against"] = load_inputs(model, options.against, context, argument("against"))
-    background = _background(options.background, model)
-    held_out, source = _reference(model, options.label, context)
+    background = context.once("background", lambda _: _background(options.background, model))
+
+    def of_reference(context: Context) -> tuple[Scores | None, str]:
+        held_out, source = _reference(model, options.label, context)
+        found = None if held_out is None else _scores(model, background, held_out, context)
+        return found, source
+
+    reference, source = context.once("reference", of_reference)
     scores = {name: _scores(model, background, batch.x, context) for name, batch in batches.items()}
-    reference = None if held_out is None else _scores(model, background, held_out, context)
     if reference is not None:
         scores = {name: _with_typicality(each, reference) for name, each in scores.items()}
     if options.by not in scores["inputs"]:
@@ -78,7 +83,8 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
         for group, batch in batches.items()
         for name, figures in zip(batch.names, _figures(scores[group], reference), strict=True)
     ]
-    rows.sort(key=lambda row: row[options.by], reverse=True)
+    if context.given is None:  # parts keep the order of the inputs
+        rows.sort(key=lambda row: row[options.by], reverse=True)
     notes = [note for batch in batches.values() for note in batch.notes]
     notes += [*caveat(model), *([source] if reference is None else [])]
     if reference is not None:
