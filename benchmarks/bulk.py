@@ -76,9 +76,15 @@ def command(path: Path, out: Path, *more: str) -> list[str]:
     return [*program, "--input", str(path), "-o", f"{out}/", *more]
 
 
-def peak(path: Path, out: Path) -> int:
-    """The most memory that a process takes which scores a table, bytes."""
-    code = f"import subprocess, resource; subprocess.run({command(path, out)!r}, check=True); "
+def evaluation(folder: Path) -> list[str]:
+    """The command that measures the rows of a folder."""
+    program = [sys.executable, "-m", "zoo_core", "eval", "nade.nltcs", "--metric", "test_nll"]
+    return [*program, "--set", f"data={folder}:test"]
+
+
+def peak(command: list[str]) -> int:
+    """The most memory that a command takes, bytes."""
+    code = f"import subprocess, resource; subprocess.run({command!r}, check=True); "
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return 1024 * int(done.stdout.split()[-1])
@@ -114,8 +120,15 @@ def main() -> None:
         few, many, some = (
             rows(folder / f"{n}.npy", n, 16, 0.33) for n in (1000, options.rows, 50_000)
         )
-        ratio = peak(many, folder / "many") / peak(few, folder / "few")
+        ratio = peak(command(many, folder / "many")) / peak(command(few, folder / "few"))
         print(f"peak memory of {options.rows:,} rows over that of 1,000: {ratio:.2f}")
+        splits = [folder / name for name in ("many-rows", "few-rows")]
+        for split, table in zip(splits, (many, few), strict=True):
+            split.mkdir()
+            (split / "test.npy").symlink_to(table)
+            (split / "train.npy").symlink_to(few)
+        ratio = peak(evaluation(splits[0])) / peak(evaluation(splits[1]))
+        print(f"of `zoo eval`: {ratio:.2f}")
         kill(some, folder / "killed", 10)
         subprocess.run(
             command(some, folder / "two", "--part-rows", "1000", "--devices", "2"), check=True

@@ -1,6 +1,7 @@
 """Inputs that are read some rows at a time are those that are loaded at once."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 import torch
 
 from factories import picture, pictures
-from zoo_core.data import Dataset, load_images
-from zoo_core.data.streams import Stream, open_stream
+from zoo_core.data import Dataset, load_dataset, load_images
+from zoo_core.data.streams import Stream, open_split, open_stream
 from zoo_core.errors import InvalidInput
 
 RANGES = [range(2), range(2, 5), range(7, 9)]
@@ -72,3 +73,58 @@ def test_a_cell_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "x.csv", [[0]] * 7 + [[300]], "%d")
     with pytest.raises(InvalidInput, match="row 8, column 1: 300 is no category"):
         open_stream(str(tmp_path / "x.csv"), shape=(1,))
+
+
+def held(stream: Stream | None, n: int) -> Dataset:
+    """All rows of a stream, read n at a time."""
+    assert stream is not None
+    ranges = [range(at, min(at + n, stream.rows)) for at in range(0, stream.rows, n)]
+    some = [part.data for part in stream.read(ranges)]
+    assert len({data.levels for data in some}) == 1
+    return replace(some[0], x=torch.cat([data.x for data in some]))
+
+
+@pytest.mark.parametrize("levels", [2, 7])
+@pytest.mark.parametrize("file", ["x.csv", "x.npy", "x/test.npy"])
+@pytest.mark.parametrize("rows", ["", "[2:7]", "[-3:]"])
+def test_a_split_is_that_of_the_whole(tmp_path: Path, file: str, levels: int, rows: str) -> None:
+    (tmp_path / "x").mkdir()
+    path = tmp_path / file
+    x = np.random.default_rng(0).integers(0, levels, (100, 4), np.uint8)
+    if path.suffix == ".csv":
+        np.savetxt(path, x, "%d", ",")
+    else:
+        np.save(path, x)
+        np.save(tmp_path / "x" / "train.npy", x[:50])
+    source = f"{path if path.parent == tmp_path else path.parent}:test{rows}"
+    whole = load_dataset(source)
+    found = held(open_split(source, shape=(4,)), 3)
+    assert torch.equal(found.x, whole.x)
+    assert (found.levels, found.x.dtype) == (whole.levels, torch.uint8)
+
+
+def test_a_split_in_the_columns_of_a_model(tmp_path: Path) -> None:
+    lines = [f"{'ab'[i % 2]},{i / 7:.2f},{i % 2}" for i in range(40)]
+    lines[31] = ",1.5,1"
+    (tmp_path / "t.csv").write_text("\n".join(["kind,size,on", *lines]))
+    source = f"{tmp_path}/t.csv:train"
+    whole = load_dataset(source)
+    found = held(open_split(source, shape=(3,), columns=whole.columns), 5)
+    assert torch.equal(found.x.nan_to_num(7), whole.x.nan_to_num(7))
+    assert found.levels is None
+    on = held(open_split(source, shape=(1,), columns=whole.columns[2:]), 5)
+    assert (on.levels, on.x.dtype) == (2, torch.uint8)
+
+
+def test_data_that_are_loaded_as_a_whole_are_no_split_of_a_table(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "real.csv", np.arange(40).reshape(20, 2) / 7, "%.3f", ",")
+    np.savetxt(tmp_path / "pairs.csv", np.arange(40).reshape(20, 2) % 3 % 2 + 1, "%d", ",")
+    np.save(tmp_path / "x.npy", np.eye(20, dtype=np.uint8))
+    for source, shape in (
+        ("bars-and-stripes-4:test", (16,)),
+        (f"{tmp_path}/real.csv:test", (2,)),
+        (f"{tmp_path}/pairs.csv:test", (2,)),  # two values each, and not 0 and 1
+        (f"{tmp_path}/x.npy:test", (19,)),
+        (f"{tmp_path}/x.npy:test", (1, 4, 5)),
+    ):
+        assert open_split(source, shape=shape) is None

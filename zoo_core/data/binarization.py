@@ -55,17 +55,20 @@ def binarize_dataset(dataset: Dataset, seed: int) -> Dataset:
     return _binarize_rows(dataset, torch.Generator().manual_seed(seed))
 
 
-def binarize_parts(parts: Iterable[Some], ranges: Sequence[range]) -> Iterator[Some]:
-    """Binarize some rows of a data set as if all were in memory, by SEED.
+def binarize_parts(
+    parts: Iterable[Some], ranges: Sequence[range], seed: int = SEED
+) -> Iterator[Some]:
+    """Binarize some rows of a data set as if all were in memory, by a seed.
 
     ranges: the places of each part's rows among all inputs, ascending.
     """
-    generator, at = torch.Generator().manual_seed(SEED), 0
+    generator, at = torch.Generator().manual_seed(seed), 0
+    how = f"once, with seed {seed} (the model is binary)"
     for part, rows in zip(parts, ranges, strict=True):
         if part.data.levels != 256:
             yield part
             continue
-        for text in describe_binarization(part.data):
+        for text in describe_binarization(part.data, how):
             note(text)
         D = math.prod(part.data.event_shape)
         while at < rows.start * D:

@@ -33,6 +33,7 @@ __all__ = [
     "Cells",
     "Values",
     "count_rows",
+    "map_bytes",
     "read_cells",
     "read_ranges",
     "texts_of",
@@ -129,6 +130,18 @@ def count_rows(path: Path) -> int:
                 return int(_open_parquet(path).metadata.num_rows)
         with _open_csv(path) as (rows, _, _):
             return sum(1 for _ in rows)
+
+
+def map_bytes(path: Path) -> NDArray[Any] | None:
+    """The mapped rows of an NPY file of bytes or truth values; None for any other table.
+
+    Raises InvalidInput as `read_cells`.
+    """
+    if path.suffix.lower() != ".npy":
+        return None
+    with _naming(path):
+        array = _map_npy(path)
+    return array if array.dtype in (np.uint8, np.bool_) else None
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from zoo_core.data.cells import count_rows, read_ranges
 from zoo_core.data.columns import Column, of_cells
@@ -31,12 +32,12 @@ from zoo_core.data.inputs import (
     row_names,
     source_name,
 )
-from zoo_core.data.resolve import find_path
-from zoo_core.data.tables import categories, is_table
+from zoo_core.data.resolve import find_path, parse_spec
+from zoo_core.data.tables import is_table, read_categories, split_files, split_places
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 
-__all__ = ["Some", "Stream", "open_stream"]
+__all__ = ["Some", "Stream", "open_split", "open_stream"]
 
 _SCANNED = 16384
 """Rows of a table that are held while it is looked through."""
@@ -84,7 +85,9 @@ def open_stream(
     name = source_name(source)
     path = find_path(name, root) if isinstance(source, str | os.PathLike) else None
     if path and path.is_file() and is_table(path):
-        return _columns(name, path, columns) if columns else _categories(name, path, shape)
+        if columns:
+            return _columns(name, path, columns)
+        return _categories(name, path, shape, max(2, _top(path) + 1))
     files = [] if columns else files_of(path)
     if path and files:
         return _images(name, path, files, shape)
@@ -96,35 +99,119 @@ def open_stream(
     return Stream(name, len(whole.data), whole.data.digest, lambda ranges: _slices(whole, ranges))
 
 
+def open_split(
+    spec: str,
+    *,
+    shape: tuple[int, ...],
+    columns: Sequence[Column] = (),
+    root: str | os.PathLike[str] | None = None,
+) -> Stream | None:
+    """Open a split of a table in the shape, or the columns, of a model.
+
+    Rows and their order are those of `load_dataset`. Of a folder with a table for each split some
+    are read at a time; of a single file those of the split are held, in small types.
+
+    None for data that are no table of rows of this shape: they are loaded as a whole.
+    """
+    name, split, rows = parse_spec(spec, root)
+    path, split = find_path(name, root), split or "train"
+    if path is None or not is_table(path) or (len(shape) != 1 and not columns):
+        return None
+    files = split_files(path) if path.is_dir() else {split: path}
+    levels = None if columns or split not in files else _levels(list(files.values()), shape)
+    if levels is not None:
+        whole = _categories(name, files[split], shape, levels)
+    elif columns and split in files:
+        whole = _columns(name, files[split], columns)
+    else:
+        return None
+    if path.is_file():
+        whole = _hold(whole, torch.from_numpy(split_places(path, whole.rows)[split]))
+    first = range(whole.rows)[rows].start
+    return Stream(
+        f"{name}:{split}",
+        len(range(whole.rows)[rows]),
+        whole.digest,
+        lambda ranges: whole.read([range(first + r.start, first + r.stop) for r in ranges]),
+    )
+
+
 def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:
     """A table in a model's columns."""
 
     def read(ranges: Sequence[range]) -> Iterator[Some]:
         for rows, cells in zip(ranges, read_ranges(path, ranges), strict=True):
             data = of_cells(cells, columns, source, "input")
-            x = Dataset(source, "input", data.floats(), None, columns=tuple(columns))
-            yield Some(x, tuple(row_names(source, rows)))
+            yield Some(data, tuple(row_names(source, rows)))
 
     return Stream(source, count_rows(path), _digest([path]), read)
 
 
-def _categories(source: str, path: Path, shape: tuple[int, ...]) -> Stream:
+def _categories(source: str, path: Path, shape: tuple[int, ...], levels: int) -> Stream:
     """A table of categories, whose levels are those of all its rows."""
-    rows = count_rows(path)
-    levels = max(2, _top(path, rows) + 1)
 
     def read(ranges: Sequence[range]) -> Iterator[Some]:
-        for rows, cells in zip(ranges, read_ranges(path, ranges), strict=True):
-            part = fit_rows(source, categories(cells, path), levels, shape, rows.start)
+        for rows, x in zip(ranges, read_categories(path, ranges), strict=True):
+            part = fit_rows(source, x, levels, shape, rows.start)
             yield Some(Dataset(source, "input", part.x, part.levels), tuple(part.names))
 
-    return Stream(source, rows, _digest([path]), read)
+    return Stream(source, count_rows(path), _digest([path]), read)
 
 
-def _top(path: Path, rows: int) -> int:
+def _top(path: Path) -> int:
     """The greatest number in a table of categories."""
-    steps = [range(at, min(at + _SCANNED, rows)) for at in range(0, rows, _SCANNED)]
-    return max(int(categories(cells, path).max()) for cells in read_ranges(path, steps))
+    return max(int(x.max()) for x in read_categories(path, _steps(count_rows(path))))
+
+
+def _levels(files: Sequence[Path], shape: tuple[int, ...]) -> int | None:
+    """The levels of tables of categories; None where `load_dataset` has them as mixed columns.
+
+    shape: of a row; None for tables that have another.
+    """
+    try:
+        levels = max(2, *(_top(file) + 1 for file in files))
+    except InvalidInput:  # a cell is no category
+        return None
+    seen: list[set[int]] = [set() for _ in range(shape[0])]
+    for file in files:
+        for x in read_categories(file, _steps(count_rows(file))):
+            if x.shape[1:] != torch.Size(shape):
+                return None
+            if levels == 2:
+                return levels
+            for values, column in zip(seen, x.T, strict=True):
+                values.update(column.unique().tolist())
+            if max(map(len, seen)) > 2:
+                return levels
+    return levels if any(len(values) != 2 for values in seen) else None
+
+
+def _steps(rows: int) -> list[range]:
+    """So many rows, some at a time."""
+    return [range(at, min(at + _SCANNED, rows)) for at in range(0, rows, _SCANNED)]
+
+
+def _hold(whole: Stream, places: Tensor) -> Stream:
+    """The rows of a stream at some places, in memory.
+
+    places: (n,), in any order.
+    """
+    place_of = torch.full((whole.rows,), -1)
+    place_of[places] = torch.arange(len(places))
+    x, data = torch.empty(0), None
+    steps = _steps(whole.rows)
+    for step, (data, _, _) in zip(steps, whole.read(steps), strict=True):
+        if not len(x):
+            x = torch.empty(len(places), *data.event_shape, dtype=data.x.dtype)
+        x = x.to(torch.promote_types(x.dtype, data.x.dtype))  # a cell is missing: no longer binary
+        here = place_of[step.start : step.stop]
+        x[here[here >= 0]] = data.x[here >= 0].to(x.dtype)
+    assert data is not None
+    held = replace(data, x=x, levels=None if x.is_floating_point() else data.levels)
+    names = tuple(row_names(whole.name, range(len(places))))
+    return Stream(
+        whole.name, len(x), whole.digest, lambda ranges: _slices(Inputs(held, names), ranges)
+    )
 
 
 def _images(source: str, path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> Stream:

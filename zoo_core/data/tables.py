@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.data.cells import SUFFIXES, Cells, Values, read_cells, texts_of
+from zoo_core.data.cells import (
+    SUFFIXES,
+    Cells,
+    Values,
+    map_bytes,
+    read_cells,
+    read_ranges,
+    texts_of,
+)
 from zoo_core.data.columns import Column, guess_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
@@ -20,7 +28,14 @@ from zoo_core.data.splits import SPLITS
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
 
-__all__ = ["categories", "is_table", "load_table", "read_table"]
+__all__ = [
+    "is_table",
+    "load_table",
+    "read_categories",
+    "read_table",
+    "split_files",
+    "split_places",
+]
 
 _IN_FOLDERS = (".csv", ".npy")
 """Parquet files in a folder are a Hugging Face data set."""
@@ -57,7 +72,7 @@ def load_table(
 
 def _state_of(path: Path) -> tuple[tuple[Path, int, int], ...]:
     """The files of a table, each with when it was written and its size."""
-    files = [path] if path.is_file() else _split_files(path).values()
+    files = [path] if path.is_file() else split_files(path).values()
     return tuple((file, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files)
 
 
@@ -83,10 +98,25 @@ def read_table(path: Path) -> Tensor:
 
     Raises InvalidInput that names the cell for one that is no whole number from 0 to 255.
     """
-    return categories(read_cells(path), path)
+    return _check_categories(read_cells(path), path)
 
 
-def categories(cells: Cells, path: Path) -> Tensor:
+def read_categories(path: Path, ranges: Sequence[range]) -> Iterator[Tensor]:
+    """The categories in some rows of a table at a time, (N, D), uint8; raises as `read_table`.
+
+    ranges: of rows, ascending.
+    """
+    if map_bytes(path) is None:
+        found = read_ranges(path, ranges)
+        yield from (_check_categories(cells, path) for cells in found)
+        return
+    for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
+        mapped = map_bytes(path)
+        assert mapped is not None
+        yield torch.from_numpy(np.array(mapped[rows.start : rows.stop], np.uint8))
+
+
+def _check_categories(cells: Cells, path: Path) -> Tensor:
     """The categories in some rows of a table, (N, D), uint8; raises as `read_table`."""
     for place, values in enumerate(cells.columns):
         if (row := _wrong(values)) is not None:
@@ -128,8 +158,14 @@ def _described(columns: Sequence[Column]) -> str:
     )
 
 
+def split_files(path: Path) -> dict[str, Path]:
+    """The tables of a folder by their splits."""
+    files = {split: _split_file(path, split) for split in SPLITS}
+    return {split: file for split, file in files.items() if file is not None}
+
+
 def _folder(path: Path) -> dict[str, Cells]:
-    tables = {split: read_cells(file) for split, file in _split_files(path).items()}
+    tables = {split: read_cells(file) for split, file in split_files(path).items()}
     widths = {split: len(table.columns) for split, table in tables.items()}
     if len(set(widths.values())) > 1:
         found = ", ".join(f"{split} has {width}" for split, width in widths.items())
@@ -141,11 +177,6 @@ def _folder(path: Path) -> dict[str, Cells]:
     return tables
 
 
-def _split_files(path: Path) -> dict[str, Path]:
-    files = {split: _split_file(path, split) for split in SPLITS}
-    return {split: file for split, file in files.items() if file is not None}
-
-
 def _split_file(path: Path, split: str) -> Path | None:
     names = (path / f"{stem}{suffix}" for stem in SPLITS[split] for suffix in _IN_FOLDERS)
     return next((name for name in names if name.is_file()), None)
@@ -154,7 +185,15 @@ def _split_file(path: Path, split: str) -> Path | None:
 def _shared_out(path: Path) -> dict[str, Cells]:
     """The rows of one file in three splits."""
     cells = read_cells(path)
-    N = len(cells)
+    places = split_places(path, len(cells))
+    return {split: _rows(cells, part) for split, part in places.items()}
+
+
+def split_places(path: Path, N: int) -> dict[str, NDArray[np.int64]]:
+    """The places of each split's rows among the N of one file, in the splits' order.
+
+    Raises InvalidInput for too few.
+    """
     if N < 10:
         raise InvalidInput(
             f"{printable(path)}: {N} rows are too few to split 80/10/10 %: give 10 or more, or a "
@@ -165,7 +204,7 @@ def _shared_out(path: Path) -> dict[str, Cells]:
     held_out = N // 10
     train = N * 8 // 10
     parts = (order[:train], order[train : train + held_out], order[train + held_out :])
-    return {split: _rows(cells, part) for split, part in zip(SPLITS, parts, strict=True)}
+    return dict(zip(SPLITS, parts, strict=True))
 
 
 def _rows(cells: Cells, rows: NDArray[np.int64]) -> Cells:

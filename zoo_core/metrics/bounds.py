@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_core.metrics.likelihood import values
+from torch import Tensor
+
+from zoo_core.metrics.likelihood import held_out
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, seeded
+from zoo_core.metrics.rows import OfBinaryRows, Root, seeded
 from zoo_core.options import option
 from zoo_core.protocols import Bound, Encoder
 
@@ -32,25 +34,35 @@ class OfWeightedBound(OfBound):
 
 def iw_bound(model: Bound, protocol: OfWeightedBound, data_root: Root = None) -> Measured:
     """Mean of −log 1/k ∑ w_i, in expectation at least −log p(x), in nats (Burda et al. 2015)."""
-    rows, random = load_binarized(protocol, data_root), seeded(protocol.seed, model)
-    return Measured.of(
-        -values(model, rows, lambda x: model.log_prob_bound(x, protocol.k, generator=random))
-    )
+    random = seeded(protocol.seed, model)
+
+    def bound(x: Tensor) -> Tensor:
+        return model.log_prob_bound(x, protocol.k, generator=random)
+
+    return Measured.of(-held_out(model, protocol, data_root, bound))
 
 
 def elbo(model: Bound, protocol: OfBound, data_root: Root = None) -> Measured:
     """Mean of the negative evidence lower bound, in nats."""
-    rows, random = load_binarized(protocol, data_root), seeded(protocol.seed, model)
-    return Measured.of(-values(model, rows, lambda x: model.elbo(x, generator=random).bound))
+    random = seeded(protocol.seed, model)
+
+    def bound(x: Tensor) -> Tensor:
+        return model.elbo(x, generator=random).bound
+
+    return Measured.of(-held_out(model, protocol, data_root, bound))
 
 
 def prior_fitting(model: Bound, protocol: OfBound, data_root: Root = None) -> Measured:
     """Mean of the ELBO's second term, the KL of the posterior to the prior, in nats."""
-    rows, random = load_binarized(protocol, data_root), seeded(protocol.seed, model)
-    return Measured.of(values(model, rows, lambda x: model.elbo(x, generator=random).prior_fitting))
+    random = seeded(protocol.seed, model)
+    return Measured.of(
+        held_out(
+            model, protocol, data_root, lambda x: model.elbo(x, generator=random).prior_fitting
+        )
+    )
 
 
 def active_units(model: Encoder, protocol: OfBound, data_root: Root = None) -> Measured:
     """Number of latents that depend on the input: their posterior mean varies by more than 0.01."""
-    means = values(model, load_binarized(protocol, data_root), model.encode)
+    means = held_out(model, protocol, data_root, model.encode)
     return Measured(float((means.var(0) > _ACTIVE).sum()), 0.0, len(means))

@@ -19,7 +19,7 @@ from zoo_core.data.columns import Column, fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, seeded
+from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, parts, seeded
 from zoo_core.protocols import Bound, DensityModel, Generator
 from zoo_core.text import argument
 
@@ -67,11 +67,13 @@ class Comparison:
         """
         kind, measured, bits = _kind(model), None, None
         if isinstance(model, DensityModel | Bound):
-            rows = self._rows_for(name, model)
+            rows = parts(
+                model, self._protocol(model), self.root, lambda *_: self._whole(name, model)
+            )
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)  # bounds are estimated from samples
                 log_prob = log_prob_of(model)
-                measured = Measured.of(-values(model, rows, log_prob))
+                measured = Measured.of(-torch.cat([values(model, some, log_prob) for some in rows]))
             if _has_bits(model):
                 bits = measured.value / (torch.Size(_event_shape(model)).numel() * math.log(2))
         return Standing(
@@ -85,9 +87,9 @@ class Comparison:
             samples=self._sample(model),
         )
 
-    def _rows_for(self, name: str, model: nn.Module) -> Dataset:
+    def _whole(self, name: str, model: nn.Module) -> Dataset:
         shape = _event_shape(model)
-        rows = fit_columns(model, self.rows(shape, getattr(model, "levels", None) == 2))
+        rows = fit_columns(model, self.rows(self._protocol(model)))
         if rows.event_shape != shape:
             raise InvalidInput(
                 f"{name} takes rows of shape {shape}, but those of {self.data} have "
@@ -96,16 +98,19 @@ class Comparison:
             )
         return rows
 
-    def _rows(self, shape: tuple[int, ...], binary: bool) -> Dataset:
+    def _rows(self, protocol: OfBinaryRows) -> Dataset:
+        return load_binarized(protocol, self.root)
+
+    def _protocol(self, model: nn.Module) -> OfBinaryRows:
+        shape, binary = _event_shape(model), getattr(model, "levels", None) == 2
         images = len(shape) == 3
-        protocol = OfBinaryRows(
+        return OfBinaryRows(
             data=self.data,
             binarize="fixed" if binary else "none",
             seed=_SEED,
             size=shape[1] if images else None,
             gray=images and shape[0] == 1,
         )
-        return load_binarized(protocol, self.root)
 
     def _sample(self, model: nn.Module) -> Tensor | None:
         if not self.samples or not isinstance(model, Generator):

@@ -13,10 +13,10 @@ from zoo_core.data import Dataset
 from zoo_core.data.columns import fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfBinaryRows, Root, Shaped, each, load_binarized
+from zoo_core.metrics.rows import OfBinaryRows, Root, Shaped, each, parts
 from zoo_core.protocols import DensityModel, Scored
 
-__all__ = ["BOUND_DRAWS", "bits_per_dim", "log_prob_of", "nll", "values"]
+__all__ = ["BOUND_DRAWS", "bits_per_dim", "held_out", "log_prob_of", "nll", "values"]
 
 BOUND_DRAWS = 100
 """Samples of the latents, for each input, by which a bounded likelihood is compared with others."""
@@ -24,14 +24,13 @@ BOUND_DRAWS = 100
 
 def nll(model: DensityModel, protocol: OfBinaryRows, data_root: Root = None) -> Measured:
     """Mean of -log p(x), in nats."""
-    return Measured.of(-values(model, load_binarized(protocol, data_root), model.log_prob))
+    return Measured.of(-held_out(model, protocol, data_root, model.log_prob))
 
 
 def bits_per_dim(model: DensityModel, protocol: OfBinaryRows, data_root: Root = None) -> Measured:
     """Mean of -log2 p(x) for each variable, in bits."""
-    rows = load_binarized(protocol, data_root)
-    nats = -values(model, rows, model.log_prob)
-    return Measured.of(nats / (rows.x[0].numel() * math.log(2)))
+    nats = -held_out(model, protocol, data_root, model.log_prob)
+    return Measured.of(nats / (math.prod(model.event_shape) * math.log(2)))
 
 
 def log_prob_of(
@@ -44,6 +43,17 @@ def log_prob_of(
     if isinstance(model, DensityModel):
         return model.log_prob
     return partial(model.log_prob_bound, k=BOUND_DRAWS, generator=generator)
+
+
+def held_out(
+    model: Shaped, protocol: OfBinaryRows, data_root: Root, value: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """What a function of inputs gives for each held-out row of a protocol; as `values`.
+
+    The rows of a table need not fit into memory.
+    """
+    found = parts(model, protocol, data_root)
+    return torch.cat([values(model, rows, value) for rows in found])
 
 
 def values(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:

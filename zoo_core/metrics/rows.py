@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
+from zoo_core.data.binarization import binarize_parts
 from zoo_core.data.columns import fit_columns
 from zoo_core.data.resolve import parse_spec
+from zoo_core.data.streams import open_split
 from zoo_core.errors import InvalidInput
 from zoo_core.options import option
 
@@ -31,6 +33,7 @@ __all__ = [
     "load",
     "load_binarized",
     "over",
+    "parts",
     "seeded",
 ]
 
@@ -39,6 +42,9 @@ Root = str | os.PathLike[str] | None
 
 BATCH = 500
 """Rows that a model is given at once."""
+
+_PART = 32 * BATCH
+"""Rows of a table that are read at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,33 @@ def load_binarized(
     return binarize_dataset(rows, protocol.seed or 0) if protocol.binarize == "fixed" else rows
 
 
+def parts(
+    model: Shaped,
+    protocol: OfBinaryRows,
+    data_root: Root,
+    load_whole: Callable[[OfBinaryRows, Root], Dataset] = load_binarized,
+) -> Iterator[Dataset]:
+    """The held-out rows of a protocol, in order: of a table some at a time, else all as one part.
+
+    load_whole: gives these.
+    """
+    columns = getattr(model, "columns", ())
+    stream = None
+    if protocol.data:
+        shape = tuple(model.event_shape)
+        stream = open_split(protocol.data, shape=shape, columns=columns, root=data_root)
+    if stream is None or not stream.rows:  # or there is something wrong with them
+        yield load_whole(protocol, data_root)
+        return
+    ranges = [range(i, min(i + _PART, stream.rows)) for i in range(0, stream.rows, _PART)]
+    read, seed = stream.read(ranges), protocol.seed or 0
+    if protocol.binarize == "none":
+        yield from (some.data for some in read)
+        return
+    for some in binarize_parts(read, ranges, seed):
+        yield binarize_dataset(some.data, seed)  # raises for what is not grey
+
+
 def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
     """Rows as a model takes them, (B, *event_shape), in [0, 1], on its device and in its type.
 
@@ -117,12 +150,12 @@ def each(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Ten
 
 
 @torch.inference_mode()
-def over(parts: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
+def over(inputs: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
     """What a function of inputs gives for each of theirs, (N, ...), on the CPU.
 
-    parts: inputs in batches, (B, *event_shape) each.
+    inputs: in batches, (B, *event_shape) each.
     """
-    return torch.cat([value(x).cpu() for x in parts])
+    return torch.cat([value(x).cpu() for x in inputs])
 
 
 def seeded(seed: int | None, model: object = None) -> torch.Generator:
