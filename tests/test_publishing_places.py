@@ -1,14 +1,13 @@
 """Places to publish to: folders and buckets, and those that cannot be written to."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from containers import Containers
-from zoo_core.errors import (
-    InvalidInput,
-    NetworkError,
-)
+from zoo_core.errors import InvalidInput, NetworkError, ZooError
+from zoo_core.oci import Address, Repository
 from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
 from zoo_core.store import Store
@@ -38,6 +37,33 @@ def test_a_registry_of_containers_is_a_place(
         assert Store().fetch(entry.blob)
         assert entry.recipe_file.startswith(f"{url}/recipes/")
     assert len(Registry.load([url]).entries) == 2
+
+
+def test_a_registry_of_containers_is_asked_for_its_files_once_and_at_the_end(
+    item: Item, containers: Containers
+) -> None:
+    assert publish([item], place_of(f"{containers.url}/zoo:v1"), pictures=False)
+    asked = [each for each in containers.asked if each == ("GET", "/v2/zoo/manifests/v1")]
+    assert len(asked) == 2
+
+
+def test_a_tag_that_somebody_else_moved_meanwhile_is_not_moved(
+    item: Item, containers: Containers
+) -> None:
+    place: Any = place_of(f"{containers.url}/zoo:v1")
+    write = place.write
+
+    def meanwhile(name: str, data: Any) -> None:
+        write(name, data)
+        if name == "registry.toml":
+            other = Repository(Address.of(f"{containers.url}/zoo:v1"))
+            other.name([other.push(name, b"schema = 1\n# theirs\n")])
+
+    place.write = meanwhile
+    with pytest.raises(ZooError, match="somebody else published there meanwhile"):
+        publish([item], place, pictures=False)
+    layers = Repository(Address.of(f"{containers.url}/zoo:v1")).layers()
+    assert [layer.size for layer in layers.values()] == [len(b"schema = 1\n# theirs\n")]
 
 
 def test_another_kind_of_artifact_is_not_overwritten(item: Item, containers: Containers) -> None:

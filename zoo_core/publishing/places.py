@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from zoo_core import environment
-from zoo_core.errors import InvalidInput, NetworkError
+from zoo_core.errors import InvalidInput, NetworkError, ZooError
 from zoo_core.files import atomic, digest, user_path
 from zoo_core.oci import Address, Layer, Repository
 from zoo_core.text import printable
@@ -146,14 +147,19 @@ class _Model:
         self.repository = Repository(self.address)
         self.written: dict[str, Layer] = {}
 
+    @cached_property
+    def before(self) -> dict[str, Layer]:
+        """The files that the tag has; asked for once, and held against the tag at the end."""
+        return self.repository.layers()
+
     def read(self, name: str) -> bytes | None:
         with self._explained(name):
-            layer = self._layers().get(name)
+            layer = (self.before | self.written).get(name)
             return None if layer is None else b"".join(self.repository.get(layer).chunks)
 
     def holds(self, name: str, source: Path) -> bool:
         with self._explained(name):
-            layer = self._layers().get(name)
+            layer = self.before.get(name)
             return layer is not None and layer.digest == f"sha256:{digest(source)}"
 
     def write(self, name: str, data: bytes | Path) -> None:
@@ -162,10 +168,9 @@ class _Model:
 
     def finish(self) -> None:
         with self._explained(""):
-            self.repository.name(list(self._layers().values()))
-
-    def _layers(self) -> dict[str, Layer]:
-        return self.repository.layers() | self.written
+            if self.repository.layers() != self.before:
+                raise ZooError("somebody else published there meanwhile: publish again.")
+            self.repository.name(list((self.before | self.written).values()))
 
     @contextmanager
     def _explained(self, name: str) -> Iterator[None]:
