@@ -1,13 +1,16 @@
 """An entry that is trained again is compared bit by bit."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from safetensors.torch import load_file
 
 import zoo_core
+from zoo_core.errors import InvalidInput
 from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
 from zoo_core.training.replay import compare, replay
@@ -88,14 +91,69 @@ def test_a_replay_is_of_the_entrys_own_recipe(zoo: Zoo, given: tuple[str, ...]) 
     assert "would change it: use --like nade.stripes" in result.stderr
 
 
-@pytest.mark.skipif(
-    not (DATA / "binary" / "nltcs").is_dir(),
-    reason="ZOO_DATA names no folder with the table binary/nltcs, which these entries count",
+def test_what_is_not_reproduced_says_its_figures_and_the_machine(zoo: Zoo, tmp_path: Path) -> None:
+    (recipe,) = (tmp_path / "zoo" / "recipes").iterdir()
+    recipe.write_text(recipe.read_text().replace("seed = 0", "seed = 3"))
+    result = zoo("train", "--replay", "nade.stripes", "-q", "--threads", "1")
+    (then,) = Registry.load().lookup("nade.stripes").metrics
+    assert f", in the registry {then.value:g}.\n" in result.stdout
+    assert "listed above. Here: 1 threads, " in result.stderr
+
+
+def test_threads_are_those_of_the_recipe_where_it_names_them() -> None:
+    with pytest.raises(InvalidInput, match=r"says 1 threads, and threads=2 would change it"):
+        replay("nade.stripes", quiet=True, threads=2)
+
+
+@pytest.mark.parametrize(
+    ("model", "sha256"),
+    [
+        ("bernoulli", "4e30a8d4927d9758c288ee11cef10ffa69b46a7e7f06a8fc8c3cf5f9073a9270"),
+        ("markov", "4935bf13ed45a776241a98a1319ccd0b6016f6ac46daa7d5b80f824a000f622e"),
+        ("chow-liu", "f02a7631e6cbf4cc285703f2f29053d9fd25b9c52c66ddf6355cae9da5a64a33"),
+        ("joint", "2e314a558b1e8015c18d7e12f560c0313c36f47daa959a6ea1241da1ae1d25e2"),
+    ],
 )
-@pytest.mark.parametrize("model", ["bernoulli", "markov", "chow-liu", "joint"])
-def test_a_published_entry_in_closed_form_is_reproduced(
-    model: str, monkeypatch: pytest.MonkeyPatch
+def test_counting_gives_these_weights_on_every_machine(
+    model: str, sha256: str, tmp_path: Path
 ) -> None:
+    """Of data that code draws: what can be replayed where there are no data sets."""
+    folder = tmp_path / f"{model}.stripes"
+    run = zoo_core.train(model, data="bars-and-stripes", epochs=1, output=folder, quiet=True)
+    tensors = load_file(run.folder / "model.safetensors")
+    data = b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors))
+    assert hashlib.sha256(data).hexdigest() == sha256
+
+
+REPLAYED = [
+    *(f"{model}.nltcs" for model in ("bernoulli", "markov", "chow-liu", "joint", "nade")),
+    *(f"{model}.mnist" for model in ("bernoulli", "categorical", "markov", "chow-liu")),
+    "chow-liu.mnist-noised",
+    *(f"{model}.dna" for model in ("fvsbn", "made", "nade")),
+]
+"""All entries in closed form, and those of small tables."""
+
+
+def test_these_are_all_entries_that_take_a_few_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZOO_REGISTRY")
-    result = replay(f"{model}.nltcs", data_root=DATA, quiet=True)
-    assert result.same_weights, (result.verdict, result.parted)
+    entries = Registry.load().entries.values()
+    assert {e.name for e in entries if {"closed-form", "table"} & {*e.tags}} == {*REPLAYED}
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_a_published_entry_is_reproduced(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit by bit what is counted; what is trained, in its figure at least.
+
+    `ZOO_DATA=folder uv run pytest tests/test_training_replay.py` replays all of them.
+    """
+    monkeypatch.delenv("ZOO_REGISTRY")
+    entry = Registry.load().lookup(name)
+    folder = "MNIST" if entry.data == "mnist" else entry.data
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"the data set {entry.data} is not in {DATA}: ZOO_DATA names its folder")
+    result = replay(name, data_root=DATA, quiet=True)
+    is_counted = "closed-form" in entry.tags
+    assert result.same_weights or not is_counted, (result.verdict, result.parted)
+    for metric in entry.metrics:
+        then, now = result.figures[metric.name]
+        assert now == pytest.approx(then, abs=metric.tolerance), result.verdict

@@ -144,14 +144,14 @@ def _replay(name: str, given: dict[str, Any], words: list[str]) -> None:
         click.echo(line)
     click.echo(result.verdict)
     if not result.same_weights:
-        raise CheckFailed(
-            f"{name}: {'what differs is listed above' if result.parted else _UNEXPLAINED}."
-        )
+        why = "what differs is listed above" if result.parted else _UNEXPLAINED
+        raise CheckFailed(f"{name}: {why}. Here: {result.machine}.")
 
 
 _UNEXPLAINED = (
-    "data, recipe and versions are those of the registry, so what is left is the machine: its "
-    "processor, or the number of threads (--threads)"
+    "data, recipe and versions are those of the registry, so what is left is the machine, which is "
+    "not recorded: the number of threads (--threads), or the processor (with the environment's "
+    "ATEN_CPU_CAPABILITY=avx2 torch computes as on one without AVX-512)"
 )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from zoo_core.errors import InvalidInput
 from zoo_core.files import digest
 from zoo_core.header import read_header
 from zoo_core.registry import Entry, Registry
 from zoo_core.store import Store
+from zoo_core.text import argument
+from zoo_core.training.recipe import read_table
 
 __all__ = ["Replay", "compare", "replay"]
 
@@ -36,6 +40,10 @@ class Replay:
     """Where the two trainings are not the same: data, versions, recipe."""
     tensors: Mapping[str, float]
     """The largest difference in each tensor that is another; infinite for another shape."""
+    figures: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Each metric that both files hold: the registry's, and that of this time."""
+    machine: str = ""
+    """The threads and the processor of this time, which decide last bits and no file keeps."""
 
     @property
     def verdict(self) -> str:
@@ -46,9 +54,13 @@ class Replay:
         if self.same_weights:
             return f"{name} is reproduced: its weights are the registry's, bit by bit."
         worst = max(self.tensors, key=lambda key: self.tensors[key])
+        figures = "".join(
+            f"; {key} is {now:g}, in the registry {then:g}"
+            for key, (then, now) in self.figures.items()
+        )
         return (
             f"{name} is not reproduced: {len(self.tensors)} tensors differ, by up to "
-            f"{self.tensors[worst]:.3g} in {worst}."
+            f"{self.tensors[worst]:.3g} in {worst}{figures}."
         )
 
 
@@ -57,23 +69,57 @@ def replay(name: str, **settings: Any) -> Replay:
 
     settings: those of `zoo_core.train` that say where and how it runs, such as output and device.
 
-    Raises what `zoo_core.train` and the store raise.
+    Raises InvalidInput for other threads than its recipe names, and what `zoo_core.train` and the
+    store raise.
     """
-    from zoo_core.training.train import train
+    from zoo_core.training.train import recipe_of, train
 
     entry = Registry.load().lookup(name)
+    threads = settings.pop("threads", None)
+    own = read_table(recipe_of(entry.name)).get("threads", 0)
+    if threads and own not in (0, threads):
+        raise InvalidInput(
+            f"the recipe of {entry.name} says {own} threads, and {argument('threads', threads)} "
+            "would change it: leave it out."
+        )
     # the run's name is in the file, and is that of its folder
     settings = {"output": Path("runs") / "replay" / entry.name} | settings
-    run = train(like=entry.name, **settings)
-    return compare(entry, Store().fetch(entry.blob), run.folder / "model.safetensors")
+    with _threads(threads or own) as number:
+        run = train(like=entry.name, **settings)
+    result = compare(entry, Store().fetch(entry.blob), run.folder / "model.safetensors")
+    processor = torch.backends.cpu.get_cpu_capability()
+    return replace(result, machine=f"{number} threads, {processor} instructions")
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[int]:
+    """Threads of the process: as a setting of the recipe they would make it another one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield number or before
+    finally:
+        torch.set_num_threads(before)
 
 
 def compare(entry: Entry, published: Path, path: Path) -> Replay:
     """Hold the weights of a replay against those of the registry."""
     tensors = _differences(published, path)
-    parted = tuple(_parted(_metadata(published), _metadata(path)))
-    same = digest(path) == entry.weights.sha256
-    return Replay(entry, path, same, not tensors, parted, tensors)
+    then, now = _metadata(published), _metadata(path)
+    measured = {key: float(value) for key, value in now.get("metrics", {}).items()}
+    return Replay(
+        entry,
+        path,
+        same_file=digest(path) == entry.weights.sha256,
+        same_weights=not tensors,
+        parted=tuple(_parted(then, now)),
+        tensors=tensors,
+        figures={
+            metric.name: (metric.value, measured[metric.name])
+            for metric in entry.metrics
+            if metric.name in measured
+        },
+    )
 
 
 def _differences(published: Path, path: Path) -> dict[str, float]:
