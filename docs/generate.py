@@ -70,7 +70,7 @@ _BEST = (
 KINDS = {
     "explicit": "explicit: it gives the exact likelihood of any input",
     "bound": "explicit, by a bound: its likelihood is an integral that is only bounded",
-    "implicit": "implicit: it draws samples and gives no likelihood",
+    "implicit": "implicit: it can be sampled and gives no likelihood",
 }
 
 
@@ -292,7 +292,7 @@ def _bibtex(entry: Entry) -> str:
 def _index(every: Sequence[Entry]) -> Iterator[str]:
     yield "# Models"
     yield (
-        "A card for each entry of the registry: what it draws, how good it is beside the paper, "
+        "A card for each entry of the registry: its samples, how good it is beside the paper, "
         "how to run it and how it was made. [The gallery](../gallery/index.md) shows all pictures "
         "at once."
     )

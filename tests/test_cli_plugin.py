@@ -75,7 +75,7 @@ def test_a_check_of_nothing_is_no_success(tmp_path: Path) -> None:
     law = ["--law", "event_shape"]
     done = subprocess.run([*command, *law], capture_output=True, text=True, check=False)
     assert done.returncode
-    assert "no architecture of family 'fresh' could be held against a law" in done.stderr
+    assert "no architecture of family 'fresh' could be checked against a law" in done.stderr
 
 
 def test_check_by_name_gives_json() -> None:

@@ -127,7 +127,7 @@ def test_a_card_of_an_implicit_model_without_figures(made: Callable[..., Entry])
     pages = generate.pages([entry])
     card = pages[DOCS / "models" / "nade.made-up.md"]
     assert re.findall("^## (.*)$", card, re.M) == ["Run it"]
-    assert "| Kind | implicit: it draws samples and gives no likelihood |" in card
+    assert "| Kind | implicit: it can be sampled and gives no likelihood |" in card
     assert (
         "| [nade.made-up](nade.made-up.md) | mnist | 785,284 |  |  |"
         in pages[DOCS / "models" / "index.md"]

@@ -46,4 +46,4 @@ def test_draws_from_one_stream_go_on_and_are_noted_once() -> None:
     )
     assert len(torch.cat(parts).unique()) == 12
     (note,) = context.notes
-    assert note.startswith("this model draws all samples from one stream of random numbers")
+    assert note.startswith("this model takes all samples from one stream of random numbers")

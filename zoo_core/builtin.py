@@ -294,7 +294,7 @@ def zoo_metrics() -> list[Metric]:
 
 @hookimpl
 def zoo_datasets() -> list[DataSet]:
-    """Describe the data sets that are drawn by code or downloaded."""
+    """Describe the data sets that are generated or downloaded."""
     return [
         _standard("mnist", "Handwritten digits, 28x28 grey"),
         _standard("fashion_mnist", "Clothes, 28x28 grey"),

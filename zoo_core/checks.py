@@ -1,8 +1,8 @@
-"""What a model is given, checked where it is given: shapes, ranges, levels, labels.
+"""Checks of a model's arguments: shapes, ranges, levels, labels.
 
-Each method of a model that others call begins with one of these; what is wrong is said in one voice
-for all models. A training loop has checked its data, and turns the checks off by `trusted`. In a
-graph that is compiled or exported there are none.
+Each method of a model that others call begins with one of these; messages are the same for all
+models. A training loop has checked its data, and turns the checks off by `trusted`. In a graph that
+is compiled or exported there are none.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def trusted() -> Iterator[None]:
 
 
 def check_inputs(model: Any, x: Tensor, known: Tensor | None = None) -> None:
-    """Refuse what are no inputs of a model, (B, *event_shape), in [0, 1] and of its levels.
+    """Refuse anything but inputs of a model, (B, *event_shape), in [0, 1] and of its levels.
 
     model: has an event_shape, may have levels, and is `unbounded` where variables are any real
         numbers.
@@ -68,7 +68,7 @@ def check_inputs(model: Any, x: Tensor, known: Tensor | None = None) -> None:
 
 
 def check_rows(model: Any, x: Tensor, known: Tensor | None = None) -> None:
-    """Refuse what are no rows of a model's columns, (B, *event_shape); NaN is a missing cell.
+    """Refuse anything but rows of a model's columns, (B, *event_shape); NaN is a missing cell.
 
     A model without columns takes inputs as any other.
 
@@ -100,7 +100,7 @@ def check_rows(model: Any, x: Tensor, known: Tensor | None = None) -> None:
 
 
 def check_latents(model: Any, z: Tensor) -> None:
-    """Refuse what are no latents of a model, (n, latent_dim), finite."""
+    """Refuse anything but latents of a model, (n, latent_dim), finite."""
     if _unchecked():
         return
     _check_tensor(model, "latents", z, (model.latent_dim,))

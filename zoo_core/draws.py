@@ -38,7 +38,7 @@ class Streams(torch.Generator):
         seed: from 0 to 2^64 - 1.
         device: where the shared stream is; those of the samples are on the CPU.
         first: the number of the first sample.
-        again: how many times the same samples were drawn before.
+        again: how many times the same samples were generated before.
     """
 
     def __new__(cls, seed: int, device: torch.device | str = "cpu", **_: int) -> Self:

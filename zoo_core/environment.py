@@ -70,8 +70,8 @@ def offline() -> bool:
 def keep_hugging_face_offline() -> None:
     """Tell Hugging Face's libraries if the network is forbidden.
 
-    They ask their environment once, when they are imported: those that are here already are told
-    by the name that they have kept the answer under.
+    They read their environment once, when they are imported: in those that are imported already the
+    variable is set that holds what they read.
     """
     if not offline():
         return

@@ -79,7 +79,7 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """A path as a user writes it, with `~` for a home; raises InvalidInput for nobody's home."""
+    """A path as a user writes it, with `~` for a home; raises InvalidInput for an unknown user."""
     text = os.fspath(path)
     whole = os.path.expanduser(text)  # noqa: PTH111 - Path drops the ./ that means a plain name
     if whole.startswith("~") and not os.path.lexists(whole):

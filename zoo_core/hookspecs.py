@@ -52,7 +52,7 @@ _TABLE = Rule("a table", lambda value: isinstance(value, Mapping))
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How the conformance suite holds an architecture against the laws."""
+    """How the conformance suite checks an architecture against the laws."""
 
     config: Mapping[str, Any] = field(default_factory=dict)
     """A config small enough to try every input; `shape` is 1x3x3 where it does not say."""
@@ -78,7 +78,7 @@ class Architecture:
     summary: str
     """One line, no full stop."""
     tasks: tuple[str, ...]
-    """What the class can do; the conformance suite holds it against the class's protocols."""
+    """What the class can do; the conformance suite checks it against the class's protocols."""
     paper: str = ""
     """Authors, year and title, with an identifier that can be looked up."""
     trainer: str = "zoo_core.training.likelihood:MaximumLikelihood"

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
             label: Tensor | int | None = None,
             prompt: str | Tensor | None = None,
         ) -> Tensor:
-            """Draw n samples, (n, *event_shape), in [0, 1].
+            """Return n samples, (n, *event_shape), in [0, 1].
 
             temperature: divides the logits; 1 samples the model, towards 0 its likeliest choices.
             label: the class of all, or of each, (n,), int64, where the model is Conditional.

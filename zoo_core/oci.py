@@ -2,7 +2,7 @@
 
 A manifest names files as layers, by digest and path; a tag names a manifest. So a new manifest
 takes the place of the old one at once, and other tools for ModelPack read what is pushed here.
-Registries of this machine are asked by http, all others by https. Names and passwords are those
+Registries of this machine are accessed by http, all others by https. Names and passwords are those
 that `docker login` wrote, or of `~/.netrc`.
 """
 
@@ -76,7 +76,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Where the repository is asked."""
+        """The address of the repository."""
         is_here = re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", self.host)
         return f"{'http' if is_here else 'https'}://{self.host}/v2/{self.repository}/"
 
@@ -124,7 +124,7 @@ def _check(chunks: Iterator[bytes], layer: Layer) -> Iterator[bytes]:
 
 
 class Repository:
-    """A repository of a registry, asked with the passwords that are known of its host."""
+    """A repository of a registry, accessed with the passwords that are known of its host."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -157,7 +157,7 @@ class Repository:
         return {layer.path: layer for layer in layers}
 
     def get(self, layer: Layer, offset: int = 0, etag: str = "") -> Answer:
-        """A file's bytes; whole, they are held against their digest.
+        """A file's bytes; whole, they are checked against their digest.
 
         `layers` asked before, and what the server wanted to know is sent again.
         """

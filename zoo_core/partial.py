@@ -82,7 +82,7 @@ class Partial:
         self.size, self.sha256 = size, sha256
 
     def restart(self) -> None:
-        """Drop all of it."""
+        """Drop all bytes."""
         import hashlib
 
         self.rewind((0, hashlib.sha256()))
@@ -149,7 +149,7 @@ def partials(path: Path) -> list[Path]:
 
 
 def owner(partial: Path) -> str:
-    """Whom a partial file belongs to, as a message names it; empty for nobody."""
+    """The owner of a partial file, as a message names it; empty where there is none."""
     if not (parts := _parts(partial)):
         return ""
     host, number, _ = parts
@@ -157,7 +157,7 @@ def owner(partial: Path) -> str:
 
 
 def is_orphan(partial: Path) -> bool:
-    """Whether nobody is left who writes to a partial file; that of another machine has somebody."""
+    """Whether no process writes to a partial file any more; never known of another machine's."""
     parts = _parts(partial)
     if not parts:
         return True

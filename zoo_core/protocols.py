@@ -394,7 +394,7 @@ class Traversable(Decoder, Protocol):
     """
 
     def traversals(self, x: Tensor | None = None) -> Sequence[Traversal]:
-        """Return the walks, the most telling first.
+        """Return the walks, the most informative first.
 
         x: inputs that say which ones are, (B, *event_shape), in [0, 1]; handed to models that are
             an Encoder, and only where there are some.
@@ -454,7 +454,7 @@ class Bound(Protocol):
         In expectation it rises with k, towards log p(x).
 
         x: inputs, (B, *event_shape), in [0, 1].
-        k: number of draws of the latents.
+        k: number of samples of the latents.
         """
         ...
 

@@ -153,7 +153,7 @@ def _etag(path: Path, copy: Path) -> str:
 
 
 def _accept(data: bytes, origin: str) -> dict[str, Any]:
-    """Hold a registry against the user's policy, where there is one, and validate it."""
+    """Check a registry against the user's policy, where there is one, and validate it."""
     if signers := environment.trust():
         from zoo_core.signatures import check
 

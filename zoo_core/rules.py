@@ -49,7 +49,7 @@ def check_table(
     at: str = "",
     noun: str = "key",
 ) -> None:
-    """Hold a table, and those inside it, against the rules of its keys.
+    """Check a table, and those inside it, against the rules of its keys.
 
     where: what messages begin with: the file, and which of its tables.
     at: the keys that led to the table, as `weights.`.
@@ -100,7 +100,7 @@ def check_value(
 
 
 def check_record(record: Any, /, **rules: Rule) -> None:
-    """Hold the fields of a plugin's record against their rules, from its `__post_init__`.
+    """Check the fields of a plugin's record against their rules, from its `__post_init__`.
 
     Raises PluginError, on the line that makes the record, naming it, the field and what it expects.
     """

@@ -1,4 +1,4 @@
-"""Text that is not ours, made safe to show: names, keys, paths, values and other errors' words.
+"""Foreign text, made safe to show: names, keys, paths, values and other errors' words.
 
 A weights file, a registry or a folder may hold names with escape sequences, a megabyte long or that
 are not Unicode, and a number of a million digits, which Python refuses to print. What a terminal or

@@ -1,6 +1,6 @@
 """Bytes from the sources of a blob into its partial file, whatever the servers do.
 
-The sources are asked in turn, and those that may answer in a moment again after a pause that grows.
+The sources are tried in turn, and those that may answer in a moment again after a growing pause.
 A connection that drops is taken up where it was; a source whose range does not fit what is here has
 one clean start, for which nothing is thrown away that may be right.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["fill"]
 
 ROUNDS = 5
-"""Times that a source is asked which may answer in a moment."""
+"""How often a source is tried that may answer in a moment."""
 
 PAUSE = 0.5
 """Seconds before the second round; each further pause is twice as long."""
@@ -83,7 +83,7 @@ class _Transfer:
                 self._receive(before)
             except SourceError as error:
                 if self.partial.size - before >= MINIMUM:
-                    continue  # it brought the file further, and is taken up again at once
+                    continue  # the file has grown, and is resumed at once
                 self.transient, self.pause = error.transient, error.pause
                 raise _failure(self.source, error) from error
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "SourceError", "failure", "get", "refusal", "request", "until_closed"]
 
 CHUNK = 2**20
-"""Bytes that are asked for at once."""
+"""Bytes that are requested at once."""
 
 HEADER = 30.0
 """Seconds for a connection, with its redirects and headers."""
@@ -55,7 +55,7 @@ class Answer:
     """What a source gives from a position on."""
 
     position: int
-    """The one that was asked for, or 0: a server may ignore a range."""
+    """The requested one, or 0: a server may ignore a range."""
     chunks: Iterator[bytes]
     etag: str = ""
     """A strong one: the same bytes for as long as it is the same."""

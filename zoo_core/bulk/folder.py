@@ -52,7 +52,7 @@ class Folder:
     parts: Sequence[Part]
 
     def open(self) -> None:
-        """Begin the folder, or go on with one that was begun with the same settings.
+        """Begin the folder, or resume one that was begun with the same settings.
 
         Raises InvalidInput where it holds something else.
         """

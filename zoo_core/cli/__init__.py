@@ -1,4 +1,4 @@
-"""The command `zoo`: a group that imports a command's module when that command is asked for.
+"""The command `zoo`: a group that imports a command's module when that command is used.
 
 Every failure passes through `Root.main`, the one place where it becomes a line on stderr and an
 exit code.

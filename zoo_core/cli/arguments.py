@@ -32,7 +32,7 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class UserPath(click.Path):
-    """A path as a user writes it, with `~` for a home; nobody's home is refused."""
+    """A path as a user writes it, with `~` for a home; that of an unknown user is refused."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(path_type=Path, **settings)

@@ -101,7 +101,7 @@ def command(
 def _paths(
     output: Path | None, as_json: bool, force: bool
 ) -> tuple[Path, Path] | tuple[None, None]:
-    """The files of the plot and of the samples; none for JSON unless they are asked for."""
+    """The files of the plot and of the samples; none for JSON unless they are named."""
     from zoo_core.output import check_free, free_names
 
     if output is None and as_json:

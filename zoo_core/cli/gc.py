@@ -1,4 +1,4 @@
-"""`zoo gc`: out of the store what nobody needs."""
+"""`zoo gc`: remove what no entry uses from the store."""
 
 import click
 

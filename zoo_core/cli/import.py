@@ -20,7 +20,7 @@ __all__ = ["command"]
 def command(bundle: Path, output: Path | None, force: bool) -> None:
     """Unpack a bundle of `zoo export`, and read its registry from now on.
 
-    The folder is a registry, with the weights beside it; every file is held against its digest
+    The folder is a registry, with the weights beside it; every file is checked against its digest
     before the folder has its name. Where its entries repeat names that are known, it is not added:
     ZOO_REGISTRY=FOLDER reads it alone.
     """

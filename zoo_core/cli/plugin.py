@@ -178,7 +178,7 @@ def _conclude(name: str, verdicts: list[Verdict]) -> None:
         raise PluginError(f"family '{name}' breaks {', '.join(broken)} ({said}).")
     if not verdicts:
         raise PluginError(
-            f"no architecture of family '{name}' could be held against a law; without --law, "
+            f"no architecture of family '{name}' could be checked against a law; without --law, "
             f"{command_line('zoo', 'plugin', 'check', name)} says why."
         )
     click.echo(f"{name}: {said}", err=True)

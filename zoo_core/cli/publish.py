@@ -25,7 +25,7 @@ __all__ = ["command"]
 @click.option("--licence", help="SPDX identifier of weights that have none, such as CC-BY-4.0.")
 @click.option("--code-licence", help="SPDX identifier of code that has none, such as Apache-2.0.")
 @click.option("--sign", "key", type=UserPath(), help="SSH key of the registry.")
-@click.option("--pictures/--no-pictures", default=True, help="Draw samples of those that can be.")
+@click.option("--pictures/--no-pictures", default=True, help="Add pictures of samples.")
 @click.option("--force", is_flag=True, help="Move names to other weights.")
 @json_option()
 def command(
@@ -74,7 +74,7 @@ def command(
 
 
 def _licensed(item: "Item", given: dict[str, str]) -> "Item":
-    """The item with the licences that it lacks: given, or asked for on a terminal."""
+    """The item with the licences that it lacks: given, or entered at a terminal."""
     missing = [what for what in item.missing_licences if not given[what]]
     if missing and not _is_asked():
         flags = ["--licence" if what == "weights" else "--code-licence" for what in missing]
@@ -89,5 +89,5 @@ def _licensed(item: "Item", given: dict[str, str]) -> "Item":
 
 
 def _is_asked() -> bool:
-    """Whether somebody sits at a terminal who can answer."""
+    """Whether questions can be answered at a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()

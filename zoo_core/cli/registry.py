@@ -103,7 +103,7 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     """Check registries and the files that they name.
 
     SOURCE is a path, a folder or a URL; without one, all that are read. Weights of this machine are
-    hashed and held against their entry. Ends with exit code 1 where something is wrong.
+    hashed and compared with their entry. Ends with exit code 1 where something is wrong.
     """
     from zoo_core.registry import Registry
 

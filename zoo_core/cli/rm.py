@@ -1,4 +1,4 @@
-"""`zoo rm`: weights out of the store."""
+"""`zoo rm`: remove weights from the store."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

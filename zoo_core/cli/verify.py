@@ -28,7 +28,7 @@ def command(names: tuple[str, ...], repair: bool, as_json: bool) -> None:
 
     Reads every byte of what is here of ENTRY (a name or a glob over names), of a run's FOLDER or of
     a FILE; without names, of all that is in the store and that came with the code. Needs no
-    network, unless --repair has something to fetch. A file has no digest to be held against where
+    network, unless --repair has something to fetch. A file has no digest to be compared with where
     neither the entry.toml beside it nor the registry knows it.
     """
     from zoo_core.registry import Registry, is_path
@@ -80,7 +80,7 @@ _WORDS = {True: "sound", False: "damaged", None: "readable; its digest is in no 
 
 
 def _check_file(name: str, registry: "Registry") -> _Check:
-    """Hold a file's digest against the entry beside it, or else against those of the registry."""
+    """Compare a file's digest with that of the entry beside it, or else with the registry's."""
     from zoo_core import loading
 
     source = loading.resolve(name)

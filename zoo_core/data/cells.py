@@ -174,7 +174,7 @@ def _map_npy(path: Path) -> NDArray[Any]:
     check_regular(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an old writer
-        # mapped: its size is held against the file's before any memory is taken
+        # mapped: its size is compared with the file's before any memory is taken
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         held = array.dtype if isinstance(array, np.ndarray) else type(array).__name__

@@ -57,7 +57,7 @@ class Comparison:
 
     def __init__(self, data: str, root: Root = None, *, samples: int = 0) -> None:
         self.data, self.root, self.samples = data, root, samples
-        # models of one shape and kind share the rows: they are read and drawn once
+        # models of one shape and kind share the rows: they are read and sampled once
         self.rows = lru_cache(maxsize=4)(self._rows)
 
     def stand(self, name: str, model: nn.Module) -> Standing:

@@ -1,6 +1,6 @@
 """What metrics of sample quality share: the sets that they compare, and the features they do it in.
 
-Samples of a model are held against held-out rows. Beside each figure stands the same figure of as
+Samples of a model are compared with held-out rows. Beside each figure stands the same figure of as
 many training rows in the samples' place, `real`: no model of the data does better but by copying,
 and a figure says little that is not read against it.
 
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 Compared = Callable[[Tensor, Tensor, torch.Generator], Measured]
-"""Takes held-out rows and what is held against them, (n, ...) each, and a random stream."""
+"""Takes held-out rows and what is compared with them, (n, ...) each, and a random stream."""
 
 _DIGITS = 12
 """Of a net's sha256, that a figure names."""

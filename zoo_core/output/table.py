@@ -9,7 +9,7 @@ __all__ = ["Table", "columns_of"]
 
 
 class Table(Sequence[Mapping[str, Any]]):
-    """A sequence of rows, of which each becomes a dict when it is asked for.
+    """A sequence of rows, of which each becomes a dict when it is used.
 
     Args:
         columns: by name, of one length.

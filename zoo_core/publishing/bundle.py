@@ -73,7 +73,7 @@ def _install(path: Path, families: Sequence[str]) -> str:
     return f"""\
 # Install from this file alone
 
-For Python {platform.python_version()} on {sysconfig.get_platform()}; no network is asked.
+For Python {platform.python_version()} on {sysconfig.get_platform()}; no network is used.
 
     python3 -m zipfile -e {path.name} {path.stem}
     python3 -m venv env

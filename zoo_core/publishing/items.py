@@ -89,7 +89,7 @@ class Item:
         return f"pictures/{self.stem}.png"
 
     def picture(self, folder: Path) -> Path | None:
-        """Draw samples into a folder; None for a model whose samples are no pictures."""
+        """Save a picture of samples into a folder; None for a model whose samples are no images."""
         if "sample" not in self.table["tasks"]:
             return None
         from zoo_core.tasks.running import run

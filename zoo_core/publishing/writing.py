@@ -41,7 +41,7 @@ def publish(
         place: where; what its registry names stays.
         force: whether a name may be moved to other weights.
         key: SSH key that signs the registry.
-        pictures: whether to draw samples of those that can be.
+        pictures: whether to make pictures of samples, of those that can be sampled.
 
     Raises OutputExists for a name that has other weights there, InvalidInput for a registry that is
     signed where no key is given, and ZooError where another publisher was faster.

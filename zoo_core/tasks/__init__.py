@@ -164,7 +164,7 @@ def first(names: Collection[str]) -> str | None:
 
 
 def choose(wanted: str | None, model: object, name: str) -> Task:
-    """The record of the task that is asked for, or of the first that the model can do.
+    """The record of the requested task, or of the first that the model can do.
 
     name: the model's, for messages.
 

@@ -24,7 +24,7 @@ __all__ = ["Context"]
 T = TypeVar("T")
 
 _SHARED = (
-    "this model draws all samples from one stream of random numbers: with another number of them, "
+    "this model takes all samples from one stream of random numbers: with another number of them, "
     "or another batch size, they are others"
 )
 
@@ -76,7 +76,7 @@ class Context:
     def generator(self, model: object) -> Random:
         """A new stream of random numbers by the seed, on the model's device.
 
-        Samples are drawn by those of `samples`, of which each has its own.
+        Samples use those of `samples`, of which each has its own.
         """
         import torch
 
@@ -111,7 +111,7 @@ class Context:
 
         They follow from the seed and a sample's number: n and `batch_size` change no sample.
 
-        again: how many times the same samples, or inputs, were drawn before.
+        again: how many times the same samples, or inputs, were used before.
 
         Raises InvalidInput for more than memory holds.
         """

@@ -1,7 +1,7 @@
 """Anomaly detection: scores of each input that are greater for what the model was not trained on.
 
 `nats`, −log p(x), is the least reliable one: a model can find an odd input more probable than its
-own data (an empty image under a model of digits). The others hold it against something:
+own data (an empty image under a model of digits). The others compare it with something:
 
     typicality        |−log p(x) − its mean over held-out data|: too probable is odd as well
                       (Nalisnick et al. 2019, Detecting Out-of-Distribution Inputs … Typicality)
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AUROC", "Options", "auroc", "detect"]
 
 _REFERENCE = "validation[0:1000]"
-"""What the inputs are held against; the test split is left to be an input."""
+"""What the inputs are compared with; the test split is left to be an input."""
 
 _NORMAL = "test[0:1000]"
 """The inputs, when only the odd ones are given."""

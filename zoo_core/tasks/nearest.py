@@ -1,6 +1,6 @@
 """Are samples copies? Each beside the training rows that are nearest to it.
 
-A model that has learnt its data by heart draws them again: its samples are then nearer to training
+A model that has memorized its data generates them again: its samples are then nearer to training
 rows than held-out rows are. Distances in pixels see an exact copy; a copy that is moved by a pixel
 is near in the features of a net only.
 """
@@ -71,7 +71,7 @@ class _Found(NamedTuple):
 
 
 def nearest(model: Generator, options: Options, context: Context) -> Result:
-    """Draw n samples, and show the k rows of the training data that are nearest to each."""
+    """Sample n times, and show the k rows of the training data that are nearest to each sample."""
     import torch
 
     from zoo_core.data import Dataset
@@ -131,7 +131,7 @@ def neighbours(x: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _net(model: Generator, options: Options, context: Context) -> Net | None:
-    """The feature net that is asked for.
+    """The requested feature net.
 
     Raises InvalidInput for one of another shape, and what `feature_net` raises.
     """

@@ -25,7 +25,7 @@ __all__ = ["boxes_of", "from_parts"]
 
 
 def from_parts(model: PartCompleter, options: Options, context: Context) -> Result:
-    """Draw images about parts of each input; a row holds these, their mask, images and input."""
+    """Generate images around parts of each input; a row has parts, mask, images and the input."""
     if options.keep not in ("auto", "top"):
         raise InvalidInput(
             f"{argument('keep', options.keep)}: {context.name} completes from parts, not from a "
@@ -93,7 +93,7 @@ def _boxes(model: PartCompleter, x: Tensor, options: Options, context: Context) 
 def _sample_parts(
     model: PartCompleter, x: Tensor, boxes: Tensor, options: Options, context: Context
 ) -> list[FromParts]:
-    """What the model draws, on the CPU, as often as is asked for."""
+    """What the model generates, on the CPU, as often as requested."""
     split = context.batch_size
     with torch.inference_mode():
         rounds = [

@@ -148,7 +148,7 @@ def _cell(value: object) -> object:
 
 
 def check_suffix(path: Path, known: Sequence[str]) -> None:
-    """Refuse the path of a file of another format than those that are known.
+    """Refuse the path of a file of an unknown format.
 
     Raises InvalidInput that lists them.
     """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["run", "task_for"]
 
 _NAMED = 4
-"""Models that are named where one cannot do what it is asked."""
+"""Models that are named where one cannot do what is requested."""
 
 
 def run(

@@ -50,7 +50,7 @@ class Options(Samples):
 
 
 def sample(model: Generator, options: Options, context: Context) -> Result:
-    """Draw n samples, or as many of each prompt; pictures of images, rows of tables."""
+    """Sample n times, or n times for each prompt; pictures of images, rows of tables."""
     condition = {
         **of_label(model, options.label, context.name),
         **_truncation(model, options.truncation, context.name),
@@ -104,7 +104,7 @@ def _samples_or_means(
 def draw(
     model: Generator, n: int, context: Context, *, temperature: float = 1.0, **condition: Any
 ) -> Tensor:
-    """Draw n samples in batches, (n, *event_shape), on the CPU.
+    """Return n samples, computed in batches, (n, *event_shape), on the CPU.
 
     condition: what else the model's `sample` takes.
     """
@@ -120,7 +120,7 @@ def draw(
 
 
 def of_label(model: Generator, label: int | None, name: str) -> dict[str, int]:
-    """The label as an argument of the model's `sample`; nothing where none is asked for.
+    """The label as an argument of the model's `sample`; nothing where none is requested.
 
     Raises InvalidInput for one that the model does not have.
     """

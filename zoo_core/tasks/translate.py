@@ -1,4 +1,4 @@
-"""Draw inputs again, as another domain would have them."""
+"""Translate inputs into another domain."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
 
 
 def _domains(model: Translator, to: str) -> tuple[str, ...]:
-    """The domains that are asked for.
+    """The requested domains.
 
     Raises InvalidInput when none is; the model refuses an unknown one.
     """

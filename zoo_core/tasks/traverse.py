@@ -52,7 +52,7 @@ class _Row(NamedTuple):
 
 
 def traverse(model: Decoder, options: Options, context: Context) -> Result:
-    """Decode walks from the first inputs, or from draws of the prior."""
+    """Decode walks from the first inputs, or from samples of the prior."""
     import torch
 
     from zoo_core.tasks.inputs import load_inputs

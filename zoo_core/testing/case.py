@@ -1,4 +1,4 @@
-"""What the laws are held against: an architecture with a config small enough to enumerate."""
+"""What the laws check: an architecture with a config small enough to enumerate."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Verdict:
 def check(
     name: str, laws: Collection[str] | None = None, architectures: Collection[str] | None = None
 ) -> Iterator[Verdict]:
-    """Hold a family against the laws.
+    """Check a family against the laws.
 
     name: the family's.
     laws: names of the laws; None for all.

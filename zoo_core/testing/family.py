@@ -1,6 +1,6 @@
 """The laws of a family as a whole: how it is described, found, named and reached.
 
-They are held against a `plugins.Family`, which may not even load; each says what keeps it.
+They check a `plugins.Family`, which may not even load; each says what keeps it.
 """
 
 from __future__ import annotations

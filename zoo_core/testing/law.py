@@ -74,7 +74,7 @@ class Law:
         return (self.check.__doc__ or "").strip().splitlines()[0]
 
     def __call__(self, case: object) -> None:
-        """Hold the law against a case; raises LawBroken, or LawSkipped where it cannot be tried."""
+        """Check a case; raises LawBroken, or LawSkipped where the law cannot be tried."""
         try:
             self.check(case)
         except _Unexpected as error:
@@ -109,7 +109,7 @@ def law(
 
 
 def laws_of(case: Case) -> dict[str, Law]:
-    """The laws that a case is held against, by name: everyone's, and those of its record."""
+    """The laws that a case is checked against, by name: everyone's, and those of its record."""
     own = (Law(plugins.import_object(path), ()) for path in case.architecture.check.laws)
     return LAWS | {law.name: law for law in own}
 

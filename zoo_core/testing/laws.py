@@ -426,7 +426,7 @@ def walks_are_through_the_models_latents(case: Case) -> None:
 
 @law(Pathfinder)
 def paths_end_where_they_should(case: Case) -> None:
-    """A path has as many steps as asked for, from one latent to the other."""
+    """A path has the requested number of steps, from one latent to the other."""
     model = narrow(case.stirred(), Pathfinder)
     for steps in (2, 5):
         with torch.no_grad():

@@ -112,7 +112,7 @@ class Batches:
     def training(self, rows: Tensor, random: torch.Generator) -> Batch:
         """Rows of the training split.
 
-        random: draws binary values from grey ones, where the recipe asks for it.
+        random: samples binary values from grey ones, where the recipe says so.
         """
         batch = self._batch(self.train, rows)
         if self.recipe.binarize == "dynamic":

@@ -93,7 +93,7 @@ def climb(
         columns: what columns are, where that is not to be guessed.
         device: auto, cpu, cuda or mps.
         force: replace runs that the folder holds.
-        say: is told what is done.
+        say: called with a line about each step.
 
     Raises InvalidInput for data that are no table, UnknownName for a rung that does not fit it, and
     OutputExists for a folder that holds a ladder.

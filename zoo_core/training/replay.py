@@ -1,4 +1,4 @@
-"""Replay: an entry trained again by its own recipe, and held against the registry bit by bit."""
+"""Replay: an entry trained again by its own recipe, and compared with the registry bit by bit."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _threads(number: int) -> Iterator[int]:
 
 
 def compare(entry: Entry, published: Path, path: Path) -> Replay:
-    """Hold the weights of a replay against those of the registry."""
+    """Compare the weights of a replay with those of the registry."""
     tensors = _differences(published, path)
     then, now = _metadata(published), _metadata(path)
     measured = {key: float(value) for key, value in now.get("metrics", {}).items()}

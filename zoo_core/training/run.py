@@ -70,7 +70,7 @@ class Run:
 
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold the folder of a run, which is made, against every other training.
+    """Lock the folder of a run, which is made, against every other training.
 
     The operating system drops the lock of a process that dies, however it does.
 

@@ -92,8 +92,8 @@ def train(
         start: an entry, a run folder or a weights file to begin from, instead of random weights.
             Architecture and config are its own unless they are given. Layers of other shapes begin
             anew, and are named on stderr.
-        resume: a run folder to go on with.
-        resume_if_any: go on with the run that the folder holds, or start it where there is none.
+        resume: a run folder to resume.
+        resume_if_any: resume the run that the folder holds, or start it where there is none.
         output: the run folder; `runs/ARCHITECTURE.DATA` by default.
         force: replace the run that the folder holds.
         over_memory: train also what is estimated to take more memory than there is.

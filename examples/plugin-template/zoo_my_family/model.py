@@ -53,7 +53,7 @@ class MyFamily(torch.nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> torch.Tensor:
-        """Draw n samples, (n, *event_shape), in {0, 1}."""
+        """Return n samples, (n, *event_shape), in {0, 1}."""
         check_sampling(n, temperature, self.event_shape)
         x = self.b.new_zeros(n, len(self.b))
         for i in self.order:

@@ -88,7 +88,7 @@ class DDPM(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n images, (n, C, H, W), in [0, 1].
+        """Return n images, (n, C, H, W), in [0, 1].
 
         temperature: multiplies the noise that sampling starts from.
         """

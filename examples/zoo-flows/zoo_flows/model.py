@@ -82,7 +82,7 @@ class SplineFlow(nn.Module):
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw n samples, (n, *event_shape), in [0, 1].
+        """Return n samples, (n, *event_shape), in [0, 1].
 
         temperature: multiplies the noise, as is usual for flows.
         """

@@ -46,7 +46,7 @@ _FITTED = 2000
 
 
 class _Completed(NamedTuple):
-    """Held-out rows and what is drawn about their parts, on the CPU."""
+    """Held-out rows and what is generated around their parts, on the CPU."""
 
     x: Tensor
     """(N, C, H, W), in [0, 1]."""

@@ -45,7 +45,7 @@ class Direction(NamedTuple):
     """What became of the rows that were translated into one domain, (n,) each."""
 
     asked: Tensor
-    """Whether the net sees what was asked for."""
+    """Whether the net sees the requested value."""
     kept: Tensor
     """Whether it sees all other attributes as they were."""
     l1: Tensor
@@ -56,7 +56,7 @@ class Direction(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class OfCounterparts(OfRows):
-    """The protocol of translations that are held against the truth."""
+    """The protocol of translations that are compared with the true counterparts."""
 
     attributes: tuple[str, ...] = option(
         ("hair_colour", "skin", "beard", "eyebrows"),
@@ -67,7 +67,7 @@ class OfCounterparts(OfRows):
 
 
 def asked(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
-    """How often the net sees what was asked for, over all directions, in percent."""
+    """How often the net sees the requested value, over all directions, in percent."""
     return _all(model, protocol, data_root, "asked")
 
 
@@ -136,7 +136,7 @@ def _direction(
     change: tuple[str, str],
     limit: int,
 ) -> Direction:
-    """Translate rows into a domain, and hold them against the people drawn with that change."""
+    """Translate rows into a domain, and compare them with the people drawn with that change."""
     name, value = change
     here = data.column(name) == data.attributes[name].index(value)
     rows = data[(~here & visible(data, **{name: value})).nonzero().squeeze(1)[:limit]]

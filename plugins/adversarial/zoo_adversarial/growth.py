@@ -29,7 +29,7 @@ class Growing(Protocol):
     event_shape: tuple[int, ...]
 
     def growth(self, n: int, *, generator: Random | None = None) -> Sequence[Tensor]:
-        """Draw n images at each resolution, [(n, C, h, w), …], in [0, 1], the smallest first.
+        """Generate n images at each resolution, [(n, C, h, w), …], in [0, 1], the smallest first.
 
         Sides are those of a sample, or go into them a whole number of times.
         """

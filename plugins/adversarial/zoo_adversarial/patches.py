@@ -55,7 +55,7 @@ def key_patches(x: Tensor, n: int) -> Tensor:
 
 
 def crops(x: Tensor, boxes: Tensor) -> Tensor:
-    """What is in each box, brought to the image's size: (B, n, C, H, W).
+    """What is in each box, resized to the image's size: (B, n, C, H, W).
 
     Neither the place nor the scale of a box can be seen in it.
 

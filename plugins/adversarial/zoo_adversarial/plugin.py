@@ -147,7 +147,7 @@ def zoo_metrics() -> list[Metric]:
         "pairs:untranslated_l1": "Distance of untranslated inputs from them",
         "pairs:translation_retrieval": "How often a translation is nearest to its own true drawing",
         "pairs:untranslated_retrieval": "How often an untranslated input is",
-        "styles:translation_style": "How often a classifier sees the style that was asked for",
+        "styles:translation_style": "How often a classifier sees the requested style",
         "styles:untranslated_style": "How often it does in untranslated inputs",
         "styles:cycle_error": "Distance of images from their round trip",
     }
@@ -191,13 +191,13 @@ def _of_faces() -> list[Metric]:
     """Of translations of drawn faces, in which a net names attributes."""
     worst = "The same of the worst direction"
     return [
-        _share("counterparts:asked", "How often a net sees the change asked for"),
+        _share("counterparts:asked", "How often a net sees the requested change"),
         _share("counterparts:worst_asked", worst),
         _share("counterparts:kept", "How often it sees all other attributes unchanged"),
         _share("counterparts:worst_kept", worst),
         _share("counterparts:counterpart_l1", "Distance from the true counterparts"),
         _share("counterparts:untranslated_counterpart_l1", "How far inputs are"),
-        _share("shared:style_asked", "How often a net sees the style asked for"),
+        _share("shared:style_asked", "How often a net sees the requested style"),
         _share("shared:worst_style_asked", worst),
         _share("shared:shared_kept", "How often it sees the shared attributes unchanged"),
         _share("shared:worst_shared_kept", worst),

@@ -158,7 +158,7 @@ class ProGAN(nn.Module):
         return self._finish(self.images(self.features(z, stage, temperature), alpha))
 
     def growth(self, n: int, *, generator: torch.Generator | None = None) -> list[Tensor]:
-        """Draw n images as each stage that is there sees them.
+        """Generate n images as each stage so far sees them.
 
         Returns [(n, C, 4, 4), (n, C, 8, 8), …], in [0, 1].
         """

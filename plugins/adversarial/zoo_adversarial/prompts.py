@@ -62,7 +62,7 @@ class OfGroups(OfDraws):
 
     head: int = option(1, "Place of the head that names groups, from 0", minimum=0)
     features: str = features_option()
-    shuffled: bool = option(False, "Whether each image is held against another text's group")
+    shuffled: bool = option(False, "Whether each image is compared with another text's group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class OfNames(OfRows):
 
     seed: int = option(0, "Of the samples, one for each caption", minimum=0)
     features: str = features_option()
-    shuffled: bool = option(False, "Whether each image is held against another row's caption")
+    shuffled: bool = option(False, "Whether each image is compared with another row's caption")
 
 
 def prompt_attributes(model: Prompted, protocol: OfNames, data_root: Root = None) -> Measured:

@@ -27,7 +27,7 @@ _KNOWN: WeakKeyDictionary[Translator, dict[str, list[Tensor]]] = WeakKeyDictiona
 
 
 def style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
-    """How often the net sees the style that was asked for, in percent."""
+    """How often the net sees the requested style, in percent."""
     return _share(torch.cat(_judge(model, protocol, data_root))[:, 0])
 
 

@@ -211,7 +211,7 @@ class _Wanted(NamedTuple):
     """What translations shall be."""
 
     to: Tensor
-    """The domain that is asked for, (B,), int64, among all domains."""
+    """The requested domain, (B,), int64, among all domains."""
     back: Tensor
     """The one of the same group that undoes it, (B,)."""
     values: Tensor

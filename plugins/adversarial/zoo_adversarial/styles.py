@@ -41,7 +41,7 @@ class OfStyle(OfRows):
 
 
 def translation_style(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
-    """Share of translations in which a classifier sees the style that was asked for, in %.
+    """Share of translations in which a classifier sees the requested style, in %.
 
     Raises InvalidInput for data without the model's domains, or a classifier of other classes.
     """
