@@ -83,7 +83,7 @@ class MixedAttention(MixedChainRule):
         s = functional.dropout(self._sequence(x), self.dropout, self.training)
         for block in self.blocks:
             s = block(s)
-        outputs: Tensor = self.V(self.norm(s)[:, self.order.argsort()])
+        outputs: Tensor = self.V(self.norm(s), self.order)
         return outputs
 
     def walk(self, x: Tensor, d: int) -> Iterator[Tensor]:
@@ -104,5 +104,5 @@ class MixedAttention(MixedChainRule):
 
         x: encoded rows, (B, D). Returns (B, D, d).
         """
-        values = self.W(self.heads.inputs(x))[:, self.order[:-1]]
+        values = self.W(self.heads.inputs(x), self.order[:-1])
         return torch.cat([self.start.expand(len(x), 1, -1), values], 1) + self.P

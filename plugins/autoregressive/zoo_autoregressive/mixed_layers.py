@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 __all__ = ["Embedding", "Readout"]
 
@@ -27,13 +28,17 @@ class Embedding(nn.Module):
             self._back = torch.cat([columns for columns, _ in self._groups]).argsort()
         self.weight = nn.Parameter(torch.empty(len(owner), width))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map inputs, (B, E), to the columns' vectors, (B, D, H)."""
+    def forward(self, inputs: Tensor, order: Tensor) -> Tensor:
+        """Map inputs, (B, E), to the vectors of columns, (B, d, H).
+
+        order: the columns, (d,), int64.
+        """
         each = []
         for _, places in self._groups:
             at = places.to(inputs.device)
-            each.append(torch.einsum("bgk,gkh->bgh", inputs[:, at], self.weight[at]))
-        return torch.cat(each, 1)[:, self._back.to(inputs.device)]
+            W = functional.embedding(at, self.weight)
+            each.append(torch.einsum("bgk,gkh->bgh", inputs[:, at], W))
+        return torch.cat(each, 1).index_select(1, self._back.to(order.device)[order])
 
     def of(self, places: slice, inputs: Tensor) -> Tensor:
         """The vector of one column, (B, H), by its inputs, (B, E_i), which are at these places."""
@@ -56,17 +61,23 @@ class Readout(nn.Module):
         self.weight = nn.Parameter(torch.empty(len(owner), width))
         self.bias = nn.Parameter(torch.zeros(len(owner)))
 
-    def forward(self, h: Tensor) -> Tensor:
-        """Map the columns' vectors, (B, D, H), to outputs, (B, O)."""
+    def forward(self, h: Tensor, order: Tensor) -> Tensor:
+        """Map the columns' vectors, (B, D, H), to outputs, (B, O).
+
+        order: which column each vector is of, (D,), int64.
+        """
+        columns = torch.cat([columns for columns, _ in self._groups]).to(order.device)
+        grouped = h.index_select(1, order.argsort()[columns])
+        sizes = [len(columns) for columns, _ in self._groups]
         each = []
-        for columns, places in self._groups:
-            own, V = h[:, columns.to(h.device)], self.weight[places.to(h.device)]
+        for (_, places), own in zip(self._groups, grouped.split(sizes, 1), strict=True):
+            V = functional.embedding(places.to(h.device), self.weight)
             each.append(torch.einsum("bgh,gkh->bgk", own, V).flatten(1))
-        return torch.cat(each, 1)[:, self._back.to(h.device)] + self.bias
+        return torch.cat(each, 1).index_select(1, self._back.to(h.device)) + self.bias
 
     def of(self, places: slice, h: Tensor) -> Tensor:
         """The outputs of one column, (B, O_i), which are at these places, by its vector, (B, H)."""
-        return nn.functional.linear(h, self.weight[places], self.bias[places])
+        return functional.linear(h, self.weight[places], self.bias[places])
 
 
 def _grouped(owner: Tensor) -> list[tuple[Tensor, Tensor]]:

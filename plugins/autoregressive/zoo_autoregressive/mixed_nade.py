@@ -70,14 +70,14 @@ class MixedNADE(MixedChainRule):
 
     def outputs(self, x: Tensor) -> Tensor:
         """(B, O) of encoded rows, (B, D)."""
-        Wx = self.W(self.heads.inputs(x))[:, self.order[:-1]]
+        Wx = self.W(self.heads.inputs(x), self.order[:-1])
         a = self.c + functional.pad(Wx.cumsum(1), (0, 0, 1, 0))
-        outputs: Tensor = self.V(self._σ(a)[:, self.order.argsort()])
+        outputs: Tensor = self.V(self._σ(a), self.order)
         return outputs
 
     def walk(self, x: Tensor, d: int) -> Iterator[Tensor]:
         """Carry a from each column to the next."""
-        a = self.c + self.W(self.heads.inputs(x))[:, self.order[:d]].sum(1)
+        a = self.c + self.W(self.heads.inputs(x), self.order[:d]).sum(1)
         for i in self.order[d:].tolist():
             yield self.V.of(self.heads.outputs_of(i), self._σ(a))
             inputs = self.heads.inputs_of(i)
