@@ -14,7 +14,8 @@ SETTINGS = {"entry": "m", "sources": [], "options": {"to": ("a",)}, "versions": 
 
 def folder(path: Path, **more: object) -> Folder:
     made = Folder(path / "out", SETTINGS | more, PARTS)
-    made.open()
+    made.check()
+    made.begin()
     return made
 
 

@@ -87,6 +87,19 @@ def test_the_rows_of_a_table_are_scored_as_at_once(tmp_path: Path, suffix: str) 
     same(rows_of(tmp_path / "out"), toy_models.run("score", model, source).rows)
 
 
+def test_an_array_of_images_is_scored_as_at_once(tmp_path: Path) -> None:
+    np.save(path := tmp_path / "x.npy", X[:, :4].reshape(-1, 1, 2, 2))
+    model = toy_models.nade(1, 2, 2)
+    in_parts(model, "score", tmp_path / "out", path)
+    same(rows_of(tmp_path / "out"), toy_models.run("score", model, path).rows)
+
+
+def test_inputs_that_are_refused_leave_no_folder(tmp_path: Path, table: Path) -> None:
+    with pytest.raises(InvalidInput, match="6 variables a row, but the model takes 7 variables"):
+        in_parts(toy_models.nade(7), "score", tmp_path / "out", table)
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_broken_ones_among_them(tmp_path: Path) -> None:
     folder, model = pictures(tmp_path / "in", 11, size=(5, 5)), toy_models.nade(1, 4, 4)
     for number in (2, 5, 6, 7, 8, 9):  # a whole part, too

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ OF_SHAPE = (
         r"given \(2, 1, 2, 2\), int64\. x\.float\(\) makes floats of it",
     ),
     ([[0.0]], "given a list"),
+    (np.zeros((2, 1, 2, 2)), r"given a ndarray\. torch\.from_numpy\(x\)\.float\(\) makes a tensor"),
 )
 
 

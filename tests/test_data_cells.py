@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zoo_core import errors
-from zoo_core.data.cells import Cells, count_rows, read_cells, read_ranges, texts_of
+from zoo_core.data.cells import Cells, count_rows, open_array, read_cells, read_ranges, texts_of
 
 NAN = float("nan")
 
@@ -80,6 +80,34 @@ def test_a_parquet_file(tmp_path: Path) -> None:
     assert cells.names == ("age", "job", "ok")
     assert np.array_equal(np.asarray(cells.columns[0]), [1.5, NAN], equal_nan=True)
     assert cells.columns[1:] == (["clerk", ""], ["True", "False"])
+
+
+@pytest.mark.parametrize(
+    ("kept", "what"),
+    [
+        (-1, "it is cut short or damaged"),
+        (90, "it is cut short or damaged"),
+        (5, "it does not begin as what numpy.save writes"),
+        (0, "it does not begin as what numpy.save writes"),
+    ],
+)
+def test_an_npy_file_that_is_cut_short(tmp_path: Path, kept: int, what: str) -> None:
+    np.save(path := tmp_path / "x.npy", np.zeros((4, 3)))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(errors.InvalidInput, match=rf"x\.npy is not a readable table: {what}$"):
+        read_cells(path)
+
+
+def test_an_array_is_no_table(tmp_path: Path) -> None:
+    np.save(path := tmp_path / "x.npy", np.ones((4, 1, 2, 2)))
+    array = open_array(path)
+    assert array is not None and array.shape == (4, 1, 2, 2)
+    with pytest.raises(
+        errors.InvalidInput, match=r"shape \(4, 1, 2, 2\); expected \(rows, variables\)"
+    ):
+        read_cells(path)
+    np.save(path, np.ones((4, 3)))
+    assert open_array(path) is None
 
 
 def test_numbers_as_the_texts_of_categories() -> None:

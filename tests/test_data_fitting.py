@@ -86,11 +86,27 @@ RAMP = np.arange(64).reshape(8, 8)
     [
         (RAMP.astype(np.uint8), RAMP, ""),
         ((RAMP > 31), 255 * (RAMP > 31), "of 1 bit made 0 and 255"),
-        ((RAMP * 1040).astype(np.uint16), RAMP * 1040 / 257, "of 16-bit grey made 8-bit"),
-        ((RAMP * 65).astype(np.uint16), RAMP * 65 / 4095 * 255, "of 12-bit grey made 8-bit"),
-        ((RAMP * 16).astype(np.uint16), RAMP * 16 / 1023 * 255, "of 10-bit grey made 8-bit"),
-        (RAMP.astype(np.uint16), RAMP, "of 8-bit grey made 8-bit"),
-        ((RAMP * 1040).astype(np.int32), RAMP * 1040 / 257, "of 16-bit grey made 8-bit"),
+        (
+            (RAMP * 1040).astype(np.uint16),
+            RAMP * 1040 / 257,
+            "of 16-bit grey, 0 to 65535, made 8-bit",
+        ),
+        (
+            (RAMP * 65).astype(np.uint16),
+            RAMP * 65 / 4095 * 255,
+            "of 12-bit grey, 0 to 4095, made 8-bit",
+        ),
+        (
+            (RAMP * 16).astype(np.uint16),
+            RAMP * 16 / 1023 * 255,
+            "of 10-bit grey, 0 to 1023, made 8-bit",
+        ),
+        (RAMP.astype(np.uint16), RAMP, "of 8-bit grey, 0 to 255, made 8-bit"),
+        (
+            (RAMP * 1040).astype(np.int32),
+            RAMP * 1040 / 257,
+            "of 16-bit grey, 0 to 65535, made 8-bit",
+        ),
         ((RAMP / 63).astype(np.float32), RAMP / 63 * 255, "of real numbers from 0 to 1 made 8-bit"),
     ],
 )

@@ -161,7 +161,7 @@ def test_depth_is_that_of_all_pictures_of_a_source(
     x = [load_dataset(str(tmp_path / "a"), split=s).x[:, 0, 0, 0] for s in ("train", "test")]
     values = sorted(int(value) for part in x for value in part)
     assert set(values) <= {round(200 * i / 4095 * 255) for i in range(20)}
-    assert "18 of 12-bit grey made 8-bit" in capsys.readouterr().err
+    assert "18 of 12-bit grey, 0 to 4095, made 8-bit" in capsys.readouterr().err
 
 
 LAB = Image.new("LAB", (8, 8), (128, 128, 128))

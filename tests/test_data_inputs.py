@@ -1,7 +1,9 @@
 """Inputs of a task: of every kind, in the model's shape, with labels where all have them."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,6 +104,38 @@ def test_a_table_that_does_not_fit(
     (tmp_path / "x.csv").write_text(rows)
     with pytest.raises(errors.InvalidInput, match=text):
         load_images([tmp_path / "x.csv"], shape=shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 2, 2), (3, 2, 2)])
+@pytest.mark.parametrize(
+    ("kind", "top", "levels"),
+    [("uint8", 1, 2), ("bool", 1, 2), ("uint8", 200, 256), (">i4", 9, 256), ("float64", 1, 2)],
+)
+def test_an_array_of_images_is_read_as_images(
+    tmp_path: Path, shape: tuple[int, ...], kind: str, top: int, levels: int
+) -> None:
+    rows = (np.arange(12) % 2 * top).astype(kind).reshape(shape)
+    np.save(path := tmp_path / "x.npy", rows)
+    data, names = load_images([path], shape=(1, 2, 2))
+    assert (data.levels, data.event_shape) == (levels, (1, 2, 2))
+    assert data.x.flatten().tolist() == rows.flatten().tolist()
+    assert names[2] == f"{path}[2]"
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.zeros((3, 2, 2, 1)), r"x\.npy holds an array \(3, 2, 2, 1\), but .* \(N, 1, 2, 2\)"),
+        (np.zeros((0, 1, 2, 2)), r"holds an array \(0, 1, 2, 2\)"),
+        (np.full((1, 1, 2, 2), 256), r"holds int64 from 256 to 256; expected whole numbers from 0"),
+        (np.full((1, 1, 2, 2), -0.5), r"holds float64 from -0\.5 to -0\.5; .* real numbers from 0"),
+        (np.full((1, 1, 2, 2), np.nan), "holds float64 from nan to nan"),
+    ],
+)
+def test_an_array_that_does_not_fit(tmp_path: Path, array: Any, text: str) -> None:
+    np.save(path := tmp_path / "x.npy", array)
+    with pytest.raises(errors.InvalidInput, match=text):
+        load_images([path], shape=(1, 2, 2))
 
 
 def test_images_do_not_fit_a_model_of_tables(tmp_path: Path) -> None:

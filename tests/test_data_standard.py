@@ -47,6 +47,19 @@ def test_missing_files_in_a_root_of_ones_own(tmp_path: Path) -> None:
     assert f"the files of mnist are not in {tmp_path}/MNIST/raw" in str(caught.value)
     assert "ZOO_DATA" in str(caught.value)
     assert not (tmp_path / "MNIST").exists(), "nothing is downloaded there"
+    assert "leave both unset to have them downloaded." in str(caught.value)
+
+
+def test_missing_files_in_a_root_of_ones_own_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(errors.InvalidInput) as caught:
+        load_dataset("mnist", root=tmp_path)
+    assert str(caught.value).endswith(
+        "or have them downloaded where there is a network. Downloads are off: ZOO_OFFLINE or "
+        "HF_HUB_OFFLINE is set."
+    )
 
 
 def test_missing_files_offline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,9 @@ def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> Non
         return
     wanted = ", ".join(map(str, ("B", *shape)))
     hint = ""
-    if isinstance(x, Tensor) and tuple(x.shape) == shape:
+    if type(x).__module__ == "numpy":
+        hint = "torch.from_numpy(x).float() makes a tensor of it."
+    elif isinstance(x, Tensor) and tuple(x.shape) == shape:
         hint = "That is one of them: x.unsqueeze(0) makes a batch of it."
     elif isinstance(x, Tensor) and tuple(x.shape[1:]) == shape:
         hint = "x.float() makes floats of it."

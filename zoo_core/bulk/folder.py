@@ -51,26 +51,25 @@ class Folder:
     settings: Mapping[str, Any]
     parts: Sequence[Part]
 
-    def open(self) -> None:
-        """Begin the folder, or resume one that was begun with the same settings.
+    def check(self) -> None:
+        """Raise InvalidInput where the folder holds something else than these parts."""
+        if (self.path / MANIFEST).exists():
+            self._compare(self._read())
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise InvalidInput(
+                f"{printable(self.path)} is there and holds no {MANIFEST}: it was not begun by "
+                "zoo run. Give a new folder."
+            )
 
-        Raises InvalidInput where it holds something else.
-        """
-        path = self.path / MANIFEST
-        if not path.exists():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise InvalidInput(
-                    f"{printable(self.path)} is there and holds no {MANIFEST}: it was not begun by "
-                    "zoo run. Give a new folder."
-                )
+    def begin(self) -> None:
+        """Make the folder with its manifest, unless that is there."""
+        if not (self.path / MANIFEST).exists():
             self.path.mkdir(parents=True, exist_ok=True)
             self._write(self._manifest())
-            return
-        self._compare(self._read())
 
     def missing(self) -> list[Part]:
         """The parts that are not done."""
-        there = {path.name for path in self.path.iterdir()}
+        there = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         return [part for part in self.parts if part.name not in there]
 
     def close(self) -> bool:

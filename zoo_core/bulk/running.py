@@ -133,7 +133,7 @@ def run_parts(
         "versions": _versions(),
     }
     made = Folder(Path(folder), described, parts)
-    made.open()
+    made.check()
     own = set(parts[share.rank :: share.processes])
     work = [part for part in made.missing() if part in own]
     start, counted = time.perf_counter(), _Counted(sum(len(part.rows) for part in work), progress)
@@ -142,12 +142,14 @@ def run_parts(
         written: Future[None] | None = None
         for part, some in ahead(_read(loaded, streams, work)):
             result = function(part, some)
+            made.begin()  # now that inputs are known to be readable
             if written is not None:  # one is written at a time, so that no more are held
                 written.result()
             written = writer.submit(result.save, made.path / part.name, force=True)
             counted.add(part, some, result)
         if written is not None:
             written.result()
+    made.begin()
     made.close()
     return Done(
         rows=counted.rows,

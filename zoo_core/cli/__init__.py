@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core import environment
-from zoo_core.errors import DiskError, ZooError, did_you_mean
+from zoo_core.errors import DiskError, InvalidInput, ZooError, did_you_mean
 from zoo_core.text import flags_in_messages, printable
 
 __all__ = ["COMMANDS", "main", "root"]
@@ -51,7 +51,11 @@ of their modules is imported."""
 
 INTERRUPTED = 130
 
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_EXIT_CODES: dict[int, int] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS), DiskError.exit_code),
+    errno.ENAMETOOLONG: InvalidInput.exit_code,
+}
+"""Of what the system refuses; 1 of the rest."""
 _CLOSED = "the standard output is closed. Leave it open, or redirect it, as by > /dev/null."
 
 
@@ -183,7 +187,7 @@ def _report(error: Exception) -> int:
         isinstance(error, OSError) and error.strerror
     ):  # a disk that is full, a path that is too long
         click.echo(f"error: {_place(error)}: {error.strerror}.", err=True)
-        return DiskError.exit_code if error.errno in _OF_THE_DISK else 1
+        return _EXIT_CODES.get(error.errno or 0, 1)
     what = f"{type(error).__name__}: {printable(error)}".rstrip(": ")
     click.echo(f"error: unexpected {what}\nZOO_DEBUG=1 shows where it happened.", err=True)
     return 1

@@ -34,6 +34,7 @@ __all__ = [
     "Values",
     "count_rows",
     "map_bytes",
+    "open_array",
     "read_cells",
     "read_ranges",
     "texts_of",
@@ -49,6 +50,7 @@ Values = NDArray[np.float64] | list[str]
 _Table = tuple[list[str], list[Values]]
 """The names of columns, none where the file has none, and the columns."""
 
+_MAGIC = b"\x93NUMPY"
 _DELIMITERS = ",;\t|"
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 _BATCH = 16384
@@ -117,6 +119,18 @@ def read_ranges(path: Path, ranges: Sequence[range]) -> Iterator[Cells]:
             yield _cells(path, names, columns, rows.start)
 
 
+def open_array(path: Path) -> NDArray[Any] | None:
+    """What an NPY file holds that is no table, (N, …) of more than two dimensions; None of others.
+
+    It is mapped, so that what is not used is not read. Raises InvalidInput as `read_cells`.
+    """
+    if path.suffix.lower() != ".npy":
+        return None
+    with _naming(path):
+        array = _map_npy(path)
+    return array if array.ndim > 2 else None
+
+
 def count_rows(path: Path) -> int:
     """The number of rows of a table, without holding them.
 
@@ -125,7 +139,7 @@ def count_rows(path: Path) -> int:
     with _naming(path):
         match path.suffix.lower():
             case ".npy":
-                return len(_map_npy(path))
+                return len(_map_rows(path))
             case ".parquet":
                 return int(_open_parquet(path).metadata.num_rows)
         with _open_csv(path) as (rows, _, _):
@@ -140,7 +154,7 @@ def map_bytes(path: Path) -> NDArray[Any] | None:
     if path.suffix.lower() != ".npy":
         return None
     with _naming(path):
-        array = _map_npy(path)
+        array = _map_rows(path)
     return array if array.dtype in (np.uint8, np.bool_) else None
 
 
@@ -171,14 +185,25 @@ def _numbers_of(columns: Sequence[Values]) -> list[str]:
 
 
 def _map_npy(path: Path) -> NDArray[Any]:
-    check_regular(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an old writer
-        # mapped: its size is compared with the file's before any memory is taken
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        held = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"it holds {held}; expected numbers")
+    with open_regular(path) as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise ValueError("it does not begin as what numpy.save writes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an old writer
+            # mapped: its size is compared with the file's before any memory is taken
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:
+        objects = "Python objects" in str(error)
+        why = "it holds objects; expected numbers" if objects else "it is cut short or damaged"
+        raise ValueError(why) from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"it holds {array.dtype}; expected numbers")
+    return array
+
+
+def _map_rows(path: Path) -> NDArray[Any]:
+    array = _map_npy(path)
     if array.ndim != 2:
         raise ValueError(f"it holds shape {array.shape}; expected (rows, variables)")
     return array
@@ -186,7 +211,7 @@ def _map_npy(path: Path) -> NDArray[Any]:
 
 def _read_npy(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
     for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
-        yield [], list(np.array(_map_npy(path)[rows.start : rows.stop], np.float64).T)
+        yield [], list(np.array(_map_rows(path)[rows.start : rows.stop], np.float64).T)
 
 
 def _open_parquet(path: Path) -> Any:

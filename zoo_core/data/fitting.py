@@ -212,7 +212,9 @@ def _peak(image: Image.Image) -> int:
 def _eight_bits(image: Image.Image, bits: int, done: Counter[str]) -> Image.Image:
     """The image in a mode of 8 bits a channel."""
     if image.mode.startswith("I"):
-        return _scale(image, 2**bits - 1, f"of {bits}-bit grey made 8-bit", done)
+        return _scale(
+            image, 2**bits - 1, f"of {bits}-bit grey, 0 to {2**bits - 1}, made 8-bit", done
+        )
     if image.mode == "F":
         return _scale(image, 1, "of real numbers from 0 to 1 made 8-bit", done)
     if image.mode == "1":

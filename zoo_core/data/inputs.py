@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.data.cells import read_cells
+from zoo_core.data.cells import open_array, read_cells
 from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
@@ -153,6 +155,8 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
     source = _spec(source)
     path = find_path(source, root)
     if path and path.is_file() and is_table(path):
+        if (array := open_array(path)) is not None:
+            return _of_array(source, array, shape)
         x = read_table(path)
         return fit_rows(source, x, max(2, int(x.max()) + 1), shape, start=0)
     files = files_of(path)
@@ -209,6 +213,27 @@ def _of_tensor(x: Tensor, shape: tuple[int, ...], most: float = 1.0) -> Dataset:
         if torch.equal(grid / (levels - 1), x):
             return Dataset("tensor", "input", grid.to(torch.uint8), levels)
     return Dataset("tensor", "input", x, None)
+
+
+def _of_array(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> Part:
+    """Images in an array of the model's shape, grey ones also without their one channel.
+
+    Raises InvalidInput for another shape, and for values that are no grey levels nor in [0, 1].
+    """
+    wanted, real = f"(N, {', '.join(map(str, shape))})", array.dtype.kind == "f"
+    if not len(array) or shape not in (array.shape[1:], (1, *array.shape[1:])):
+        raise InvalidInput(
+            f"{printable(name)} holds an array {array.shape}, but the model takes {wanted}."
+        )
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= (1 if real else 255)):
+        raise InvalidInput(
+            f"{printable(name)} holds {array.dtype} from {low:g} to {high:g}; expected whole "
+            "numbers from 0 to 255, or real numbers from 0 to 1."
+        )
+    x = torch.from_numpy(array.astype(np.float32 if real else np.uint8)).reshape(-1, *shape)
+    data = _of_tensor(x, shape) if real else Dataset(name, "input", x, 2 if high <= 1 else 256)
+    return fit_rows(name, data.x, data.levels, shape, start=0)
 
 
 def _numbered(data: Dataset) -> list[str]:

@@ -63,10 +63,7 @@ def _create(name: str, split: str, root: Path) -> Any:
         if not ours:
             raise InvalidInput(_explain_missing(name, expected)) from None
     if environment.offline():
-        raise NetworkError(
-            f"{_explain_missing(name, expected)} Downloads are off: ZOO_OFFLINE or "
-            "HF_HUB_OFFLINE is set."
-        )
+        raise NetworkError(_explain_missing(name, expected))
     try:
         root.mkdir(parents=True, exist_ok=True)
         return create_dataset(f"torch/{name}", root=str(root), split=split, download=True)
@@ -77,10 +74,15 @@ def _create(name: str, split: str, root: Path) -> Any:
 
 
 def _explain_missing(name: str, expected: Path) -> str:
+    remedy = "leave both unset to have them downloaded."
+    if environment.offline():
+        remedy = (
+            "have them downloaded where there is a network. Downloads are off: ZOO_OFFLINE or "
+            "HF_HUB_OFFLINE is set."
+        )
     return (
         f"the files of {name} are not in {expected}. Give the folder that holds "
-        f"{_FOLDERS[name].split('/')[0]} as {argument('data_root')} or ZOO_DATA, or leave both "
-        "unset to have them downloaded."
+        f"{_FOLDERS[name].split('/')[0]} as {argument('data_root')} or ZOO_DATA, or {remedy}"
     )
 
 

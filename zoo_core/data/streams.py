@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo_core.data.cells import count_rows, read_ranges
+from zoo_core.data.cells import count_rows, open_array, read_ranges
 from zoo_core.data.columns import Column, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.folders import depth_of, labels_of, read_images
@@ -75,7 +75,7 @@ def open_stream(
 ) -> Stream:
     """Open a source of inputs: a table or a folder of images is read a part at a time.
 
-    A data set by name is loaded as a whole, and one in memory stays there.
+    A data set by name and an array of images are loaded as a whole, and one in memory stays there.
 
     source: as `load_images` takes it.
     shape: the model's event shape.
@@ -87,7 +87,8 @@ def open_stream(
     if path and path.is_file() and is_table(path):
         if columns:
             return _columns(name, path, columns)
-        return _categories(name, path, shape, max(2, _top(path) + 1))
+        if open_array(path) is None:
+            return _categories(name, path, shape, max(2, _top(path) + 1))
     files = [] if columns else files_of(path)
     if path and files:
         return _images(name, path, files, shape)

@@ -90,7 +90,7 @@ def wrong_conditions_are_refused(case: Case) -> None:
     for given in wrong:
         n = given.pop("n")
         said = ", ".join([str(n), *(f"{key}={value}" for key, value in given.items())])
-        remedy = "check_sampling(n, temperature), or check_labels(self, label, n)"
+        remedy = "check_sampling(n, temperature, self.event_shape), or check_labels(self, label, n)"
 
         def call(model: Any, x: Tensor, n: Any = n, given: Any = given) -> object:
             return model.sample(n, **given)
