@@ -23,7 +23,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -32,7 +31,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
-from zoo_core.files import open_regular
+from zoo_core.data.shards import Picture, open_picture
 from zoo_core.text import printable
 
 __all__ = [
@@ -97,9 +96,9 @@ def reading() -> Iterator[None]:
         raise Unreadable(_reason(error)) from error
 
 
-def open_header(path: Path) -> Header:
+def open_header(path: Picture) -> Header:
     """Read a file's header; raises Unreadable."""
-    with reading(), open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+    with reading(), open_picture(path) as file, Image.open(file, formats=_FORMATS) as image:
         W, H = image.size
         _check_size(W * H, file)
         if isinstance(image, TiffImageFile):  # Pillow turns a TIFF's size itself, by its version
@@ -112,9 +111,9 @@ def header_of(image: Image.Image, size: tuple[int, int]) -> Header:
     return Header(size, _has_grey_pixels(image), _peak(image))
 
 
-def open_image(path: Path, done: Counter[str]) -> Image.Image:
+def open_image(path: Picture, done: Counter[str]) -> Image.Image:
     """Decode a file, upright; raises Unreadable."""
-    with reading(), open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+    with reading(), open_picture(path) as file, Image.open(file, formats=_FORMATS) as image:
         _check_size(image.width * image.height, file)
         if _orientation(image, file) > 1:
             done["turned upright by EXIF"] += 1
@@ -168,7 +167,9 @@ def _reason(error: Exception) -> str:
 
 def _check_size(pixels: int, file: BinaryIO) -> None:
     """Refuse a small file that claims to be a large picture, before memory is taken for it."""
-    held = os.fstat(file.fileno()).st_size
+    at = file.tell()
+    held = file.seek(0, os.SEEK_END)
+    file.seek(at)
     if pixels > max(_LARGE, _PER_BYTE * held):
         raise Unreadable(
             f"{pixels:,} pixels in {held:,} bytes: more than {_PER_BYTE:,} for each byte, by which "

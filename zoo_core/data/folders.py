@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,12 +13,15 @@ from torch import Tensor
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Header, Shape, Unreadable, bits_of, fit, open_header, open_image
 from zoo_core.data.notes import note_done, note_skipped
+from zoo_core.data.shards import Picture
 from zoo_core.data.splits import SPLITS, choose, find_split
 from zoo_core.data.walk import find_images
 from zoo_core.errors import InvalidInput
 from zoo_core.text import argument, printable
 
 __all__ = ["depth_of", "labels_of", "load_folder", "read_images", "shape_of"]
+
+P = TypeVar("P", Path, Picture)
 
 
 def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: bool) -> Dataset:
@@ -39,8 +43,8 @@ def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: 
 
 
 def read_images(
-    paths: Sequence[Path], shape: Shape, name: str, depth: Callable[[], int] | None = None
-) -> tuple[Tensor, list[Path]]:
+    paths: Sequence[Picture], shape: Shape, name: str, depth: Callable[[], int] | None = None
+) -> tuple[Tensor, list[Picture]]:
     """The images that can be read, (N, C, H, W) uint8, and their paths; says what was done.
 
     depth: the bits of whole numbers of more than 8 bits, where these are some of a source's images.
@@ -51,7 +55,7 @@ def read_images(
     return _read(list(headers), shape, name, bits, broken)
 
 
-def depth_of(paths: Sequence[Path]) -> int:
+def depth_of(paths: Sequence[Picture]) -> int:
     """The fewest bits that hold all images of whole numbers."""
     return bits_of(_headers(paths)[0].values())
 
@@ -94,9 +98,10 @@ def labels_of(
     return torch.tensor([number[name] for name in names]), tuple(map(printable, number))
 
 
-def _headers(paths: Sequence[Path]) -> tuple[dict[Path, Header], list[str]]:
+def _headers(paths: Sequence[P]) -> tuple[dict[P, Header], list[str]]:
     """The header of each picture that can be opened; why others cannot."""
-    headers, broken = {}, []
+    headers: dict[P, Header] = {}
+    broken = []
     for path in paths:
         try:
             headers[path] = open_header(path)
@@ -106,8 +111,8 @@ def _headers(paths: Sequence[Path]) -> tuple[dict[Path, Header], list[str]]:
 
 
 def _read(
-    paths: Sequence[Path], shape: Shape, name: str, bits: int, broken: Sequence[str]
-) -> tuple[Tensor, list[Path]]:
+    paths: Sequence[P], shape: Shape, name: str, bits: int, broken: Sequence[str]
+) -> tuple[Tensor, list[P]]:
     """Decode the pictures; name those that fail together with the ones that are known to be."""
     done: Counter[str] = Counter()
     images, read, skipped = [], [], list(broken)

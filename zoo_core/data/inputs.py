@@ -23,6 +23,7 @@ from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import find_path, load_dataset, parse_spec
+from zoo_core.data.shards import Picture, find_members, is_shard
 from zoo_core.data.tables import is_table, read_table
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
@@ -31,6 +32,7 @@ from zoo_core.text import printable, quoted
 __all__ = [
     "Inputs",
     "Part",
+    "classes_of",
     "files_of",
     "fit_rows",
     "image_files",
@@ -140,8 +142,8 @@ def row_names(name: str, rows: range) -> list[str]:
 
 def image_files(
     sources: Sequence[object], root: str | os.PathLike[str] | None = None
-) -> list[Path]:
-    """The image files that sources name, in the order of `load_images`, which skips broken ones."""
+) -> list[Picture]:
+    """The images that sources name, in the order of `load_images`, which skips broken ones."""
     named = (str(source) for source in sources if isinstance(source, str | os.PathLike))
     return [file for source in named for file in files_of(find_path(source, root))]
 
@@ -162,8 +164,9 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
     files = files_of(path)
     if path and files:
         x, read = read_images(files, image_shape(source, shape), source)
-        labels = labels_of(path, read, files) if path.is_dir() else (None, ())
-        return Part(x, 256, [printable(file, None) for file in read], *labels)
+        return Part(
+            x, 256, [printable(file, None) for file in read], *classes_of(path, read, files)
+        )
     spec = parse_spec(source, root)
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     data = load_dataset(
@@ -247,13 +250,28 @@ def _labels(parts: Sequence[Part]) -> tuple[Tensor | None, tuple[str, ...]]:
     return (torch.cat(labels), classes) if len(labels) == len(parts) else (None, ())
 
 
-def files_of(path: Path | None) -> list[Path]:
-    """The image files that a path stands for: one, or those below a folder; else none."""
+def files_of(path: Path | None) -> Sequence[Picture]:
+    """The images that a path stands for: one, or those in a tar file or a folder; else none."""
     if path is None:
         return []
+    if is_shard(path):
+        return find_members(path)
     if path.is_dir() and not is_table(path) and not is_hub_folder(path):
         return find_images(path)
     return [path] if path.is_file() and is_image(path) else []
+
+
+def classes_of(
+    path: Path, read: Sequence[Picture], files: Sequence[Picture]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The class of each of some images, and the classes' names, where a folder has them.
+
+    path: what the images are of. files: all of them.
+    """
+    if not path.is_dir():
+        return None, ()
+    some, every = ([file for file in each if isinstance(file, Path)] for each in (read, files))
+    return labels_of(path, some, every)
 
 
 def fit_rows(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], start: int) -> Part:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo_core import environment, plugins
+from zoo_core.data.addresses import fetch, is_address
 from zoo_core.data.boundary import check
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.faces import dicebear, dicebear_name
@@ -83,10 +84,14 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
 def find_path(name: str, root: str | os.PathLike[str] | None = None) -> Path | None:
     """The file or folder of a name, from here or else from the root of data sets, if there is one.
 
+    Of a file at an address that fsspec knows it is the copy that is kept here.
+
     The name of a data set of the core means that set.
     """
     if not name or name in plugins.own(DataSet):
         return None
+    if is_address(name):
+        return fetch(name)
     return next(filter(exists, (user_path(name), data_root(root) / name)), None)
 
 

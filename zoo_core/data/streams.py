@@ -21,9 +21,10 @@ from torch import Tensor
 from zoo_core.data.cells import count_rows, open_array, read_ranges
 from zoo_core.data.columns import Column, of_cells
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.folders import depth_of, labels_of, read_images
+from zoo_core.data.folders import depth_of, read_images
 from zoo_core.data.inputs import (
     Inputs,
+    classes_of,
     files_of,
     fit_rows,
     image_shape,
@@ -33,6 +34,7 @@ from zoo_core.data.inputs import (
     source_name,
 )
 from zoo_core.data.resolve import find_path, parse_spec
+from zoo_core.data.shards import Picture, is_shard
 from zoo_core.data.tables import is_table, read_categories, split_files, split_places
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
@@ -73,7 +75,7 @@ def open_stream(
     columns: Sequence[Column] = (),
     root: str | os.PathLike[str] | None = None,
 ) -> Stream:
-    """Open a source of inputs: a table or a folder of images is read a part at a time.
+    """Open a source of inputs: a table, a folder or a tar file of images is read part by part.
 
     A data set by name and an array of images are loaded as a whole, and one in memory stays there.
 
@@ -215,10 +217,10 @@ def _hold(whole: Stream, places: Tensor) -> Stream:
     )
 
 
-def _images(source: str, path: Path, files: Sequence[Path], shape: tuple[int, ...]) -> Stream:
-    """Image files; whole numbers of more than 8 bits are scaled by all of them."""
+def _images(source: str, path: Path, files: Sequence[Picture], shape: tuple[int, ...]) -> Stream:
+    """Images; whole numbers of more than 8 bits are scaled by all of them."""
     fitting = image_shape(source, shape)
-    labels, classes = labels_of(path, files, files) if path.is_dir() else (None, ())
+    labels, classes = classes_of(path, files, files)
     places = {file: place for place, file in enumerate(files)}
 
     @cache
@@ -228,16 +230,18 @@ def _images(source: str, path: Path, files: Sequence[Path], shape: tuple[int, ..
     def read(ranges: Sequence[range]) -> Iterator[Some]:
         for rows in ranges:
             some = files[rows.start : rows.stop]
+            found: list[Picture]
             try:
                 x, found = read_images(some, fitting, source, depth)
             except InvalidInput:  # none of them can be read, which has been said
                 x, found = torch.empty(0, *fitting, dtype=torch.uint8), []
             of = None if labels is None else labels[[places[file] for file in found]]
-            failed = sorted({*some} - {*found})
+            failed = sorted({*some} - {*found}, key=str)
             data = Dataset(source, "input", x, 256, of, classes)
             yield Some(data, _printable_names(found), _printable_names(failed))
 
-    return Stream(source, len(files), _digest(files), read)
+    on_disk = [path] if is_shard(path) else [file for file in files if isinstance(file, Path)]
+    return Stream(source, len(files), _digest(on_disk), read)
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -258,5 +262,5 @@ def _slices(whole: Inputs, ranges: Sequence[range]) -> Iterator[Some]:
         yield Some(whole.data[some], whole.names[some])
 
 
-def _printable_names(files: Sequence[Path]) -> tuple[str, ...]:
+def _printable_names(files: Sequence[Picture]) -> tuple[str, ...]:
     return tuple(printable(file, None) for file in files)
