@@ -1,4 +1,4 @@
-"""The one place where what a loader returned is checked before anything works on it."""
+"""The check of what a loader returned, before anything uses it."""
 
 from __future__ import annotations
 

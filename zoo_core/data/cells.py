@@ -70,7 +70,7 @@ class Cells:
 
     @property
     def numbered(self) -> bool:
-        """Whether the names are x0, x1, … for want of others."""
+        """Whether the names are x0, x1, … in place of others."""
         return self.names == tuple(_numbers_of(self.columns))
 
     def __len__(self) -> int:

@@ -88,7 +88,7 @@ class Column:
         return made
 
     def table(self) -> dict[str, Any]:
-        """The column as a config holds it: without what is not said of its kind."""
+        """The column as a config holds it: without what its kind does not have."""
         said = ("mean", "std", "knots", "decimals") if self.kind == "real" else ("categories",)
         values = {key: getattr(self, key) for key in ("name", "kind", *said)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
@@ -110,7 +110,7 @@ class Column:
 def guess_columns(
     cells: Cells, training: NDArray[np.bool_], stated: Mapping[str, str]
 ) -> tuple[Column, ...]:
-    """What each column of a table is, and say it once.
+    """Guess what each column of a table is, and print it once.
 
     A column is binary where it has two values, real where it has numbers of which some are not
     whole or that are more than 20, ordinal where it has fewer whole numbers, and else categorical.

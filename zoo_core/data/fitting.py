@@ -69,12 +69,12 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong is s
 
 
 class Unreadable(Exception):
-    """A file that is no picture, is damaged, or whose pixels are refused; says why."""
+    """A file that is not a picture, is damaged, or has refused pixels; says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture says before it is decoded."""
+    """What a picture's header holds."""
 
     size: tuple[int, int]
     """(W, H), upright."""

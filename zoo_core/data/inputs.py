@@ -1,4 +1,4 @@
-"""What a user hands to a model: files, folders, data sets and tensors, fitted to its shape."""
+"""A user's inputs: files, folders, data sets and tensors, fitted to a model's shape."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def load_rows(
 
 
 def source_name(source: object) -> str:
-    """What messages call an input: a path or a spec as it was given, or what was given else."""
+    """The name of an input in messages: its path or spec, or what else it is."""
     if isinstance(source, Dataset):
         return f"{source.name}:{source.split}"
     return "tensor" if isinstance(source, Tensor) else str(source)

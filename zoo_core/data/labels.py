@@ -1,4 +1,4 @@
-"""Few labels: keep some of a data set's labels, for semi-supervised learning."""
+"""Semi-supervised learning: keep a few of a data set's labels."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class OfHead(OfRows):
 
 
 def head_error(model: FeatureNet, protocol: OfHead, data_root: Root = None) -> Measured:
-    """Share of rows whose class is not the one that a head gives, in percent.
+    """Share of rows that a head misclassifies, in percent.
 
     Raises InvalidInput for an unknown head, or rows without labels.
     """

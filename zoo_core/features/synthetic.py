@@ -1,8 +1,8 @@
-"""What a classifier learns from samples: train on synthetic, test on real (Esteban et al. 2017).
+"""Train on synthetic, test on real (Esteban et al. 2017).
 
-A small classifier that has seen nothing but samples names the classes of held-out rows; `tstr` is
-the share that it names wrong, in percent, and beside it stands that of one which learnt from as
-many training rows. What samples lack, it cannot learn.
+A small classifier that was trained on samples alone predicts the classes of held-out rows; `tstr`
+is the share that is misclassified, in percent, beside that of one which learnt from as many
+training rows. What samples lack, it cannot learn.
 
 The labels of samples: `class` asks a class-conditional model for as many of each, and `pseudo`
 takes those which the feature net gives. Where the protocol does not say, a model that has classes
@@ -46,7 +46,7 @@ class OfClassifier(InFeatures):
 
 
 def tstr(model: Generator, protocol: OfClassifier, data_root: Root = None) -> Measured:
-    """Share of held-out rows that a classifier taught by samples names wrong, in percent."""
+    """Share of held-out rows misclassified by a classifier trained on samples, in percent."""
     real = load_binarized(protocol, data_root)
     train = load_binarized(protocol, data_root, protocol.train, "train")
     if real.labels is None or train.labels is None:
@@ -65,7 +65,7 @@ def tstr(model: Generator, protocol: OfClassifier, data_root: Root = None) -> Me
 def _sample_labelled(
     model: Generator, protocol: OfClassifier
 ) -> tuple[Tensor, Tensor, dict[str, str]]:
-    """Samples, (n, *event_shape), their labels, (n,), and what was settled about these."""
+    """Samples, (n, *event_shape), their labels, (n,), and where the labels come from."""
     able = isinstance(model, Conditional) and model.classes > 0
     if protocol.labels == "pseudo" or (protocol.labels is None and not able):
         return _pseudo(model, protocol)
@@ -97,7 +97,7 @@ def _by_class(model: Conditional, protocol: OfClassifier) -> tuple[Tensor, Tenso
 
 
 def _train_classifier(x: Tensor, labels: Tensor, protocol: OfClassifier) -> FeatureNet:
-    """A classifier after training on random ones of rows x, (n, C, H, W)."""
+    """Train a classifier on random batches of rows x, (n, C, H, W)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol.seed)
         net = FeatureNet(x.shape[1:], [int(labels.max()) + 1], channels=_CHANNELS)

@@ -1,4 +1,4 @@
-"""Classification, on images that are moved, turned, scaled and mirrored a little."""
+"""Classification, on slightly moved, turned, scaled and mirrored images."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CrossEntropy(Objective):
         labels: Tensor | None = None,
         step: int = 1,
     ) -> dict[str, Tensor]:
-        """Apply the loss of images x, (B, C, H, W), each of which is moved and so on."""
+        """Apply the loss of augmented images x, (B, C, H, W)."""
         moved = jitter(x, self.shift, self.turn, self.zoom, generator)
         if self.flip:
             moved = mirror(moved, generator)

@@ -43,7 +43,7 @@ def build_blank(
 
 
 class _Bounds(TorchFunctionMode):
-    """Counts what a construction does, and leaves out the drawing of initial weights.
+    """Counts what a construction does, and skips the sampling of initial weights.
 
     Normal draws on the meta device import sympy, 1.3 s.
     """

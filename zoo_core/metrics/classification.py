@@ -1,9 +1,9 @@
-"""How often a model names the wrong class, in percent.
+"""Classification errors, in percent.
 
-`classification_error` is of a model that was taught the classes. `clustering_error` is of one that
-found clusters by itself: each is given the class that most of its rows of another split have, and
-is wrong about every row of another class. (Makhzani et al. 2015 give a cluster the class of the one
-row that is surest of it; the most frequent class depends less on chance.)
+`classification_error` is of a model that was trained with labels. `clustering_error` is of one
+that found clusters without: each is given the class that most of its rows of another split have,
+and is wrong about every row of another class. (Makhzani et al. 2015 give a cluster the class of the
+one row that is surest of it; the most frequent class depends less on chance.)
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class OfClusters(OfClasses):
 def classification_error(
     model: Classifier, protocol: OfClasses, data_root: Root = None
 ) -> Measured:
-    """Share of rows whose class is not the one that the model gives, in percent."""
+    """Share of rows that the model misclassifies, in percent."""
     rows = load(protocol, data_root)
     labels = labels_of(rows)
     return _share(each(model, rows, model.classify) != labels)

@@ -1,4 +1,4 @@
-"""Models of any kind beside one another on the same rows.
+"""Models of any kind, compared on the same rows.
 
 An explicit model is measured exactly. A Bound is measured by its importance-weighted bound and
 marked so. An implicit one can only be listed.
@@ -121,7 +121,7 @@ class Comparison:
 
 
 def parameters(model: nn.Module) -> int:
-    """How many numbers a model has: those that are used, where it says so."""
+    """The number of parameters of a model; those in use, where it says so."""
     free: int | None = getattr(model, "free_parameters", None)
     return sum(p.numel() for p in model.parameters()) if free is None else free
 

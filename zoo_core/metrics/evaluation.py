@@ -148,7 +148,7 @@ def _entry(info: loading.Info, *, needed: bool) -> Entry | None:
 
 
 def _shared_out(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What is given, for each metric that has such options; what none has is left to the first."""
+    """The given options for each metric that has them; one that none has goes to the first."""
     known = {name: function(name).options for name in names}
     nobody = {key for key in given if not any(key in options for options in known.values())}
     parts = {
@@ -162,7 +162,7 @@ def _shared_out(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, dic
 def _protocol(
     model: nn.Module, data: str, stated: Metric | None, name: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The protocol to measure by: what is given, over the registry's or a model's defaults."""
+    """The protocol to measure by: the given options, over the registry's or a model's defaults."""
     if stated is not None and not given:
         return dict(stated.protocol)
     if stated is not None:

@@ -1,4 +1,4 @@
-"""How well samples and data cover one another, by nearest neighbours in the features of a net.
+"""How samples and data cover each other, by nearest neighbours in the features of a net.
 
 A set's manifold is the union of balls about its rows that reach to their k-th nearest neighbour.
 

@@ -1,4 +1,4 @@
-"""The Parzen-window log-likelihood: what implicit models used to be measured by.
+"""The Parzen-window log-likelihood, which implicit models used to be measured by.
 
 Held-out rows are scored under a mixture of isotropic Gaussians, one about each of n samples,
 

@@ -1,4 +1,4 @@
-"""What needs no feature net: distances of samples from data, and of samples from one another.
+"""Without a feature net: distances of samples from data, and of samples from each other.
 
 `sliced_wasserstein` is the mean over `directions` of the Wasserstein-1 distance of two sets' values
 along one of them, by as many rows of each (Rabin et al. 2011; Bonneel et al. 2015). It is blind to

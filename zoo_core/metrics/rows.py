@@ -1,4 +1,4 @@
-"""The rows that a protocol names: its data loaded, a model asked about them in batches.
+"""The rows that a protocol names, and a model's values for them in batches.
 
 The protocol of a metric is a frozen dataclass, whose fields say what it may hold, their defaults
 and their bounds. Those of metrics that are about rows of a data set begin here.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
 from zoo_core.data.binarization import binarize_parts
@@ -21,6 +21,7 @@ from zoo_core.data.resolve import parse_spec
 from zoo_core.data.streams import open_split
 from zoo_core.errors import InvalidInput
 from zoo_core.options import option
+from zoo_core.precision import weight_of
 
 __all__ = [
     "BATCH",
@@ -139,7 +140,7 @@ def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
         raise InvalidInput(
             f"{rows.name} has rows of shape {rows.event_shape}, but the model takes {shape}."
         )
-    weight = _weight(model)
+    weight = weight_of(model)
     for start in range(0, len(rows), BATCH):
         yield rows.floats(slice(start, start + BATCH)).to(weight.device, weight.dtype)
 
@@ -160,10 +161,4 @@ def over(inputs: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
 
 def seeded(seed: int | None, model: object = None) -> torch.Generator:
     """The random stream of a protocol's seed, on a model's device."""
-    return torch.Generator(_weight(model).device).manual_seed(seed or 0)
-
-
-def _weight(model: object) -> Tensor:
-    """A weight of a model, which tells its device and type; an empty one where it has none."""
-    weights = model.parameters() if isinstance(model, nn.Module) else iter(())
-    return next(weights, torch.empty(0))
+    return torch.Generator(weight_of(model).device).manual_seed(seed or 0)

@@ -171,7 +171,7 @@ def samples_of(model: Generator, protocol: OfSamples) -> Tensor:
 
 
 def _digest(model: object) -> str:
-    """sha256 of a model's weights: a model that has learnt since is another one."""
+    """sha256 of a model's weights: a model that was trained since is another one."""
     sha = hashlib.sha256()
     for tensor in model.state_dict().values() if isinstance(model, nn.Module) else ():
         sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Terminals that draw pixels: which of two protocols this one speaks, and the pictures in it."""
+"""Terminals with graphics: which of two protocols this one has, and pictures in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 
 
 def find_protocol(stream: TextIO) -> str | None:
-    """`kitty` or `sixel`, whichever the terminal says it can draw, or None."""
+    """`kitty` or `sixel`, whichever the terminal reports, or None."""
     if os.environ.get("TERM", "dumb") in ("dumb", "linux") or stream is not sys.stdout:
         return None
     answer = _ask(_QUESTION)
@@ -36,7 +36,7 @@ def find_protocol(stream: TextIO) -> str | None:
 
 
 def _ask(question: str) -> str:
-    """The terminal's answer, or nothing: where there is no terminal to ask, or it is silent."""
+    """The terminal's answer; empty where there is no terminal, or no answer."""
     try:
         import select
         import termios

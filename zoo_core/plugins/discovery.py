@@ -166,7 +166,7 @@ def core_version() -> str:
 
 
 def forget() -> None:
-    """Forget what was found: the next question reads the metadata again."""
+    """Forget what was found: the metadata are read again when needed."""
     _scan.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""Loads families, each alone, and remembers what came of it: one cannot harm the others.
+"""Loads families, each alone, and remembers the outcome: one cannot harm the others.
 
 Every family is registered with one pluggy manager, and its hooks are called apart from those of the
 others: where one raises, that family is unregistered and costs a line on stderr.
@@ -287,7 +287,7 @@ _warned: set[Family] = set()
 
 
 def _warn(loaded: Loaded) -> None:
-    """Write what went wrong with a family to stderr, once."""
+    """Write a family's error to stderr, once."""
     family, trouble = loaded.family, None
     if loaded.error:
         trouble = f"did not load: {loaded.error}"

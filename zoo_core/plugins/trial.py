@@ -1,4 +1,4 @@
-"""Loads a family in a process of its own: whatever it does there, it is named and ends.
+"""Loads a family in a process of its own, which is named and ended whatever it does.
 
 `zoo plugins` is a diagnosis, so it takes the time for this. A family can leave the process, crash
 or loop for ever, which no `except` catches; other commands load families where they run.

@@ -1,4 +1,4 @@
-"""Entries on their way to others: published in a folder or a bucket, or packed into one file."""
+"""Entries for others: published in a folder or a bucket, or packed into one file."""
 
 from zoo_core.publishing.bundle import pack, unpack
 from zoo_core.publishing.items import Item

@@ -1,4 +1,4 @@
-"""One file with entries and all their files, for a room without a network.
+"""One file with entries and all their files, for machines without a network.
 
 Unpacked it is a folder with a registry, as a published one.
 """

@@ -1,4 +1,4 @@
-"""What is published of an entry: its record, weights, recipe, card and picture."""
+"""The published files of an entry: its record, weights, recipe, card and picture."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Item:
 
     @property
     def missing_licences(self) -> list[str]:
-        """Which of `code` and `weights` nobody has licensed."""
+        """Which of `code` and `weights` have no licence."""
         return [key for key, value in self.table["licence"].items() if value == "unknown"]
 
     def licensed(self, licences: Mapping[str, str]) -> Item:
@@ -150,7 +150,7 @@ def _recipe(entry: Entry) -> bytes | None:
 
 
 def _without_folder(text: str, data: str) -> str:
-    """A text with the data by name alone: its folder on this machine is nobody else's business."""
+    """A text with the data by name alone: its folder on this machine is private."""
     return text.replace(f"{Path(data).parent}/", "") if Path(data).is_absolute() else text
 
 

@@ -21,7 +21,7 @@ __all__ = ["Place", "place_of"]
 
 
 class Place(Protocol):
-    """A folder by whatever name: files in it appear whole."""
+    """A folder of any kind: files in it appear whole."""
 
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes; None where there is none."""

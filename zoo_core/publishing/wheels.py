@@ -71,7 +71,7 @@ def _find_needed(requirements: Iterable[str]) -> list[Distribution]:
 
 
 def _source(each: Distribution) -> Path | None:
-    """The folder that a distribution is installed from as it is, for who develops it."""
+    """The folder of an editable installation."""
     place = json.loads(each.read_text("direct_url.json") or "{}")
     if not place.get("dir_info", {}).get("editable"):
         return None

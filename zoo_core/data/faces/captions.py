@@ -1,7 +1,7 @@
-"""Captions by a small grammar: several wordings, and nothing that is not drawn.
+"""Captions by a small grammar: several wordings, and nothing that is not visible.
 
-"Long wavy red hair, a full beard, lowered eyes and a green shirt": hair is always said, of the rest
-some, in any order. Whether someone is a woman, or smiles, is not known.
+"Long wavy red hair, a full beard, lowered eyes and a green shirt": hair is always mentioned, and
+some of the rest, in any order. Whether someone is a woman, or smiles, is not known.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def phrases(person: Mapping[str, str], stream: random.Random) -> dict[str, str]:
 
 
 def caption(person: Mapping[str, str], seed: int) -> str:
-    """A caption of a person; the seed chooses what is said of them, and how."""
+    """A caption of a person; the seed chooses what is mentioned, and how."""
     stream = _stream(seed)
     parts = list(_choose(person, stream).values())
     if stream.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Who is drawn: rows of attributes, no two alike, shared out among the splits before any picture.
+"""Rows of attributes, no two alike, divided among the splits before any picture is drawn.
 
 The streams are Python's Mersenne Twister, seeded by a text: the same people on every machine.
 """
@@ -45,7 +45,7 @@ def _value(values: Sequence[str], stream: random.Random) -> str:
 
 
 def share_out(style: Style, sizes: Mapping[str, int], unseen: int, seed: str) -> dict[str, Tensor]:
-    """People of each split, as numbers (N,), int64; nobody is in two of them.
+    """People of each split, as numbers (N,), int64; no one is in two of them.
 
     Args:
         style: what they have.
@@ -72,7 +72,7 @@ def share_out(style: Style, sizes: Mapping[str, int], unseen: int, seed: str) ->
 
 
 def more_unseen(style: Style, n: int, seed: str, after: int) -> Tensor:
-    """People who have what is held out, as numbers (n,), beyond those of the test split.
+    """People with held-out combinations, as numbers (n,), beyond those of the test split.
 
     after: how many of them the test split has.
     """

@@ -67,7 +67,7 @@ def faces(split: str, root: Path) -> Dataset:
 
 
 def faces_all(split: str, root: Path) -> Dataset:
-    """`faces`, and in training and validation rows too of what it holds out: who judges, sees all.
+    """`faces` with the held-out combinations in training and validation too, for judges.
 
     A net that never saw red hair with a beard takes red beards for something else.
     """
@@ -101,7 +101,7 @@ def faces_hair(split: str, root: Path) -> Dataset:
 
 
 def faces_unpaired(split: str, root: Path) -> Dataset:
-    """One split of two styles, labelled by style; nobody is drawn in both."""
+    """One split of two styles, labelled by style; no person is in both."""
     rows = _two_styles(split, root)
     return _dataset("faces-unpaired", split, rows, classes=(TOON_HEAD.name, PERSONAS.name))
 
@@ -248,7 +248,7 @@ def _make_faces() -> dict[str, Tensor]:
 
 
 def _make_unseen() -> dict[str, Tensor]:
-    """More people who have what is held out, of whom nobody is in the test split."""
+    """More people with held-out combinations, none of them in the test split."""
     numbers = more_unseen(TOON_HEAD, sum(_MORE.values()), "faces", after=UNSEEN)
     labels = dict(zip(_MORE, numbers.split([*_MORE.values()]), strict=True))
     x = draw([_job(TOON_HEAD, n) for n in numbers.tolist()], 64, "faces-unseen")
@@ -277,7 +277,7 @@ def _two_styles(split: str, root: Path) -> dict[str, Tensor]:
 
 
 def _distinct(style: str, size: int) -> dict[str, Tensor]:
-    """What seeds draw in a style, each picture once; fewer where a style has not so many."""
+    """Pictures of a style by seeds, each once; fewer where a style has not so many."""
     n = sum(SIZES.values())
     x = draw([(style, {"seed": str(seed)}) for seed in range(n + n // 20)], size, style)
     first = {image.numpy().tobytes(): place for place, image in reversed(list(enumerate(x)))}
