@@ -318,7 +318,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _gallery(every: Sequence[Entry]) -> Iterator[str]:
     yield "---\nhide: [toc]\n---\n\n# Gallery"
     yield (
-        "What each entry draws, from seed 0 and with nothing picked by hand. Tables are drawn as "
+        "Samples of each entry, from seed 0 and with nothing picked by hand. Tables are shown as "
         "one row of squares for each sample, white for 1. A picture leads to its card, which has "
         "the command that made it."
     )

@@ -99,7 +99,7 @@ class DiskError(ZooError):
 
 
 class BusyError(ZooError):
-    """Another process holds what this one needs, and comes no further."""
+    """Another process holds what this one needs, and makes no progress."""
 
     exit_code = 9
 

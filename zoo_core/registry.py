@@ -181,7 +181,7 @@ class Registry:
                 with the code never does.
 
         Raises InvalidRegistry for a file that breaks the schema or repeats a name, its kind
-        UntrustedRegistry for one that the user's policy does not let in, and NetworkError when a
+        UntrustedRegistry for one that the user's policy does not allow, and NetworkError when a
         remote one cannot be had.
         """
         others: dict[str, bool] = {}

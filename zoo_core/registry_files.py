@@ -76,7 +76,7 @@ def read_document(origin: str, *, refresh: bool = False, trusted: bool = False) 
         signature.
 
     Raises InvalidRegistry for a file that breaks the schema, UntrustedRegistry for one that the
-    user's policy does not let in, and NetworkError when a remote one cannot be had.
+    user's policy does not allow, and NetworkError when a remote one cannot be had.
     """
     if not is_url(origin):
         data = _local(origin)

@@ -88,7 +88,7 @@ class Store:
 
         Raises NetworkError when it cannot be reached, DigestMismatch when what was reached is not
         what the registry promises, DiskError when the store has no room or cannot be written, and
-        BusyError when another process pulls the same and comes no further.
+        BusyError when another process pulls the same and makes no progress.
         """
         stored = self.path(blob.sha256)
         for path in (stored, *blob.shipped):
