@@ -110,6 +110,21 @@ def test_trees_sum_missing_cells_out(
         )
 
 
+@pytest.mark.parametrize(("cls", "config"), TREES + CHAINS)
+def test_conditionals_sum_to_the_nats_of_the_cells_that_are_there(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    model = built(cls, REAL, **config)
+    x = model.sample(6, generator=torch.Generator().manual_seed(0))
+    for row, places in enumerate([(3,), (2, 3), (1, 2, 3)]):
+        x[row, model.order[list(places)]] = NAN
+    if cls in (MixedTree, HiddenTree):
+        x[3, 0] = x[4, 1] = x[5, 2] = NAN
+    each = model.conditionals(x)
+    assert torch.allclose(each.sum(1), model.log_prob(x), atol=1e-4)
+    assert not each[x.isnan()].abs().max() > 1e-5
+
+
 def test_the_orders_sum_missing_cells_out() -> None:
     """By each order in which they come last."""
     model = built(MixedEoNADE, hidden=(16,), orders=1)

@@ -17,7 +17,7 @@ down (Pearl 1988). Pairs are counted where both cells are there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from zoo_autoregressive.chow_liu import spanning_tree
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import keep_order
+from zoo_autoregressive.layers import keep_order, unpermute
 from zoo_autoregressive.mixed import Filling, choose
 from zoo_core import draws
 from zoo_core.checks import check_rows
@@ -120,12 +120,19 @@ class MixedTree(Filling):
         self.logits.data.copy_(tables)
 
     def conditionals(self, x: Tensor) -> Tensor:
-        """log p(x_i | x_parent(i)) of each column of rows without missing cells: (B, D), nats.
+        """log p(x_i | the cells before i in the order) of each column: (B, D), nats; 0 if missing.
+
+        Of rows without missing cells that is log p(x_i | x_parent(i)).
 
         x: encoded rows, (B, *event_shape).
         """
         check_rows(self, x)
-        return self._conditionals(single(x.flatten(1)))
+        x, place = single(x.flatten(1)), self.order.argsort()
+        if not x.isnan().any():
+            return self._conditionals(x)
+        upto = [self._log_prob(x.masked_fill(place >= t, torch.nan)) for t in range(len(place) + 1)]
+        each = [after - before for before, after in pairwise(upto)]
+        return unpermute(torch.stack(each, 1), self.order)
 
     def _conditionals(self, x: Tensor) -> Tensor:
         values = self._values(x)
@@ -139,9 +146,10 @@ class MixedTree(Filling):
         """
         check_rows(self, x)
         x = single(x.flatten(1))
-        incomplete = x.isnan().any(1)
-        if not incomplete.any():
-            return self._conditionals(x).sum(1)
+        return self._log_prob(x) if x.isnan().any() else self._conditionals(x).sum(1)
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability of each row's cells, (B,), the missing ones summed out."""
         values = self._values(x)
         evidence = self._up(values)
         roots = (self.parent < 0).nonzero().squeeze(1).tolist()
