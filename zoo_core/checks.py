@@ -154,7 +154,7 @@ def _unchecked() -> bool:
     return torch.compiler.is_compiling() or _TRUSTED.get()
 
 
-def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> None:
+def _check_tensor(model: object, what: str, x: Tensor, shape: Sequence[int]) -> None:
     """Refuse anything but floats of shape (B, *shape)."""
     if isinstance(x, Tensor) and x.is_floating_point() and tuple(x.shape[1:]) == shape and x.ndim:
         return
@@ -173,7 +173,7 @@ def _check_tensor(model: Any, what: str, x: Tensor, shape: Sequence[int]) -> Non
     )
 
 
-def _check_type(model: Any, what: str, x: Tensor) -> None:
+def _check_type(model: object, what: str, x: Tensor) -> None:
     """Refuse floats of another precision than the model's own."""
     own = weight_of(model, default=x).dtype
     if x.dtype != own:
@@ -182,7 +182,7 @@ def _check_type(model: Any, what: str, x: Tensor) -> None:
         raise _refusal(model, f"takes {what} in {name}", f"given {_described(x)}", hint)
 
 
-def _check_values(model: Any, x: Tensor) -> None:
+def _check_values(model: object, x: Tensor) -> None:
     """Refuse NaN, values outside of [0, 1] and values between levels; x has values."""
     levels: int | None = getattr(model, "levels", None)
     if getattr(model, "unbounded", False):
@@ -234,5 +234,5 @@ def _described(x: object) -> str:
     return f"{tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"
 
 
-def _refusal(model: Any, wanted: str, given: str, hint: str = "") -> InvalidInput:
+def _refusal(model: object, wanted: str, given: str, hint: str = "") -> InvalidInput:
     return InvalidInput(f"{type(model).__name__} {wanted}; {given}. {hint}".rstrip())

@@ -11,7 +11,7 @@ import inspect
 import typing
 from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.rules import KINDS, Rule, at_least, check_table, is_int
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
+def build(cls: type[nn.Module], config: Mapping[str, object]) -> nn.Module:
     """Construct an architecture from its config.
 
     Raises InvalidInput for a key that is not one of the class's arguments, one that is missing, or
@@ -47,7 +47,7 @@ def build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
 
 
 def _check_sizes(
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     parameters: Mapping[str, inspect.Parameter],
     where: str,
     model: nn.Module | None = None,
@@ -91,7 +91,7 @@ def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(cls).parameters
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _fits(value: object, hint: object) -> bool:
     """Whether a value is of a type; of types that JSON does not have, any value is."""
     kind, arguments = typing.get_origin(hint), typing.get_args(hint)
     if kind in (typing.Union, UnionType):
@@ -105,7 +105,7 @@ def _fits(value: object, hint: Any) -> bool:
     return not isinstance(hint, type) or hint not in KINDS or KINDS[hint].accepts(value)
 
 
-def _words(hint: Any) -> str:
+def _words(hint: object) -> str:
     """A type in words: `a list, each of it a whole number`."""
     kind, arguments = typing.get_origin(hint), typing.get_args(hint)
     if kind in (typing.Union, UnionType):
@@ -117,7 +117,7 @@ def _words(hint: Any) -> str:
     return KINDS[hint].expected if hint in KINDS else str(hint)
 
 
-def _is_list(kind: Any, arguments: tuple[Any, ...]) -> bool:
+def _is_list(kind: object, arguments: tuple[object, ...]) -> bool:
     """Whether a type is of lists of any length: JSON has no tuples."""
     return (kind is tuple and arguments[1:] == (...,)) or (
         kind in (list, Sequence) and bool(arguments)

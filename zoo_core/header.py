@@ -181,7 +181,7 @@ def _parse(text: bytes) -> Header:
     return Header(metadata, {name: _tensor(name, given) for name, given in record.items()})
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, value in pairs:
         if name in record:

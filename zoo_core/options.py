@@ -81,7 +81,7 @@ class Option:
         """What one value must be."""
         return Rule(self.expected, self._accepts, required=False)
 
-    def check(self, value: Any, where: str) -> Any:
+    def check(self, value: object, where: str) -> Any:
         """Return a value as the option's type.
 
         where: how messages name the option, as `--steps` or `steps`.
@@ -133,7 +133,7 @@ class Option:
 
 
 def option(
-    default: Any,
+    default: object,
     help: str,  # noqa: A002 - click's and argparse's word for it
     *,
     unit: str = "",
@@ -189,7 +189,7 @@ def read(cls: type) -> dict[str, Option]:
     return found
 
 
-def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
+def build(cls: type[T], values: Mapping[str, object], owner: str) -> T:
     """Make an options object from keywords, every one checked.
 
     owner: who takes them, for messages: `the task interpolate`.
@@ -239,7 +239,7 @@ def options_class(function: Callable[..., Any], place: int = 1) -> type | None:
     return cls
 
 
-def _kind(hint: Any, where: str) -> tuple[type, bool, bool]:
+def _kind(hint: object, where: str) -> tuple[type, bool, bool]:
     """The type of one value, whether there can be several, and whether None is one."""
     optional = False
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:

@@ -119,10 +119,10 @@ class Folder:
             raise InvalidInput(f"{printable(path)} was not written by zoo run. Give a new folder.")
         return found
 
-    def _write(self, manifest: Mapping[str, Any]) -> None:
+    def _write(self, manifest: Mapping[str, object]) -> None:
         write_atomic(self.path / MANIFEST, _json(manifest).encode())
 
-    def _compare(self, found: Mapping[str, Any]) -> None:
+    def _compare(self, found: Mapping[str, object]) -> None:
         ours = json.loads(_json(self.settings))  # as it is read back
         if changed := _changed(found.get("sources"), ours["sources"]):
             raise InvalidInput(

@@ -74,7 +74,7 @@ def run_parts(
     data_root: str | Path | None = None,
     share: Share = Share(),  # noqa: B008 - a constant
     progress: Callable[[int, int], None] | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Done:
     """Do this process's share of a task over inputs, or samples, of any number, in a folder.
 
@@ -179,7 +179,7 @@ class _Counted:
             self.progress(self.rows, self.total)
 
 
-def _record(task: str | None, model: Any, name: str) -> Task:
+def _record(task: str | None, model: object, name: str) -> Task:
     """The record of a task; raises InvalidInput for one that cannot be done in parts."""
     record = tasks.choose(task, model, name)
     if not record.parts:
@@ -232,7 +232,7 @@ def _streams(model: Any, chosen: Any, root: Path | None) -> list[Stream]:
 
 
 def _read(
-    model: Any, streams: Sequence[Stream], work: Sequence[Part]
+    model: object, streams: Sequence[Stream], work: Sequence[Part]
 ) -> Iterator[tuple[Part, Some | None]]:
     """Parts with their inputs; without any of a task that samples."""
     if not streams:

@@ -86,7 +86,7 @@ def _card(metric: "Metric") -> list[str]:
     ]
 
 
-def _show_default(default: Any) -> str:
+def _show_default(default: object) -> str:
     if default in (None, ""):
         return "-"
     return str(default).lower() if isinstance(default, bool) else str(default)

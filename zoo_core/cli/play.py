@@ -5,7 +5,6 @@ import http.server
 import threading
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -66,7 +65,7 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
 
 def _server(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     handler = functools.partial(Quiet, directory=str(folder))

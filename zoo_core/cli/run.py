@@ -107,7 +107,7 @@ def command(
     data_root: Path | None,
     as_json: bool,
     quiet: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Run a task of a model: sample, score, reconstruct and others.
 
@@ -266,7 +266,7 @@ def _show(result: Result) -> None:
             click.echo(line)
 
 
-def _preview(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _preview(rows: Sequence[Mapping[str, object]]) -> list[str]:
     head, limit = list(rows[0]), text.width()
     cells = [[_text(value) for value in row.values()] for row in rows[:_PREVIEW]]
     if len(head) > 8:

@@ -129,7 +129,7 @@ _OF_THE_MACHINE |= {"quiet", "threads"}
 """Options that a replay takes: the others change what is trained."""
 
 
-def _replay(name: str, given: dict[str, Any], words: list[str]) -> None:
+def _replay(name: str, given: dict[str, object], words: list[str]) -> None:
     """Train an entry again; say what came of it, and fail where it is other weights."""
     from zoo_core.training.replay import replay
 

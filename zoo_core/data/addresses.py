@@ -77,7 +77,7 @@ def _open(address: str) -> tuple[Any, str]:
     return system, place
 
 
-def _time(info: dict[str, Any]) -> int:
+def _time(info: dict[str, object]) -> int:
     """A time that stands for a file's size and version, in nanoseconds."""
     version = [
         info.get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "created")

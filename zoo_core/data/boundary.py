@@ -13,7 +13,7 @@ from zoo_core.errors import InvalidInput
 __all__ = ["check"]
 
 
-def check(data: Any, loader: str) -> Dataset:
+def check(data: object, loader: str) -> Dataset:
     """Return what a loader made, if it is a sound data set.
 
     loader: what messages name: the loader's function, or the path that was loaded.
@@ -34,7 +34,7 @@ def check(data: Any, loader: str) -> Dataset:
     return data
 
 
-def _of_x(x: Any, levels: Any, mixed: bool) -> str:
+def _of_x(x: object, levels: object, mixed: bool) -> str:
     if not isinstance(x, Tensor) or x.ndim not in (2, 4):
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         return f"x = {shape}; expected images, (N, C, H, W), or a table, (N, D)"

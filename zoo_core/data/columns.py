@@ -68,7 +68,7 @@ class Column:
     """Of the values that are decoded, where they are real."""
 
     @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Column:
+    def of(cls, table: Mapping[str, object]) -> Column:
         """A column from the table that a config holds.
 
         Raises InvalidInput for one that is not sound.

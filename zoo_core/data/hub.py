@@ -118,7 +118,7 @@ def _texts(table: Any, rows: Sequence[int]) -> tuple[str, ...]:
 
 
 def _images(
-    name: str, table: Any, column: str, rows: Sequence[int], size: int | None, gray: bool
+    name: str, table: object, column: str, rows: Sequence[int], size: int | None, gray: bool
 ) -> tuple[Tensor, list[int]]:
     """The images of some rows that can be read, (N, C, H, W), uint8, and their rows."""
     images, skipped = _decode(table, column, rows)

@@ -86,13 +86,13 @@ def _explain_missing(name: str, expected: Path) -> str:
     )
 
 
-def _images(data: Any) -> Tensor:
+def _images(data: object) -> Tensor:
     """Grey (N, H, W), or colour (N, H, W, C) -> (N, C, H, W), uint8."""
     x = torch.as_tensor(data)
     return x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
 
 
-def _labels(targets: Any) -> Tensor:
+def _labels(targets: object) -> Tensor:
     """(N,), int64; QMNIST's targets are (N, 8) with the class in the first column."""
     labels = torch.as_tensor(targets).long()
     return labels if labels.ndim == 1 else labels[:, 0]

@@ -30,7 +30,7 @@ _ELEMENTS = 2**24
 
 
 def build_blank(
-    cls: type[nn.Module], config: Mapping[str, Any], *, listed: int | None = None
+    cls: type[nn.Module], config: Mapping[str, object], *, listed: int | None = None
 ) -> nn.Module:
     """Construct an architecture on the meta device.
 

@@ -118,7 +118,7 @@ def create(
     *,
     seed: int | None = None,
     device: str | torch.device = "cpu",
-    **config: Any,
+    **config: object,
 ) -> Model:
     """Return an untrained model of an architecture, in training mode.
 
@@ -151,7 +151,7 @@ def create(
     return cast("Model", model.to(place))
 
 
-def _as_lists(value: Any) -> Any:
+def _as_lists(value: object) -> Any:
     """A config as JSON has it, and so the config of whatever is loaded: with lists for tuples."""
     if isinstance(value, dict):
         return {key: _as_lists(item) for key, item in value.items()}
@@ -161,7 +161,7 @@ def _as_lists(value: Any) -> Any:
 def save(
     model: nn.Module,
     path: str | Path,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     *,
     dtype: str | torch.dtype | None = None,
     force: bool = False,

@@ -98,7 +98,7 @@ def fill(
 
 
 def write(
-    model: nn.Module, path: Path, metadata: Mapping[str, Any], dtype: str | torch.dtype | None
+    model: nn.Module, path: Path, metadata: Mapping[str, object], dtype: str | torch.dtype | None
 ) -> None:
     """Write a model's tensors with the metadata that describe them; the file appears whole or not.
 

@@ -90,7 +90,7 @@ def function(metric: str) -> Function:
 
 
 def complete(
-    name: str, given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    name: str, given: Mapping[str, object], defaults: Mapping[str, object] | None = None
 ) -> dict[str, Any]:
     """A metric's whole protocol, as a registry holds it: options that are not set are left out.
 
@@ -111,7 +111,7 @@ def complete(
 
 
 def measure(
-    name: str, model: nn.Module, protocol: Mapping[str, Any], data_root: Root = None
+    name: str, model: nn.Module, protocol: Mapping[str, object], data_root: Root = None
 ) -> Measured:
     """Recompute a metric; what the protocol does not state is as the metric's defaults have it.
 
@@ -136,12 +136,12 @@ _warned: dict[Any, Any] = {}
 """What Python keeps so that a warning is shown once."""
 
 
-def _is_stated(value: Any, default: Any) -> bool:
+def _is_stated(value: object, default: object) -> bool:
     """Whether a registry states an option: not where it is the default, and that is nothing."""
     return value != default or not (default is False or default in (None, "", ()))
 
 
-def _build(name: str, values: Mapping[str, Any]) -> Any:
+def _build(name: str, values: Mapping[str, object]) -> Any:
     protocol = function(name).protocol
     assert protocol is not None
     return build(protocol, values, f"the protocol of {name}")

@@ -79,7 +79,7 @@ def evaluate(
     data_root: Root = None,
     device: str | torch.device = "cpu",
     seeds: int = 1,
-    **options: Any,
+    **options: object,
 ) -> dict[str, Figure]:
     """Measure a model, and return its figures by their metrics' names.
 
@@ -147,7 +147,7 @@ def _entry(info: loading.Info, *, needed: bool) -> Entry | None:
         return None
 
 
-def _shared_out(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _shared_out(given: Mapping[str, object], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The given options for each metric that has them; one that none has goes to the first."""
     known = {name: function(name).options for name in names}
     nobody = {key for key in given if not any(key in options for options in known.values())}
@@ -160,7 +160,7 @@ def _shared_out(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, dic
 
 
 def _protocol(
-    model: nn.Module, data: str, stated: Metric | None, name: str, given: Mapping[str, Any]
+    model: nn.Module, data: str, stated: Metric | None, name: str, given: Mapping[str, object]
 ) -> dict[str, Any]:
     """The protocol to measure by: the given options, over the registry's or a model's defaults."""
     if stated is not None and not given:
@@ -185,7 +185,7 @@ def _defaults(model: nn.Module, data: str) -> dict[str, Any]:
 
 
 def _figure(
-    name: str, protocol: dict[str, Any], found: tuple[Measured, ...], stated: Metric | None
+    name: str, protocol: dict[str, object], found: tuple[Measured, ...], stated: Metric | None
 ) -> Figure:
     same = stated and complete(name, stated.protocol) == complete(name, protocol)
     return Figure(

@@ -147,7 +147,7 @@ def save_gif(
 
 
 def save_table(
-    path: Path, rows: Sequence[Mapping[str, Any]], provenance: Provenance, *, force: bool = False
+    path: Path, rows: Sequence[Mapping[str, object]], provenance: Provenance, *, force: bool = False
 ) -> None:
     """Save rows as CSV, or as JSON or Parquet with the provenance inside, by the path's suffix."""
     if path.suffix.lower() == ".parquet":
@@ -165,7 +165,7 @@ def save_table(
     _write_beside(path, text.getvalue().encode(), provenance, force)
 
 
-def _parquet(rows: Sequence[Mapping[str, Any]], provenance: Provenance) -> bytes:
+def _parquet(rows: Sequence[Mapping[str, object]], provenance: Provenance) -> bytes:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -179,7 +179,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]], provenance: Provenance) -> bytes
     return sink.getvalue()
 
 
-def finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def finite(rows: Iterable[Mapping[str, object]]) -> list[dict[str, Any]]:
     """Rows as JSON can hold them: it has no infinities, null stands for them."""
     return [
         {

@@ -189,7 +189,7 @@ def plot_scatter(
 
 
 def plot_curve(
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, object]],
     path: Path,
     **frame: Unpack[Frame],
 ) -> None:

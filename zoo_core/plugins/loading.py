@@ -221,7 +221,7 @@ def _records(plugin: ModuleType, name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _by_name(expected: type[Any], kind: str, answers: Iterable[Any]) -> dict[str, Any]:
+def _by_name(expected: type[Any], kind: str, answers: Iterable[object]) -> dict[str, Any]:
     """The records of a hook's answers, by name."""
     records: dict[str, Any] = {}
     for record in itertools.chain.from_iterable(map(_list, answers)):
@@ -236,12 +236,12 @@ def _by_name(expected: type[Any], kind: str, answers: Iterable[Any]) -> dict[str
     return records
 
 
-def _list(answer: Any) -> Iterable[Any]:
+def _list(answer: object) -> Iterable[Any]:
     """A hook's answer; a record that is in no list is one that is refused."""
     return answer if isinstance(answer, Iterable) else [[answer]]
 
 
-def _check_shadows(found: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_shadows(found: Mapping[str, Mapping[str, object]]) -> None:
     """Refuse names that are the core's own; it has no architectures."""
     for expected, kind in _KINDS.items():
         if expected is Architecture:

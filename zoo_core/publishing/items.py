@@ -165,7 +165,7 @@ def _table(entry: Entry) -> dict[str, Any]:
     )
 
 
-def _given(value: Any) -> Any:
+def _given(value: object) -> Any:
     if isinstance(value, dict):
         return {
             key: value[key] if key in ("config", "protocol") else _given(value[key])

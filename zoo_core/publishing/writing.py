@@ -90,7 +90,7 @@ def _merge(before: bytes | None, items: Sequence[Item], *, force: bool) -> bytes
     return after
 
 
-def _dump(document: dict[str, Any]) -> bytes:
+def _dump(document: dict[str, object]) -> bytes:
     return tomli_w.dumps(document).encode()
 
 

@@ -105,7 +105,7 @@ def options_of(record: Task) -> dict[str, Option]:
     return options.read(options_class(record))
 
 
-def build_options(record: Task, settings: Mapping[str, Any], model: object) -> Any:
+def build_options(record: Task, settings: Mapping[str, object], model: object) -> Any:
     """The options of a task from keywords, every one checked.
 
     model: messages name those of its tasks that take an option which this one lacks.

@@ -38,7 +38,7 @@ def run(
     batch_size: int = 256,
     data_root: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Result:
     """Ask a model to do a task; return images, rows and tensors, which `result.save(path)` writes.
 
@@ -132,7 +132,7 @@ def _place_of(model: nn.Module) -> tuple[str, str]:
 
 
 def _provenance(
-    record: Task, model: nn.Module, known: loading.Info, chosen: Any, context: Context
+    record: Task, model: nn.Module, known: loading.Info, chosen: object, context: Context
 ) -> dict[str, Any]:
     """Everything that it takes to make a result again; what is not known is left out."""
     import platform
@@ -165,7 +165,7 @@ def _provenance(
 
 
 def _command(
-    record: Task, model: nn.Module, known: loading.Info, chosen: Any, context: Context
+    record: Task, model: nn.Module, known: loading.Info, chosen: object, context: Context
 ) -> str:
     """The `zoo run` that gives the same result; nothing where no file holds model or inputs."""
     own = {name: getattr(chosen, name) for name in tasks.options_of(record)}

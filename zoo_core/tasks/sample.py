@@ -73,7 +73,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
 
 
 def _samples_or_means(
-    model: Generator, options: Options, context: Context, condition: Mapping[str, Any]
+    model: Generator, options: Options, context: Context, condition: Mapping[str, object]
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Samples, or the means of what a decoder of independent pixels gives, and which they are.
 
@@ -102,7 +102,7 @@ def _samples_or_means(
 
 
 def draw(
-    model: Generator, n: int, context: Context, *, temperature: float = 1.0, **condition: Any
+    model: Generator, n: int, context: Context, *, temperature: float = 1.0, **condition: object
 ) -> Tensor:
     """Return n samples, computed in batches, (n, *event_shape), on the CPU.
 

@@ -89,7 +89,7 @@ class Case:
 
 def cases(
     family: str | None = None,
-    configs: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    configs: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
     skips: Mapping[str, Mapping[str, str]] | None = None,
     rates: Mapping[str, float] | None = None,
 ) -> list[Case]:
@@ -113,7 +113,7 @@ def cases(
 
 def _of_family(
     name: str,
-    configs: Mapping[str, Sequence[Mapping[str, Any]]],
+    configs: Mapping[str, Sequence[Mapping[str, object]]],
     skips: Mapping[str, Mapping[str, str]],
     rates: Mapping[str, float],
 ) -> Iterator[Case]:

@@ -97,7 +97,7 @@ LAWS: dict[str, Law] = {}
 
 
 def law(
-    *needs: Any, when: Callable[[Case], bool] = lambda case: True
+    *needs: object, when: Callable[[Case], bool] = lambda case: True
 ) -> Callable[[Callable[[Case], None]], Law]:
     """Make a function of a case a law for the models that implement all of `needs`."""
 

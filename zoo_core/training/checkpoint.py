@@ -150,7 +150,7 @@ def _check(said: dict[str, Any]) -> None:
         raise ValueError("where training stood is not in its metadata")
 
 
-def _checksum(progress: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
+def _checksum(progress: Mapping[str, object], tensors: Mapping[str, Tensor]) -> int:
     """CRC-32 of all that a checkpoint holds; a digest would take as long as writing it."""
     value = zlib.crc32(json.dumps(progress).encode())
     for key in sorted(tensors):

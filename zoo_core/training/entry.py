@@ -133,7 +133,7 @@ class Publisher:
             "versions": versions,
         }
 
-    def _entry(self, metrics: list[dict[str, Any]], model: nn.Module) -> dict[str, Any]:
+    def _entry(self, metrics: list[dict[str, object]], model: nn.Module) -> dict[str, Any]:
         """The registry entry of the run's weights, also written to `entry.toml`."""
         path = self.folder / loading.WEIGHTS
         # fewer than the weights hold, where not all of them are used

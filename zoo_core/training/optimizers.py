@@ -174,7 +174,7 @@ def _schedule(
 
 
 @contextmanager
-def _explain_errors(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
+def _explain_errors(section: str, settings: Mapping[str, object]) -> Iterator[None]:
     """Say which section of the recipe timm or torch did not take."""
     try:
         yield

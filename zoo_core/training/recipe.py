@@ -196,7 +196,7 @@ def check_field(name: str, where: str) -> None:
     check_names([name], _RULES, where, noun="field")
 
 
-def override(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def override(table: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, Any]:
     """Return a recipe's fields with some replaced.
 
     changes: dotted field to value, as `optimizer.lr`; a table is merged into the recipe's.

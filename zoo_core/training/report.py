@@ -154,7 +154,7 @@ class Report:
         plot_curve(self.rows, self.folder / "curve.png")
         self._drawn = time.monotonic()
 
-    def _row(self, row: dict[str, Any]) -> None:
+    def _row(self, row: dict[str, object]) -> None:
         self.rows.append(row)
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()

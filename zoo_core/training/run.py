@@ -134,12 +134,12 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     write_atomic(path, toml(asdict(recipe)).encode())
 
 
-def toml(value: Mapping[str, Any]) -> str:
+def toml(value: Mapping[str, object]) -> str:
     """A table as TOML, without what is None."""
     return tomli_w.dumps(_without_none(value))
 
 
-def _without_none(value: Any) -> Any:
+def _without_none(value: object) -> Any:
     """TOML has no null: a field that is not set is left out."""
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None}

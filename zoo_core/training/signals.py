@@ -21,7 +21,7 @@ def stop_between_steps() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a question asked between steps; a second one kills."""
     asked = []
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: object) -> None:
         asked.append(number)
         signal.signal(number, previous[signal.Signals(number)])
 

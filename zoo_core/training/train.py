@@ -72,7 +72,7 @@ def train(
     nodes: int = 1,
     quiet: bool = False,
     callbacks: Sequence[Callback] = (),
-    **fields: Any,
+    **fields: object,
 ) -> Run:
     """Train weights, and return the run that made them: `run.model`, `run.metrics`, `run.entry`.
 

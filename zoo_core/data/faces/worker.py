@@ -23,7 +23,7 @@ def style(name: str) -> Any:
     return Style(json.loads(definition.read_text("utf-8")))
 
 
-def draw(name: str, options: dict[str, Any], size: int) -> bytes:
+def draw(name: str, options: dict[str, object], size: int) -> bytes:
     """One picture over white: size · size · 3 bytes, rows from the top, red, green and blue."""
     import resvg_py
     from dicebear import Avatar
