@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from zoo_core.protocols import (
     Autoregressive,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Exportable", "Function", "Stepwise", "Value", "exporting", "functions"]
+__all__ = ["Exportable", "Function", "Stepwise", "Value", "exporting", "functions", "levels_of"]
 
 _MOST_LEVELS = 8
 """A step that is derived evaluates the model once for each level."""
@@ -204,7 +204,7 @@ def _derive(model: nn.Module) -> Iterator[Function]:
 
 
 def _step(model: Autoregressive, shape: tuple[int, ...]) -> Function:
-    D, K = prod(shape), cast("int", model.levels)
+    D, K = prod(shape), levels_of(model)
     t = Value("t", (), 0, D - 1, dtype="int64")
     x = Value("x", ("n",), 0.0, 1.0, K)
     logits = Value("logits", ("n",) if K == 2 else ("n", K), unit="logits")
@@ -218,6 +218,12 @@ def _step(model: Autoregressive, shape: tuple[int, ...]) -> Function:
     return Function("step", what, call, (t, x, *state), (logits, *after), len(state))
 
 
+def levels_of(model: Autoregressive) -> int:
+    """The number of values of a variable, of a model that `functions` gives a step."""
+    assert model.levels is not None
+    return model.levels
+
+
 def _step_by_conditionals(
     model: Autoregressive, t: Tensor, x: Tensor, so_far: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -227,7 +233,7 @@ def _step_by_conditionals(
     """
     import torch
 
-    order, K = model.order, cast("int", model.levels)
+    order, K = model.order, levels_of(model)
     place = order.index_select(0, (t - 1).clamp(min=0).reshape(1))
     before = torch.arange(so_far.shape[1], device=x.device) == place
     so_far = torch.where(before & (t > 0), x.unsqueeze(1), so_far)

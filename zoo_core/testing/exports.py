@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.export import Function, functions
+from zoo_core.export.function import levels_of
 from zoo_core.protocols import Autoregressive, narrow
 from zoo_core.testing.case import Case
 from zoo_core.testing.law import LawSkipped, expect, law
@@ -34,7 +35,7 @@ def steps_agree_with_conditionals(case: Case) -> None:
     """The logits of one step after another, in the order, give the conditionals."""
     model = case.stirred()
     chain, step = narrow(model, Autoregressive), functions(model)["step"]
-    x, K = _inputs(case, 4), cast("int", chain.levels)
+    x, K = _inputs(case, 4), levels_of(chain)
     state = step.examples(4)[2:]
     before, log_p = torch.zeros(4), []
     with torch.no_grad():

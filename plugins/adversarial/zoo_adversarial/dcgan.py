@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +139,7 @@ class DCGAN(LatentGenerator):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
         return network
 
-    def keep(self, discriminator: nn.Module) -> None:
+    def keep(self, discriminator: nn.Sequential) -> None:
         """Take the layers of a discriminator over, where they are to be kept.
 
         Raises InvalidInput for one of another width.
@@ -148,7 +147,7 @@ class DCGAN(LatentGenerator):
         if self.trunk is None:
             return
         try:
-            self.trunk.load_state_dict(_trunk(cast("nn.Sequential", discriminator)).state_dict())
+            self.trunk.load_state_dict(_trunk(discriminator).state_dict())
         except RuntimeError:
             raise InvalidInput(
                 "config.trunk keeps a discriminator as wide as the generator. Leave "

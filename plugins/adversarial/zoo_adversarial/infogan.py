@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -186,9 +186,9 @@ class InfoGAN(LatentGenerator):
         h: Tensor = self.Q.trunk(2 * x - 1)
         return h
 
-    def keep(self, discriminator: nn.Module) -> None:
+    def keep(self, discriminator: Discriminator) -> None:
         """Copy the Q of a discriminator."""
-        self.Q.load_state_dict(cast("Discriminator", discriminator).Q.state_dict())
+        self.Q.load_state_dict(discriminator.Q.state_dict())
 
     def opponent(self) -> Discriminator:
         """Make a discriminator with its own Q."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,9 @@ class LatentGenerator(nn.Module):
         z: number of latents.
         prior: of each latent: `normal`, N(0, 1), or `uniform`, U(−1, 1).
     """
+
+    network: nn.Sequential
+    """Its first layers are linear; of a subclass without one, `first_response` says the same."""
 
     def __init__(
         self, shape: Sequence[int], z: int, prior: Literal["normal", "uniform"] = "normal"
@@ -86,11 +89,9 @@ class LatentGenerator(nn.Module):
 
     def first_response(self) -> Tensor:
         """What each latent of the noise adds to the first layer, after its norm: (noise, units)."""
-        layers = cast("nn.Sequential", self.network)
-        linear = takewhile(lambda layer: isinstance(layer, _LINEAR), layers)
-        first, inputs = nn.Sequential(*linear), cast("nn.Linear", layers[0]).in_features
-        like = weight_of(self)
-        basis = torch.eye(inputs, device=like.device, dtype=like.dtype)
+        first = nn.Sequential(*takewhile(lambda layer: isinstance(layer, _LINEAR), self.network))
+        weight = weight_of(first)
+        basis = torch.eye(weight.shape[1], device=weight.device, dtype=weight.dtype)
         y: Tensor = first(torch.cat([torch.zeros_like(basis[:1]), basis])).flatten(1)
         return y[1:] - y[:1]
 
