@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import toy_models
 from zoo_core import loading
+from zoo_core.bulk import Done, run_parts
 from zoo_core.cli import root
 from zoo_core.cli.run_parts import _own, _progress, _span
 
@@ -86,6 +88,27 @@ def test_devices_start_processes(here: Path) -> None:
     zoo(*SCORE, "-o", "one/")
     for path in (here / "one").iterdir():
         assert path.read_bytes() == (here / "out" / path.name).read_bytes()
+
+
+def test_workers_of_ray_are_given_what_the_command_says(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def run_on_ray(model: Path, task: str, folder: Path, **settings: Any) -> Done:
+        workers, *_ = (settings.pop(key) for key in ("workers", "device", "dtype"))
+        given.append({"model": model, "workers": workers, **settings})
+        return run_parts(model, task, folder, **settings)
+
+    monkeypatch.setattr("zoo_core.bulk.on_ray.run_on_ray", run_on_ray)
+    result = zoo(*SCORE, "-o", "out/", "--engine", "ray", "--devices", "2")
+    assert result.exit_code == 0, result.output
+    assert "20 rows in 3 parts (" in result.stderr
+    (settings,) = given
+    assert (settings["model"], settings["workers"]) == (here / "m.safetensors", 2)
+    assert settings["part_rows"] == 8
+    result = zoo("run", "m.safetensors", "-t", "score", "-i", "x.npy", "--engine", "ray")
+    assert "--engine is for a result in parts: give --output FOLDER/" in result.output
 
 
 def test_progress_and_the_time_that_is_left(

@@ -86,6 +86,12 @@ _PREVIEW = 16
     help="Processes that share the parts of a FOLDER/, each with a device. [default: 1, or as many "
     "as torchrun or SLURM started]",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["ray"]),
+    help="What starts the processes that share the parts of a FOLDER/, where it is not this "
+    "command: workers of the Ray cluster at RAY_ADDRESS, or of a Ray that is started here.",
+)
 @click.option("--data-root", type=UserPath(), help="Folder of the data sets.")
 @json_option()
 @click.option("--quiet", "-q", is_flag=True, help="No picture, no summary, no progress.")
@@ -104,6 +110,7 @@ def command(
     part_rows: int | None,
     part_suffix: str | None,
     devices: int | None,
+    engine: str | None,
     data_root: Path | None,
     as_json: bool,
     quiet: bool,
@@ -131,6 +138,7 @@ def command(
             as_json=as_json,
             quiet=quiet,
             devices=devices,
+            engine=engine,
             device=device,
             dtype=dtype,
             seed=seed or 0,
@@ -141,7 +149,14 @@ def command(
             **options,
         )
         return
-    _refuse_parts({"--part-rows": part_rows, "--part-suffix": part_suffix, "--devices": devices})
+    _refuse_parts(
+        {
+            "--part-rows": part_rows,
+            "--part-suffix": part_suffix,
+            "--devices": devices,
+            "--engine": engine,
+        }
+    )
     files = [user_path(output) for output in outputs]
     _check_outputs(files, force)
     source = fetch_source(asked.origin, quiet=quiet)

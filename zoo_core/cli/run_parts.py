@@ -34,24 +34,37 @@ def run_in_parts(
     as_json: bool,
     quiet: bool,
     devices: int | None,
+    engine: str | None,
     device: str,
     dtype: str | None,
     **settings: Any,
 ) -> None:
     """Do this process's share of a task, and start the other processes where `devices` says so.
 
+    engine: `ray` where its workers do all shares.
     settings: those of `zoo_core.bulk.run_parts`, and the task's own.
     """
-    from zoo_core import loading
-    from zoo_core.bulk import find_share, run_parts
+    from zoo_core.bulk import Share, find_share, run_parts
     from zoo_core.bulk.shares import together
 
     source, share = fetch_source(origin, quiet=quiet), find_share()
-    alone = share.processes == 1
-    with together(devices) if alone and devices and devices > 1 else nullcontext(share) as share:
-        model = loading.load(source, device=_own(device, share.local), dtype=dtype)
-        progress = None if quiet or share.local else _progress()
-        done = run_parts(model, task, folder, share=share, progress=progress, **settings)
+    if engine == "ray":
+        from zoo_core.bulk.on_ray import run_on_ray
+
+        share, workers = Share(), devices or 1
+        # by its name, since another machine has its own copy
+        name = source.path.absolute() if source.entry is None else source.name
+        done = run_on_ray(
+            name, task, folder, workers=workers, device=device, dtype=dtype, **settings
+        )
+    else:
+        from zoo_core import loading
+
+        start = devices and devices > 1 and share.processes == 1
+        with together(devices or 1) if start else nullcontext(share) as share:
+            model = loading.load(source, device=_own(device, share.local), dtype=dtype)
+            progress = None if quiet or share.local else _progress()
+            done = run_parts(model, task, folder, share=share, progress=progress, **settings)
     if as_json:
         text.echo_json(
             {
