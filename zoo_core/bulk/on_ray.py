@@ -85,12 +85,12 @@ def _connect(workers: int) -> Iterator[Any]:
             "--engine ray needs an optional package: pip install 'zoo-core[ray]'."
         ) from error
     cluster = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "num_cpus": workers}
-    ray.init(**cluster, include_dashboard=False, log_to_driver=False, logging_level="error")
-    try:
-        with redirect_stdout(sys.stderr):  # where Ray says what it does
+    with redirect_stdout(sys.stderr):  # for what Ray says
+        ray.init(**cluster, include_dashboard=False, log_to_driver=False, logging_level="error")
+        try:
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _work(

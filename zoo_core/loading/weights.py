@@ -38,6 +38,9 @@ weights would have different digests."""
 NEEDED = {"family": str, "requires": str, "architecture": str, "config": dict}
 """What a weights file must say of itself."""
 
+_LARGE = 2**28
+"""Bytes of a file from which a GPU is given it through pinned buffers."""
+
 _SAID = {
     "name": str,
     "data": str,
@@ -138,18 +141,17 @@ def _tensors(
     dtype: torch.dtype | None,
 ) -> dict[str, torch.Tensor]:
     """Read the tensors that a model has, strictly, each straight onto the device."""
-    from safetensors import SafetensorError, safe_open
+    import torch
+    from safetensors import SafetensorError
 
     header = read_header(path)
     given = match(header.tensors, own)
     misfits = _misfits(header, given, own)
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     if not misfits:
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                for name, key in given.items():
-                    state[name] = file.get_tensor(key)
-        except SafetensorError as error:
+            state = _read(path, header, given, torch.device(device))
+        except (OSError, SafetensorError) as error:
             raise InvalidWeights(f"{path} is not sound safetensors: {error}.") from None
         misfits = _find_mistyped(state, own)
         misfits += [f"{name} holds NaN" for name, tensor in state.items() if _has_nan(tensor)]
@@ -166,6 +168,21 @@ def _tensors(
         name: tensor.to(dtype or own[name].tensor.dtype) if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
     }
+
+
+def _read(
+    path: Path, header: Header, given: Mapping[str, str], device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Read tensors of a file onto a device, in the file's types, with no copy on the host."""
+    if device.type == "cuda" and header.bytes >= _LARGE:
+        from zoo_core.loading import pinned
+
+        wanted = {name: header.tensors[key] for name, key in given.items()}
+        return pinned.read_tensors(path, wanted, pinned.Cuda(device))
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        return {name: file.get_tensor(key) for name, key in given.items()}
 
 
 def _misfits(header: Header, given: Mapping[str, str], own: Mapping[str, Named]) -> list[str]:
