@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from toy_training import moved
 from zoo_adversarial import text
 from zoo_adversarial.gan_cls import GANCLS
 from zoo_adversarial.gan_cls_trainer import Matching
-from zoo_adversarial.text import Characters, Sentences
+from zoo_adversarial.text import Characters, Sentences, Whitening
 
 from zoo_core import loading
 from zoo_core.cli import root
@@ -323,7 +324,12 @@ def test_slopes_are_penalised_at_real_images_every_second_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "known"), [("up", "transposed or nearest"), ("norm", "batch or none")]
+    ("setting", "known"),
+    [
+        ("up", "transposed or nearest"),
+        ("norm", "batch or none"),
+        ("match", "concatenation or projection"),
+    ],
 )
 def test_a_layer_that_there_is_not_is_refused(setting: str, known: str) -> None:
     with pytest.raises(InvalidInput, match=f"{setting} is 'other'; expected {known}"):
@@ -427,12 +433,127 @@ def test_data_without_captions_are_refused() -> None:
             Matching(model()).training_step(x, {}, random(), labels)
 
 
+# A pretrained encoder of texts
+
+
+def pretrained(step: int, **settings: Any) -> tuple[Matching, dict[str, set[str]], dict[str, Any]]:
+    """A trainer after one of its steps, the parts that moved and the values that it returned."""
+    torch.manual_seed(0)
+    trainer = Matching(model(match="projection", judge=True), pretrain=2, w_between=0, **settings)
+    both = {name: trainer.networks[name] for name in ("model", "discriminator")}
+    before = {name: deepcopy(network.state_dict()) for name, network in both.items()}
+    updates = {name: partial(descend, network) for name, network in both.items()}
+    x, tokens = batch()
+    values = trainer.training_step(x, updates, random(), tokens, step)
+    reached = {
+        name: {
+            key.partition(".")[0]
+            for key, value in network.named_parameters()
+            if not torch.equal(value, before[name][key])
+        }
+        for name, network in both.items()
+    }
+    return trainer, reached, values
+
+
+def descend(network: nn.Module, loss: Tensor) -> None:
+    parameters = [value for value in network.parameters() if value.requires_grad]
+    slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
+    with torch.no_grad():
+        for parameter, slope in zip(parameters, slopes, strict=True):
+            if slope is not None:
+                parameter.sub_(0.1 * slope)
+
+
+def test_at_first_the_joint_embedding_alone_is_trained() -> None:
+    _, reached, values = pretrained(1)
+    assert reached == {"model": set(), "discriminator": {"text", "trunk", "embedding"}}
+    assert list(values) == ["joint"]
+
+
+def test_the_last_step_of_pretraining_whitens_codes_and_hands_the_encoder_over() -> None:
+    trainer, reached, _ = pretrained(2)
+    G, D = trainer._generator, trainer._matcher
+    assert reached["model"] == {"text", "judge"}
+    assert not D.embedding.weight.any()
+    assert G.judge is not None
+    for key, value in D.text.state_dict().items():
+        assert torch.equal(value, G.text.state_dict()[key])
+        assert torch.equal(value, G.judge.text.state_dict()[key])
+    assert not torch.equal(D.text.get_buffer("whitening.matrix"), torch.eye(8))
+
+
+def test_a_pretrained_encoder_stays_as_it_is() -> None:
+    _, reached, _ = pretrained(3)
+    learnt = {"compress", "trunk", "projection", "embedding", "head"}
+    assert reached == {"model": {"compress", "network", "judge"}, "discriminator": learnt}
+
+
+def test_a_generator_can_be_held_to_the_place_of_its_images_in_the_joint_embedding() -> None:
+    losses = [pretrained(3, w_predict=weight)[2] for weight in (0.0, 1.0, 3.0)]
+    assert len({float(values["loss_D"]) for values in losses}) == 1
+    plain, one, three = (float(values["loss_G"]) for values in losses)
+    assert one > plain
+    assert three - plain == pytest.approx(3 * (one - plain), rel=1e-4)
+
+
+def test_projection_adds_an_inner_product_to_the_score_of_an_image() -> None:
+    D = model(match="projection").opponent()
+    assert D.projection is not None
+    x, tokens = batch()
+    with torch.no_grad():
+        h, code = D.features(2 * x - 1), D.read(tokens)
+        products = (D.projection(h.flatten(1)) * D.compress(code)).sum(1) / math.sqrt(6)
+        expected = D.head(h) + products
+        assert torch.allclose(D(h, code), expected, atol=1e-6)
+        assert torch.allclose(
+            D(h, code) - D(h, code.roll(1, 0)),
+            products
+            - (D.projection(h.flatten(1)) * D.compress(code.roll(1, 0))).sum(1) / math.sqrt(6),
+            atol=1e-5,
+        )
+
+
+def test_whitened_codes_have_mean_0_and_variance_1_in_each_direction() -> None:
+    whitening = Whitening(3)
+    code = torch.randn(4000, 3, generator=random()) @ torch.tensor(
+        [[1.0, 0.5, 0.0], [0.0, 0.5, 0.0], [0.2, 0.0, 0.3]]
+    ) + torch.tensor([3.0, 0.0, -1.0])
+    for _ in range(500):
+        whitening.observe(code)
+    assert torch.equal(whitening(code), code)
+    whitening.settle()
+    white = whitening(code)
+    assert torch.allclose(white.mean(0), torch.zeros(3), atol=0.01)
+    assert torch.allclose(torch.cov(white.T), torch.eye(3), atol=0.02)
+
+
+@pytest.mark.parametrize(("match", "pretrain"), [("projection", 0), ("concatenation", 5)])
+def test_projection_and_pretraining_go_together(match: str, pretrain: int) -> None:
+    message = f"trainer.pretrain is {pretrain}, but config.match is '{match}': codes of a pre"
+    with pytest.raises(InvalidInput, match=message):
+        Matching(model(match=match), pretrain=pretrain)
+
+
+def test_codes_are_predicted_after_pretraining_alone() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"trainer\.w_predict is 2\.0, but codes are predicted of"
+    ):
+        Matching(model(), w_predict=2.0)
+
+
 def loop(
-    start: Callable[..., Any], folder: Path, stop: int | None = None, *, epochs: int = 1
+    start: Callable[..., Any],
+    folder: Path,
+    stop: int | None = None,
+    *,
+    epochs: int = 1,
+    pretrain: int = 0,
 ) -> Any:
     """Pictures that are dark or light, and say so."""
     torch.manual_seed(3)
-    trainer = Matching(model())
+    match = "projection" if pretrain else "concatenation"
+    trainer = Matching(model(match=match), pretrain=pretrain)
     assert isinstance(trainer, CaptionReader)
     light = torch.arange(64) % 2
     x = (torch.rand(64, *SHAPE, generator=random()) + 3 * light.view(-1, 1, 1, 1)) / 4
@@ -446,6 +567,13 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     start: Callable[..., Any], ends_alike: Callable[..., dict[str, Tensor]]
 ) -> None:
     ends_alike(partial(loop, start), 5)
+
+
+@pytest.mark.parametrize("stop", [2, 5])
+def test_a_pretraining_run_that_was_stopped_ends_as_one_that_was_not(
+    start: Callable[..., Any], ends_alike: Callable[..., dict[str, Tensor]], stop: int
+) -> None:
+    ends_alike(partial(loop, start, pretrain=4), stop)
 
 
 def test_texts_come_to_mean_something(start: Callable[..., Any], tmp_path: Path) -> None:

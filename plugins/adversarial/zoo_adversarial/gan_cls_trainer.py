@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.gan_cls import GANCLS, Matcher
 from zoo_adversarial.losses import LOSSES, slope_penalty
+from zoo_adversarial.text import Whitening
 from zoo_adversarial.trainer import AdversarialBase, diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.errors import InvalidInput
@@ -43,6 +44,10 @@ class Matching(AdversarialBase):
         zoom: how far it is scaled at most, as a share.
         r1: weight of R1, the penalty of slopes at real images with their own texts.
         penalty_every: steps between penalties, each weighted by that number.
+        pretrain: steps in which the joint embedding alone is trained, with the discriminator's
+            layers as the encoder of images; the encoder of texts then stays as it is.
+        w_predict: weight, in the generator's loss, of the error by which its image's place in the
+            joint embedding misses the code of the text, after `pretrain`.
     """
 
     def __init__(
@@ -56,11 +61,24 @@ class Matching(AdversarialBase):
         zoom: float = 0.0,
         r1: float = 0.0,
         penalty_every: int = 1,
+        pretrain: int = 0,
+        w_predict: float = 0.0,
     ) -> None:
         if model.judge is not None and channels not in (None, model.channels):
             raise InvalidInput(
                 f"trainer.channels is {channels}, but a model that keeps its discriminator has as "
                 f"many in both: {model.channels}. Leave trainer.channels or config.judge out."
+            )
+        if bool(pretrain) != (model.match == "projection"):
+            raise InvalidInput(
+                f"trainer.pretrain is {pretrain}, but config.match is {model.match!r}: codes of a "
+                "pretrained encoder are matched by projection, and no others. Set match = "
+                "'projection' and pretrain to a number of steps, or neither."
+            )
+        if w_predict and not pretrain:
+            raise InvalidInput(
+                f"trainer.w_predict is {w_predict}, but codes are predicted of a pretrained "
+                "encoder alone. Set trainer.pretrain to a number of steps, or leave w_predict out."
             )
         D = model.opponent(channels)
         model.text.load_state_dict(D.text.state_dict())
@@ -68,6 +86,7 @@ class Matching(AdversarialBase):
         self.networks = {"model": model, "discriminator": D}
         self.w_between, self.w_joint = w_between, w_joint
         self.r1, self.penalty_every = r1, penalty_every
+        self.pretrain, self.w_predict = pretrain, w_predict
         self.jitter = shift, turn, zoom
         for network in (model.network, D.trunk, D.head):
             network.to(memory_format=torch.channels_last)
@@ -89,12 +108,16 @@ class Matching(AdversarialBase):
     ) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator on the same images.
 
+        The first `pretrain` steps are of the joint embedding alone.
+
         x: images, (B, C, H, W), in [0, 1].
         labels: their captions, (B, size), as `read_captions` gives them.
         """
         G, D, tokens = self._generator, self._matcher, _captions(labels)
         G.remember(tokens)
-        code = D.read(tokens)
+        if step <= self.pretrain:
+            return self._embed(x, tokens, update["discriminator"], step)
+        code = self._read(tokens)
         wanted = code.detach()
         if self.w_between:
             wanted = torch.cat([wanted, (wanted + wanted.roll(1, 0)) / 2])
@@ -109,11 +132,42 @@ class Matching(AdversarialBase):
             seen = D.features(jitter(fake, *self.jitter, generator))
             fitting, halfway = D(seen, wanted).split([len(x), len(wanted) - len(x)])
             loss_G = _GAME.generator(fitting)
+            if self.w_predict:
+                loss_G = loss_G + self.w_predict * _error(D, seen[: len(x)], code)
             if self.w_between:
                 loss_G = loss_G + self.w_between * _GAME.generator(halfway)
             update["model"](loss_G)
         self._hand_over()
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
+
+    def _embed(self, x: Tensor, tokens: Tensor, update: Update, step: int) -> dict[str, Tensor]:
+        """One step of the joint embedding; the last one whitens codes and hands the encoder over.
+
+        The embedding of images then begins anew, since codes have changed.
+        """
+        D = self._matcher
+        code = D.read(tokens)
+        joint = _joint_loss(D.compare(D.features(x * 2 - 1), code), tokens)
+        update(joint)
+        whitening = D.text.whitening
+        assert isinstance(whitening, Whitening)
+        whitening.observe(code.detach())
+        if step == self.pretrain:
+            whitening.settle()
+            for parameter in D.embedding.parameters():
+                nn.init.zeros_(parameter)
+            self._hand_over()
+        return {"joint": joint.detach()}
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """The discriminator's codes of texts, (B, code); of an encoder that stays, no gradient.
+
+        Whitening enlarges errors of rounding, so that such codes are in full precision.
+        """
+        if not self.pretrain:
+            return self._matcher.read(tokens)
+        with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+            return self._matcher.read(tokens)
 
     def _slopes(self, real: Tensor, code: Tensor) -> Tensor:
         """R1.
@@ -139,7 +193,7 @@ class Matching(AdversarialBase):
         wrong_loss = (functional.softplus(wrong) * misfits).sum() / misfits.sum().clamp_min(1)
         loss = functional.softplus(-real).mean()
         loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
-        joint = _joint_loss(D.compare(h, code), tokens)
+        joint = _error(D, h, code) if self.pretrain else _joint_loss(D.compare(h, code), tokens)
         update(loss + self.w_joint * joint + penalty)
         figures = {"D_real": real, "D_wrong": wrong}
         means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
@@ -149,8 +203,7 @@ class Matching(AdversarialBase):
     def _hand_over(self) -> None:
         """Give the generator the encoder as it has become, and the judge that it keeps."""
         G, D = self._generator.text, self._matcher.text
-        for copy, learnt in zip(G.parameters(), D.parameters(), strict=True):
-            copy.copy_(learnt)
+        G.load_state_dict(D.state_dict())
         if self._generator.judge is not None:
             self._generator.judge.load_state_dict(self._matcher.state_dict())
 
@@ -208,6 +261,14 @@ def _captions(labels: Tensor | None) -> Tensor:
             "the data have no captions; expected a data set with a column `text` or `caption`."
         )
     return labels
+
+
+def _error(D: Matcher, h: Tensor, code: Tensor) -> Tensor:
+    """Mean squared error of images' places in the joint embedding from their texts' codes, ().
+
+    h: features of images. code: (n, code).
+    """
+    return functional.mse_loss(D.embed(h).to(code.dtype), code)
 
 
 def _joint_loss(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -16,10 +16,12 @@ from torch.nn import functional
 from zoo_core import environment
 from zoo_core.errors import InvalidInput
 
-__all__ = ["Characters", "Sentences", "text_encoder"]
+__all__ = ["Characters", "Sentences", "Whitening", "text_encoder"]
 
 _KERNEL, _POOL = 4, 3
 """Characters that a convolution sees, and that one step of the recurrent layer stands for."""
+_PACE, _FLOOR = 0.02, 1e-4
+"""Of averages over batches; and a share of the largest variance that is added to each."""
 
 
 class Characters(nn.Module):
@@ -29,9 +31,10 @@ class Characters(nn.Module):
         alphabet: the characters.
         length: most of them in a text.
         code: features that come out; the layers between have as many.
+        whiten: whether codes can be whitened.
     """
 
-    def __init__(self, alphabet: str, length: int, code: int) -> None:
+    def __init__(self, alphabet: str, length: int, code: int, whiten: bool = False) -> None:
         super().__init__()
         self.alphabet, self.size, self.code = alphabet, length, code
         marks = set(string.punctuation) - set(alphabet)
@@ -40,6 +43,7 @@ class Characters(nn.Module):
         self.second = nn.Conv1d(code, code, _KERNEL, padding=_KERNEL // 2)
         self.recurrent = nn.GRU(code, code, batch_first=True)
         self.last = nn.Linear(code, code, bias=False)
+        self.whitening = Whitening(code) if whiten else nn.Identity()
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """The places of characters in the alphabet from 1, and 0 behind the text: (n, length).
@@ -65,7 +69,8 @@ class Characters(nn.Module):
         steps = ((tokens > 0).sum(1, keepdim=True) + _POOL - 1) // _POOL
         there = (torch.arange(h.shape[2], device=h.device) < steps).to(h.dtype).unsqueeze(2)
         mean = (states * there).sum(1) / steps.clamp_min(1)
-        return _standardize(self.last(mean))
+        y: Tensor = self.whitening(_standardize(self.last(mean)))
+        return y
 
     def _check(self, text: str) -> str:
         lower = not any(character.isupper() for character in self.alphabet)
@@ -94,12 +99,14 @@ class Sentences(nn.Module):
         name: as sentence-transformers knows it, a folder that holds it, or an importable package
             that carries it.
         code: features of its codes.
+        whiten: whether these can be whitened.
     """
 
-    def __init__(self, name: str, code: int) -> None:
+    def __init__(self, name: str, code: int, whiten: bool = False) -> None:
         super().__init__()
         self.name, self.size, self.code = name, code, code
         self.last = nn.Linear(code, code, bias=False)
+        self.whitening = Whitening(code) if whiten else nn.Identity()
         self._encoder: tuple[Any, ...] = ()  # else the module would be taken for a part of this one
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
@@ -125,7 +132,8 @@ class Sentences(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Codes of texts (n, code): (n, code)."""
-        return _standardize(self.last(tokens.to(self.last.weight.dtype)))
+        y: Tensor = self.whitening(_standardize(self.last(tokens.to(self.last.weight.dtype))))
+        return y
 
     def _load(self) -> Any:
         if not self._encoder:
@@ -133,11 +141,57 @@ class Sentences(nn.Module):
         return self._encoder[0]
 
 
-def text_encoder(encoder: str, code: int, alphabet: str, length: int) -> Characters | Sentences:
+class Whitening(nn.Module):
+    """Codes of mean 0 and variance 1 in every direction; until `settle`, codes as they are.
+
+    Else the few directions in which codes differ most, of what is easily seen in an image, hide
+    the others. Directions of next to no variance, which are noise, keep less than 1.
+    """
+
+    mean: Tensor
+    """Of codes, (code,), an exponential average over batches."""
+    moment: Tensor
+    """Mean product of two features, (code, code), likewise."""
+    offset: Tensor
+    """What is subtracted from codes, (code,)."""
+    matrix: Tensor
+    """What they are then multiplied by, (code, code)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(code))
+        self.register_buffer("moment", torch.eye(code))
+        self.register_buffer("offset", torch.zeros(code))
+        self.register_buffer("matrix", torch.eye(code))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Whiten codes, (n, code)."""
+        return (code - self.offset) @ self.matrix
+
+    @torch.no_grad()
+    def observe(self, code: Tensor) -> None:
+        """Take codes of a batch, (n, code), into the averages."""
+        code = code.double()  # which mixed precision leaves alone
+        self.mean.lerp_(code.mean(0).to(self.mean.dtype), _PACE)
+        self.moment.lerp_((code.T @ code / len(code)).to(self.mean.dtype), _PACE)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Whiten from now on, by the averages."""
+        covariance = (self.moment - torch.outer(self.mean, self.mean)).double()
+        variances, directions = torch.linalg.eigh(covariance)
+        scales = (variances + _FLOOR * variances[-1]).rsqrt()
+        self.matrix.copy_(directions * scales @ directions.T)
+        self.offset.copy_(self.mean)
+
+
+def text_encoder(
+    encoder: str, code: int, alphabet: str, length: int, whiten: bool = False
+) -> Characters | Sentences:
     """Make the encoder of a name: `characters`, or what `Sentences` takes."""
     if encoder == "characters":
-        return Characters(alphabet, length, code)
-    return Sentences(encoder, code)
+        return Characters(alphabet, length, code, whiten)
+    return Sentences(encoder, code, whiten)
 
 
 def _sentence_encoder(name: str) -> Any:
