@@ -46,6 +46,46 @@ def test_a_sample_has_the_same_numbers_among_any_others() -> None:
     assert not seven.shared
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("D", [0, 1, 5, 16, 50])
+def test_how_many_are_sampled_at_once_changes_no_bit(D: int, dtype: torch.dtype) -> None:
+    for draw in (draws.rand, draws.randn):
+        whole = draw(12, D, generator=Streams(5), dtype=dtype)
+        assert whole.dtype == dtype and whole.shape == (12, D) and whole.is_contiguous()
+        for n in (1, 5, 11):
+            first = draw(n, D, generator=Streams(5), dtype=dtype)
+            rest = draw(12 - n, D, generator=Streams(5, first=n), dtype=dtype)
+            assert torch.equal(torch.cat([first, rest]), whole)
+    assert D == 0 or draws.rand(4000, D, generator=Streams(5), dtype=dtype).max() < 1
+
+
+def test_a_stream_goes_on_whichever_samples_are_beside_it() -> None:
+    streams, others = Streams(5), Streams(5)
+    first = draws.rand(4, 3, generator=streams)
+    odd, even = streams.take([1, 3]), streams.take([0, 2])
+    second = torch.stack([draws.rand(2, 3, generator=s) for s in (even, odd)], 1).reshape(4, 3)
+    third = draws.rand(4, 3, generator=streams)
+    assert torch.equal(
+        torch.cat([first, second, third]),
+        torch.cat([draws.rand(4, 3, generator=others) for _ in range(3)]),
+    )
+    assert len(torch.cat([first, second, third]).unique()) == 36
+    assert torch.equal(
+        draws.rand(1, 3, generator=odd.take([1])), draws.rand(4, 3, generator=others)[3:]
+    )
+    assert not torch.equal(
+        draws.rand(2, 2, generator=Streams(5)), draws.rand(2, 3, generator=Streams(5))[:, :2]
+    )
+
+
+def test_each_sample_has_a_generator_of_its_own() -> None:
+    streams = Streams(5)
+    whole = [torch.rand(2, generator=one) for one in streams.of(3)]
+    (last,) = Streams(5).take([1, 2]).take([1]).of(1)
+    assert torch.equal(torch.rand(2, generator=last), whole[2])
+    assert len(torch.cat([*whole, torch.rand(2, generator=streams.of(1)[0])]).unique()) == 8
+
+
 def test_seeds_samples_and_rounds_have_streams_of_their_own() -> None:
     rows = [
         draws.rand(50, 4, generator=Streams(seed, again=again))
@@ -69,7 +109,10 @@ def test_the_draws_of_streams_are_distributed_as_they_should_be() -> None:
     u = draws.rand(n, 3, generator=Streams(1))
     assert u.mean(0).sub(0.5).abs().max() < 0.01 and u.min() >= 0 and u.max() < 1
     assert torch.corrcoef(u.T).triu(1).abs().max() < 0.03
-    assert draws.randn(n, generator=Streams(2)).std() == pytest.approx(1, abs=0.02)
+    z = draws.randn(n, 3, generator=Streams(2))
+    assert z.mean(0).abs().max() < 0.03 and (z.std(0) - 1).abs().max() < 0.02
+    assert z.pow(4).mean() == pytest.approx(3, abs=0.15)
+    assert torch.corrcoef(z.T).triu(1).abs().max() < 0.03
     p = torch.tensor([0.2, 0.0, 0.5, 0.3])
     for drawn in (
         draws.categories(p, n, Streams(3)),

@@ -7,10 +7,14 @@ torch's; with any other generator they are torch's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Self
+from itertools import pairwise
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
@@ -26,6 +30,8 @@ __all__ = [
 ]
 
 _MASK = 2**32 - 1
+_BLOCK = 8
+"""Words of 32 bits that Philox gives for each value of its counter."""
 
 
 class Streams(torch.Generator):
@@ -53,6 +59,9 @@ class Streams(torch.Generator):
         self.manual_seed(shared >> 1 if first or again else seed)
         self._start = self.get_state()
         self._first, self._of = first, list[torch.Generator]()
+        self._calls = np.zeros(0, np.int64)
+        self._whole: Streams | None = None
+        self._places: NDArray[np.int64] | None = None
 
     @property
     def shared(self) -> bool:
@@ -60,21 +69,51 @@ class Streams(torch.Generator):
         return not torch.equal(self.get_state(), self._start)
 
     def of(self, n: int) -> list[torch.Generator]:
-        """The streams of the first n samples; each goes on from call to call."""
+        """A generator for each of the first n samples; each goes on from call to call."""
+        if self._places is not None:
+            everyone = (self._whole or self).of(int(self._places.max(initial=-1)) + 1)
+            return [everyone[place] for place in self._places[:n]]
         for i in range(self._first + len(self._of), self._first + n):
             self._of.append(torch.Generator().manual_seed(_seed(self._key, i)))
         return self._of[:n]
 
+    def bits(self, n: int, words: int) -> NDArray[np.uint32]:
+        """Random bits of the first n samples, (n, words); each stream goes on from call to call.
+
+        A counter-based generator gives those of all in one call (Philox; Salmon et al. 2011,
+        Parallel Random Numbers: As Easy as 1, 2, 3): its key is the seed, how often a sample has
+        had bits, and how many words; its counter is the sample's number.
+        """
+        whole, blocks = self._whole or self, -(-words // _BLOCK)
+        places = np.arange(n) if self._places is None else self._places[:n]
+        calls = whole._calls_of(places)
+        ends = np.flatnonzero((places[1:] != places[:-1] + 1) | (calls[1:] != calls[:-1])) + 1
+        runs = [np.empty(0, np.uint64)]
+        for start, end in pairwise([0, *ends.tolist(), n] if n else []):
+            key = whole._key | (int(calls[start]) << 32 | words) << 64
+            philox = np.random.Philox(key=key, counter=blocks * (whole._first + int(places[start])))
+            runs.append(philox.random_raw((end - start) * blocks * _BLOCK // 2))
+        return np.concatenate(runs).view(np.uint32).reshape(n, blocks * _BLOCK)[:, :words]
+
     def skip(self, n: int) -> None:
         """Go on to the samples behind the first n; the one stream goes on where it is."""
-        self._first, self._of = self._first + n, []
+        self._first, self._of, self._calls = self._first + n, [], self._calls[:0]
 
     def take(self, places: Sequence[int]) -> Streams:
         """The streams of some of the samples, in that order."""
         taken = Streams(0, self.device)
-        streams = self.of(max(places, default=-1) + 1)
-        taken._of = [streams[place] for place in places]
+        some = np.asarray(places, np.int64)
+        taken._whole = self._whole or self
+        taken._places = some if self._places is None else self._places[some]
         return taken
+
+    def _calls_of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How often samples have had bits before, (n,); this time is counted."""
+        if (more := int(places.max(initial=-1)) + 1 - len(self._calls)) > 0:
+            self._calls = np.concatenate([self._calls, np.zeros(more, np.int64)])
+        calls = self._calls[places]
+        self._calls[places] += 1
+        return calls
 
 
 def rand(
@@ -90,7 +129,7 @@ def rand(
     """
     if not isinstance(generator, Streams):
         return torch.rand(size, generator=generator, device=device, dtype=dtype)
-    return _each(Tensor.uniform_, size, generator, dim, dtype).to(device)
+    return _each(_uniform, size, generator, dim, dtype).to(device)
 
 
 def randn(
@@ -106,7 +145,7 @@ def randn(
     """
     if not isinstance(generator, Streams):
         return torch.randn(size, generator=generator, device=device, dtype=dtype)
-    return _each(Tensor.normal_, size, generator, dim, dtype).to(device)
+    return _each(_normal, size, generator, dim, dtype).to(device)
 
 
 def randint(
@@ -165,7 +204,7 @@ def of_samples(generator: torch.Generator | None, places: Tensor) -> torch.Gener
 
 
 def _each(
-    fill: Callable[..., Tensor],
+    numbers: Callable[[Streams, int, int, torch.dtype], Tensor],
     size: Sequence[int],
     streams: Streams,
     dim: int,
@@ -173,10 +212,37 @@ def _each(
 ) -> Tensor:
     """Numbers of which each sample's come from its own stream."""
     n, shape = size[dim], (*size[:dim], *size[dim + 1 :])
-    x = torch.empty(n, *shape, dtype=dtype)
-    for row, stream in zip(x.unbind(), streams.of(n), strict=True):
-        fill(row, generator=stream)
-    return x.movedim(0, dim).contiguous()
+    x = numbers(streams, n, math.prod(shape), dtype or torch.get_default_dtype())
+    x = x.reshape(n, *shape)
+    return x.movedim(0, dim).contiguous() if dim else x
+
+
+def _uniform(streams: Streams, n: int, D: int, dtype: torch.dtype) -> Tensor:
+    """(n, D), in [0, 1), with as many binary digits as the type has."""
+    return torch.from_numpy(_unit(streams, n, D, dtype)).to(dtype)
+
+
+def _normal(streams: Streams, n: int, D: int, dtype: torch.dtype) -> Tensor:
+    """(n, D), by Box and Muller's transform of two uniform numbers to two normal ones.
+
+    NumPy's functions round a number alike wherever it stands in an array; torch's do not.
+    """
+    half = -(-D // 2)
+    u = _unit(streams, n, 2 * half, torch.float64 if dtype == torch.float64 else torch.float32)
+    r = np.sqrt(-2 * np.log(1 - u[:, :half]))
+    angle = u.dtype.type(2 * math.pi) * u[:, half:]
+    z = np.concatenate([r * np.cos(angle), r * np.sin(angle)], 1)
+    return torch.from_numpy(z)[:, :D].to(dtype).contiguous()
+
+
+def _unit(streams: Streams, n: int, D: int, dtype: torch.dtype) -> NDArray[Any]:
+    """Uniform numbers in [0, 1), (n, D): float64, or float32 where the type has no more digits."""
+    if dtype == torch.float64:
+        return np.ldexp((streams.bits(n, 2 * D).view(np.uint64) >> 11).astype(np.float64), -53)
+    digits = {torch.float16: 11, torch.bfloat16: 8}.get(dtype, 24)
+    u = (streams.bits(n, D) >> (32 - digits)).astype(np.float32)
+    u *= 2.0**-digits
+    return u
 
 
 def _seed(key: int, i: int) -> int:
