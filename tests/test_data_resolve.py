@@ -36,7 +36,7 @@ def test_an_unknown_split_gets_a_near_match() -> None:
 
 
 def test_two_splits_that_differ_are_refused() -> None:
-    with pytest.raises(errors.InvalidInput, match="names the split test, but train was asked for"):
+    with pytest.raises(errors.InvalidInput, match="names the split test, but train was requested"):
         load_dataset("bars-and-stripes:test", split="train")
 
 

@@ -154,7 +154,7 @@ def test_offline_uses_the_copy_however_old(
 
 
 def test_a_registry_that_cannot_be_fetched_is_named() -> None:
-    with pytest.raises(NetworkError, match=r"http://127.0.0.1:9/x.toml: nobody answers there"):
+    with pytest.raises(NetworkError, match=r"http://127.0.0.1:9/x.toml: no server answers there"):
         Registry.load(["http://127.0.0.1:9/x.toml"])
 
 

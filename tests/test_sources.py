@@ -120,7 +120,7 @@ def test_no_proxy_names_hosts_that_are_asked_directly(
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("http://127.0.0.1:9/x", "nobody answers there \\(Connection refused\\)"),
+        ("http://127.0.0.1:9/x", "no server answers there \\(Connection refused\\)"),
         ("http://a.invalid/x", "the host's name is not known"),
         ("gopher://a/b", "Protocol not known: gopher"),
         ("memory://nothing/here", "it is not there"),

@@ -101,7 +101,7 @@ def test_what_cannot_be_held_beside_is_said(options: dict[str, Any], text: str) 
 
 
 def test_a_net_of_another_shape_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"takes \(1, 4, 4\), but m draws \(3,\)"):
+    with pytest.raises(InvalidInput, match=r"takes \(1, 4, 4\), but m samples \(3,\)"):
         run("nearest", Table(), data=BARS, features=save_feature_net(tmp_path))
 
 

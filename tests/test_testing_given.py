@@ -85,5 +85,5 @@ def test_a_refusal_names_the_check_to_begin_with() -> None:
 
 
 def test_a_model_of_one_stream_is_skipped_with_what_to_draw_by() -> None:
-    with pytest.raises(LawSkipped, match=r"draws from one stream .* zoo_core\.draws\.rand"):
+    with pytest.raises(LawSkipped, match=r"all samples from one stream.* zoo_core\.draws\.rand"):
         LAWS["each_sample_has_its_own_stream"](replace(case_of("bernoulli"), cls=OneStream))

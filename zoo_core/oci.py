@@ -142,7 +142,7 @@ class Repository:
                 return {}
             data = self._expect(response, 200).read(_LIMIT)
         if self.address.is_fixed and _digest(data) != reference:
-            raise SourceError("the manifest has another digest than the one that was asked for")
+            raise SourceError("the manifest has another digest than the requested one")
         try:
             manifest = json.loads(data)
             if manifest.get("artifactType") != MODEL:

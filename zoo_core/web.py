@@ -225,7 +225,7 @@ def failure(error: Exception) -> SourceError:
     if isinstance(error, exceptions.NameResolutionError):
         return SourceError(f"the host's name is not known ({_cause(error)})")
     if isinstance(error, exceptions.NewConnectionError):
-        return SourceError(f"nobody answers there ({_cause(error)})")
+        return SourceError(f"no server answers there ({_cause(error)})")
     if isinstance(error, (exceptions.ProxyError, exceptions.SSLError)):
         return SourceError(_cause(error))
     if isinstance(error, (TimeoutError, exceptions.TimeoutError)):

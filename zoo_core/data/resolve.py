@@ -127,7 +127,7 @@ def load_dataset(
     name, given, rows = parse_spec(spec, root)
     if split is not None and given not in (None, parse_split(split)):
         raise InvalidInput(
-            f"data {quoted(spec)} names the split {given}, but {split} was asked for."
+            f"data {quoted(spec)} names the split {given}, but {split} was requested."
         )
     chosen = given or parse_split(split or "train")
     data = _load(name, chosen, data_root(root), size, gray, columns)[rows]

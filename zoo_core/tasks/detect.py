@@ -106,7 +106,7 @@ class AUROC(NamedTuple):
     value: float
     low: float
     high: float
-    """Ends of the interval that holds it in 95 % of all draws of as many values."""
+    """Ends of the 95 % confidence interval."""
 
     def __str__(self) -> str:
         """Return the value with its interval."""

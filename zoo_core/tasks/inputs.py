@@ -155,7 +155,7 @@ def caveat(model: Scored) -> tuple[str, ...]:
     if isinstance(model, DensityModel):
         return ()
     return (
-        f"nats are bounds (k = {BOUND_DRAWS} draws of the latents): −log p is no more than that, "
+        f"nats are bounds (k = {BOUND_DRAWS} samples of the latents): −log p is no more than that, "
         "in expectation; it is an integral, which is not computed",
     )
 

@@ -37,7 +37,7 @@ def manifold(model: Decoder, options: Options, context: Context) -> Result:
 def plane(model: Decoder, side: int, context: Context) -> Tensor:
     """Latents at which the prior's inverse distribution function is evenly spaced.
 
-    Each variable by itself, and by many draws: a prior need not have a function for it.
+    Each variable by itself, and by many samples: a prior need not have a function for it.
 
     Return (side², 2), row by row as they are shown: z0 grows to the right, z1 upwards.
     """

@@ -142,7 +142,7 @@ def _net(model: Generator, options: Options, context: Context) -> Net | None:
     net, shape = feature_net(options.features), tuple(model.event_shape)
     takes = tuple(net.model.event_shape)
     if takes != shape:
-        raise InvalidInput(f"{net.name} takes {takes}, but {context.name} draws {shape}.")
+        raise InvalidInput(f"{net.name} takes {takes}, but {context.name} samples {shape}.")
     return net
 
 

@@ -68,7 +68,7 @@ def traverse(model: Decoder, options: Options, context: Context) -> Result:
     else:
         context.require_memory(model, options.starts * _STEPS, starts=options.starts)
         base, judged = sample_latents(model, options.starts, context), None
-        source = "draws" if options.starts > 1 else "a draw"
+        source = "samples" if options.starts > 1 else "a sample"
     if options.along:
         from zoo_core.tasks.directions import attribute_walks
 

@@ -132,7 +132,7 @@ def each_sample_has_its_own_stream(case: Case) -> None:
         )
     if streams[0].shared:
         raise LawSkipped(
-            "it draws from one stream for all samples, so more samples are others: draw by "
+            "it takes all samples from one stream, so more samples are others: sample by "
             "zoo_core.draws.rand, randn, bernoulli or categorical, which have a stream for each"
         )
     # how many rows are multiplied at once decides the last bits of a product

@@ -375,13 +375,13 @@ def latents_are_of_each_input_alone(case: Case) -> None:
     encoder, x = narrow(case.stirred(), Encoder), case.states()[_few(16, case)]
     with torch.no_grad():
         z, alone = encoder.encode(x), torch.cat([encoder.encode(one) for one in x.split(1)])
-        drawn = [encoder.encode(x, generator=_seeded(s)) for s in (1, 1)]
+        sampled = [encoder.encode(x, generator=_seeded(s)) for s in (1, 1)]
     wanted = (len(x), encoder.latent_dim)
     expect(tuple(z.shape) == wanted, f"shape {tuple(z.shape)}", f"shape {wanted}")
     expect(z.isfinite().all(), "values that are not finite", "finite ones")
     off = float((z - alone).abs().max())
     expect(off < 1e-3, f"a difference of {off:.2g} to the input alone", "less than 0.001")
-    expect(torch.equal(*drawn), "two draws from one seed differ", "equal draws")
+    expect(torch.equal(*sampled), "two samples of the latents from one seed differ", "equal ones")
 
 
 @law(Decoder)

@@ -42,7 +42,7 @@ def mutate(x: Tensor, rate: float, levels: int | None, generator: torch.Generato
 
     x: inputs, (B, *event_shape), in [0, 1].
     rate: the probability.
-    levels: number of values of a variable, all as probable; None draws from [0, 1].
+    levels: number of values of a variable, all as probable; None samples from [0, 1].
     """
     if not rate:
         return x

@@ -131,7 +131,7 @@ class Loop:
             say(
                 f"goes on with {now} processes, where it had {before}: batches stay the same, "
                 "and each process has another share of them. Sums are taken in another order and "
-                "random draws of a step differ, so the weights will not be the same bit for bit."
+                "random numbers of a step differ, so the weights will not be the same bit for bit."
             )
         self.progress.processes = now
 

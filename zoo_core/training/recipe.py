@@ -62,8 +62,8 @@ class Recipe:
     config: dict[str, Any] = field(default_factory=dict)
     """The architecture's arguments; a `shape` that is not given is the data's."""
     binarize: str = _value("auto", choices=("auto", "dynamic", "fixed", "none"))
-    """`dynamic` draws grey values afresh for each batch, `fixed` once, `none` leaves them; `auto`
-    is `dynamic` for a binary model on grey data."""
+    """`dynamic` binarizes grey values afresh for each batch, `fixed` once, `none` not at all;
+    `auto` is `dynamic` for a binary model on grey data."""
     size: int | None = _value(None, minimum=1)
     """Side to which images are resized and cropped."""
     gray: bool = _value(False)

@@ -53,7 +53,7 @@ class OfDraws(OfRows):
     """The protocol of a metric that draws several times for each text."""
 
     draws: int = option(4, "Samples for each text, or other texts for each image", minimum=1)
-    seed: int = option(0, "Of the draws", minimum=0)
+    seed: int = option(0, "Of the samples", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
