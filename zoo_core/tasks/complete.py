@@ -73,28 +73,28 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
         known = known_places(options.keep, model.event_shape)
         said = f"{int(known.sum())} of {known.numel()} variables given"
     context.require_memory(model, options.samples * len(batch.x), samples=options.samples)
-    drawn = _completions(model, batch.x, known.to(batch.x.device), options, context)
+    completed = _completions(model, batch.x, known.to(batch.x.device), options, context)
     x = batch.x.cpu()
     result = Result(
         summary=f"{options.samples} × {len(x)} completions by {context.name}",
         figures=(said,),
         notes=batch.notes,
-        tensors={"inputs": x, "known": known, "completions": drawn},
+        tensors={"inputs": x, "known": known, "completions": completed},
     )
     if len(model.event_shape) != 3:
         rows = [
             {"input": name, **row}
-            for part in drawn
+            for part in completed
             for name, row in zip(batch.names, table_rows(model, part), strict=True)
         ]
         return replace(result, rows=rows)
     given = torch.where(known, x, torch.full_like(x, _UNKNOWN))
     return replace(
         result,
-        images=torch.cat([x, given, *drawn]),
+        images=torch.cat([x, given, *completed]),
         columns=len(x),
-        names=["input", "given", *(f"completion {i + 1}" for i in range(len(drawn)))],
-        frames=[given, *drawn, x],
+        names=["input", "given", *(f"completion {i + 1}" for i in range(len(completed)))],
+        frames=[given, *completed, x],
         failed=unread_files(batch, options.inputs, context),
     )
 
@@ -144,7 +144,7 @@ def _completions(
     """Completions, (samples, B, *event_shape), on the CPU."""
     import torch
 
-    def completed(again: int) -> Tensor:
+    def complete_once(again: int) -> Tensor:
         parts = x.split(context.batch_size)
         streams = context.samples(model, len(x), again)
         return torch.cat(
@@ -155,4 +155,4 @@ def _completions(
         )
 
     with torch.inference_mode():
-        return torch.stack([completed(again) for again in range(options.samples)])
+        return torch.stack([complete_once(again) for again in range(options.samples)])

@@ -107,7 +107,7 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
         codes = require_prompted(model, prompts, context.name).read(prompts)
         paths = torch.stack([line(a, b, steps) for a, b in pairwise(codes)])
     # the same seed each time, so the same noise: along a row the text alone changes
-    drawn = [
+    sampled = [
         draw(
             model,
             options.pairs,
@@ -117,7 +117,7 @@ def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
         )
         for code in paths.flatten(0, 1)
     ]
-    x = torch.stack(drawn).unflatten(0, (len(paths), steps)).transpose(1, 2).flatten(0, 1)
+    x = torch.stack(sampled).unflatten(0, (len(paths), steps)).transpose(1, 2).flatten(0, 1)
     names = [f"{a} to {b}" for a, b in pairwise(prompts)]
     there = x.unbind(1)
     return Result(

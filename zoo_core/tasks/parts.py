@@ -35,13 +35,13 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
     batch = load_inputs(model, options.inputs, context)
     context.require_memory(model, options.samples * len(batch.x), samples=options.samples)
     x, boxes = batch.x.float().cpu(), _boxes(model, batch.x, options, context)
-    drawn = _sample_parts(model, batch.x, boxes, options, context)
-    parts, mask = drawn[0].parts, drawn[0].mask.expand_as(x)
-    completions = torch.stack([one.images for one in drawn])
+    sampled = _sample_parts(model, batch.x, boxes, options, context)
+    parts, mask = sampled[0].parts, sampled[0].mask.expand_as(x)
+    completions = torch.stack([one.images for one in sampled])
     columns = [*parts.unbind(1), mask, *completions, x]
-    n, many = len(x), f"{len(drawn)} completions" if len(drawn) > 1 else "completion"
+    n, many = len(x), f"{len(sampled)} completions" if len(sampled) > 1 else "completion"
     return Result(
-        summary=f"{len(drawn)} × {n} completions by {context.name} from {parts.shape[1]} "
+        summary=f"{len(sampled)} × {n} completions by {context.name} from {parts.shape[1]} "
         f"part{'s' if parts.shape[1] > 1 else ''} each",
         figures=(f"columns: parts, their mask, {many}, input",),
         notes=batch.notes,
@@ -50,7 +50,7 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
         headings=[
             *(f"part {i + 1}" for i in range(parts.shape[1])),
             "mask",
-            *(f"completion {i + 1}" for i in range(len(drawn))),
+            *(f"completion {i + 1}" for i in range(len(sampled))),
             "input",
         ],
         frames=columns,
@@ -58,7 +58,7 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
             "inputs": x,
             "boxes": boxes.cpu(),
             "parts": parts,
-            "mask": drawn[0].mask,
+            "mask": sampled[0].mask,
             "completions": completions,
         },
         texts={"names": batch.names},

@@ -124,8 +124,8 @@ class Result:
 
     def _repr_png_(self) -> bytes | None:
         """Its picture, for a notebook; None where it has none, or rows that say more."""
-        drawn = self.images is not None or self.points or self.panels or self.bars or self.groups
-        if not drawn or (self.images is None and self.rows):
+        pictured = self.images is not None or self.points or self.panels or self.bars or self.groups
+        if not pictured or (self.images is None and self.rows):
             return None
         with TemporaryDirectory() as folder:
             path = Path(folder, "result.png")

@@ -39,9 +39,9 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
     domains, every = _domains(model, options.to), options.to == ALL
     batch = load_inputs(model, options.inputs, context)
     x = batch.x.float().cpu()
-    drawn = {to: _translate(model, batch.x, to, context) for to in domains}
+    translations = {to: _translate(model, batch.x, to, context) for to in domains}
     beside = every or len(x) > 1
-    columns = [x, *drawn.values()] if beside else list(drawn.values())
+    columns = [x, *translations.values()] if beside else list(translations.values())
     return Result(
         summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} translated to {', '.join(domains)} "
         f"by {context.name}",
@@ -50,8 +50,8 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
         images=torch.stack(columns, 1).flatten(0, 1),
         columns=len(columns) if beside else None,
         headings=["input", *domains] if beside else (),
-        frames=[x, *drawn.values()],
-        tensors={"inputs": x, **drawn},
+        frames=[x, *translations.values()],
+        tensors={"inputs": x, **translations},
         texts={"names": batch.names},
         failed=unread_files(batch, options.inputs, context),
     )

@@ -177,10 +177,10 @@ def commands_run(family: Family) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "model.safetensors")
         loading.save(case.fresh(), weights, case.metadata())
-        drawn = Path(folder, "drawn.npz")
-        arguments = ("run", str(weights), "-n", "2", "--seed", "0", "-q", "-o", str(drawn))
+        sampled = Path(folder, "samples.npz")
+        arguments = ("run", str(weights), "-n", "2", "--seed", "0", "-q", "-o", str(sampled))
         done = _python("-m", "zoo_core", *arguments)
-        sound = done.returncode == 0 and drawn.is_file()
+        sound = done.returncode == 0 and sampled.is_file()
         expect(sound, f"exit {done.returncode}: {_last_line(done.stderr)}", "exit 0 and a file")
 
 

@@ -241,8 +241,8 @@ def sampler_agrees_with_density(case: Case) -> None:
     shares = torch.zeros(_COARSE**D, dtype=torch.float64)
     shares.index_add_(0, (place * weight).sum(1), _log_prob(model, cells).double().exp())
     x = _sample(model, _DRAWS).flatten(1)
-    drawn = ((x * _COARSE).long().clamp(0, _COARSE - 1) * weight).sum(1)
-    p = p_value(torch.bincount(drawn, minlength=_COARSE**D), shares / shares.sum())
+    sampled = ((x * _COARSE).long().clamp(0, _COARSE - 1) * weight).sum(1)
+    p = p_value(torch.bincount(sampled, minlength=_COARSE**D), shares / shares.sum())
     expect(
         p > _LEAST_P, f"p = {p:.2g} over {_DRAWS} samples in {_COARSE**D} cells", f"p > {_LEAST_P}"
     )
@@ -351,19 +351,19 @@ def _expect_exact(model: nn.Module, case: Case, known: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     # what stands at unknown places must not matter: they hold ones here, and zeros below
     given = torch.where(known, x, 1.0).expand(_DRAWS // 4, *known.shape)
-    drawn = narrow(model, Completer).complete(given, known, generator=generator)
-    kept = torch.equal(drawn[:, known], given[:, known])
+    sampled = narrow(model, Completer).complete(given, known, generator=generator)
+    kept = torch.equal(sampled[:, known], given[:, known])
     expect(kept, "known variables changed", "that they are returned as given")
     again = narrow(model, Completer).complete(
         torch.where(known, given, 0.0), known, generator=torch.Generator().manual_seed(0)
     )
-    same = torch.equal(drawn, again)
+    same = torch.equal(sampled, again)
     expect(same, "what stands at unknown places changes the completion", "that it is ignored")
     fits = (states == x).flatten(1)[:, known.flatten()].all(1)
     log_p = _log_prob(model, states).double().masked_fill(~fits, -math.inf)
-    p = p_value(_counts(drawn, states), log_p.softmax(0))
+    p = p_value(_counts(sampled, states), log_p.softmax(0))
     wanted = f"p > {_LEAST_P} with {int(known.sum())} known"
-    expect(p > _LEAST_P, f"p = {p:.2g} over {len(drawn)} completions", wanted)
+    expect(p > _LEAST_P, f"p = {p:.2g} over {len(sampled)} completions", wanted)
 
 
 # Latent variables

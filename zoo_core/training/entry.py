@@ -85,12 +85,12 @@ class Publisher:
 
     def _metric(self, model: nn.Module, name: str) -> dict[str, Any]:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
-        drawn = getattr(model, "levels", None) == 2 and self.data.levels != 2
+        binarized = getattr(model, "levels", None) == 2 and self.data.levels != 2
         kind = find(name)
         defaults = {
             "data": f"{self.recipe.data}:test",
-            "binarize": "fixed" if drawn else "none",
-            "seed": 0 if drawn else None,
+            "binarize": "fixed" if binarized else "none",
+            "seed": 0 if binarized else None,
             "size": self.recipe.size,
             "gray": self.recipe.gray or None,
         }

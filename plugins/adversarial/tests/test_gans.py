@@ -20,7 +20,7 @@ from zoo_adversarial.dcgan import DCGAN
 from zoo_adversarial.gan import GAN, Maxout
 from zoo_adversarial.infogan import InfoGAN, InfoTrainer
 from zoo_adversarial.layers import ImageConv2d, UpConv2d, truncated_normal
-from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
@@ -312,12 +312,12 @@ def test_what_an_infogan_can_do() -> None:
 def test_the_information_bound_is_known_for_known_answers() -> None:
     trainer = InfoTrainer(made(InfoGAN, **SMALL), w_category=2.0, w_codes=0.5)
     z = trainer.networks["model"].latent(7, generator=random())
-    drawn = Drawn(torch.empty(0), z)
+    generated = Generated(torch.empty(0), z)
 
     def figures(said: Tensor) -> tuple[float, dict[str, float]]:
         judged = Judged(torch.zeros(7), said)
-        values = trainer.figures(judged, judged, drawn)
-        return float(trainer.generator_term(judged, drawn)), {
+        values = trainer.figures(judged, judged, generated)
+        return float(trainer.generator_term(judged, generated)), {
             k: float(v) for k, v in values.items()
         }
 

@@ -102,9 +102,9 @@ def completion_spread(model: PartCompleter, protocol: OfSpread, data_root: Root 
 
     def spread(x: Tensor) -> Tensor:
         boxes = model.find_parts(x)
-        drawn = [model.complete_from(x, boxes, generator=random) for _ in range(protocol.draws)]
+        generated = [model.complete_from(x, boxes, generator=random) for _ in range(protocol.draws)]
         where = masks(boxes, *x.shape[-2:]) if protocol.within else 1 - masks(boxes, *x.shape[-2:])
-        pairs = [(a.images - b.images).abs().mean(1, True) for a, b in combinations(drawn, 2)]
+        pairs = [(a.images - b.images).abs().mean(1, True) for a, b in combinations(generated, 2)]
         apart = torch.stack(pairs).mean(0) * where
         return 100 * apart.sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp_min(1)
 
@@ -169,8 +169,8 @@ def _complete(model: PartCompleter, protocol: OfRows, seed: int, data_root: Root
     with torch.inference_mode():
         for x in batches(model, load(protocol, data_root)):
             boxes = model.find_parts(x)
-            drawn = model.complete_from(x, boxes, generator=random)
-            parts.append((x, masks(boxes, *x.shape[-2:]), drawn.mask, drawn.images))
+            generated = model.complete_from(x, boxes, generator=random)
+            parts.append((x, masks(boxes, *x.shape[-2:]), generated.mask, generated.images))
     return _Completed(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
 
 

@@ -124,10 +124,10 @@ class Matching(AdversarialBase):
         noise = G.noise(len(x), generator=generator).repeat(len(wanted) // len(x), 1)
         fake = G(torch.cat([noise, wanted], 1))
 
-        real, drawn = (jitter(z, *self.jitter, generator) for z in (x * 2 - 1, fake[: len(x)]))
+        real, generated = (jitter(z, *self.jitter, generator) for z in (x * 2 - 1, fake[: len(x)]))
         penalty = self.lazy_r1(step, partial(self._slopes, real, code.detach()))
-        h, drawn_h = D.features(real), D.features(drawn.detach())
-        values = self._discriminate(h, drawn_h, tokens, code, penalty, update["discriminator"])
+        h, generated_h = D.features(real), D.features(generated.detach())
+        values = self._discriminate(h, generated_h, tokens, code, penalty, update["discriminator"])
         with frozen(D):
             seen = D.features(jitter(fake, *self.jitter, generator))
             fitting, halfway = D(seen, wanted).split([len(x), len(wanted) - len(x)])
@@ -180,7 +180,7 @@ class Matching(AdversarialBase):
     def _discriminate(
         self,
         h: Tensor,
-        drawn_h: Tensor,
+        generated_h: Tensor,
         tokens: Tensor,
         code: Tensor,
         penalty: Tensor | float,
@@ -188,11 +188,11 @@ class Matching(AdversarialBase):
     ) -> dict[str, Tensor]:
         """One step of the discriminator, by its features of images and of generated ones."""
         D, other = self._matcher, tokens.roll(1, 0)
-        real, wrong, drawn = D(h, code), D(h, code.roll(1, 0)), D(drawn_h, code)
+        real, wrong, generated = D(h, code), D(h, code.roll(1, 0)), D(generated_h, code)
         misfits = (tokens != other).any(1).to(code.dtype)
         wrong_loss = (functional.softplus(wrong) * misfits).sum() / misfits.sum().clamp_min(1)
         loss = functional.softplus(-real).mean()
-        loss = loss + (wrong_loss + functional.softplus(drawn).mean()) / 2
+        loss = loss + (wrong_loss + functional.softplus(generated).mean()) / 2
         joint = _error(D, h, code) if self.pretrain else _joint_loss(D.compare(h, code), tokens)
         update(loss + self.w_joint * joint + penalty)
         figures = {"D_real": real, "D_wrong": wrong}

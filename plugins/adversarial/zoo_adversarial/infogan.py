@@ -41,7 +41,7 @@ from zoo_adversarial.layers import (
     divisible_shape,
     initialise,
 )
-from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_sampling
 from zoo_core.errors import InvalidInput
@@ -270,28 +270,28 @@ class InfoTrainer(AdversarialTrainer):
         """Ask the discriminator about images, and Q about their codes."""
         return Judged(*self.networks["discriminator"](x))
 
-    def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor:
+    def discriminator_term(self, real: Judged, fake: Judged, generated: Generated) -> Tensor:
         """−λ L_I of the generated images, up to a constant."""
-        return self.generator_term(fake, drawn)
+        return self.generator_term(fake, generated)
 
-    def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor:
+    def generator_term(self, fake: Judged, generated: Generated) -> Tensor:
         """−λ L_I, up to a constant."""
-        entropy, squares = self._errors(fake.more, drawn.source)
+        entropy, squares = self._errors(fake.more, generated.source)
         return self.w_category * entropy + self.w_codes * squares / 2
 
-    def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
+    def figures(self, real: Judged, fake: Judged, generated: Generated) -> dict[str, Tensor]:
         """Besides: L_I of the category, in nats, and the squared error of the real codes."""
-        entropy, squares = self._errors(fake.more, drawn.source)
+        entropy, squares = self._errors(fake.more, generated.source)
         more = {"information": self._entropy - entropy, "code_error": squares}
-        return {**super().figures(real, fake, drawn), **more}
+        return {**super().figures(real, fake, generated), **more}
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Besides: L_I of the category."""
         values = super().validation_step(x, generator, labels)
-        drawn = self.draw(len(x), generator)
-        entropy, _ = self._errors(self.judge(drawn.images).more, drawn.source)
+        generated = self.draw(len(x), generator)
+        entropy, _ = self._errors(self.judge(generated.images).more, generated.source)
         return {**values, "information": (self._entropy - entropy).expand(len(x))}
 
     def preview(

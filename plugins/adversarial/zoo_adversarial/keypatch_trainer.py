@@ -134,11 +134,11 @@ class Assembly(AdversarialBase):
         D, (x, _, M) = self.networks["discriminator"], sight
         other = x.roll(1, 0)
         fakes = [y, x * M + other * (1 - M), other * M + x * (1 - M)]
-        real, drawn, *mixed = [D(images) for images in (x, *fakes)]
-        loss = _GAME.discriminator(real, drawn)
+        real, generated, *mixed = [D(images) for images in (x, *fakes)]
+        loss = _GAME.discriminator(real, generated)
         loss = loss + sum(functional.softplus(scores).mean() for scores in mixed)
         update(loss + penalty)
-        figures = {"D_real": real, "D_fake": drawn, "D_mixed": torch.cat(mixed)}
+        figures = {"D_real": real, "D_fake": generated, "D_mixed": torch.cat(mixed)}
         means = {key: scores.detach().sigmoid().mean() for key, scores in figures.items()}
         return {"loss_D": loss.detach(), **means}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo_adversarial.progan import ProGAN, fade, normalise
-from zoo_adversarial.trainer import AdversarialTrainer, Drawn, Judged
+from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import network_of
 
@@ -72,29 +72,29 @@ class Progressive(AdversarialTrainer):
         G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
         return fade(super().real(x), *G.growth_now)
 
-    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+    def draw(self, n: int, generator: torch.Generator) -> Generated:
         """Generate n images of the stage, from feature maps that their source is."""
         G = self._generator
         stage, alpha = G.growth_now
         maps = G.features(normalise(G.latent(n, generator=generator)), stage)
-        return Drawn(G.images(maps, alpha), maps)
+        return Generated(G.images(maps, alpha), maps)
 
     def judge(self, x: Tensor) -> Judged:
         """Ask the discriminator about images of the stage."""
         return Judged(self.networks["discriminator"](x, self._generator.growth_now.alpha))
 
-    def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor:
+    def discriminator_term(self, real: Judged, fake: Judged, generated: Generated) -> Tensor:
         """The drift of scores from 0."""
         return self.drift * real.scores.square().mean()
 
-    def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor:
+    def generator_term(self, fake: Judged, generated: Generated) -> Tensor:
         """How far the earlier readouts are from the images."""
-        return self._generator.readout_loss(drawn.source, drawn.images)
+        return self._generator.readout_loss(generated.source, generated.images)
 
-    def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
+    def figures(self, real: Judged, fake: Judged, generated: Generated) -> dict[str, Tensor]:
         """Besides: how far the networks have grown."""
         stage = real.scores.new_tensor(self._generator.growth_now.reached)
-        return {**super().figures(real, fake, drawn), "stage": stage}
+        return {**super().figures(real, fake, generated), "stage": stage}
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

@@ -134,8 +134,8 @@ def prompt_group(model: Prompted, protocol: OfGroups, data_root: Root = None) ->
     wanted = groups[places].repeat_interleave(draws)
     if protocol.shuffled:
         wanted = wanted[torch.randperm(len(wanted), generator=seeded(protocol.seed))]
-    drawn = _sample(model, [name for name in names for _ in range(draws)], random)
-    measured = Measured.of(right(drawn, wanted))
+    generated = _sample(model, [name for name in names for _ in range(draws)], random)
+    measured = Measured.of(right(generated, wanted))
     of_data = float(right(rows.floats(), groups).mean())
     return measured._replace(real=of_data, settled={"features": named.name})
 
@@ -146,8 +146,8 @@ def prompt_fid(model: Prompted, protocol: OfDistance, data_root: Root = None) ->
     Raises InvalidInput for data without texts.
     """
     rows = _require_captions(load(protocol, data_root))
-    drawn = _sample(model, rows.texts, seeded(protocol.seed, model))
-    return distance(rows.floats(), drawn, protocol, data_root)
+    generated = _sample(model, rows.texts, seeded(protocol.seed, model))
+    return distance(rows.floats(), generated, protocol, data_root)
 
 
 def matched_text(model: GANCLS, protocol: OfDraws, data_root: Root = None) -> Measured:

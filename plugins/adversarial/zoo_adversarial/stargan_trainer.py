@@ -140,9 +140,9 @@ class Star(AdversarialBase):
         D = self.networks["discriminator"]
         seen = jitter(torch.cat([x, fake]), *self.jitter, generator)
         scores, logits = D(seen)
-        real, drawn = scores.chunk(2)
+        real, generated = scores.chunk(2)
         domain = self._cross_entropy(logits[: len(x)], source)
-        loss = self.game.discriminator(real, drawn) + self.w_domain * domain
+        loss = self.game.discriminator(real, generated) + self.w_domain * domain
         if self.game.penalised:
             x, fake = seen.chunk(2)
             with unwrapped(self.networks, "discriminator"):
@@ -151,7 +151,7 @@ class Star(AdversarialBase):
             loss = loss + self.w_penalty * penalty
         certainty = partial(self._certainty, source)
         update(loss + self.lazy_r1(step, lambda: slope_penalty(certainty, seen[: len(x)])))
-        return {"distance": (real - drawn).detach().mean(), "domain": domain.detach()}
+        return {"distance": (real - generated).detach().mean(), "domain": domain.detach()}
 
     def _certainty(self, source: Tensor, x: Tensor) -> Tensor:
         """The score of each image and the logits of its domains together, (B,)."""

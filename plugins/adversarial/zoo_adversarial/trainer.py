@@ -27,7 +27,7 @@ __all__ = [
     "AdversarialBase",
     "AdversarialTrainer",
     "Adversary",
-    "Drawn",
+    "Generated",
     "Judged",
     "diversity",
     "remark_on",
@@ -64,7 +64,7 @@ class Adversary(Protocol):
         ...
 
 
-class Drawn(NamedTuple):
+class Generated(NamedTuple):
     """Generated images and their latents."""
 
     images: Tensor
@@ -166,35 +166,35 @@ class AdversarialTrainer(AdversarialBase):
         turn = step % self.n_critic == 0
         real = self.real(x)
         with torch.set_grad_enabled(turn):
-            drawn = self.draw(len(x), generator)
-        values = self._discriminate(real, drawn, update["discriminator"], generator, step)
+            generated = self.draw(len(x), generator)
+        values = self._discriminate(real, generated, update["discriminator"], generator, step)
         if turn:
             with frozen(self.networks["discriminator"]):
-                judged = self.judge(drawn.images)
-                loss = self.loss.generator(judged.scores) + self.generator_term(judged, drawn)
+                judged = self.judge(generated.images)
+                loss = self.loss.generator(judged.scores) + self.generator_term(judged, generated)
                 update["model"](loss)
         return values
 
     def _discriminate(
         self,
         real: Tensor,
-        drawn: Drawn,
+        generated: Generated,
         update: Update,
         generator: torch.Generator,
         step: int,
     ) -> dict[str, Tensor]:
         """A step of the discriminator; returns what to log."""
-        fake = drawn.images.detach()
+        fake = generated.images.detach()
         of_real, of_fake = self.judge(real), self.judge(fake)
         loss = self.loss.discriminator(of_real.scores, of_fake.scores)
-        loss = loss + self.discriminator_term(of_real, of_fake, drawn)
+        loss = loss + self.discriminator_term(of_real, of_fake, generated)
         if self.loss.penalised and step % self.penalty_every == 0:
             with unwrapped(self.networks, "discriminator"):
                 slopes = gradient_penalty(self._scores, real, fake, generator)
             loss = loss + self.penalty * self.penalty_every * slopes
         update(loss + self.lazy_r1(step, lambda: slope_penalty(self._scores, real)))
         with torch.no_grad():
-            return self.figures(of_real, of_fake, drawn)
+            return self.figures(of_real, of_fake, generated)
 
     def _scores(self, x: Tensor) -> Tensor:
         return self.judge(x).scores
@@ -209,25 +209,27 @@ class AdversarialTrainer(AdversarialBase):
         """Images (B, C, H, W), in [0, 1], as the discriminator sees them, in [−1, 1]."""
         return x * 2 - 1
 
-    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+    def draw(self, n: int, generator: torch.Generator) -> Generated:
         """Generate n images."""
         G = network_of(self.networks, "model", Adversary)
         z = G.latent(n, generator=generator)
-        return Drawn(G(z), z)
+        return Generated(G(z), z)
 
     def judge(self, x: Tensor) -> Judged:
         """Score images, (n, C, H, W), in [−1, 1], by the discriminator."""
         return Judged(self.networks["discriminator"](x))
 
-    def discriminator_term(self, real: Judged, fake: Judged, drawn: Drawn) -> Tensor | float:
+    def discriminator_term(
+        self, real: Judged, fake: Judged, generated: Generated
+    ) -> Tensor | float:
         """Additional loss of the discriminator."""
         return 0.0
 
-    def generator_term(self, fake: Judged, drawn: Drawn) -> Tensor | float:
+    def generator_term(self, fake: Judged, generated: Generated) -> Tensor | float:
         """Additional loss of the generator."""
         return 0.0
 
-    def figures(self, real: Judged, fake: Judged, drawn: Drawn) -> dict[str, Tensor]:
+    def figures(self, real: Judged, fake: Judged, generated: Generated) -> dict[str, Tensor]:
         """What to log of a step: both losses, and the means of D(x) and D(G(z))."""
         return {
             "loss_D": self.loss.discriminator(real.scores, fake.scores),

@@ -173,8 +173,8 @@ class AR(nn.Module):
         noise = self._noise(D - d, n, generator, temperature)
         W, b = self.W.expand(D, k), self.b.expand(D)
         for i, noise_i in enumerate(noise.unbind(), start=d):
-            drawn = torch.addmv(b[i], x[:, i : i + k], W[i]) + noise_i
-            x[:, k + i] = drawn if self.log_σ is not None else (drawn > 0).to(x.dtype)
+            sampled = torch.addmv(b[i], x[:, i : i + k], W[i]) + noise_i
+            x[:, k + i] = sampled if self.log_σ is not None else (sampled > 0).to(x.dtype)
         x = x[:, k:]
         return unpermute(x, self.order).reshape(n, *self.event_shape)
 

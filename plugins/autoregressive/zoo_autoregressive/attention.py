@@ -142,8 +142,8 @@ class Attention(nn.Module):
         for i in range(first, D):
             for block, cache in zip(blocks, caches, strict=True):
                 s = block.extend(s, cache)
-            drawn = yield self.head(self.norm(s[:, -1]))
-            recent = torch.cat([recent[:, :, 1:], self._one_hot(drawn.unsqueeze(1))], 2)
+            sampled = yield self.head(self.norm(s[:, -1]))
+            recent = torch.cat([recent[:, :, 1:], self._one_hot(sampled.unsqueeze(1))], 2)
             value = functional.linear(recent.flatten(1), self.value.weight.flatten(1))
             s = (value + self.P[(i + 1) % D] + labels).unsqueeze(1)
 
@@ -267,8 +267,8 @@ class Attention(nn.Module):
         check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
-        drawn = self._ancestral(self.categories(x)[:, :d], generator, temperature, label)
-        return torch.where(known.to(x.device), x, drawn)
+        sampled = self._ancestral(self.categories(x)[:, :d], generator, temperature, label)
+        return torch.where(known.to(x.device), x, sampled)
 
     @torch.no_grad()
     def _ancestral(
@@ -285,12 +285,12 @@ class Attention(nn.Module):
         kind = single_type(dtype)
         u = draws.rand(D - d, n, dim=1, generator=generator, device=v.device, dtype=kind)
         steps = self.walk(v, label) if guidance == 1 else self._guide(v, label, guidance)
-        walk, drawn = steps, list(v.unbind(1))
+        walk, sampled = steps, list(v.unbind(1))
         for i, u_i in enumerate(u.unsqueeze(2).unbind()):
-            logits = walk.send(drawn[-1]) if i else next(walk)
+            logits = walk.send(sampled[-1]) if i else next(walk)
             below = (single(logits) / temperature).softmax(1).cumsum(1)[:, :-1]
-            drawn.append((u_i > below).sum(1))  # inverts the CDF at u
-        x = torch.stack(drawn, 1).to(dtype) / (self.levels - 1)
+            sampled.append((u_i > below).sum(1))  # inverts the CDF at u
+        x = torch.stack(sampled, 1).to(dtype) / (self.levels - 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
 
     def _guide(
@@ -310,9 +310,9 @@ class Attention(nn.Module):
         logits = next(walk)
         while True:
             of_label, of_none = logits.chunk(2)
-            drawn = yield of_none + guidance * (of_label - of_none)
+            sampled = yield of_none + guidance * (of_label - of_none)
             try:
-                logits = walk.send(torch.cat([drawn, drawn]))
+                logits = walk.send(torch.cat([sampled, sampled]))
             except StopIteration:
                 return
 

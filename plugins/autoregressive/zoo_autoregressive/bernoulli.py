@@ -86,5 +86,5 @@ class Bernoulli(nn.Module):
         known: mask of the known variables, event_shape, bool; any.
         """
         check_inputs(self, x, known)
-        drawn = self.sample(len(x), generator=generator, temperature=temperature)
-        return torch.where(known.to(x.device), x, drawn)
+        sampled = self.sample(len(x), generator=generator, temperature=temperature)
+        return torch.where(known.to(x.device), x, sampled)

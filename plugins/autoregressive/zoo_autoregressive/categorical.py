@@ -80,8 +80,8 @@ class Categorical(nn.Module):
     ) -> Tensor:
         """Return n samples, (n, *event_shape), in [0, 1]."""
         check_sampling(n, temperature, self.event_shape)
-        drawn = draws.categories(self.log_p(temperature).exp(), n, generator)
-        x = drawn.to(self.log_odds.dtype) / (self.levels - 1)
+        sampled = draws.categories(self.log_p(temperature).exp(), n, generator)
+        x = sampled.to(self.log_odds.dtype) / (self.levels - 1)
         return x.reshape(n, *self.event_shape)
 
     def complete(
@@ -98,5 +98,5 @@ class Categorical(nn.Module):
         known: mask of the known variables, event_shape, bool; any.
         """
         check_inputs(self, x, known)
-        drawn = self.sample(len(x), generator=generator, temperature=temperature)
-        return torch.where(known.to(x.device), x, drawn)
+        sampled = self.sample(len(x), generator=generator, temperature=temperature)
+        return torch.where(known.to(x.device), x, sampled)

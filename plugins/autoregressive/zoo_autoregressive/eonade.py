@@ -74,8 +74,8 @@ class EoNADE(nn.Module):
         self.event_shape = tuple(shape)
         D = torch.Size(shape).numel()
         generator = torch.Generator().manual_seed(order_seed)
-        drawn = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
-        keep_order(self, torch.stack(drawn), "orders")
+        sampled = [torch.randperm(D, generator=generator, device="cpu") for _ in range(orders)]
+        keep_order(self, torch.stack(sampled), "orders")
         self.W = nn.Parameter(torch.empty(D, hidden[0]))
         self.W_o = nn.Parameter(torch.empty(D, hidden[0]))
         self.c = nn.Parameter(torch.zeros(hidden[0]))

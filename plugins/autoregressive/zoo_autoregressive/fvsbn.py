@@ -69,13 +69,13 @@ class FVSBN(BinaryAutoregressive):
         (n, d), D, kind = x.shape, len(self.order), single_type(x.dtype)
         u = draws.rand(D - d, n, dim=1, generator=generator, device=x.device, dtype=kind)
         bias = self.b[d:].unsqueeze(1) - temperature * torch.logit(u)
-        drawn = torch.cat([single(x.t()), torch.zeros_like(u)])
+        sampled = torch.cat([single(x.t()), torch.zeros_like(u)])
         for start in range(d, D, _BLOCK):
             stop = min(start + _BLOCK, D)
-            W, block = single(self.W[start:stop]), drawn[start:stop]
-            given = torch.addmm(bias[start - d : stop - d], W[:, :start], drawn[:start])
+            W, block = single(self.W[start:stop]), sampled[start:stop]
+            given = torch.addmm(bias[start - d : stop - d], W[:, :start], sampled[:start])
             guess, inside = given > 0, W[:, start:stop].tril(-1)
             while not torch.equal(block, guess):
                 block.copy_(guess)
                 guess = torch.addmm(given, inside, block) > 0
-        return unpermute(drawn.t().to(x.dtype), self.order).reshape(n, *self.event_shape)
+        return unpermute(sampled.t().to(x.dtype), self.order).reshape(n, *self.event_shape)

@@ -126,8 +126,8 @@ class Joint(nn.Module):
         for i, row in enumerate(kinds.tolist()):
             alike = (kind == i).nonzero()
             stream = draws.of_samples(generator, alike.flatten())
-            drawn = draws.categories(rows[row].softmax(0), len(alike), stream)
-            x[alike, free.to(x.device)] = self.bits(drawn, len(free))
+            sampled = draws.categories(rows[row].softmax(0), len(alike), stream)
+            x[alike, free.to(x.device)] = self.bits(sampled, len(free))
         return x.reshape(len(x), *self.event_shape)
 
 

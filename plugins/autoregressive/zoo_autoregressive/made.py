@@ -130,12 +130,12 @@ class MADE(BinaryAutoregressive):
     ) -> Tensor:
         """Sample the variables after x, (n, d), in the order; each row by one mask."""
         of = self._choose_masks(x, generator)
-        drawn = x.new_empty(len(x), *self.event_shape)
+        sampled = x.new_empty(len(x), *self.event_shape)
         for k in of.unique().tolist():
             rows = (of == k).nonzero().squeeze(1)
             stream = draws.of_samples(generator, rows)
-            drawn[rows] = self._along(self.walk(x[rows], k), x[rows], stream, temperature)
-        return drawn
+            sampled[rows] = self._along(self.walk(x[rows], k), x[rows], stream, temperature)
+        return sampled
 
     @torch.no_grad()
     def _choose_masks(self, x: Tensor, generator: torch.Generator | None) -> Tensor:

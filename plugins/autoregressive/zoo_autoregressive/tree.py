@@ -107,8 +107,8 @@ class Tree(nn.Module):
         check_sampling(len(x), temperature)
         order = self.order
         log_odds = self._up(x.flatten(1)[:, order], known.flatten().to(order.device)[order])
-        drawn = self._down(log_odds, generator, temperature)
-        return torch.where(known.to(x.device), x, drawn)
+        sampled = self._down(log_odds, generator, temperature)
+        return torch.where(known.to(x.device), x, sampled)
 
     def _up(self, x: Tensor, known: Tensor) -> Tensor:
         """Evidence from the known variables at and below each one: log-odds of 1, (D, B).
@@ -134,13 +134,13 @@ class Tree(nn.Module):
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
         kind = single_type(log_odds.dtype)
         threshold = (torch.logit(u).to(kind) * temperature - log_odds).unbind()
-        drawn = [(self.root > threshold[0]).to(log_odds.dtype)]
+        sampled = [(self.root > threshold[0]).to(log_odds.dtype)]
         parents = zip(self.logits.unbind(), self.parent.tolist(), threshold[1:], strict=True)
         for logits, parent, threshold_i in parents:
-            drawn.append(
-                (_conditional_logits(logits, drawn[parent]) > threshold_i).to(log_odds.dtype)
+            sampled.append(
+                (_conditional_logits(logits, sampled[parent]) > threshold_i).to(log_odds.dtype)
             )
-        x = torch.stack(drawn, 1)
+        x = torch.stack(sampled, 1)
         return unpermute(x, self.order).reshape(len(x), *self.event_shape)
 
 

@@ -151,15 +151,15 @@ class Adversarial:
         pairs = {"discriminator_z": (z, z_p)}
         if code.logits is not None:
             u = torch.rand(len(y), generator=generator, device=y.device)
-            drawn = functional.one_hot((u * model.classes).long(), model.classes).float()
-            pairs["discriminator_y"] = (code.logits.softmax(1), drawn)
+            sampled = functional.one_hot((u * model.classes).long(), model.classes).float()
+            pairs["discriminator_y"] = (code.logits.softmax(1), sampled)
         return pairs
 
     def _discriminate(
-        self, name: str, codes: Tensor, drawn: Tensor, update: Mapping[str, Update]
+        self, name: str, codes: Tensor, sampled: Tensor, update: Mapping[str, Update]
     ) -> Tensor:
-        logits = self.networks[name](torch.cat([drawn, codes.detach()])).squeeze(1)
-        real = torch.arange(len(logits), device=logits.device) < len(drawn)
+        logits = self.networks[name](torch.cat([sampled, codes.detach()])).squeeze(1)
+        real = torch.arange(len(logits), device=logits.device) < len(sampled)
         loss = functional.binary_cross_entropy_with_logits(logits, real.float())
         update[name](loss)
         return loss.detach()
@@ -170,15 +170,15 @@ class Adversarial:
             return functional.softplus(-discriminator(codes)).mean()
 
 
-def energy_distance(codes: Tensor, drawn: Tensor) -> Tensor:
+def energy_distance(codes: Tensor, sampled: Tensor) -> Tensor:
     """2 E|c − p| − E|p − p'| − E|c − c'| by row; its mean is 0 if the distributions are equal.
 
     Székely & Rizzo 2013, Energy Statistics.
 
-    codes, drawn: (B, D) each; return (B,).
+    codes, sampled: (B, D) each; return (B,).
     """
-    between = torch.cdist(codes, drawn).mean(1)
-    within = [torch.cdist(a, a).sum(1) / max(1, len(a) - 1) for a in (codes, drawn)]
+    between = torch.cdist(codes, sampled).mean(1)
+    within = [torch.cdist(a, a).sum(1) / max(1, len(a) - 1) for a in (codes, sampled)]
     return 2 * between - within[0] - within[1]
 
 

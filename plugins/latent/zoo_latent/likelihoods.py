@@ -142,8 +142,8 @@ class Gaussian(Likelihood):
         """μ + σ ε, clamped to [0, 1]; σ² is multiplied by the temperature."""
         mu, log_sigma = self._moments(output)
         noise = draws.randn(*mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-        drawn: Tensor = mu + temperature**0.5 * log_sigma.exp() * noise
-        return drawn.clamp(0, 1)
+        sampled: Tensor = mu + temperature**0.5 * log_sigma.exp() * noise
+        return sampled.clamp(0, 1)
 
     def _moments(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """μ, (*batch, *event_shape), and log σ that broadcasts against it."""
@@ -187,8 +187,8 @@ class Categorical(Likelihood):
     ) -> Tensor:
         """Sample values."""
         p = (single(output) / temperature).softmax(self.axis).movedim(self.axis, -1)
-        drawn = draws.categorical(p, generator)
-        return drawn.to(output.dtype) / (self.P - 1)
+        sampled = draws.categorical(p, generator)
+        return sampled.to(output.dtype) / (self.P - 1)
 
 
 def make_likelihood(name: str, shape: Sequence[int], levels: int) -> Likelihood:
