@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from zoo_core import environment
@@ -16,8 +17,12 @@ def test_the_home_is_a_variable_or_the_platforms_cache(
     monkeypatch.setenv("ZOO_HOME", "~/weights")
     assert environment.home() == Path.home() / "weights"
     monkeypatch.delenv("ZOO_HOME")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert environment.home().name == "zoo"
+    monkeypatch.delenv("ZOO_CONFIG", raising=False)
+    for folder in (str(tmp_path / "own"), "relative", "", " "):
+        monkeypatch.setenv("XDG_CACHE_HOME", folder)
+        monkeypatch.setenv("XDG_CONFIG_HOME", folder)
+        assert environment.home() == platformdirs.user_cache_path("zoo")
+        assert environment.config() == platformdirs.user_config_path("zoo")
 
 
 @pytest.mark.parametrize("name", ["ZOO_OFFLINE", "HF_HUB_OFFLINE"])
