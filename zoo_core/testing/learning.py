@@ -18,7 +18,7 @@ from zoo_core.testing.law import LawSkipped, expect, law
 if TYPE_CHECKING:
     from zoo_core.training.loop import Loop
 
-__all__: list[str] = []  # reached through LAWS
+__all__ = ["Stopped", "make_loop", "rows_of"]  # the laws are reached through LAWS
 
 _ROWS = 128
 _BATCH = 32
@@ -32,9 +32,9 @@ _HIGHEST_RATE = 0.01
 @law(nn.Module)
 def training_makes_progress(case: Case) -> None:
     """Trained for forty short steps, the model's validation value falls."""
-    data = _data(case)
+    data = rows_of(case)
     with tempfile.TemporaryDirectory() as folder:
-        loop = _loop(case, data, Path(folder), epochs=_EPOCHS)
+        loop = make_loop(case, data, Path(folder), epochs=_EPOCHS)
         name = loop.trainer.monitor
         before = loop.measure()[name]
         loop.run()
@@ -51,13 +51,13 @@ def training_makes_progress(case: Case) -> None:
 @law(nn.Module)
 def resumed_training_ends_the_same(case: Case) -> None:
     """A run that was stopped and resumed has the same weights, bit for bit, as one that was not."""
-    data = _data(case)
+    data = rows_of(case)
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as stopped:
-        straight = _loop(case, data, Path(whole), epochs=1)
+        straight = make_loop(case, data, Path(whole), epochs=1)
         straight.run()
-        with suppress(_Stopped):
-            _loop(case, data, Path(stopped), epochs=1, stop=_STOP).run()
-        resumed = _loop(case, data, Path(stopped), epochs=1)
+        with suppress(Stopped):
+            make_loop(case, data, Path(stopped), epochs=1, stop=_STOP).run()
+        resumed = make_loop(case, data, Path(stopped), epochs=1)
         resumed.run(resume=True)
     differing = [
         f"{name}.{key}"
@@ -73,11 +73,20 @@ def resumed_training_ends_the_same(case: Case) -> None:
     )
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """The run was stopped on purpose."""
 
 
-def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | None = None) -> Loop:
+def make_loop(
+    case: Case,
+    data: Dataset,
+    folder: Path,
+    *,
+    epochs: int,
+    stop: int | None = None,
+    accelerator: str = "cpu",
+    precision: str = "32-true",
+) -> Loop:
     """The training loop without curves, which can be stopped after some steps."""
     # imported here: timm takes seconds, and most laws need none of it
     from lightning_fabric import Fabric
@@ -91,7 +100,7 @@ def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | N
         def after_step(self, loop: Loop, losses: Mapping[str, Tensor]) -> None:
             if loop.progress.step == stop:
                 loop.save()
-                raise _Stopped
+                raise Stopped
 
     recipe = Recipe(
         architecture=case.architecture.name,
@@ -100,9 +109,10 @@ def _loop(case: Case, data: Dataset, folder: Path, *, epochs: int, stop: int | N
         validate_every=epochs,
         batch_size=_BATCH,
         binarize="none",
+        precision=precision,
         optimizer={"opt": "adam", "lr": _rate(case)},
     )
-    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type] # a name
     fabric.launch()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a trainer may have networks of its own, as a run seeds them
@@ -115,7 +125,7 @@ def _rate(case: Case) -> float:
     return min(case.lr, _HIGHEST_RATE)
 
 
-def _data(case: Case) -> Dataset:
+def rows_of(case: Case) -> Dataset:
     """The rows to learn from; raises LawSkipped where the case takes others than they are."""
     rows = load_dataset(case.data)[:_ROWS]
     shape, levels = tuple(case.config["shape"]), getattr(case.fresh(), "levels", None)
