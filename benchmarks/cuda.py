@@ -118,7 +118,7 @@ def measure(device: torch.device, turns: int, n: int) -> Iterator[Row]:
     def sample(model: Any, device: torch.device) -> Callable[[], object]:
         return lambda: model.sample(n, generator=torch.Generator(device).manual_seed(0))
 
-    host = torch.device("cpu")
+    host, x = torch.device("cpu"), torch.rand(n, 1, 28, 28).round()
     for name in LOADED:
         there, here = (lambda d=str(d): load(name, d) for d in (device, host))  # noqa: B023
         yield pair(f"load {name}", device, there, here, "processor", turns)
@@ -126,7 +126,6 @@ def measure(device: torch.device, turns: int, n: int) -> Iterator[Row]:
         for name in SAMPLED:
             runs = [sample(load(name, str(d)), d) for d in (device, host)]
             yield pair(f"sample {n} of {name}", device, *runs, "processor", turns)
-        x = torch.rand(n, 1, 28, 28).round()
         for name in ("nade.mnist", "pixelcnn.mnist"):
             there, here = load(name, str(device)), load(name, "cpu")
             on = x.to(device)

@@ -26,7 +26,7 @@ CASES = cases()
 NATS = 1e-3
 """What a log-probability may be off for the order in which a device sums, of its size."""
 WEIGHTS = 1e-2
-"""What a weight may be off after twelve steps in single precision, which a GPU sums in any order."""
+"""What a weight may be off after twelve steps in float32, which a GPU sums in any order."""
 VALUE = 0.1
 """What the validation value may be off after steps in bfloat16, whose rounding Adam makes large."""
 EPOCHS, STOP = 3, 6  # of four steps each
