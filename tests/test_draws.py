@@ -39,10 +39,8 @@ def test_a_sample_has_the_same_numbers_among_any_others() -> None:
         rest = draw(*((4, 6) if dim == 0 else (6, 4)), dim=dim, generator=four)
         assert torch.equal(whole.movedim(dim, 0)[3:], rest.movedim(dim, 0))
         assert whole.is_contiguous()
-    some = Streams(5).take([6, 2])
-    assert torch.equal(
-        draws.rand(2, 6, generator=some), draws.rand(7, 6, generator=Streams(5))[[6, 2]]
-    )
+    some, all_ = Streams(5).take([6, 2]), Streams(5).take(range(7))
+    assert torch.equal(draws.rand(2, 6, generator=some), draws.rand(7, 6, generator=all_)[[6, 2]])
     assert not seven.shared
 
 
@@ -65,17 +63,22 @@ def test_a_stream_goes_on_whichever_samples_are_beside_it() -> None:
     odd, even = streams.take([1, 3]), streams.take([0, 2])
     second = torch.stack([draws.rand(2, 3, generator=s) for s in (even, odd)], 1).reshape(4, 3)
     third = draws.rand(4, 3, generator=streams)
-    assert torch.equal(
-        torch.cat([first, second, third]),
-        torch.cat([draws.rand(4, 3, generator=others) for _ in range(3)]),
-    )
-    assert len(torch.cat([first, second, third]).unique()) == 36
-    assert torch.equal(
-        draws.rand(1, 3, generator=odd.take([1])), draws.rand(4, 3, generator=others)[3:]
-    )
-    assert not torch.equal(
-        draws.rand(2, 2, generator=Streams(5)), draws.rand(2, 3, generator=Streams(5))[:, :2]
-    )
+    fourth = draws.rand(4, 3, generator=streams.take([0, 1, 2, 3]))
+    everything = [first, second, third, fourth]
+    assert len(torch.cat(everything).unique()) == 48
+    again = [draws.rand(4, 3, generator=others)]
+    again.append(draws.rand(4, 3, generator=others.take([0, 1, 2, 3])))
+    again.append(draws.rand(4, 3, generator=others))
+    again.append(draws.rand(4, 3, generator=others.take([3, 0, 1, 2]))[[1, 2, 3, 0]])
+    assert torch.equal(torch.stack(everything), torch.stack(again))
+    two = [draws.rand(2, 3, generator=odd), draws.rand(1, 3, generator=odd.take([1]))]
+    assert len(torch.cat([*everything, *two]).unique()) == 48 + 9
+    assert draws.rand(0, 3, generator=streams.take([])).shape == (0, 3)
+
+
+def test_other_counts_of_numbers_are_other_numbers() -> None:
+    two, three = (draws.rand(2, D, generator=Streams(5)) for D in (2, 3))
+    assert len(torch.cat([two.flatten(), three.flatten()]).unique()) == 10
 
 
 def test_each_sample_has_a_generator_of_its_own() -> None:

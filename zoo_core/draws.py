@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -59,9 +58,10 @@ class Streams(torch.Generator):
         self.manual_seed(shared >> 1 if first or again else seed)
         self._start = self.get_state()
         self._first, self._of = first, list[torch.Generator]()
-        self._calls = np.zeros(0, np.int64)
+        self._call = self._since = 0
         self._whole: Streams | None = None
-        self._places: NDArray[np.int64] | None = None
+        self._places: list[int] = []
+        self._takes: dict[int, int] = {}
 
     @property
     def shared(self) -> bool:
@@ -70,8 +70,8 @@ class Streams(torch.Generator):
 
     def of(self, n: int) -> list[torch.Generator]:
         """A generator for each of the first n samples; each goes on from call to call."""
-        if self._places is not None:
-            everyone = (self._whole or self).of(int(self._places.max(initial=-1)) + 1)
+        if self._whole is not None:
+            everyone = self._whole.of(max(self._places, default=-1) + 1)
             return [everyone[place] for place in self._places[:n]]
         for i in range(self._first + len(self._of), self._first + n):
             self._of.append(torch.Generator().manual_seed(_seed(self._key, i)))
@@ -80,40 +80,39 @@ class Streams(torch.Generator):
     def bits(self, n: int, words: int) -> NDArray[np.uint32]:
         """Random bits of the first n samples, (n, words); each stream goes on from call to call.
 
-        A counter-based generator gives those of all in one call (Philox; Salmon et al. 2011,
-        Parallel Random Numbers: As Easy as 1, 2, 3): its key is the seed, how often a sample has
-        had bits, and how many words; its counter is the sample's number.
+        A counter-based generator gives those of consecutive samples in one call (Philox; Salmon et
+        al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3). Its key is the seed and the number
+        of words; its counter begins with the sample's number and ends with the number of the call.
         """
-        whole, blocks = self._whole or self, -(-words // _BLOCK)
-        places = np.arange(n) if self._places is None else self._places[:n]
-        calls = whole._calls_of(places)
-        ends = np.flatnonzero((places[1:] != places[:-1] + 1) | (calls[1:] != calls[:-1])) + 1
-        runs = [np.empty(0, np.uint64)]
-        for start, end in pairwise([0, *ends.tolist(), n] if n else []):
-            key = whole._key | (int(calls[start]) << 32 | words) << 64
-            philox = np.random.Philox(key=key, counter=blocks * (whole._first + int(places[start])))
-            runs.append(philox.random_raw((end - start) * blocks * _BLOCK // 2))
-        return np.concatenate(runs).view(np.uint32).reshape(n, blocks * _BLOCK)[:, :words]
+        blocks, call, runs = -(-words // _BLOCK), self._call, [(self._first, n, 0)]
+        if self._whole is not None:
+            runs = _runs([(self._first + place, self._takes[place]) for place in self._places[:n]])
+        self._call += 1
+        raw = [
+            np.random.Philox(
+                key=self._key | words << 64,
+                counter=blocks * first | self._since << 128 | takes << 160 | call << 192,
+            ).random_raw(count * blocks * _BLOCK // 2)
+            for first, count, takes in runs
+        ]
+        bits = raw[0] if len(raw) == 1 else np.concatenate([np.empty(0, np.uint64), *raw])
+        return bits.view(np.uint32).reshape(n, blocks * _BLOCK)[:, :words]
 
     def skip(self, n: int) -> None:
         """Go on to the samples behind the first n; the one stream goes on where it is."""
-        self._first, self._of, self._calls = self._first + n, [], self._calls[:0]
+        self._first, self._of, self._call, self._takes = self._first + n, [], 0, {}
 
     def take(self, places: Sequence[int]) -> Streams:
-        """The streams of some of the samples, in that order."""
+        """The streams of some of the samples, in that order, as they go on after what was drawn."""
+        whole = self._whole or self
         taken = Streams(0, self.device)
-        some = np.asarray(places, np.int64)
-        taken._whole = self._whole or self
-        taken._places = some if self._places is None else self._places[some]
+        taken._whole, taken._key, taken._first = whole, whole._key, whole._first
+        taken._since = whole._call
+        taken._places = [self._places[i] for i in places] if self._whole else list(places)
+        for place in taken._places:
+            whole._takes[place] = whole._takes.get(place, 0) + 1
+        taken._takes = {place: whole._takes[place] for place in taken._places}
         return taken
-
-    def _calls_of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How often samples have had bits before, (n,); this time is counted."""
-        if (more := int(places.max(initial=-1)) + 1 - len(self._calls)) > 0:
-            self._calls = np.concatenate([self._calls, np.zeros(more, np.int64)])
-        calls = self._calls[places]
-        self._calls[places] += 1
-        return calls
 
 
 def rand(
@@ -243,6 +242,17 @@ def _unit(streams: Streams, n: int, D: int, dtype: torch.dtype) -> NDArray[Any]:
     u = (streams.bits(n, D) >> (32 - digits)).astype(np.float32)
     u *= 2.0**-digits
     return u
+
+
+def _runs(samples: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Samples, each with a number, as runs: the first, how many follow each other, the number."""
+    runs: list[tuple[int, int, int]] = []
+    for i, number in samples:
+        if runs and runs[-1][2] == number and sum(runs[-1][:2]) == i:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1, number
+        else:
+            runs.append((i, 1, number))
+    return runs
 
 
 def _seed(key: int, i: int) -> int:
