@@ -60,7 +60,7 @@ def test_a_tag_that_somebody_else_moved_meanwhile_is_not_moved(
             other.name([other.push(name, b"schema = 1\n# theirs\n")])
 
     place.write = meanwhile
-    with pytest.raises(ZooError, match="somebody else published there meanwhile"):
+    with pytest.raises(ZooError, match="another publisher was there meanwhile"):
         publish([item], place, pictures=False)
     layers = Repository(Address.of(f"{containers.url}/zoo:v1")).layers()
     assert [layer.size for layer in layers.values()] == [len(b"schema = 1\n# theirs\n")]

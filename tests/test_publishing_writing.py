@@ -133,7 +133,7 @@ def test_a_registry_that_somebody_else_changed_meanwhile_is_not_overwritten(
         write(name, data)
 
     place.write = meanwhile
-    with pytest.raises(ZooError, match="somebody else published there meanwhile"):
+    with pytest.raises(ZooError, match="another publisher was there meanwhile"):
         publish([item], place, pictures=False)
     assert (tmp_path / "zoo" / "registry.toml").read_bytes() == b"schema = 1\n# theirs\n"
 

@@ -119,7 +119,7 @@ class Partial:
         self.file.close()
 
     def release(self) -> None:
-        """Keep what arrived, for whoever pulls next."""
+        """Keep what arrived, for the next pull."""
         self.file.close()
         with suppress(FileNotFoundError):  # it was published
             if self.size:

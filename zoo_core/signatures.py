@@ -101,7 +101,7 @@ def check(data: bytes, signers: Path, where: str) -> Signature:
 
 
 def _signer(body: bytes, blob: bytes, signers: Path) -> str:
-    """Who made a sound signature; empty for nobody who is allowed to."""
+    """The signer of a sound signature; empty where none of the allowed ones made it."""
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as folder:

@@ -43,7 +43,7 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
     """Open a page in the browser that runs models.
 
     ENTRY is a name, a run folder or a safetensors file that plays beside the entries of the zoo.
-    What the page loads is exported first, once; nobody but this machine can reach it. Stops with
+    What the page loads is exported first, once; only this machine can reach it. Stops with
     Ctrl-C.
     """
     from zoo_core import environment

@@ -43,8 +43,8 @@ def command(
     RUN is the folder of a run that has ended; of it and of an ENTRY, weights, recipe, a card and a
     picture of samples go to DEST, a folder, or a URL that can be written to such as
     hf://ORGANISATION/REPOSITORY, s3://BUCKET/FOLDER or oci://HOST/REPOSITORY:TAG. What the registry
-    there names stays; it is written last, so that nobody reads half of it. Publishing again changes
-    nothing. A name that has other weights there is not moved without --force.
+    there names stays; it is written last, and appears whole. Publishing again changes nothing. A
+    name that has other weights there is not moved without --force.
     """
     from zoo_core.publishing import Item, place_of, publish
 

@@ -45,7 +45,7 @@ _TYPES = {
 
 
 class Device(Protocol):
-    """Where tensors go: what is asked of a GPU, by which a test can be one, too."""
+    """Where tensors go: the methods of a GPU that are used, so that a test can stand in for one."""
 
     def buffer(self, size: int) -> Tensor:
         """Memory of the host that the device can copy by itself, (size,), uint8."""

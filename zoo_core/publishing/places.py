@@ -149,7 +149,7 @@ class _Model:
 
     @cached_property
     def before(self) -> dict[str, Layer]:
-        """The files that the tag has; asked for once, and held against the tag at the end."""
+        """The files that the tag has; read once, and compared with the tag at the end."""
         return self.repository.layers()
 
     def read(self, name: str) -> bytes | None:
@@ -169,7 +169,7 @@ class _Model:
     def finish(self) -> None:
         with self._explained(""):
             if self.repository.layers() != self.before:
-                raise ZooError("somebody else published there meanwhile: publish again.")
+                raise ZooError("another publisher was there meanwhile: publish again.")
             self.repository.name(list((self.before | self.written).values()))
 
     @contextmanager

@@ -53,7 +53,7 @@ def publish(
     written = [name for item in items for name in _write_files(item, place, pictures=pictures)]
     if before is None or after != body_of(before) or (key is not None and not is_signed(before)):
         if place.read(REGISTRY) != before:
-            raise ZooError("somebody else published there meanwhile: publish again.")
+            raise ZooError("another publisher was there meanwhile: publish again.")
         if key:
             after = sign(after, key, follow=before or b"")
         place.write(REGISTRY, after)

@@ -1,4 +1,4 @@
-"""What a model can be asked to do: one file per task, each a function `(model, options, context)`.
+"""What a model can do: one file per task, each a function `(model, options, context)`.
 
 A task is described by its record, a `zoo_core.hookspecs.Task`: the core's in `zoo_core.builtin`,
 those of families in their plugins. Everything here works from that record. A task's module is

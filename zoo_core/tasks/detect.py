@@ -245,7 +245,7 @@ def _summary(scores: Mapping[str, Scores], reference: Scores | None) -> tuple[st
 
 
 def _aurocs(scores: Mapping[str, Scores]) -> dict[str, AUROC]:
-    """How well each score tells the odd inputs; nothing where none are given."""
+    """How well each score separates the odd inputs; nothing where none are given."""
     if "against" not in scores:
         return {}
     normal, odd = scores["inputs"], scores["against"]

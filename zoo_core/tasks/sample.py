@@ -140,7 +140,7 @@ def of_label(model: Generator, label: int | None, name: str) -> dict[str, int]:
 
 
 def _class(label: int, context: Context) -> str:
-    """What a label is called: of clusters, which nobody labelled, what they mostly hold."""
+    """What a label is called: of clusters, which have no labels, what they mostly hold."""
     if not context.clusters:
         return f"label {label}"
     holds = context.clusters[label] if label < len(context.clusters) else ""

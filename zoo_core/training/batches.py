@@ -148,7 +148,7 @@ class Batches:
 
 
 def _binarize(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
-    """Validation is binarized once, also where training is in each step; so is training if asked.
+    """Binarize validation once, also where training is in each step, and training if it is `fixed`.
 
     The other place is `Batches.training`, for `dynamic`.
     """

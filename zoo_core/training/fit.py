@@ -1,4 +1,4 @@
-"""The loop with all that a recipe asks for around it."""
+"""The loop with all that a recipe adds around it."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _kept_bytes(loop: Loop, rows: int) -> int:
     batch = loop.batches.held_out(rows)
     labels = None if batch.labels is None else batch.labels.cpu()
     random = stream(loop.recipe.seed, "memory", 0)
-    never = torch.autograd.graph.saved_tensors_hooks(count, lambda _: None)  # type: ignore[arg-type, return-value] # none is asked for again
+    never = torch.autograd.graph.saved_tensors_hooks(count, lambda _: None)  # type: ignore[arg-type, return-value] # none is used again
     with loop.evaluated(), torch.enable_grad(), torch.random.fork_rng(devices=[]), never:
         loop.trainer.validation_step(batch.x.cpu(), random, labels)
     return total

@@ -231,7 +231,7 @@ class _Heart:
 
 
 def _start_others(fabric: Fabric) -> list[subprocess.Popen[bytes]]:
-    """Start the other processes of this machine, as Fabric would, where nobody else has.
+    """Start the other processes of this machine, as Fabric would, where nothing else has.
 
     Fabric kills the first process, at any moment, when it sees that another one has died.
     """

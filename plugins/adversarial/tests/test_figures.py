@@ -118,7 +118,7 @@ def test_an_error_of_the_cycle_is_twice_that_of_a_way(measure: Measure) -> None:
 
 
 def test_a_classifier_of_other_classes_is_refused(measure: Measure) -> None:
-    with pytest.raises(InvalidInput, match=r"light@0123 tells 4 classes, but things has dark, gre"):
+    with pytest.raises(InvalidInput, match=r"light@0123 has 4 classes, but things has dark, gre"):
         measure(styles.translation_style, Dimmer(), styled(), net=Light(4), features="light")
     with pytest.raises(InvalidInput, match="has the classes a, b, c; expected images of the domai"):
         measure(styles.cycle_error, Dimmer(), styled("abc"))

@@ -1,7 +1,7 @@
 """Translations of drawn faces against the true answer: the same person, drawn with that change.
 
 For each domain that a model knows, rows that are not of it are translated into it, and the same
-people are drawn anew with that one attribute changed. A net that was taught apart names every
+people are drawn anew with that one attribute changed. A net that was trained separately names every
 attribute of either. Rows whose change would hide another attribute, as a beard a smile, are left
 out.
 """

@@ -1,6 +1,6 @@
 """Whether images are of what their text says, of texts that were trained on and of others.
 
-An emoji's name tells its group. A classifier names the group of images that are drawn of the name:
+An emoji's name implies its group. A classifier names the group of images generated from the name:
 one head of a feature net, on data whose labels are those of all heads. Shuffled, each image is held
 against the group of another name: what a model that does not read comes to. The figure beside it is
 of the data's own images.
@@ -9,9 +9,8 @@ A caption of drawn faces names some of their attributes. A net with a head for e
 many of those that a caption names are seen in an image of it, over all captions, or of the
 attribute that is seen least often.
 
-The discriminator is asked too: `matched_text` is how often it finds that an image's own text fits
-better than another name. It is no part of what a generator draws with; a model whose config says
-`judge` keeps it.
+`matched_text` is how often the discriminator finds that an image's own text fits better than
+another name. Sampling does not need it; a model whose config says `judge` keeps it.
 """
 
 from __future__ import annotations
@@ -205,7 +204,7 @@ def _net(net: object, rows: Dataset, head: int) -> FeatureNet:
     if len(rows.classes) != total:
         raise InvalidInput(
             f"{rows.name} has {len(rows.classes)} classes, but the net's heads have {total} "
-            "together: expected the data that it was taught."
+            "together: expected the data that it was trained on."
         )
     return net
 

@@ -1,6 +1,6 @@
 """Translations between two styles of drawn faces, by a net that names style and shared attributes.
 
-There is no true answer: nobody is drawn in both styles. What can be asked is whether a translation
+There is no true answer: no person is in both styles. What can be measured is whether a translation
 has the style that it should have, and what both styles can show as it was: the net's first head is
 of the style, the others of what is shared.
 """

@@ -24,7 +24,7 @@ of each group, and a translation changes one group and leaves the others. As in 
 discriminator names one of each, and learns from translations that the others stayed. Two more
 differences are options, which the recipe of faces takes:
 - The generator is given the wanted domain alone, where the paper gives it all that shall be true.
-  So nobody has to know of an image what it is: what is not asked for is to stay.
+  So the domain of an input need not be known: what is not requested is to stay.
 - `condition = "norms"`: the domain scales and shifts the norms of the residual blocks (Dumoulin et
   al. 2017). Instance norm takes planes of one value away again, but at the border.
 - `mask`: the generator says where it changes an image, as in GANimation (Pumarola et al. 2018).

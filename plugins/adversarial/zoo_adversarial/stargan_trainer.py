@@ -47,7 +47,7 @@ class Star(AdversarialBase):
         zoom: how far it is scaled at most, as a share.
         flip: whether to flip half of the training images horizontally.
         r1: weight of R1, the penalty of slopes at real images, of the score and of the logits of
-            their domains: patterns that nobody sees then no longer pass for a domain.
+            their domains: invisible patterns then no longer pass for a domain.
         r1_every: steps between two such penalties, each weighted by that number.
     """
 

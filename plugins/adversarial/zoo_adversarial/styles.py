@@ -1,9 +1,9 @@
 """Whether translations are of the domain that they were made for, and find their way back.
 
-A classifier names the style of each: the first head of a feature net that was taught the classes of
-the data. Their distance from held-out images of the
-domain is Fréchet's, in that net's features. Beside each stands the figure of inputs left as they
-are: of those the classifier sees the target's style only by mistake.
+A classifier names the style of each: the first head of a feature net that was trained on the
+classes of the data. Their distance from held-out images of the domain is Fréchet's, in that net's
+features. Beside each stands the figure of untranslated inputs: of those the classifier
+sees the target's style only by mistake.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def _style(model: Translator, protocol: OfStyle, data_root: Root, *, translates:
     classifier = net.model
     if not isinstance(classifier, Classifier) or classifier.classes != len(rows.classes):
         raise InvalidInput(
-            f"{net.name} tells {getattr(net.model, 'classes', 'no')} classes, but {rows.name} has "
-            f"{', '.join(rows.classes) or 'none'}: expected data with the classes it was taught."
+            f"{net.name} has {getattr(net.model, 'classes', 'no')} classes, but {rows.name} has "
+            f"{', '.join(rows.classes) or 'none'}: expected data with its classes."
         )
     seen = [
         100.0 * (over(y.split(BATCH), classifier.classify) == rows.classes.index(to))

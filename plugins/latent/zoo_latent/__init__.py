@@ -1,1 +1,1 @@
-"""Latent-variable models: an observation is explained by variables that nobody observed."""
+"""Latent-variable models: an observation is explained by unobserved variables."""

@@ -263,8 +263,8 @@ def _check(encoder: str, classes: int, labels: str, clusters: int, prior: str) -
         raise InvalidInput(f"labels {labels!r} is unknown: expected {', '.join(_LABELS)}.")
     if classes and clusters:
         raise InvalidInput(
-            f"classes is {classes} and clusters {clusters}: classes are taught by labels, clusters "
-            "are found without. Give one of them."
+            f"classes is {classes} and clusters {clusters}: classes are learned with labels, "
+            "clusters without. Give one of them."
         )
     if classes and labels == "prior" and prior == "normal":
         raise InvalidInput(

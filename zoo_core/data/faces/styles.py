@@ -1,7 +1,7 @@
 """The styles whose faces have named attributes, and what the drawing package is given for each.
 
-Colours are ours, not the styles' own: five of hair and five of skin that a person tells apart, the
-same in both styles, so that a translation between them can be compared with them.
+Colours are ours, not the styles' own: five of hair and five of skin that are easy to distinguish,
+the same in both styles, so that a translation between them can be compared with them.
 """
 
 from __future__ import annotations
