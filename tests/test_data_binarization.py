@@ -11,6 +11,7 @@ from zoo_core.data.binarization import (
     binarize_dataset,
     binarize_parts,
     describe_binarization,
+    needs_binarization,
 )
 from zoo_core.data.streams import open_stream
 from zoo_core.errors import InvalidInput
@@ -65,3 +66,10 @@ def test_the_note_names_the_data_and_how() -> None:
     (note,) = describe_binarization(images(torch.full((1, 1, 1, 2), 7)))
     assert note == "made: grey levels are binarized once, with seed 0 (the model is binary)"
     assert describe_binarization(images(torch.tensor([[[[0, 255]]]]))) == ()
+
+
+def test_rows_are_binarized_for_a_binary_model_unless_they_are_binary() -> None:
+    grey = images(torch.full((1, 1, 1, 2), 7))
+    assert needs_binarization(2) and needs_binarization(2, grey)
+    assert not needs_binarization(2, binarize_dataset(grey, 0))
+    assert not needs_binarization(256, grey) and not needs_binarization(None, grey)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoo_core import loading, tasks
 from zoo_core.bulk.folder import Folder, Part
 from zoo_core.bulk.shares import Share
-from zoo_core.data.binarization import binarize_parts
+from zoo_core.data.binarization import binarize_parts, needs_binarization
 from zoo_core.data.streams import Some, Stream, open_stream
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
@@ -244,7 +244,7 @@ def _read(
         for stream, parts in zip(streams, by_source, strict=True)
         for some in stream.read([part.rows for part in parts])
     )
-    if getattr(model, "levels", None) == 2:
+    if needs_binarization(getattr(model, "levels", None)):
         places = [range(part.first, part.first + len(part.rows)) for part in work]
         inputs = binarize_parts(inputs, places)
     yield from zip(work, inputs, strict=True)

@@ -1,7 +1,6 @@
-"""How grey levels become 0 and 1 for a binary model: each is sampled, with itself as probability.
+"""Whether grey levels become 0 and 1, and how: each is sampled, with itself as probability.
 
-Whether they are is settled elsewhere: a recipe's `binarize`, which follows from model and data
-where it is left open (`zoo_core.training.defaults`), and a metric's protocol.
+A recipe and a metric's protocol may state it, as `binarize`; else `needs_binarization` decides.
 """
 
 from __future__ import annotations
@@ -22,12 +21,27 @@ from zoo_core.text import printable
 if TYPE_CHECKING:
     from zoo_core.data.streams import Some
 
-__all__ = ["SEED", "binarize", "binarize_dataset", "binarize_parts", "describe_binarization"]
+__all__ = [
+    "SEED",
+    "binarize",
+    "binarize_dataset",
+    "binarize_parts",
+    "describe_binarization",
+    "needs_binarization",
+]
 
 SEED = 0
 """Seed by which a user's inputs are binarized; that of the registry's protocols."""
 _SKIPPED = 2**22
 """Random numbers that are passed over at a time."""
+
+
+def needs_binarization(levels: int | None, dataset: Dataset | None = None) -> bool:
+    """Whether rows are binarized where nothing states it: for a binary model, unless they are so.
+
+    levels: the number of values of the model's variables.
+    """
+    return levels == 2 and (dataset is None or dataset.levels != 2)
 
 
 def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:

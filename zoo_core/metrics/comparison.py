@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset
+from zoo_core.data.binarization import needs_binarization
 from zoo_core.data.columns import Column, fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import log_prob_of, values
@@ -102,7 +103,8 @@ class Comparison:
         return load_binarized(protocol, self.root)
 
     def _protocol(self, model: nn.Module) -> OfBinaryRows:
-        shape, binary = _event_shape(model), getattr(model, "levels", None) == 2
+        shape = _event_shape(model)
+        binary = needs_binarization(getattr(model, "levels", None))
         images = len(shape) == 3
         return OfBinaryRows(
             data=self.data,

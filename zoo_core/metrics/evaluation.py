@@ -172,8 +172,10 @@ def _protocol(
 
 def _defaults(model: nn.Module, data: str) -> dict[str, Any]:
     """What a protocol says by default about the rows of a model."""
+    from zoo_core.data.binarization import needs_binarization
+
     shape: Any = getattr(model, "event_shape", ())
-    binary = getattr(model, "levels", None) == 2
+    binary = needs_binarization(getattr(model, "levels", None))
     images = len(shape) == 3
     return {
         "data": f"{data}:test" if data else None,

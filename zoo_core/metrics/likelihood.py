@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.data import Dataset
+from zoo_core.data.binarization import needs_binarization
 from zoo_core.data.columns import fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
@@ -62,7 +63,7 @@ def values(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> T
     Raises InvalidInput when the rows do not fit the model.
     """
     rows = fit_columns(model, rows)
-    if getattr(model, "levels", None) == 2 and rows.levels != 2:
+    if needs_binarization(getattr(model, "levels", None), rows):
         raise InvalidInput(
             f"{rows.name} has {rows.levels or 'no'} levels, but the model is binary: "
             "set binarize = 'fixed' in the protocol."

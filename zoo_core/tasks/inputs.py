@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
-from zoo_core.data.binarization import SEED, describe_binarization
+from zoo_core.data.binarization import SEED, describe_binarization, needs_binarization
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
@@ -101,8 +101,7 @@ def fit_levels(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     Raises InvalidInput for categories where the model is binary.
     """
     notes: tuple[str, ...] = ()
-    levels = getattr(model, "levels", None)
-    if levels == 2 and data.levels != 2:
+    if needs_binarization(getattr(model, "levels", None), data):
         if data.levels != 256:
             raise InvalidInput(
                 f"{data.name} holds {data.holds}, but the model is binary: "

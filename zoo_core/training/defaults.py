@@ -6,7 +6,7 @@ import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zoo_core.data.binarization import describe_binarization
+from zoo_core.data.binarization import describe_binarization, needs_binarization
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
@@ -55,8 +55,8 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
     _check_classes(recipe.data, data, config.get("classes", 0))
     binarize = recipe.binarize
     if binarize == "auto":
-        binary_model = getattr(cls, "levels", config.get("levels")) == 2
-        binarize = "dynamic" if binary_model and data.levels != 2 else "none"
+        levels = getattr(cls, "levels", config.get("levels"))
+        binarize = "dynamic" if needs_binarization(levels, data) else "none"
     if binarize != "none":
         when = "once" if binarize == "fixed" else "afresh for each batch"
         for text in describe_binarization(data, f"{when} (binarize = {binarize})"):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from zoo_core import loading
+from zoo_core.data.binarization import needs_binarization
 from zoo_core.errors import ZooError
 from zoo_core.files import write_atomic
 from zoo_core.header import read_header
@@ -85,7 +86,7 @@ class Publisher:
 
     def _metric(self, model: nn.Module, name: str) -> dict[str, Any]:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
-        binarized = getattr(model, "levels", None) == 2 and self.data.levels != 2
+        binarized = needs_binarization(getattr(model, "levels", None), self.data)
         kind = find(name)
         defaults = {
             "data": f"{self.recipe.data}:test",
