@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from factories import change_file, failures
 from zoo_core.cli import root
+from zoo_core.errors import PluginError, UnknownName
 from zoo_core.testing import FAMILY_LAWS, LAWS, check
 
 Make = Callable[[str], Path]
@@ -199,3 +200,13 @@ def test_an_architecture_has_laws_of_its_own(make_family: Make) -> None:
 def test_one_architecture_is_checked_without_the_laws_of_the_family() -> None:
     verdicts = list(check("autoregressive", ["family_loads", "event_shape"], ["nade"]))
     assert {(v.law, v.case.partition("(")[0]) for v in verdicts} == {("event_shape", "nade")}
+
+
+def test_an_architecture_of_a_family_that_does_not_load_is_refused_with_the_reason(
+    make_family: Make,
+) -> None:
+    change_file(make_family("broken"), "plugin.py", "import Architecture", "import Architektur")
+    with pytest.raises(PluginError, match=r"'broken' .* did not load: ImportError: .*Architektur"):
+        list(check("broken", architectures=["broken"]))
+    with pytest.raises(UnknownName, match=r"has no architecture 'nad'\. Did you mean nade"):
+        list(check("autoregressive", architectures=["nad"]))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from zoo_core import plugins
-from zoo_core.errors import PluginError, UnknownName, did_you_mean
+from zoo_core.errors import PluginError
 from zoo_core.testing.case import Case, cases
 from zoo_core.testing.family import FAMILY_LAWS
 from zoo_core.testing.law import Law, LawBroken, LawSkipped, applies, laws_of
@@ -38,8 +38,8 @@ def check(
     laws: names of the laws; None for all.
     architectures: names of those that are checked, without the laws of the family; None for all.
 
-    Raises PluginError when no such family is installed, and UnknownName for an architecture that
-    it does not have.
+    Raises PluginError when no such family is installed, or for architectures of one that does not
+    load, and UnknownName for an architecture that it does not have.
     """
     families = plugins.installed()
     if name not in families:
@@ -48,11 +48,8 @@ def check(
     for law in FAMILY_LAWS.values() if architectures is None else ():
         if laws is None or law.name in laws:
             yield _verdict(law, family)
-    known = plugins.load(name).architectures
-    for unknown in set(architectures or ()) - set(known):
-        raise UnknownName(
-            f"{family} has no architecture '{unknown}'.{did_you_mean(unknown, known)}"
-        )
+    for architecture in architectures or ():
+        plugins.architecture(architecture, family=name)  # says why there is none
     if plugins.load(name).error or not _are_built(name):
         return  # there is no model to ask
     for case in cases(name):
