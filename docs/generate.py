@@ -141,7 +141,7 @@ def keep_curve(entry: Entry, runs: Path) -> None:
 
 
 def current(entry: Entry) -> bool:
-    """Whether there is a picture that was drawn by the weights in the registry."""
+    """Whether there is a picture by the weights in the registry."""
     path = picture(entry)
     return path.is_file() and read_provenance(path).get("sha256") == entry.weights.sha256
 
@@ -247,7 +247,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
-    """A row for each metric, with a cell for its figure of real data where that is asked for."""
+    """A row for each metric, with a cell for its figure of real data where that is wanted."""
     for metric in entry.metrics:
         measured = f"{metric.value:g} {metric.unit} (±{metric.tolerance:g})"
         others = (metric.real, metric.published) if real else (metric.published,)

@@ -77,7 +77,7 @@ def run_on_ray(
 @contextmanager
 def _connect(workers: int) -> Iterator[Any]:
     """Ray, connected to a cluster or started."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports home unless it is told not
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports home unless it is set not to
     try:
         import ray
     except ImportError as error:
@@ -103,7 +103,7 @@ def _work(
     dtype: str | None,
     settings: Mapping[str, Any],
 ) -> Done:
-    """What a worker does, in the folder of the one who asked for it where that is there, too."""
+    """What a worker does, in the caller's folder where that exists there too."""
     here, path = place
     if here.is_dir():
         os.chdir(here)

@@ -137,7 +137,7 @@ def create(
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        model = build(cls, config)  # on the CPU, whose draws are the same everywhere
+        model = build(cls, config)  # on the CPU, whose random numbers are the same everywhere
     set_info(
         model,
         Info(

@@ -83,7 +83,7 @@ def kernel_distance(
         metric = KernelInceptionDistance(_AsIs(x.shape[1]), subsets=subsets, subset_size=size)
         metric.update(x, real=True)
         metric.update(y, real=False)
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # it draws from there
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # its stream
         mean, deviation = metric.compute()
     # subsets share rows: as many are independent as the smaller set is made of
     return Measured(float(mean), float(deviation) * (size / rows) ** 0.5, len(y))

@@ -161,7 +161,7 @@ class _Heart:
     def verdict(self, error: BaseException) -> BaseException:
         """What this process ends with: its own error, or that another one is lost.
 
-        Where all failed, or stop because one was asked to, the first speaks for all.
+        Where all failed, or stop because one got a signal, the first speaks for all.
         """
         if isinstance(error, ZooError) and not isinstance(error, ProcessLost):
             same = self._all_failed or isinstance(error, Interrupted)

@@ -11,7 +11,7 @@ __all__ = ["Interrupted", "stop_between_steps"]
 
 
 class Interrupted(ZooError):
-    """Training was asked to stop; its checkpoint is written. All processes of a run raise it."""
+    """Training was stopped by a signal, with a checkpoint. All processes of a run raise it."""
 
     exit_code = 130
 

@@ -3,7 +3,7 @@
 from zoo_core.hookspecs import Architecture, Check, hookimpl
 
 _CHAIN = ("sample", "score", "detect")
-_FUNCTION = "one function is asked for: there are no weights, and nothing is trained"
+_FUNCTION = "the exercise is one function: there are no weights, and nothing is trained"
 _SKIPS = dict.fromkeys(
     ("training_makes_progress", "resumed_training_ends_the_same", "bad_files_are_refused"),
     _FUNCTION,

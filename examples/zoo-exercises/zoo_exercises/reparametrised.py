@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Reparametrised(nn.Module):
-    """A Gaussian from which samples with gradients are drawn.
+    """A Gaussian that is sampled with gradients.
 
     Args:
         shape: shape of one sample, (D,).

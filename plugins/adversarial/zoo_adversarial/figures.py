@@ -57,7 +57,7 @@ def from_held_out(
 
 
 def some(rows: Dataset, n: int, generator: torch.Generator) -> Tensor:
-    """n of the rows, or all where there are fewer, drawn without replacement."""
+    """n of the rows, or all where there are fewer, sampled without replacement."""
     return rows.floats(torch.randperm(len(rows), generator=generator)[:n])
 
 

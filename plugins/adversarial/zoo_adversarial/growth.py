@@ -93,7 +93,7 @@ def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:
 
 
 def _sample_stages(model: Growing, n: int, context: Context) -> list[Tensor]:
-    """n images at each resolution, drawn in batches, on the CPU."""
+    """n images at each resolution, generated in batches, on the CPU."""
     import torch
 
     with torch.inference_mode():

@@ -25,7 +25,7 @@ Differences from the paper:
   are less likely than not, as most are in drawings of a thousand kinds: after 600 steps without a
   discriminator, at 32 pixels, what is above a half overlapped the true places of held-out parts by
   0.07, and by 0.42 where the overlap was learnt.
-- The recipe compares what is drawn with the parts at their true places, Σ|x̂ − x| ⊙ M (`cut`). By
+- The recipe compares generated images with the parts at their true places, Σ|x̂ − x| ⊙ M (`cut`). By
   the product with M̂, an image learns nothing where the mask is missing, and to be grey where it is
   too large; masks learn to be empty wherever the image is wrong. After 6 epochs at the paper's
   rates, held-out parts were 0.27 from what was drawn, which a constant image has as well.
@@ -34,7 +34,7 @@ Differences from the paper:
 - The recipe of faces enlarges maps by nearest neighbours before a 3x3 convolution (`up`), has R1
   and no norm in the discriminator, and one to five parts, at random, in each batch.
 - w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
-  The recipe keeps it at 5·10⁻²: the less it weighs, the more what is drawn leaves the parts for
+  The recipe keeps it at 5·10⁻²: the less it weighs, the more generated images leave the parts for
   what looks real.
 """
 

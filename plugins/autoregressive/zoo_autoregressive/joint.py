@@ -21,7 +21,7 @@ from zoo_core.precision import single
 __all__ = ["Joint"]
 
 _MOST = 24
-"""Variables of the largest table: 2^24 numbers are 64 MB, and as many as torch draws from."""
+"""Variables of the largest table: 2^24 numbers are 64 MB, and as many as torch samples from."""
 
 
 class Joint(nn.Module):

@@ -50,7 +50,7 @@ class MADE(BinaryAutoregressive):
             variables, numbered from 0.
         order_seed: seed of the random order and of the degrees.
         dropout: share of the hidden units that training drops.
-        masks: number of draws of the hidden units' degrees, K, which are mixed.
+        masks: number of samples of the hidden units' degrees, K, which are mixed.
         degrees: the lowest and the highest degree of a hidden unit; by default 1 and D - 1. A unit
             is spent for nothing where all that it sees, or all that it leads to, never varies, as
             in the first and last rows of digits.

@@ -1,8 +1,8 @@
 """A mixture of Gaussians that is fitted to a VAE's latents, to draw from in N(0, I)'s place.
 
 Ghosh et al. 2020, From Variational to Deterministic Autoencoders (arXiv 1903.12436): where q(z|x)
-of all data together is not N(0, I), draws from N(0, I) are of what the decoder never saw. A density
-that is fitted to the latents afterwards draws what they are. Bounds are not touched: their prior is
+of all data together is not N(0, I), latents from N(0, I) are ones that the decoder never saw. A
+density that is fitted to the latents afterwards samples like them. Bounds are not touched: their prior is
 N(0, I).
 """
 
@@ -44,7 +44,7 @@ class Mixture(nn.Module):
         self.register_buffer("scales", torch.eye(z).repeat(parts, 1, 1))
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n latents, (n, z)."""
+        """Sample n latents, (n, z)."""
         u = draws.rand(n, generator=generator, device=self.means.device)
         part = (u[:, None] > self.weights.float().cumsum(0)).sum(1).clamp_max(len(self.weights) - 1)
         eps = draws.randn(

@@ -125,7 +125,7 @@ class VAE(nn.Module):
         likelihood: `auto` by the levels, `bernoulli`, `categorical`, `gaussian`, `gaussian-each` or
             `gaussian-linear`; the latter three take variables as real numbers.
         prior_parts: Gaussians of a mixture that is fitted to the latents at each validation, from
-            which samples are drawn in the place of N(0, I); 0 for none.
+            which latents are sampled in place of N(0, I); 0 for none.
     """
 
     kl: Tensor

@@ -61,7 +61,7 @@ class Variational(Objective):
     ) -> dict[str, Tensor]:
         """Return the values of each input, (B,); fit the prior to draw from, where there is one.
 
-        It is fitted to draws from q(z|x) of the last training inputs, once in a validation.
+        It is fitted to samples from q(z|x) of the last training inputs, once in a validation.
         """
         if self.recent:
             parts = [self.model.posterior(part).draw(generator) for part in self.recent]
