@@ -1,9 +1,9 @@
-"""A mixture of Gaussians that is fitted to a VAE's latents, to draw from in N(0, I)'s place.
+"""A mixture of Gaussians that is fitted to a VAE's latents, to sample from in place of N(0, I).
 
 Ghosh et al. 2020, From Variational to Deterministic Autoencoders (arXiv 1903.12436): where q(z|x)
 of all data together is not N(0, I), latents from N(0, I) are ones that the decoder never saw. A
-density that is fitted to the latents afterwards samples like them. Bounds are not touched: their prior is
-N(0, I).
+density that is fitted to the latents afterwards samples like them. Bounds do not change: their
+prior is N(0, I).
 """
 
 from __future__ import annotations
