@@ -81,7 +81,7 @@ def run_parts(
     model: one that was loaded from a file; or an entry, a run folder or a weights file.
     task: one that can be done in parts, as `sample`, `score` and `encode`; None is the model's
         first.
-    folder: made, or gone on with; it holds a file for each part, and `manifest.json`.
+    folder: made, or resumed; it holds a file for each part, and `manifest.json`.
     seed: of everything that is random: sample i depends on the seed and on i alone.
     batch_size: samples or inputs at a time; None for a number by the size of a row.
     part_rows: rows or samples of a part; None for a number by the size of a row.
@@ -138,19 +138,8 @@ def run_parts(
     work = [part for part in made.missing() if part in own]
     start, counted = time.perf_counter(), _Counted(sum(len(part.rows) for part in work), progress)
     function = partial(_compute, tasks.function_of(record), loaded, chosen, context)
-    with loading.ready(loaded), ThreadPoolExecutor(1) as writer:
-        written: Future[None] | None = None
-        for part, some in ahead(_read(loaded, streams, work)):
-            result = function(part, some)
-            made.begin()  # now that inputs are known to be readable
-            if written is not None:  # one is written at a time, so that no more are held
-                written.result()
-            written = writer.submit(result.save, made.path / part.name, force=True)
-            counted.add(part, some, result)
-        if written is not None:
-            written.result()
-    made.begin()
-    made.close()
+    with loading.ready(loaded):
+        _write(made, ahead(_read(loaded, streams, work)), function, counted)
     return Done(
         rows=counted.rows,
         parts=len(work),
@@ -248,6 +237,28 @@ def _read(
         places = [range(part.first, part.first + len(part.rows)) for part in work]
         inputs = binarize_parts(inputs, places)
     yield from zip(work, inputs, strict=True)
+
+
+def _write(
+    made: Folder,
+    work: Iterable[tuple[Part, Some | None]],
+    compute: Callable[[Part, Some | None], Result],
+    counted: _Counted,
+) -> None:
+    """Compute parts, and write each while the next one is computed."""
+    with ThreadPoolExecutor(1) as writer:
+        written: Future[None] | None = None
+        for part, some in work:
+            result = compute(part, some)
+            made.begin()  # now that inputs are known to be readable
+            if written is not None:  # one is written at a time, so that no more are held
+                written.result()
+            written = writer.submit(result.save, made.path / part.name, force=True)
+            counted.add(part, some, result)
+        if written is not None:
+            written.result()
+    made.begin()
+    made.close()
 
 
 def _compute(

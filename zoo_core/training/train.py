@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from zoo_core import loading, plugins
-from zoo_core.data import load_dataset
+from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
 from zoo_core.data.resolve import absolute_spec
@@ -238,17 +238,7 @@ def _train(
     with _naming_recipe(what):
         family, architecture = plugins.find(recipe.architecture, recipe.family or None)
         cls = plugins.import_class(architecture.path)
-        data, validation = (
-            load_dataset(
-                recipe.data,
-                split=split,
-                root=data_root,
-                size=recipe.size,
-                gray=recipe.gray,
-                columns=recipe.columns,
-            )
-            for split in ("train", "validation")
-        )
+        data, validation = (_load(recipe, split, data_root) for split in ("train", "validation"))
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
         if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
             data, validation = in_columns(data, columns), in_columns(validation, columns)
@@ -291,6 +281,18 @@ def _train(
         loop.run(resume=resume)
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
+
+
+def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
+    """A split of the recipe's data, in its size, colours and columns."""
+    return load_dataset(
+        recipe.data,
+        split=split,
+        root=root,
+        size=recipe.size,
+        gray=recipe.gray,
+        columns=recipe.columns,
+    )
 
 
 @contextmanager
