@@ -120,9 +120,10 @@ def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
     import torch
 
     with torch.inference_mode():
-        done, parts = 0, []
+        done, parts, log_prob = 0, [], None
         for size, streams in context.streams(model, len(x)):
-            parts.append(log_prob_of(model, streams)(x[done : done + size]).cpu())
+            log_prob = log_prob or log_prob_of(model, streams)  # which looks at all of a protocol
+            parts.append(log_prob(x[done : done + size]).cpu())
             done += size
     return -torch.cat(parts).double()
 
