@@ -186,10 +186,11 @@ def install_project(
 
 @pytest.fixture
 def only_test_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Find the families of this test alone, and forget them afterwards."""
+    """Find the families of this test alone, and forget all before and afterwards."""
     plain = [folder for folder in sys.path if not _has_family(folder)]
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *plain])
     modules = set(sys.modules)
+    plugins.forget()
     yield
     for name in set(sys.modules) - modules:
         if name.endswith("_plugin"):

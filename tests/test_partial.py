@@ -58,7 +58,7 @@ def test_what_a_process_left_that_ended_is_taken_over(final: Path) -> None:
 def test_what_another_process_or_machine_writes_to_is_copied(final: Path) -> None:
     others = [
         leave(final, b"12345", "elsewhere", 1),
-        leave(final, b"123", module._host(), os.getpid(), module._begun(os.getpid())),
+        leave(final, b"123", module._host(), os.getpid(), module._start_of(os.getpid())),
     ]
     partial = start(final)
     partial.append(b"67")

@@ -61,7 +61,7 @@ def check_inputs(model: Any, x: Tensor, known: Tensor | None = None) -> None:
     if known is not None:
         if known.dtype != torch.bool or tuple(known.shape) != shape:
             wanted = f"takes a mask of shape {shape}, bool"
-            raise _refusal(model, wanted, f"given {_described(known)}")
+            raise _refusal(model, wanted, f"given {_describe(known)}")
         x = torch.where(known.to(x.device), x, 0)
     if x.numel():
         _check_values(model, x.detach())
@@ -143,7 +143,7 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
         raise _refusal(
             model,
             f"takes a label for all, or {n} of them, as whole numbers",
-            f"given {_described(y)}",
+            f"given {_describe(y)}",
         )
     if y.numel() and (int(y.min()) < 0 or int(y.max()) > classes):
         raise InvalidInput(f"unknown label {label}: expected 0 to {classes - 1}.")
@@ -169,7 +169,7 @@ def _check_tensor(model: object, what: str, x: Tensor, shape: Sequence[int]) -> 
     elif what == "inputs" and len(shape) == 3:
         hint = "Resize and crop images first, as zoo_core.dataset(name, size=...) does."
     raise _refusal(
-        model, f"takes {what} of shape ({wanted}), floats", f"given {_described(x)}", hint
+        model, f"takes {what} of shape ({wanted}), floats", f"given {_describe(x)}", hint
     )
 
 
@@ -179,7 +179,7 @@ def _check_type(model: object, what: str, x: Tensor) -> None:
     if x.dtype != own:
         name = str(own).removeprefix("torch.")
         hint = f"x.to(torch.{name}) makes such of them."
-        raise _refusal(model, f"takes {what} in {name}", f"given {_described(x)}", hint)
+        raise _refusal(model, f"takes {what} in {name}", f"given {_describe(x)}", hint)
 
 
 def _check_values(model: object, x: Tensor) -> None:
@@ -228,7 +228,7 @@ def _within(x: Tensor, low: float, high: float) -> bool:
     return low <= float(least) and float(greatest) <= high
 
 
-def _described(x: object) -> str:
+def _describe(x: object) -> str:
     if not isinstance(x, Tensor):
         return f"a {type(x).__name__}"
     return f"{tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"

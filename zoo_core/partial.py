@@ -123,7 +123,7 @@ class Partial:
         self.file.close()
         with suppress(FileNotFoundError):  # it was published
             if self.size:
-                self.path.replace(_unowned(self.final))
+                self.path.replace(_plain_name(self.final))
             else:
                 self.path.unlink()
 
@@ -162,7 +162,7 @@ def is_orphan(partial: Path) -> bool:
     if not parts:
         return True
     host, number, begun = parts
-    return host == _host() and _begun(int(number)) != begun
+    return host == _host() and _start_of(int(number)) != begun
 
 
 def _adopt(path: Path) -> Path:
@@ -192,11 +192,11 @@ def _make(path: Path) -> Path:
 def _name(path: Path) -> Path:
     number = os.getpid()
     return path.with_name(
-        f"{path.name}.{_host()}-{number}-{_begun(number)}-{next(_NUMBERS)}.partial"
+        f"{path.name}.{_host()}-{number}-{_start_of(number)}-{next(_NUMBERS)}.partial"
     )
 
 
-def _unowned(path: Path) -> Path:
+def _plain_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
@@ -212,7 +212,7 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())
 
 
-def _begun(number: int) -> str:
+def _start_of(number: int) -> str:
     """When a process began, which tells it from a later one of its number; empty if it ended."""
     if os.name != "posix":
         return "0"  # signal 0 would end it: it counts as alive

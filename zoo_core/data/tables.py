@@ -89,7 +89,7 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
                 split: Dataset(path.name, split, _categories(table), levels, columns=found)
                 for split, table in tables.items()
             }
-    note(f"{printable(path.name)}: {_described(found)}")
+    note(f"{printable(path.name)}: {_describe(found)}")
     return {split: of_cells(table, found, path.name, split) for split, table in tables.items()}
 
 
@@ -146,7 +146,7 @@ def _numbers(cells: Cells) -> list[NDArray[np.float64]]:
     return [values for values in cells.columns if not isinstance(values, list)]
 
 
-def _described(columns: Sequence[Column]) -> str:
+def _describe(columns: Sequence[Column]) -> str:
     """The columns in words, by kind."""
     kinds: dict[str, list[str]] = {}
     for column in columns:

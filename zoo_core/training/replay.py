@@ -112,7 +112,7 @@ def compare(entry: Entry, published: Path, path: Path) -> Replay:
         path,
         same_file=digest(path) == entry.weights.sha256,
         same_weights=not tensors,
-        parted=tuple(_parted(then, now)),
+        parted=tuple(_find_differences(then, now)),
         tensors=tensors,
         figures={
             metric.name: (metric.value, measured[metric.name])
@@ -141,7 +141,7 @@ def _bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-def _parted(published: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
+def _find_differences(published: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
     """Each thing that the two say of themselves and that decides weights."""
     found = []
     for key, what in (("data_sha256", "the training data"), ("recipe_sha256", "the recipe")):

@@ -73,7 +73,7 @@ class HiddenTree(Filling):
         self.states = states
         D = len(self._columns)
         keep_order(self, torch.arange(D))
-        self.register_buffer("parent", _middle_rooted([i - 1 for i in range(D)]))
+        self.register_buffer("parent", _root_in_middle([i - 1 for i in range(D)]))
         self.register_load_state_dict_post_hook(_check_forest)  # type: ignore[no-untyped-call] # of torch
         self.logits = nn.Parameter(torch.randn(D, states, states))
         """Of z_i = k given that the parent's state is l, (D, K, K); of a root, those at l = 0."""
@@ -94,7 +94,7 @@ class HiddenTree(Filling):
 
     def connect(self, parent: Tensor) -> None:
         """Lay the tree anew along these edges, (D,), int64: parents, or -1; it is rerooted."""
-        self.parent.copy_(_middle_rooted(parent.tolist()))
+        self.parent.copy_(_root_in_middle(parent.tolist()))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log-probability of each row's cells, (B,), nats; missing ones are summed out.
@@ -307,7 +307,7 @@ class TreeLikelihood(MaximumLikelihood):
         return super().training_step(x, update, generator, labels, step)
 
 
-def _middle_rooted(parent: Sequence[int]) -> Tensor:
+def _root_in_middle(parent: Sequence[int]) -> Tensor:
     """The parents of the same forest with each tree rooted in its middle, (D,), int64.
 
     The leaves are taken off, again and again, until nothing is left.

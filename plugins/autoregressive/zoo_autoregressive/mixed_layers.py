@@ -24,7 +24,7 @@ class Embedding(nn.Module):
     def __init__(self, owner: Tensor, width: int) -> None:
         super().__init__()
         with torch.device("cpu"):  # also of a model that is built on the meta device
-            self._groups = _grouped(owner)
+            self._groups = _group(owner)
             self._back = torch.cat([columns for columns, _ in self._groups]).argsort()
         self.weight = nn.Parameter(torch.empty(len(owner), width))
 
@@ -56,7 +56,7 @@ class Readout(nn.Module):
     def __init__(self, owner: Tensor, width: int) -> None:
         super().__init__()
         with torch.device("cpu"):  # also of a model that is built on the meta device
-            self._groups = _grouped(owner)
+            self._groups = _group(owner)
             self._back = torch.cat([places.flatten() for _, places in self._groups]).argsort()
         self.weight = nn.Parameter(torch.empty(len(owner), width))
         self.bias = nn.Parameter(torch.zeros(len(owner)))
@@ -80,7 +80,7 @@ class Readout(nn.Module):
         return functional.linear(h, self.weight[places], self.bias[places])
 
 
-def _grouped(owner: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _group(owner: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Columns that own equally many places: their numbers, (G,), and the places, (G, K)."""
     sizes = owner.bincount()
     starts = sizes.cumsum(0) - sizes

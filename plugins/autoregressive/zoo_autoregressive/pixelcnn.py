@@ -25,7 +25,7 @@ from zoo_autoregressive.pixels import (
     point,
     put,
     rows,
-    shifted,
+    shift,
 )
 
 __all__ = ["PixelCNN"]
@@ -79,7 +79,7 @@ class PixelCNN(PixelNetwork):
         written = torch.arange(C, device=x.device) == (c - 1) % C
         pixels = put(pixels, torch.where(written, x.unsqueeze(1), pixels[:, :, -1]))
         # a pixel's first channel makes room for it
-        pixels, features = (torch.where(c == 0, shifted(line), line) for line in (pixels, features))
+        pixels, features = (torch.where(c == 0, shift(line), line) for line in (pixels, features))
         y, lines = column(self.input, pixels, j, W), []
         for layer, line in zip(self.layers, features.unbind(1), strict=True):
             assert isinstance(layer, Residual)

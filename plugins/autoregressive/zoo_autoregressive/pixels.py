@@ -41,7 +41,7 @@ __all__ = [
     "point",
     "put",
     "rows",
-    "shifted",
+    "shift",
 ]
 
 
@@ -338,7 +338,7 @@ def put(line: Tensor, x: Tensor) -> Tensor:
     return torch.cat([line[..., :-1], x.unsqueeze(-1)], -1)
 
 
-def shifted(line: Tensor) -> Tensor:
+def shift(line: Tensor) -> Tensor:
     """A line (…, L) without its first pixel, and with zeros for a new last one."""
     return functional.pad(line[..., 1:], (0, 1))
 

@@ -10,7 +10,7 @@ _ALPHAS = tuple({**_COUNTED, "config.alpha": alpha} for alpha in (0.1, 1.0, 10.0
 _ADAMW = {"optimizer.opt": "adamw", "optimizer.betas": [0.9, 0.99], "ema": 0.99}
 
 
-def _decayed(rate: float, **more: object) -> tuple[dict[str, object], ...]:
+def _decays(rate: float, **more: object) -> tuple[dict[str, object], ...]:
     """Settings of a ladder for networks: how much weight decay, or dropout, is for it to find."""
     return tuple(
         {**_ADAMW, "optimizer.lr": rate, "optimizer.weight_decay": decay, **more}
@@ -25,11 +25,11 @@ _HIDDEN_STATES = tuple(
 )
 
 
-def _structured(structure: str) -> tuple[dict[str, object], ...]:
+def _structures(structure: str) -> tuple[dict[str, object], ...]:
     return tuple({**settings, "config.structure": structure} for settings in _ALPHAS)
 
 
-def _dropped(rate: float, **more: object) -> tuple[dict[str, object], ...]:
+def _dropouts(rate: float, **more: object) -> tuple[dict[str, object], ...]:
     return tuple(
         {**_ADAMW, "optimizer.lr": rate, "config.dropout": dropout, **more}
         for dropout in (0.0, 0.2, 0.5)
@@ -95,7 +95,7 @@ def zoo_architectures() -> list[Architecture]:
             exports=("conditionals",),
             paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
             "Density Estimators?",
-            ladder={"fvsbn": _decayed(5e-3)},
+            ladder={"fvsbn": _decays(5e-3)},
         ),
         Architecture(
             name="made",
@@ -104,7 +104,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             exports=("step",),
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
-            ladder={"made": _dropped(2e-3, **{"config.hidden": [500], "config.direct": True})},
+            ladder={"made": _dropouts(2e-3, **{"config.hidden": [500], "config.direct": True})},
         ),
         Architecture(
             name="attention",
@@ -129,7 +129,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             exports=("conditionals", "step"),
             paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator",
-            ladder={"nade": _decayed(2e-3, **{"config.hidden": 200, "config.activation": "relu"})},
+            ladder={"nade": _decays(2e-3, **{"config.hidden": 200, "config.activation": "relu"})},
         ),
         Architecture(
             name="mixed-tree",
@@ -140,9 +140,9 @@ def zoo_architectures() -> list[Architecture]:
             "Dependence Trees",
             trainer=_COUNTING,
             ladder={
-                "mixed-independent": _structured("independent"),
-                "mixed-chain": _structured("chain"),
-                "mixed-tree": _structured("tree"),
+                "mixed-independent": _structures("independent"),
+                "mixed-chain": _structures("chain"),
+                "mixed-tree": _structures("tree"),
             },
         ),
         Architecture(
@@ -168,7 +168,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=_ALL,
             paper="Frey, Hinton & Dayan 1995, Does the Wake-Sleep Algorithm Produce Good "
             "Density Estimators?",
-            ladder={"mixed-fvsbn": _decayed(5e-3)[::2]},
+            ladder={"mixed-fvsbn": _decays(5e-3)[::2]},
         ),
         Architecture(
             name="mixed-nade",
@@ -178,7 +178,7 @@ def zoo_architectures() -> list[Architecture]:
             paper="Uria, Murray & Larochelle 2013, RNADE: The Real-Valued Neural Autoregressive "
             "Density-Estimator",
             ladder={
-                "mixed-nade": _dropped(2e-3, **{"config.hidden": 300, "config.activation": "relu"})
+                "mixed-nade": _dropouts(2e-3, **{"config.hidden": 300, "config.activation": "relu"})
             },
         ),
         Architecture(
@@ -187,7 +187,7 @@ def zoo_architectures() -> list[Architecture]:
             summary="Masked autoencoder of a table's columns: categories, and mixtures for reals",
             tasks=_ALL,
             paper="Germain et al. 2015, MADE: Masked Autoencoder for Distribution Estimation",
-            ladder={"mixed-made": _dropped(2e-3, **{"config.hidden": [300, 300]})},
+            ladder={"mixed-made": _dropouts(2e-3, **{"config.hidden": [300, 300]})},
         ),
         Architecture(
             name="mixed-attention",
@@ -195,7 +195,7 @@ def zoo_architectures() -> list[Architecture]:
             summary="Decoder-only transformer over a table's columns",
             tasks=_ALL,
             paper="Vaswani et al. 2017, Attention Is All You Need",
-            ladder={"mixed-attention": _dropped(2e-3)[:2]},
+            ladder={"mixed-attention": _dropouts(2e-3)[:2]},
         ),
         Architecture(
             name="mixed-eonade",
@@ -204,7 +204,7 @@ def zoo_architectures() -> list[Architecture]:
             tasks=("sample", "score", "detect", "complete"),
             paper="Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator",
             trainer="zoo_autoregressive.mixed_eonade:AnyOrder",
-            ladder={"mixed-eonade": _dropped(2e-3, **{"config.hidden": [300, 300]})},
+            ladder={"mixed-eonade": _dropouts(2e-3, **{"config.hidden": [300, 300]})},
         ),
         Architecture(
             name="pixelcnn",
