@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from zoo_autoregressive import nade
 from zoo_autoregressive.nade import NADE
 
 
@@ -31,3 +32,16 @@ def test_chunks_give_the_logits_and_gradients_of_the_recursion(activation: str, 
     gradients = (torch.autograd.grad((z * weight).sum(), wrt) for z in (chunked, whole))
     for got, expected in zip(*gradients, strict=True):
         torch.testing.assert_close(got, expected)
+
+
+def test_rows_that_are_added_are_their_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    a, W, x = torch.randn(100, 90), torch.randn(16, 90), torch.randint(2, (100, 16)).float()
+    assert nade._adds_rows(a)
+    room = torch.empty(16, *a.shape)
+    added = nade._activations(a, x, W, room).clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not nade._adds_rows(a)
+    assert not nade._adds_rows(a.bfloat16())
+    monkeypatch.setattr(nade, "_MANY", a.numel() + 1)
+    torch.testing.assert_close(added, nade._activations(a, x, W, room), rtol=1e-6, atol=1e-6)

@@ -22,6 +22,8 @@ __all__ = ["NADE"]
 
 _CHUNK = 16
 """Variables computed together: their activations, (16, B, H), fit in the cache."""
+_MANY = 2**13
+"""Activations of a variable, B·H, from which adding rows is faster than a product with zeros."""
 
 
 class NADE(BinaryAutoregressive):
@@ -103,10 +105,10 @@ class _ChunkedLogits(torch.autograd.Function):
         """x (B, D), W (D, H), V (D, H), b (D,), c (H,) -> logits (B, D)."""
         σ = torch.sigmoid_ if activation == "sigmoid" else torch.relu_
         a = c.expand(len(x), -1)
-        starts, logits = [], []
+        starts, logits, room = [], [], _room(x, W)
         for x_k, W_k, V_k in _chunks(x, W, V):
             starts.append(a)
-            h = σ(_activations(a, x_k, W_k))
+            h = σ(_activations(a, x_k, W_k, room))
             logits.append(torch.bmm(h, V_k.unsqueeze(2)).squeeze(2))
             a = torch.addmm(a, x_k, W_k)
         ctx.save_for_backward(x, W, V, torch.stack(starts))
@@ -123,19 +125,19 @@ class _ChunkedLogits(torch.autograd.Function):
         # Σ over the variables after this chunk of the gradient of their a, (B, H)
         after = torch.zeros_like(starts[0])
         chunks = zip(_chunks(x, W, V), _chunks(g, dW, dV), starts.unbind(), strict=True)
-        end = x.shape[1]
+        end, room, room_of_da = x.shape[1], _room(x, W), _room(g, W)
         for (x_k, W_k, V_k), (g_k, dW_k, dV_k), a in reversed(list(chunks)):
             K = x_k.shape[1]
-            mask, h = _strictly_lower(x_k), _activations(a, x_k, W_k)
+            mask, h = _strictly_lower(x_k), _activations(a, x_k, W_k, room)
             h = torch.sigmoid_(h) if ctx.activation == "sigmoid" else torch.relu_(h)
             g_k = g_k.t().contiguous()  # (K, B)
             torch.bmm(g_k.unsqueeze(1), h, out=dV_k.unsqueeze(1))
-            da = g_k.unsqueeze(2) * V_k.unsqueeze(1)  # (K, B, H)
-            da = (
-                torch.ops.aten.sigmoid_backward(da, h)
-                if ctx.activation == "sigmoid"
-                else torch.ops.aten.threshold_backward(da, h, 0)
-            )
+            da = room_of_da[:K]  # (K, B, H)
+            torch.mul(g_k.unsqueeze(2), V_k.unsqueeze(1), out=da)
+            if ctx.activation == "sigmoid":
+                torch.ops.aten.sigmoid_backward.grad_input(da, h, grad_input=da)
+            else:
+                torch.ops.aten.threshold_backward.grad_input(da, h, 0, grad_input=da)
             torch.addmm(x_k.t() @ after, mask.t(), da.flatten(0, 1), out=dW_k)
             if dx is not None:
                 # gradient of a_{j+1}: all variables of the chunk after j, and those after the chunk
@@ -156,6 +158,35 @@ def _strictly_lower(x: Tensor) -> Tensor:
     return (x * x.new_ones(K, K).tril(-1).unsqueeze(1)).flatten(0, 1)
 
 
-def _activations(a: Tensor, x: Tensor, W: Tensor) -> Tensor:
-    """a_k of each variable of a chunk, (K, B, H), from the a (B, H) that the chunk begins with."""
-    return (_strictly_lower(x) @ W).view(x.shape[1], *a.shape).add_(a)
+def _room(x: Tensor, W: Tensor) -> Tensor:
+    """Memory for what a chunk computes, (K, B, H): new memory costs as much as the computation."""
+    dtype = torch.result_type(x, W)
+    return x.new_empty(min(_CHUNK, x.shape[1]), len(x), W.shape[1], dtype=dtype)
+
+
+def _activations(a: Tensor, x: Tensor, W: Tensor, room: Tensor) -> Tensor:
+    """a_k of each variable of a chunk, (K, B, H), from the a (B, H) that the chunk begins with.
+
+    room: which may hold them.
+    """
+    if not _adds_rows(a):
+        return (_strictly_lower(x) @ W).view(x.shape[1], *a.shape).add_(a)
+    sums = room[: x.shape[1]]  # Σ_{j<k} x_j W_j, in the order of the product
+    sums[0].zero_()
+    rows = sums.unbind()
+    for before, after, x_k, W_k in zip(rows, rows[1:], x.t().unsqueeze(2), W, strict=False):
+        torch.addcmul(before, x_k, W_k, out=after)
+    return sums.add_(a)
+
+
+def _adds_rows(a: Tensor) -> bool:
+    """Whether rows are added one by one, by which a processor has half of the work.
+
+    It rounds as the product does, which in half precision sums in single precision.
+    """
+    return (
+        a.device.type == "cpu"
+        and a.dtype in (torch.float32, torch.float64)
+        and a.numel() >= _MANY
+        and not torch.is_autocast_enabled("cpu")
+    )
