@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.philox import bits, scramble
+
 __all__ = [
     "Streams",
     "bernoulli",
@@ -29,8 +31,6 @@ __all__ = [
 ]
 
 _MASK = 2**32 - 1
-_BLOCK = 8
-"""Words of 32 bits that Philox gives for each value of its counter."""
 
 
 class Streams(torch.Generator):
@@ -53,8 +53,8 @@ class Streams(torch.Generator):
     def __init__(
         self, seed: int, device: torch.device | str = "cpu", *, first: int = 0, again: int = 0
     ) -> None:
-        self._key = _scrambled((_scrambled(seed) + again) % 2**64)
-        shared = _scrambled((self._key + first) % 2**64) if first else self._key
+        self._key = scramble((scramble(seed) + again) % 2**64)
+        shared = scramble((self._key + first) % 2**64) if first else self._key
         self.manual_seed(shared >> 1 if first or again else seed)
         self._start = self.get_state()
         self._first, self._of = first, list[torch.Generator]()
@@ -80,23 +80,19 @@ class Streams(torch.Generator):
     def bits(self, n: int, words: int) -> NDArray[np.uint32]:
         """Random bits of the first n samples, (n, words); each stream goes on from call to call.
 
-        A counter-based generator gives those of consecutive samples in one call (Philox; Salmon et
-        al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3). Its key is the seed and the number
-        of words; its counter begins with the sample's number and ends with the number of the call.
+        Philox's key is the seed and the number of words; its counter begins with the sample's
+        number and ends with the number of the call.
         """
-        blocks, call, runs = -(-words // _BLOCK), self._call, [(self._first, n, 0)]
+        call, runs = self._call, [(self._first, n, 0)]
         if self._whole is not None:
             runs = _runs([(self._first + place, self._takes[place]) for place in self._places[:n]])
         self._call += 1
-        raw = [
-            np.random.Philox(
-                key=self._key | words << 64,
-                counter=blocks * first | self._since << 128 | takes << 160 | call << 192,
-            ).random_raw(count * blocks * _BLOCK // 2)
+        rows = [
+            bits(self._key, first, count, words, self._since << 128 | takes << 160 | call << 192)
             for first, count, takes in runs
         ]
-        bits = raw[0] if len(raw) == 1 else np.concatenate([np.empty(0, np.uint64), *raw])
-        return bits.view(np.uint32).reshape(n, blocks * _BLOCK)[:, :words]
+        none = np.empty((0, words), np.uint32)
+        return rows[0] if len(rows) == 1 else np.concatenate([none, *rows])
 
     def skip(self, n: int) -> None:
         """Go on to the samples behind the first n; the one stream goes on where it is."""
@@ -261,11 +257,3 @@ def _seed(key: int, i: int) -> int:
     i = ((i ^ (i >> 16)) * 0x85EBCA6B) & _MASK  # murmur3's finalizer, a bijection
     i = ((i ^ (i >> 13)) * 0xC2B2AE35) & _MASK
     return (i ^ (i >> 16)) ^ (key >> 32)
-
-
-def _scrambled(seed: int) -> int:
-    """SplitMix64 of a seed: neighbouring seeds have nothing in common."""
-    z = (seed + 0x9E3779B97F4A7C15) % 2**64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
-    return z ^ (z >> 31)

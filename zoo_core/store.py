@@ -132,12 +132,16 @@ class Store:
         with self._locked(sha256):
             self._set_aside(sha256, "no longer used")
 
+    def sampler(self, sha256: str) -> Path:
+        """Return where what samples from these weights without torch is, or would be."""
+        return self.home / "samplers" / f"sha256-{sha256}"
+
     def remove(self, sha256: str) -> int:
-        """Remove a blob and what a killed pull left of it; return the number of bytes freed."""
+        """Remove a blob, what a killed pull left of it and its sampler; return the bytes freed."""
         with self._locked(sha256):
             self._record(sha256).unlink(missing_ok=True)
             path = self.path(sha256)
-            return sum(map(_unlink, [path, *partials(path)]))
+            return sum(map(_unlink, [path, self.sampler(sha256), *partials(path)]))
 
     def blobs(self) -> list[Path]:
         """Return the stored blobs, sorted by name; unfinished ones are left out."""
@@ -164,9 +168,10 @@ class Store:
                 found[path] = "a file that was never finished"
         for path in sorted((self.home / "damaged").glob("*")):
             found[path] = "damaged"
-        for path in sorted((self.home / "verified").glob("*")):
-            if _digest_of(path) not in named:
-                found[path] = "the record of what no registry names"
+        for folder, what in (("verified", "record"), ("samplers", "sampler")):
+            for path in sorted((self.home / folder).glob("*")):
+                if _digest_of(path) not in named:
+                    found[path] = f"the {what} of what no registry names"
         return found
 
     def _is_sound(self, path: Path, blob: Blob) -> bool:

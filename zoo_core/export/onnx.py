@@ -12,7 +12,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,9 @@ from torch.nn import functional
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.export import runtime
 from zoo_core.export.function import Function, functions
+from zoo_core.export.runtime import KEY, require
 from zoo_core.output import files
 
 if TYPE_CHECKING:
@@ -40,10 +41,6 @@ __all__ = [
     "write",
 ]
 
-KEY = "zoo"
-"""The key of the metadata in a file."""
-
-_NEEDED = ("onnx", "onnxscript")
 _WORTH = 1024
 """Elements of a tensor from which it is stored in half precision where that loses nothing."""
 _LARGEST = 1 << 26
@@ -52,18 +49,6 @@ _LARGEST = 1 << 26
 
 class NotExported(InvalidInput):
     """A function of a model has operations that cannot be written as ONNX."""
-
-
-def require(*modules: str) -> None:
-    """Check that optional packages are here.
-
-    Raises InvalidInput that says how to install them.
-    """
-    missing = [name for name in modules or _NEEDED if find_spec(name) is None]
-    if missing:
-        raise InvalidInput(
-            f"this needs {', '.join(missing)}, which is not installed: pip install 'zoo-core[onnx]'"
-        )
 
 
 def convert(model: nn.Module, function: Function) -> ONNXProgram:
@@ -161,19 +146,7 @@ def takes_one_input(converted: ONNXProgram) -> bool:
 
 def session(source: ONNXProgram | Path) -> Callable[..., list[Any]]:
     """A function as onnxruntime runs it: arrays in the order of its inputs -> arrays."""
-    require("onnxruntime")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    content = str(source) if isinstance(source, Path) else _bytes(source)
-    opened = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    names = [value.name for value in opened.get_inputs()]
-
-    def run(*inputs: Any) -> list[Any]:
-        return list(opened.run(None, dict(zip(names, inputs, strict=True))))
-
-    return run
+    return runtime.load(source if isinstance(source, Path) else _bytes(source))[0]
 
 
 def _bytes(converted: ONNXProgram) -> bytes:

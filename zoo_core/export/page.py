@@ -16,12 +16,12 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core import environment, loading, plugins
+from zoo_core import environment, loading
 from zoo_core.errors import ZooError
+from zoo_core.export.runtime import code
 from zoo_core.loading import Source
 from zoo_core.registry import Registry
 
@@ -147,7 +147,9 @@ def _fetch_runtime(target: Path) -> None:
 def _export(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
     """The functions of a model as files, with what the page needs to know of them."""
     described = folder / f"{source.name}.json"
-    key = hashlib.sha256(f"{source.sha256} {wanted} {_code(source)}".encode()).hexdigest()
+    key = hashlib.sha256(
+        f"{source.sha256} {wanted} {code(source)} {version('torch')}".encode()
+    ).hexdigest()
     if described.is_file():
         kept: dict[str, Any] = json.loads(described.read_text())
         if kept.pop("key") == key:
@@ -194,14 +196,3 @@ def _plain(tensors: Iterable[Any]) -> Iterator[dict[str, Any]]:
         values = tensor.detach().flatten().tolist()
         rounded = [float(f"{value:.7g}") if isinstance(value, float) else value for value in values]
         yield {"shape": list(tensor.shape), "values": rounded}
-
-
-def _code(source: Source) -> str:
-    """A digest of the code that writes files, of the architecture's, and of torch's version."""
-    record = plugins.architecture(source.architecture, source.family)
-    model = find_spec(record.path.partition(":")[0])
-    here = Path(__file__).parent
-    paths = [here / "function.py", here / "onnx.py"]
-    paths += [Path(model.origin)] if model and model.origin else []
-    parts = [path.read_bytes() for path in paths]
-    return hashlib.sha256(b"".join([*parts, version("torch").encode()])).hexdigest()

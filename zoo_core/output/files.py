@@ -22,6 +22,7 @@ from zoo_core.output.table import columns_of
 from zoo_core.text import argument
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
     from torch import Tensor
 
@@ -192,23 +193,20 @@ def finite(rows: Iterable[Mapping[str, object]]) -> list[dict[str, Any]]:
 
 def save_tensors(
     path: Path,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor | NDArray[Any]],
     provenance: Provenance,
     *,
     texts: Mapping[str, Sequence[str]] | None = None,
     force: bool = False,
 ) -> None:
-    """Save tensors as safetensors or NPZ, by the path's suffix.
+    """Save tensors or arrays as safetensors or NPZ, by the path's suffix.
 
     texts: lists of strings, which become arrays in an NPZ, and JSON in a safetensors' metadata.
     """
     texts = texts or {}
     if path.suffix.lower() == ".safetensors":
-        import safetensors.torch
-
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         lists = {name: json.dumps(list(strings)) for name, strings in texts.items()}
-        data = safetensors.torch.save(whole, metadata={_KEY: _json(provenance), **lists})
+        data = _safetensors(tensors, {_KEY: _json(provenance), **lists})
         write(path, data, force=force)
         return
     import numpy as np
@@ -289,7 +287,29 @@ def _json(provenance: Provenance) -> str:
     return json.dumps(dict(provenance), separators=(",", ":"))
 
 
-def _array(tensor: Tensor) -> Any:
+def _safetensors(tensors: Mapping[str, Tensor | NDArray[Any]], metadata: dict[str, str]) -> bytes:
+    import numpy as np
+
+    arrays = {name: x for name, x in tensors.items() if isinstance(x, np.ndarray)}
+    if len(arrays) == len(tensors):  # without torch
+        import safetensors.numpy
+
+        return safetensors.numpy.save(arrays, metadata)
+    import safetensors.torch
+
+    whole = {
+        name: x.detach().cpu().contiguous()
+        for name, x in tensors.items()
+        if not isinstance(x, np.ndarray)
+    }
+    return safetensors.torch.save(whole, metadata)
+
+
+def _array(tensor: Tensor | NDArray[Any]) -> Any:
+    import numpy as np
+
+    if isinstance(tensor, np.ndarray):
+        return tensor
     # NumPy has no bfloat16
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype.itemsize == 2 else tensor).numpy()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import ImageFont
     from torch import Tensor
 
 __all__ = ["blank", "grid", "heat", "pixels", "stacked"]
@@ -103,6 +104,8 @@ def heat(values: Tensor, highest: float) -> Tensor:
 
 def _add_names(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -> Image.Image:
     """Add a margin with names, each at its height."""
+    from PIL import ImageDraw, ImageFont
+
     font = ImageFont.load_default(_TEXT)
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * _MARGIN
     wide = Image.new("RGB", (margin + picture.width, picture.height), (_GAP,) * 3)
@@ -117,6 +120,8 @@ def _headed(
     picture: Image.Image, headings: Sequence[str], lefts: Sequence[int], width: int
 ) -> Image.Image:
     """Add a margin with headings, a word a line; smaller or upright ones where words are wide."""
+    from PIL import ImageFont
+
     for size in range(_TEXT, _SMALLEST_TEXT - 1, -1):
         font = ImageFont.load_default(size)
         labels = [_label(heading.split(), font) for heading in headings]
@@ -135,6 +140,8 @@ def _headed(
 
 def _label(lines: Sequence[str], font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> Image.Image:
     """Lines of text, centred one below the other."""
+    from PIL import ImageDraw
+
     line = math.ceil(font.getbbox("Åg")[3]) + 2
     width = math.ceil(max((font.getlength(text) for text in lines), default=1))
     label = Image.new("RGB", (max(1, width), max(1, line * len(lines))), (_GAP,) * 3)
@@ -144,10 +151,12 @@ def _label(lines: Sequence[str], font: ImageFont.ImageFont | ImageFont.FreeTypeF
     return label
 
 
-def pixels(images: Tensor) -> NDArray[Any]:
+def pixels(images: Tensor | NDArray[Any]) -> NDArray[Any]:
     """Images as (n, H, W, 3) bytes.
 
-    images: (n, C, H, W), in [0, 1]; C is 1 or 3.
+    images: a tensor or an array, (n, C, H, W), in [0, 1]; C is 1 or 3.
     """
-    levels = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu()
-    return levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
+    x = images if isinstance(images, np.ndarray) else images.detach().float().cpu().numpy()
+    levels = np.rint(x.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    tiles: NDArray[Any] = levels.repeat(3 // levels.shape[3], axis=3)
+    return tiles

@@ -40,7 +40,7 @@ __all__ = [
 _GENERAL = (
     *("model", "name", "task", "seed", "device", "dtype", "output", "outputs", "force", "set"),
     *("batch_size", "part_rows", "part_suffix", "devices", "data_root", "json", "as_json"),
-    *("quiet", "help", "-t", "-o", "-f", "-q", "-h"),
+    *("engine", "quiet", "help", "-t", "-o", "-f", "-q", "-h"),
 )
 """Names and flags that mean the same for every task."""
 

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import loading, plugins, tasks
 from zoo_core.errors import InvalidInput
 from zoo_core.loading import Source
+from zoo_core.plugins.discovery import core_version
 from zoo_core.registry import list_entries
 from zoo_core.tasks.context import Context
 from zoo_core.text import command_line
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
-__all__ = ["run", "task_for"]
+__all__ = ["command_of", "provenance", "random_seed", "run", "task_for"]
 
 _NAMED = 4
 """Models that are named where one cannot do what is requested."""
+_DEFAULTS = {"--device": "cpu", "--dtype": "float32", "--batch-size": 256, "--data-root": None}
+"""Of the options of every task."""
 
 
 def run(
@@ -63,7 +67,7 @@ def run(
         name=known.name,
         data=known.data,
         clusters=known.entry.clusters if known.entry else (),
-        seed=_random_seed() if seed is None else seed,
+        seed=random_seed() if seed is None else seed,
         batch_size=batch_size,
         data_root=None if data_root is None else Path(data_root),
         progress=progress,
@@ -116,7 +120,7 @@ def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
     )
 
 
-def _random_seed() -> int:
+def random_seed() -> int:
     """A seed, where none is given."""
     import secrets
 
@@ -135,30 +139,46 @@ def _provenance(
     record: Task, model: nn.Module, known: loading.Info, chosen: object, context: Context
 ) -> dict[str, Any]:
     """Everything that it takes to make a result again; what is not known is left out."""
+    import torch
+
+    device, dtype = _place_of(model)
+    return provenance(
+        record,
+        entry=known.name,
+        architecture=known.architecture,
+        family=known.family,
+        sha256=known.sha256,
+        seed=context.seed,
+        device=device,
+        dtype=dtype,
+        engine={"torch": torch.__version__},
+        command=_command(record, model, known, chosen, context),
+    )
+
+
+def provenance(
+    record: Task, *, family: str, engine: Mapping[str, str], command: str, **known: Any
+) -> dict[str, Any]:
+    """What a result says of its origin; what is empty is left out.
+
+    engine: what computed it, and its version.
+    known: what else is to be said, before the versions.
+    """
     import platform
     from datetime import UTC, datetime
 
-    import torch
-
-    from zoo_core import __version__
-
-    device, dtype = _place_of(model)
-    family = plugins.installed().get(known.family)
+    plugin = plugins.installed().get(family)
     made = {
-        "entry": known.name,
-        "architecture": known.architecture,
         "task": record.name,
-        "sha256": known.sha256,
-        "seed": context.seed,
-        "device": device,
-        "dtype": dtype,
+        **known,
+        "engine": ", ".join(engine),
         "versions": {
-            "zoo-core": __version__,
-            **({family.distribution: family.version} if family else {}),
-            "torch": torch.__version__,
+            "zoo-core": core_version(),
+            **({plugin.distribution: plugin.version} if plugin else {}),
+            **engine,
             "python": platform.python_version(),
         },
-        "command": _command(record, model, known, chosen, context),
+        "command": command,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return {key: value for key, value in made.items() if value != ""}
@@ -168,23 +188,40 @@ def _command(
     record: Task, model: nn.Module, known: loading.Info, chosen: object, context: Context
 ) -> str:
     """The `zoo run` that gives the same result; nothing where no file holds model or inputs."""
-    own = {name: getattr(chosen, name) for name in tasks.options_of(record)}
-    given = (one for value in own.values() if isinstance(value, tuple) for one in value)
+    own = [getattr(chosen, name) for name in tasks.options_of(record)]
+    given = (one for value in own if isinstance(value, tuple) for one in value)
     if known.path is None or not all(isinstance(one, str | Path | int | float) for one in given):
         return ""
-    words = ["zoo", "run", known.entry.name if known.entry else str(known.path)]
-    if record.name != tasks.choose(None, model, known.name).name:
-        words += ["--task", record.name]
+    name = known.entry.name if known.entry else str(known.path)
+    flags = dict(zip(("--device", "--dtype"), _place_of(model), strict=True))
+    default = record.name == tasks.choose(None, model, known.name).name
+    return command_of(record, name, chosen, context, flags, default=default)
+
+
+def command_of(
+    record: Task,
+    name: str,
+    chosen: Any,
+    context: Context,
+    flags: Mapping[str, str] = MappingProxyType({}),
+    *,
+    default: bool = True,
+) -> str:
+    """The `zoo run` of a task.
+
+    name: what names the model.
+    flags: `--device` and `--dtype`, where they are known.
+    default: whether the task is the one that need not be named.
+    """
+    words = ["zoo", "run", name, *([] if default else ["--task", record.name])]
     for each in tasks.options_of(record).values():
-        if own[each.name] != each.default:
-            words += each.words(own[each.name])
-    device, dtype = _place_of(model)
-    general = {
-        "--device": (device, "cpu"),
-        "--dtype": (dtype, "float32"),
-        "--batch-size": (context.batch_size, 256),
-        "--data-root": (context.data_root, None),
+        if (value := getattr(chosen, each.name)) != each.default:
+            words += each.words(value)
+    general: dict[str, object] = {
+        **flags,
+        "--batch-size": context.batch_size,
+        "--data-root": context.data_root,
     }
-    for flag, (value, default) in general.items():
-        words += [] if value == default else [flag, str(value)]
+    for flag, value in general.items():
+        words += [] if value == _DEFAULTS[flag] else [flag, str(value)]
     return command_line(*words, "--seed", context.seed)
