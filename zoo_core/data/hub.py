@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,7 +23,7 @@ from zoo_core.data.splits import choose, find_split
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable, quoted
 
-__all__ = ["HUB", "is_hub_folder", "load_hub"]
+__all__ = ["HUB", "Hub", "is_hub_folder", "load_hub", "open_hub"]
 
 HUB = "hf://"
 _TEXTS = ("text", "caption")
@@ -56,6 +58,38 @@ def load_hub(
     first = _first(table, "ClassLabel")
     labels, classes = _labels(table, kept, by or ([first] if first else []))
     return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
+
+
+class Hub(NamedTuple):
+    """One split of a data set that lies on the disk, of which some rows are read at a time."""
+
+    rows: int
+    digest: str
+    read: Callable[[range, int, bool], tuple[Dataset, list[int]]]
+    """Reads some rows as images, grey or not, of a size; with the rows that could be read."""
+
+
+def open_hub(name: str, source: str, split: str) -> Hub:
+    """Open one split as `load_hub` has it, without its captions."""
+    tables = {find_split(key) or key: table for key, table in _open(source).items()}
+    column = _column(name, next(iter(tables.values())), "Image")
+    table, places = _rows(name, tables, split)
+    first = _first(table, "ClassLabel")
+    labels, classes = _labels(table, range(len(table)), [first] if first else [])
+
+    @cache
+    def depth() -> int:
+        some = (_decode(table, column, [place])[0].values() for place in places)
+        return bits_of(header_of(image, image.size) for images in some for image in images)
+
+    def read(some: range, size: int, gray: bool) -> tuple[Dataset, list[int]]:
+        row_of = {places[row]: row for row in some}
+        x, kept = _images(name, table, column, list(row_of), size, gray, depth)
+        of = None if labels is None else labels[kept]
+        return Dataset(name, split, x, 256, of, classes), [row_of[place] for place in kept]
+
+    fingerprint = f"{table._fingerprint} {len(table)} {split}"
+    return Hub(len(places), hashlib.sha256(fingerprint.encode()).hexdigest(), read)
 
 
 def _open(source: str) -> dict[str, Any]:
@@ -118,9 +152,18 @@ def _texts(table: Any, rows: Sequence[int]) -> tuple[str, ...]:
 
 
 def _images(
-    name: str, table: object, column: str, rows: Sequence[int], size: int | None, gray: bool
+    name: str,
+    table: object,
+    column: str,
+    rows: Sequence[int],
+    size: int | None,
+    gray: bool,
+    depth: Callable[[], int] | None = None,
 ) -> tuple[Tensor, list[int]]:
-    """The images of some rows that can be read, (N, C, H, W), uint8, and their rows."""
+    """The images of some rows that can be read, (N, C, H, W), uint8, and their rows.
+
+    depth: the bits of whole numbers of more than 8 bits, where these are some of a table's rows.
+    """
     images, skipped = _decode(table, column, rows)
     headers = [header_of(image, image.size) for image in images.values()]
     fitted: dict[int, Tensor] = {}
@@ -128,7 +171,8 @@ def _images(
     if headers:
         grey = gray or all(header.grey for header in headers)
         shape = shape_of(name, [header.size for header in headers], size, grey)
-        bits = bits_of(headers)
+        deep = depth is not None and any(header.peak for header in headers)
+        bits = depth() if depth and deep else bits_of(headers)
         for i, image in images.items():
             try:
                 fitted[i] = fit(image, shape, done, bits)

@@ -22,6 +22,7 @@ from zoo_core.data.cells import count_rows, open_array, read_ranges
 from zoo_core.data.columns import Column, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.folders import depth_of, read_images
+from zoo_core.data.hub import HUB, Hub, is_hub_folder, open_hub
 from zoo_core.data.inputs import (
     Inputs,
     classes_of,
@@ -33,7 +34,7 @@ from zoo_core.data.inputs import (
     row_names,
     source_name,
 )
-from zoo_core.data.resolve import find_path, parse_spec
+from zoo_core.data.resolve import Spec, find_path, parse_spec
 from zoo_core.data.shards import Picture, is_shard
 from zoo_core.data.tables import is_table, read_categories, split_files, split_places
 from zoo_core.errors import InvalidInput
@@ -94,6 +95,13 @@ def open_stream(
     files = [] if columns else files_of(path)
     if path and files:
         return _images(name, path, files, shape)
+    if not columns and isinstance(source, str | os.PathLike) and len(shape) == 3:
+        spec = parse_spec(name, root)
+        path = find_path(spec.name, root)
+        of_hub = spec.name.startswith(HUB) or (path is not None and is_hub_folder(path))
+        if of_hub and shape[1] == shape[2]:
+            place = str(path or spec.name)
+            return _of_hub(spec, open_hub(spec.name, place, spec.split or "test"), shape)
     whole = (
         load_rows([source], columns=columns, root=root)
         if columns
@@ -253,6 +261,28 @@ def _digest(files: Sequence[Path]) -> str:
             f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape")
         )
     return sha.hexdigest()
+
+
+def _of_hub(spec: Spec, hub: Hub, shape: tuple[int, ...]) -> Stream:
+    """Images of a Hugging Face data set, whose rows stay on the disk."""
+    name, rows = f"{spec.name}:{spec.split or 'test'}", range(hub.rows)[spec.rows]
+
+    def parts(ranges: Sequence[range]) -> Iterator[Some]:
+        for some in ranges:
+            places = rows[some.start : some.stop]
+            try:
+                data, kept = hub.read(places, shape[1], shape[0] == 1)
+                x = fit_rows(name, data.x, 256, shape, 0).x
+            except InvalidInput:  # none of them can be read, which has been said
+                data, kept, x = None, [], torch.empty(0, *shape, dtype=torch.uint8)
+            labels, classes = (data.labels, data.classes) if data else (None, ())
+            failed = sorted({*places} - {*kept})
+            names, unread = (
+                [f"{printable(name)}[{row}]" for row in each] for each in (kept, failed)
+            )
+            yield Some(Dataset(name, "input", x, 256, labels, classes), tuple(names), tuple(unread))
+
+    return Stream(name, len(rows), hub.digest, parts)
 
 
 def _slices(whole: Inputs, ranges: Sequence[range]) -> Iterator[Some]:
