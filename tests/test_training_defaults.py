@@ -1,5 +1,6 @@
 """What data decide of a recipe: shape, levels, domains and binarization."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -75,6 +76,20 @@ def test_gray_levels_are_binarized_for_a_binary_model(
     recipe = Recipe("x", "rows", config=given)
     assert complete(recipe, cls, data(levels)).binarize == binarize
     assert complete(Recipe("x", "rows", binarize="fixed"), cls, data(levels)).binarize == "fixed"
+
+
+def test_a_value_of_another_type_is_named_before_it_is_used() -> None:
+    class Typed(nn.Module):
+        def __init__(self, shape: Sequence[int], hidden: int = 4) -> None: ...
+
+    assert config(Typed, data()) == {"shape": [1, 2, 3]}
+    for given, message in (
+        ({"shape": 5}, r"config of Typed: shape is 5; expected a list \(a whole number each\)\."),
+        ({"hidden": "4"}, r"config of Typed: hidden is '4'; expected a whole number\."),
+        ({"hiden": 4}, r"unknown key 'hiden'\. Did you mean hidden"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            config(Typed, data(), **given)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from zoo_core.text import printable, quoted
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["build"]
+__all__ = ["build", "check_config"]
 
 
 def build(cls: type[nn.Module], config: Mapping[str, object]) -> nn.Module:
@@ -44,6 +44,12 @@ def build(cls: type[nn.Module], config: Mapping[str, object]) -> nn.Module:
         ) from error
     _check_sizes(config, parameters, where, model)
     return model
+
+
+def check_config(cls: type, config: Mapping[str, object]) -> None:
+    """Check the keys of a config that is not whole yet; raises InvalidInput as `build`."""
+    rules = {key: _rule(each)._replace(required=False) for key, each in _parameters(cls).items()}
+    check_table(config, rules, f"the config of {cls.__name__}")
 
 
 def _check_sizes(

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from zoo_core.config import check_config
 from zoo_core.data.binarization import describe_binarization, needs_binarization
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
@@ -29,6 +30,7 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
 
     Raises InvalidInput where the recipe says something that the data contradict.
     """
+    check_config(cls, recipe.config)
     known, config = inspect.signature(cls).parameters, dict(recipe.config)
     if "shape" not in config and (defaults := getattr(cls, "config_for", None)):
         config = defaults(data.event_shape, config)

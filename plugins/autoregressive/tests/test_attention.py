@@ -265,6 +265,7 @@ def test_training_learns_both_with_and_without_labels() -> None:
     ("config", "text"),
     [
         ({"d": 10, "h": 3}, "d is 10 and h is 3: expected a d that is divisible by h."),
+        ({"d": -4}, "d is -4 and h is 2: expected a d that is divisible by h, both of at least 1."),
         ({"window": 0}, "window is 0: expected 1, the variable before, or more."),
         ({"positions": "none"}, "positions 'none': expected learned or sinusoidal."),
         ({"labels": "end"}, "labels 'end' is unknown: expected start or every."),

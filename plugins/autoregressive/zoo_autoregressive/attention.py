@@ -482,7 +482,8 @@ def sinusoids(places: Tensor, shape: tuple[int, ...], d: int) -> Tensor:
 
 def _check(d: int, h: int, window: int, positions: str, activation: str, labels: str) -> None:
     if d < 1 or h < 1 or d % h:
-        raise InvalidInput(f"d is {d} and h is {h}: expected a d that is divisible by h.")
+        least = "" if d > 0 and h > 0 else ", both of at least 1"
+        raise InvalidInput(f"d is {d} and h is {h}: expected a d that is divisible by h{least}.")
     if window < 1:
         raise InvalidInput(f"window is {window}: expected 1, the variable before, or more.")
     if positions not in ("learned", "sinusoidal"):
