@@ -59,6 +59,7 @@ class Options(LabelledInputs):
 
 def detect(model: Scored, options: Options, context: Context) -> Result:
     """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
+    from zoo_core.output.table import Table
     from zoo_core.tasks.inputs import caveat, condition, load_inputs
 
     model = condition(model, options.label, context.name)
@@ -78,13 +79,17 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
         scores = {name: _with_typicality(each, reference) for name, each in scores.items()}
     if options.by not in scores["inputs"]:
         raise InvalidInput(f"{argument('by', options.by)}: {_missing(options.by, context.name)}")
-    rows: list[dict[str, Any]] = [
-        {"group": group, "input": name, **figures}
-        for group, batch in batches.items()
-        for name, figures in zip(batch.names, _figures(scores[group], reference), strict=True)
-    ]
+    figures = [_figures(scores[group], reference) for group in batches]
+    columns: dict[str, list[Any]] = {
+        "group": [group for group, batch in batches.items() for _ in batch.names],
+        "input": [name for batch in batches.values() for name in batch.names],
+        **{name: [value for each in figures for value in each[name]] for name in figures[0]},
+    }
     if context.given is None:  # parts keep the order of the inputs
-        rows.sort(key=lambda row: row[options.by], reverse=True)
+        by = columns[options.by]
+        order = sorted(range(len(by)), key=by.__getitem__, reverse=True)
+        columns = {name: [values[i] for i in order] for name, values in columns.items()}
+    rows = Table(columns)
     notes = [note for batch in batches.values() for note in batch.notes]
     notes += [*caveat(model), *([source] if reference is None else [])]
     if reference is not None:
@@ -272,8 +277,8 @@ def _tensors(scores: Mapping[str, Scores]) -> dict[str, Tensor]:
     }
 
 
-def _figures(scores: Scores, reference: Scores | None) -> list[dict[str, float]]:
-    """The cells of each input."""
+def _figures(scores: Scores, reference: Scores | None) -> dict[str, list[float]]:
+    """The cells of all inputs, by column."""
     import torch
 
     columns = dict(scores)
@@ -282,5 +287,4 @@ def _figures(scores: Scores, reference: Scores | None) -> list[dict[str, float]]
         share = torch.searchsorted(held_out.sort().values, nats) / len(held_out)
         placed = {"percentile": 100 * share, "z": (nats - held_out.mean()) / held_out.std()}
         columns = {"nats": nats, **placed, **columns}
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    return {name: values.tolist() for name, values in columns.items()}
