@@ -4,6 +4,7 @@ Readmes of families and the reference of their modules become pages; these and t
 into the menu. A link to a readme or a module, which leads there in a checkout, leads to its page.
 The page of commands gets what `--help` says of each, those of tasks and metrics tables of the
 options of each. The pages of the course are notebooks too, and the changelog is a page.
+Formulas become MathML.
 """
 
 import html
@@ -20,6 +21,7 @@ from typing import Any
 import click
 import generate
 import notebooks
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -35,6 +37,7 @@ from zoo_core.tasks import options_of
 __all__ = [
     "archive",
     "commands",
+    "formulas",
     "metrics",
     "modules",
     "on_config",
@@ -64,6 +67,9 @@ PLAY = DOCS.parent / "build" / "play"
 
 WIDTH = 80
 """Columns of the help texts."""
+
+FORMULA = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.M | re.S)
+"""TeX between two lines of two dollars."""
 
 LINK = re.compile(r"\]\(([^)\s#:]+\.(?:md|py))")
 
@@ -149,7 +155,16 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         uri = target.relative_to(DOCS).as_posix() if inside else homes.get(target)
         return f"]({posixpath.relpath(uri, folder)}" if uri else link[0]
 
-    return LINK.sub(moved, markdown)
+    return formulas(LINK.sub(moved, markdown))
+
+
+def formulas(markdown: str) -> str:
+    """Formulas as MathML, which browsers show by themselves: no script, no font, no request."""
+
+    def typeset(formula: re.Match[str]) -> str:
+        return f'<div class="formula" tabindex="0">{convert(formula[1], display="block")}</div>'
+
+    return FORMULA.sub(typeset, markdown)
 
 
 def commands() -> str:

@@ -114,6 +114,12 @@ def test_every_picture_is_there_and_described(site: Path) -> None:
     assert pictures > 3
 
 
+def test_formulas_are_typeset_without_a_script(site: Path) -> None:
+    for name in ("chain-rule", "elbo", "attention", "bayes", "gan"):
+        text = (site / "ideas" / name / "index.html").read_text("utf-8")
+        assert '<div class="formula" tabindex="0"><math' in text and "$$" not in text, name
+
+
 # In a browser
 
 
@@ -303,4 +309,23 @@ def test_a_digit_is_drawn_by_keyboard_and_scored(playing: Any, address: str) -> 
     WebDriverWait(playing, 300).until(lambda _: button.is_enabled())
     cells = playing.find_elements("css selector", "#zoo-play .zp-nats td:nth-child(2)")
     assert len(cells) >= 7 and all(10 < float(cell.text) < 1000 for cell in cells)
+    assert complaints(playing, address) == []
+
+
+def test_a_face_gets_another_hair_colour_by_keyboard(playing: Any, address: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    resize(playing, 390)
+    section = playing.find_element("xpath", "//section[h2[contains(., 'Attributes')]]")
+    picture = section.find_element("css selector", "canvas")
+    seen = {playing.execute_script("return arguments[0].toDataURL()", picture)}
+    for slider in section.find_elements("css selector", "input[type=range]")[:2]:
+        slider.send_keys(Keys.ARROW_RIGHT * 10)
+
+        def changed(driver: Any) -> bool:
+            return driver.execute_script("return arguments[0].toDataURL()", picture) not in seen
+
+        WebDriverWait(playing, 300).until(changed)
+        seen.add(playing.execute_script("return arguments[0].toDataURL()", picture))
     assert complaints(playing, address) == []

@@ -6,7 +6,7 @@
   const root = document.getElementById("zoo-play");
   if (!root) return;
   const base = new URL(root.dataset.base || "./", document.baseURI).href;
-  const state = { manifest: null, sessions: new Map(), loaded: new Map(), seconds: 0, queue: Promise.resolve() };
+  const state = { manifest: null, sessions: new Map(), loaded: new Map(), attributes: {}, seconds: 0, queue: Promise.resolve() };
 
   // Elements
 
@@ -419,6 +419,41 @@
       el("div", { class: "zp-row" }, figure(picture, name)));
   };
 
+  // What attributes add to latents: differences of means over labelled rows, by Python
+  const attributes = () => {
+    for (const [name, { latents, directions }] of Object.entries(state.attributes)) {
+      if (!functionOf(name, "decode")) continue;
+      const shape = state.manifest.models[name].model.event_shape;
+      const picture = canvas(shape[2], "zp-big", "the decoded face");
+      const chosen = {}, reach = {};
+      let face = 0, busyNow = false, again = false;
+      const show = async () => {
+        if (busyNow) { again = true; return; }
+        busyNow = true;
+        do {
+          again = false;
+          const z = latents[face].map((value, i) => Object.keys(directions).reduce(
+            (sum, key) => sum + reach[key] * directions[key][chosen[key]][i], value));
+          const [x] = await run(name, "decode", [[z, [1, z.length]]]);
+          paint(picture, x.data, shape);
+        } while (again);
+        busyNow = false;
+      };
+      const controls = Object.entries(directions).map(([key, values]) => {
+        const words = key.replace("_", " "), names = Object.keys(values);
+        chosen[key] = names[0];
+        reach[key] = 0;
+        return el("div", {}, choice(words, names.map((value) => [value, `${words}: ${value}`]), (value) => { chosen[key] = value; show(); }),
+          slider(`towards this ${words}`, -1, 2, 0.1, 0, (value) => { reach[key] = value; show(); }));
+      });
+      panel(`Attributes (${name})`,
+        "Arithmetic of latents: what faces of an attribute have beside all others, a difference of means of their latents, is added to one face, up to twice.",
+        `zoo run ${name} --task traverse --along hair_colour`,
+        action("Another face", async () => { face = (face + 1) % latents.length; await show(); }),
+        el("div", { class: "zp-row" }, figure(picture, name), el("div", {}, ...controls)));
+    }
+  };
+
   const prompts = () => {
     for (const name of having("read", "decode")) {
       const { event_shape: shape, latent_dim: D } = state.manifest.models[name].model;
@@ -523,9 +558,10 @@
       root.append(el("p", { class: "zp-what" }, "This copy of the page was built without models or without onnxruntime-web, so that nothing plays here; the build's output says why."));
       return;
     }
+    state.attributes = await (await fetch(`${base}attributes.json`)).json();
     root.append(el("p", { class: "zp-what" },
       `${Object.keys(state.manifest.models).length} models, ${(state.manifest.bytes / 1e6).toFixed(1)} MB; each is loaded when it is first used. All runs in this browser, by onnxruntime-web ${state.manifest.runtime.version}: nothing is sent anywhere.`), bar, status);
-    for (const make of [drawing, slowly, plane, codes, prompts, translating, growing]) make();
+    for (const make of [drawing, slowly, plane, codes, attributes, prompts, translating, growing]) make();
   };
   window.zooPlay = { check, run, state, ready: begin() };
 })();
