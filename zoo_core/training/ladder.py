@@ -220,6 +220,10 @@ class _Ladder:
         try:
             for number, settings in enumerate(tried if len(tried) > 1 else ()):
                 seconds = _left(began + share) / (len(tried) - number)
+                if seconds < self._beside:
+                    others = "; ".join(_difference(other, tried) for other in tried[number:])
+                    self.say(f"{name}: no time to try {others}")
+                    break
                 recipe = self._recipe(record, settings, seconds)
                 _, found = self._timed(record.name, recipe, f"{number}", seconds)
                 said = _difference(settings, tried)
@@ -283,14 +287,21 @@ class _Ladder:
     def _epochs(self, name: str, recipe: dict[str, Any], seconds: float) -> int:
         """How many epochs fit into so many seconds, by the pace of the last training.
 
-        The first time a few are trained for that alone.
+        The first time a few are trained for that alone, where there is time for it.
         """
         began, key = time.monotonic(), _key(name, recipe)
         if key not in self._paces:
+            if seconds < 2 * self._beside:
+                return 1
             self._timed(name, recipe | {"epochs": _MEASURED}, "measured", seconds / 6)
         pace = self._paces[key]
         left = _left(began + seconds) - pace.beside
         return int(min(_MOST_EPOCHS, max(1, left / max(1e-4, pace.epoch))))
+
+    @property
+    def _beside(self) -> float:
+        """Seconds that the last training took before and after its epochs."""
+        return next((pace.beside for pace in reversed(self._paces.values())), 0.0)
 
     def _timed(
         self, name: str, recipe: dict[str, Any], folder: str | Path, seconds: float
@@ -307,13 +318,17 @@ class _Ladder:
         run = train(name, **recipe, output=where, force=self.force or not kept, callbacks=[limit])
         if limit.reached and folder != "measured":
             self.say(
-                f"{name}: stopped after {limit.epochs:.1f} of {recipe['epochs']} epochs, at "
-                f"{limit.seconds:.0f} s: it was slower than planned"
+                f"{name}: stopped at {limit.seconds:.0f} s, after "
+                f"{limit.epochs / recipe['epochs']:.0%} of {recipe['epochs']:,} epochs: it was "
+                "slower than planned"
             )
         standing = self._stand(name, run, "validation")
         beside = time.monotonic() - began - limit.seconds
         epoch = limit.seconds / max(limit.epochs, 1e-9)
-        self._paces[_key(name, recipe)] = _Pace(epoch, beside)
+        self._paces.pop(
+            key := _key(name, recipe), None
+        )  # the last one is that of the last training
+        self._paces[key] = _Pace(epoch, beside)
         return run, standing
 
     def _stand(self, name: str, run: Run, split: str) -> Standing:
