@@ -58,7 +58,7 @@ class Rung:
     validation: Standing
     test: Standing
     of_seeds: tuple[float, ...]
-    """Nats on the test split of each training seed; the first is the run's."""
+    """Nats on the test split of each training seed that was not stopped; the first is the run's."""
     seconds: float
     """That the rung took, all tries included."""
 
@@ -205,6 +205,9 @@ class _Ladder:
                 choices.append(choice)
         choices.sort(key=lambda choice: choice.validation)
         for place, choice in enumerate(choices):
+            if place and _left(ends) < self._beside:
+                self.say(f"{choice.rung.name} is left out: no time is left for it")
+                continue
             others = len(choices) - place - 1
             share = _left(ends) / (1 + others if place or not others else 2)
             if found := self._rung(choice, share):
@@ -225,7 +228,7 @@ class _Ladder:
                     self.say(f"{name}: no time to try {others}")
                     break
                 recipe = self._recipe(record, settings, seconds)
-                _, found = self._timed(record.name, recipe, f"{number}", seconds)
+                _, found, _ = self._timed(record.name, recipe, f"{number}", seconds)
                 said = _difference(settings, tried)
                 self.say(f"{name}, {said}: {_nats(found):.3f} nats on validation")
                 if _nats(found) < best:
@@ -245,13 +248,15 @@ class _Ladder:
             each = share / self.seeds
             recipe = self._recipe(record, settings, each)
             folder = self.folder / f"{name}.{variant(self.data)}"
-            run, validation = self._timed(record.name, recipe, folder, each)
+            run, validation, _ = self._timed(record.name, recipe, folder, each)
             test = self._stand(name, run, "test")
             figures = [_nats(test)]
             for seed in range(1, self.seeds):  # all but the seed is the same
                 each = _left(began + share) / (self.seeds - seed)
-                other, _ = self._timed(record.name, recipe | {"seed": seed}, f"seed{seed}", each)
-                figures.append(_nats(self._stand(name, other, "test")))
+                seeded = recipe | {"seed": seed}
+                other, _, stopped = self._timed(record.name, seeded, f"seed{seed}", each)
+                if not stopped:
+                    figures.append(_nats(self._stand(name, other, "test")))
         except InvalidInput as error:
             self.say(f"{name} is left out: {error}")
             return None
@@ -305,8 +310,8 @@ class _Ladder:
 
     def _timed(
         self, name: str, recipe: dict[str, Any], folder: str | Path, seconds: float
-    ) -> tuple[Run, Standing]:
-        """Train, measure on validation, and remember the pace.
+    ) -> tuple[Run, Standing, bool]:
+        """Train, measure on validation, and remember the pace; at last whether it was stopped.
 
         folder: where it is kept, or a name among those that are not.
         seconds: that are planned for it.
@@ -329,7 +334,7 @@ class _Ladder:
             key := _key(name, recipe), None
         )  # the last one is that of the last training
         self._paces[key] = _Pace(epoch, beside)
-        return run, standing
+        return run, standing, limit.reached
 
     def _stand(self, name: str, run: Run, split: str) -> Standing:
         comparison = Comparison(f"{self.data}:{split}", self.data_root)
