@@ -10,13 +10,16 @@ from zoo_core import errors, plugins
 from zoo_core.hookspecs import Architecture
 from zoo_core.training import ladder
 from zoo_core.training.ladder import Rung, climb
+from zoo_core.training.patience import TimeLimit
 from zoo_core.training.run import Run
 from zoo_core.training.train import train
 
 
-def climbed(data: Path, folder: Path, **options: Any) -> tuple[dict[str, Rung], list[str]]:
+def climbed(
+    data: Path, folder: Path, budget: float = 0.01, **options: Any
+) -> tuple[dict[str, Rung], list[str]]:
     said: list[str] = []
-    rungs = climb(str(data), folder, budget=0.01, say=said.append, device="cpu", **options)
+    rungs = climb(str(data), folder, budget=budget, say=said.append, device="cpu", **options)
     return {rung.name: rung for rung in rungs}, said
 
 
@@ -106,10 +109,39 @@ def test_the_best_rung_has_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ladder._Ladder, "_rung", train_rung)
     monkeypatch.setattr(ladder, "_left", lambda ends: ends - sum(shares.values()))
     climbing = ladder._Ladder.__new__(ladder._Ladder)
+    object.__setattr__(climbing, "_paces", {})
     record = Architecture("a", "a:A", "", ())
     list(climbing.climb([ladder._Candidate(name, record, [{}]) for name in found], 100.0))
     assert shares == pytest.approx({"b": 50, "c": 50 / 3, "a": 50 / 3, "d": 50 / 3})
     assert [*shares] == ["b", "c", "a", "d"]
+
+
+def test_with_no_time_no_settings_are_tried_and_one_rung_is_trained(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(rows)
+    only = ("bernoulli", "fvsbn", "made")
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", only=only)
+    assert set(rungs) == {"bernoulli", "fvsbn"}
+    assert "made is left out: no time is left for it" in said
+    assert (
+        "made: no time to try config.dropout = 0.0; config.dropout = 0.2; config.dropout = 0.5"
+        in said
+    )
+
+
+def test_a_seed_that_was_stopped_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(600))
+    (tmp_path / "t.csv").write_text(rows)
+
+    def train_slowly(name: str, *, seed: int, callbacks: list[TimeLimit], **recipe: Any) -> Run:
+        callbacks[0].ends = time.monotonic() + (0 if seed == 1 else 60)
+        return train(name, seed=seed, callbacks=callbacks, **recipe)
+
+    monkeypatch.setattr(ladder, "train", train_slowly)
+    rungs, _ = climbed(tmp_path / "t.csv", tmp_path / "ladder", 2, only=["fvsbn"], seeds=3)
+    assert len(rungs["fvsbn"].of_seeds) == 2
 
 
 def test_images_are_refused(tmp_path: Path) -> None:
