@@ -3,7 +3,7 @@
 A table whose ladder stands in the folder is not climbed again, so what was stopped goes on with the
 next table.
 
-uv run python benchmarks/tables.py --data-root data [--budget 8m] [--seeds 3] [-o runs/ladder]
+uv run python benchmarks/tables.py --data-root data [--budget 5m] [--seeds 3] [-o runs/ladder]
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     """Climb the tables, and write their figures into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--budget", default="8m")
+    parser.add_argument("--budget", default="5m")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/ladder"))
     options = parser.parse_args()
