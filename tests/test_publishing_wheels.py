@@ -39,9 +39,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needed}",
             f"{info}/WHEEL": "".join(["Wheel-Version: 1.0\n", *(f"Tag: {tag}\n" for tag in tags)]),
             f"{info}/INSTALLER": "pip\n",
+            f"{module}_vendor/other-2.0.dist-info/METADATA": "Name: other\n",
             f"__pycache__/{module}.cpython-311.pyc": "compiled",
         }
         (site / info).mkdir(parents=True)
+        (site / f"{module}_vendor/other-2.0.dist-info").mkdir(parents=True)
         (site / "__pycache__").mkdir(exist_ok=True)
         lines = ["../bin/a-script,,"]
         for path, text in files.items():
@@ -69,6 +71,7 @@ def test_a_wheel_is_made_again_of_each_that_is_needed(install: Install, tmp_path
             f"{info}/METADATA",
             f"{info}/WHEEL",
             "toy_a.py",
+            "toy_a_vendor/other-2.0.dist-info/METADATA",
             f"{info}/RECORD",
         ]
         record = wheel.read(f"{info}/RECORD").decode().splitlines()

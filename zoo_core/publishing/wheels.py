@@ -107,7 +107,12 @@ def _contents(each: Distribution) -> Iterator[tuple[str, bytes]]:
     """The files of a wheel, and last its record of them."""
     record = io.StringIO()
     rows = csv.writer(record, lineterminator="\n")
-    (info,) = {file.parts[0] for file in each.files or () if file.match("*.dist-info/METADATA")}
+    # some carry metadata of others further down, as setuptools does
+    (info,) = {
+        file.parts[0]
+        for file in each.files or ()
+        if len(file.parts) == 2 and file.match("*.dist-info/METADATA")
+    }
     for file in sorted(each.files or ()):
         is_info = file.parts[0] == info and file.name in _OF_THE_PLACE
         if is_info or ".." in file.parts or file.is_absolute() or "__pycache__" in file.parts:
