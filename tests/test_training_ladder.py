@@ -87,7 +87,12 @@ def test_a_training_that_is_slower_than_planned_is_stopped_and_said_to_be(
     (tmp_path / "t.csv").write_text(rows)
     monkeypatch.setattr(ladder._Ladder, "_epochs", lambda *_: 10**6)
     began, said = time.monotonic(), list[str]()
-    rungs = climb(str(tmp_path / "t.csv"), tmp_path, budget=1, only=["fvsbn"], say=said.append)
+
+    def say(line: str) -> None:
+        said.append(line)
+        time.sleep(0.6)  # more than a second over, however fast the machine is
+
+    rungs = climb(str(tmp_path / "t.csv"), tmp_path, budget=1, only=["fvsbn"], say=say)
     assert [rung.name for rung in rungs] == ["fvsbn"]
     assert any("of 1,000,000 epochs" in line and "slower than planned" in line for line in said)
     took = next(line for line in said if line.startswith("the ladder took"))
