@@ -36,7 +36,7 @@ def test_patience_ends_a_run_and_a_resumed_one_stays_ended(
 
 def test_a_time_limit_ends_a_run_within_an_epoch_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
     limit = TimeLimit(-math.inf)
-    progress = loop_of(tmp_path, limit, epochs=3).run()
+    progress = loop_of(tmp_path, limit, Patience(9), epochs=3).run()
     assert (progress.step, progress.epoch) == (1, 0), "an epoch has two steps"
     assert progress.best_step == 1, "it is validated all the same"
     assert (limit.reached, limit.epochs) == (True, 0.5)

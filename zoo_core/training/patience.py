@@ -30,7 +30,7 @@ class Patience(Callback):
         """See whether a run that is resumed had ended."""
         progress, recipe = loop.progress, loop.recipe
         waited = (progress.step - progress.best_step) / loop.batches.steps_per_epoch
-        loop.finished = waited >= self.validations * recipe.validate_every
+        loop.finished |= waited >= self.validations * recipe.validate_every
 
     def after_validation(self, loop: Loop, validation: Validation) -> None:
         """End the run where this was one too many."""
