@@ -30,10 +30,14 @@ def test_a_file_runs_and_says_what_it_is(tmp_path: Path, onnxruntime: Any) -> No
     call, said = runtime.load(path)
     assert said["name"] == "mine" and len(runtime.code(source)) == 64
     (log_p,) = call(source_inputs(said))
-    assert log_p.shape == (2, 9) and (log_p < 0).all()
+    assert log_p.shape == (count_of(said), 9) and (log_p < 0).all()
+
+
+def count_of(said: dict[str, Any]) -> int:
+    return 1 if "n" in said else 2  # an older torch exports one input at a time
 
 
 def source_inputs(said: dict[str, Any]) -> Any:
     import numpy as np
 
-    return np.zeros((2, *said["model"]["event_shape"]), np.float32)
+    return np.zeros((count_of(said), *said["model"]["event_shape"]), np.float32)
