@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bits", "normals", "scramble", "uniforms"]
 
-_BLOCK = 8
+_WORDS = 8
 """Words of 32 bits that Philox gives for each value of its counter."""
 
 
@@ -33,10 +33,10 @@ def bits(key: int, first: int, n: int, words: int, call: int = 0) -> NDArray[np.
 
     call: what distinguishes the calls for the same samples, a multiple of 2^128.
     """
-    blocks = -(-words // _BLOCK)
+    blocks = -(-words // _WORDS)
     philox = np.random.Philox(key=key | words << 64, counter=blocks * first | call)
-    raw = philox.random_raw(n * blocks * _BLOCK // 2)
-    return np.asarray(raw).view(np.uint32).reshape(n, blocks * _BLOCK)[:, :words]
+    raw = philox.random_raw(n * blocks * _WORDS // 2)
+    return np.asarray(raw).view(np.uint32).reshape(n, blocks * _WORDS)[:, :words]
 
 
 def uniforms(key: int, first: int, n: int, D: int) -> NDArray[np.float32]:
