@@ -56,10 +56,26 @@ def test_a_bundle_travels(
     result = zoo("import", str(bundle), "-o", str(folder))
     assert result.exit_code == 0
     assert result.stdout == "bernoulli.stripes\nbernoulli.nltcs\n"
-    assert "not read beside the others: entry 'bernoulli.nltcs' is both in" in result.stderr
+    assert result.stderr == ""
+    assert zoo("show", "bernoulli.stripes").exit_code == 0
     monkeypatch.setenv("ZOO_REGISTRY", str(folder))
     assert zoo("run", "bernoulli.stripes", "-n", "1", "-o", str(tmp_path / "x.png")).exit_code == 0
     assert zoo("registry", "check").exit_code == 1  # the run's licence is unknown
+
+
+def test_a_bundle_with_other_weights_of_a_known_name_is_not_read(
+    zoo: Zoo,
+    tmp_path: Path,
+    published: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle, folder = tmp_path / "class.zip", tmp_path / "class"
+    assert zoo("export", "bernoulli.nltcs", "-o", str(bundle)).exit_code == 0
+    monkeypatch.setenv("ZOO_REGISTRY", str(published("bernoulli.nltcs")))
+    result = zoo("import", str(bundle), "-o", str(folder))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "not read beside the others: entry 'bernoulli.nltcs' is both in" in result.stderr
+    assert f"ZOO_REGISTRY={folder} reads it alone" in result.stderr
 
 
 def test_one_model_at_a_time_is_exported_for_others(zoo: Zoo) -> None:

@@ -60,12 +60,22 @@ def test_registries_merge_in_order(entry: Make, write_registry: Write) -> None:
 
 def test_a_clash_names_both_registries(entry: Make, write_registry: Write) -> None:
     first = write_registry(entry(), folder="first")
-    second = write_registry(entry(), folder="second")
+    second = write_registry(entry(weights__sha256="0" * 64), folder="second")
     with pytest.raises(InvalidRegistry) as caught:
         Registry.load([first, second])
     assert str(caught.value) == (
         f"entry 'nade.mnist' is both in {first} and in {second}; rename or remove one."
     )
+
+
+def test_one_name_with_one_digest_is_no_clash(entry: Make, write_registry: Write) -> None:
+    first = write_registry(entry(), folder="first")
+    second = write_registry(entry(), entry(name="nade.more"), folder="second")
+    entries = Registry.load([first, second]).entries
+    assert {name: e.origin for name, e in entries.items()} == {
+        "nade.mnist": str(first),
+        "nade.more": str(second),
+    }
 
 
 def test_a_name_twice_in_a_file_is_a_clash(entry: Make, write_registry: Write) -> None:
@@ -257,7 +267,8 @@ def test_a_familys_registry_joins_the_default_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     good = write_registry(entry(name="nade.ours"), folder="good")
-    clash = write_registry(entry(name="nade.ours"), entry(name="nade.more"), folder="clash")
+    other = entry(name="nade.ours", weights__sha256="0" * 64)
+    clash = write_registry(other, entry(name="nade.more"), folder="clash")
     monkeypatch.setattr(plugins, "registries", lambda: [good, clash])
     registry = Registry.load()
     assert registry.lookup("nade.ours").origin == str(good)

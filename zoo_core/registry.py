@@ -180,6 +180,8 @@ class Registry:
             trusted: whether they need no signature where the user's policy asks for one; what came
                 with the code never does.
 
+        Of an entry that several have, with one digest, the first is taken.
+
         Raises InvalidRegistry for a file that breaks the schema or repeats a name, its kind
         UntrustedRegistry for one that the user's policy does not allow, and NetworkError when a
         remote one cannot be had.
@@ -330,9 +332,11 @@ def _fits(entry: Entry, patterns: list[str]) -> bool:
 
 
 def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
+    """Add entries; one with the name and digest of an entry of another registry is that entry."""
     for entry in more:
         other = entries.setdefault(entry.name, entry)
-        if other is not entry:
+        same = other.origin != entry.origin and other.weights.sha256 == entry.weights.sha256
+        if other is not entry and not same:
             places = f"both in {hidden(other.origin)} and in {hidden(entry.origin)}"
             if other.origin == entry.origin:
                 places = f"twice in {hidden(entry.origin)}"

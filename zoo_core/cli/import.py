@@ -21,8 +21,9 @@ def command(bundle: Path, output: Path | None, force: bool) -> None:
     """Unpack a bundle of `zoo export`, and read its registry from now on.
 
     The folder is a registry, with the weights beside it; every file is checked against its digest
-    before the folder has its name. Where its entries repeat names that are known, it is not added:
-    ZOO_REGISTRY=FOLDER reads it alone.
+    before the folder has its name. Entries that are known already, with the same weights, stay as
+    they are. Where a known name has other weights, the folder is not read beside the others, which
+    is an error: ZOO_REGISTRY=FOLDER reads it alone.
     """
     from zoo_core.publishing import unpack
     from zoo_core.registry import Registry
@@ -31,8 +32,6 @@ def command(bundle: Path, output: Path | None, force: bool) -> None:
     path = user_path(bundle)
     folder = user_path(output) if output else Path(path.stem)
     entries = unpack(path, folder, force=force).entries
-    for name in entries:
-        click.echo(name)
     origin = origin_of(str(folder))
     try:
         known = Registry.load().sources
@@ -40,11 +39,11 @@ def command(bundle: Path, output: Path | None, force: bool) -> None:
             Registry.load([*known, origin])
             add_source(origin)
     except InvalidRegistry as error:
-        click.echo(
-            f"note: {printable(folder)} is unpacked, and not read beside the others: {error} "
-            f"ZOO_REGISTRY={folder} reads it alone.",
-            err=True,
-        )
-    else:
-        if environment.registry_sources():
-            click.echo("note: ZOO_REGISTRY is set, and decides what is read.", err=True)
+        raise type(error)(
+            f"{printable(folder)} is unpacked, and not read beside the others: {error} "
+            f"ZOO_REGISTRY={printable(folder)} reads it alone."
+        ) from error
+    for name in entries:
+        click.echo(name)
+    if environment.registry_sources():
+        click.echo("note: ZOO_REGISTRY is set, and decides what is read.", err=True)

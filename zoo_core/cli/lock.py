@@ -6,6 +6,7 @@ import click
 
 from zoo_core.cli.arguments import UserPath, entries_argument
 from zoo_core.lock import LOCK
+from zoo_core.text import printable
 
 __all__ = ["command"]
 
@@ -42,3 +43,5 @@ def command(names: tuple[str, ...], path: Path, check: bool) -> None:
         raise CheckFailed(f"{path} is not what the registry has: {', '.join(changed)}.")
     if not check:
         lock.write(entries, path)
+        if not changed:
+            click.echo(f"{printable(path)}: the digests are unchanged", err=True)

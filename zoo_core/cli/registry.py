@@ -30,7 +30,8 @@ def command() -> None:
 def add(sources: tuple[str, ...]) -> None:
     """Add a registry to those that are read.
 
-    SOURCE is a path, a folder or a URL. It must be sound, and repeat no entry's name.
+    SOURCE is a path, a folder or a URL. It must be sound, and repeat no entry's name with other
+    weights.
     ZOO_REGISTRY replaces all of them where it is set.
     """
     from zoo_core.registry import Registry
