@@ -1,3 +1,4 @@
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def test_a_lock_gives_its_bytes_or_fails(zoo: Zoo, two: Path) -> None:
     (two.parent / "nade.moved.bin").write_text("weights of nade.mnist")
     assert zoo("pull", "nade.mnist").exit_code == 3
     assert zoo("pull", "--locked").exit_code == 0
+
+
+def test_a_lock_of_other_weights_than_the_registry_names_both_digests(zoo: Zoo, two: Path) -> None:
+    zoo("lock", "nade.mnist")
+    text = two.read_text()
+    old = tomllib.loads(text)["entry"][0]["weights"]["sha256"]
+    two.write_text(text.replace(old, "0" * 64))
+    result = zoo("pull", "--locked")
+    assert result.exit_code == 6
+    assert (
+        f"nade.mnist: zoo.lock has sha256 {old}, and the registry now has other weights, "
+        f"sha256 {'0' * 64}" in result.stderr
+    )
+    assert "`zoo lock nade.mnist`" in result.stderr
+    two.write_text(text)
+    assert zoo("pull", "--locked").exit_code == 0
+    two.write_text(text.replace(old, "0" * 64))
+    assert zoo("pull", "--locked").exit_code == 0  # they are here
 
 
 def test_a_lock_says_what_has_changed(zoo: Zoo, two: Path) -> None:

@@ -40,12 +40,26 @@ def test_pull_needs_names(zoo: Zoo) -> None:
     assert "Missing argument" in result.stderr
 
 
+def test_a_name_that_is_not_known_does_not_keep_the_others_from_being_fetched(
+    zoo: Zoo, two: Path
+) -> None:
+    result = zoo("pull", "nade.mnist", "zebra", "vae.faces", "--json")
+    assert result.exit_code == 3
+    *pulled, failed = json.loads(result.stdout)
+    assert [(row["name"], row["pulled"]) for row in pulled] == [
+        ("nade.mnist", True),
+        ("vae.faces", True),
+    ]
+    assert (failed["name"], failed["pulled"]) == ("zebra", False)
+    assert "no entry is named 'zebra'" in failed["error"] and failed["error"] in result.stderr
+
+
 @pytest.mark.parametrize("command", ["pull", "verify", "rm"])
 @pytest.mark.parametrize("name", ["zebra*", "zebra"])
 def test_a_name_or_a_glob_that_no_entry_fits_fails_as_that_of_show(
     zoo: Zoo, two: Path, command: str, name: str
 ) -> None:
-    result = zoo(command, "nade", name)
+    result = zoo(command, *(["nade"] if command != "pull" else []), name)
     assert (result.exit_code, result.stdout) == (zoo("show", "zebra").exit_code, "")
     assert "no entry" in result.stderr
     assert f"'{name}'" in result.stderr

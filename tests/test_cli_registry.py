@@ -30,7 +30,13 @@ def test_an_added_registry_is_read_until_it_is_removed(zoo: Zoo, published: Writ
     assert zoo("show", "nade.mnist").exit_code == 0
     rows = json.loads(zoo("registry", "list", "--json").stdout)
     assert [row["whose"] for row in rows][:: len(rows) - 1] == ["zoo's", "added"]
-    assert rows[-1] == {"registry": str(path), "entries": 1, "whose": "added"}
+    assert rows[-1] == {
+        "registry": str(path),
+        "entries": 1,
+        "whose": "added",
+        "signer": "",
+        "state": "read",
+    }
     again = zoo("registry", "add", str(path))
     assert again.exit_code == 2 and "is read already" in again.stderr
     assert zoo("registry", "remove", str(path)).stdout == f"removed {path}\n"
@@ -57,6 +63,13 @@ def test_an_added_registry_that_is_gone_costs_a_line(zoo: Zoo, published: Write)
     result = zoo("list")
     assert result.exit_code == 0 and "nade.mnist" in result.stdout
     assert f"warning: an added registry is left out: no registry at {path}" in result.stderr
+    row = json.loads(zoo("registry", "list", "--json").stdout)[-1]
+    assert (row["registry"], row["entries"], row["state"]) == (str(path), 0, "missing")
+    checked = zoo("registry", "check", "--json")
+    assert checked.exit_code == 1 and "1 left out" in checked.stderr
+    problem = json.loads(checked.stdout)[-1]
+    assert problem["registry"] == str(path)
+    assert problem["problem"].startswith("left out: no registry at")
     assert zoo("registry", "remove", str(path)).exit_code == 0
 
 
@@ -129,3 +142,27 @@ def test_a_signed_registry_is_let_in_by_a_policy(
     assert result.exit_code == 10 and "changed after it was signed" in result.stderr
     path.write_text("schema = 7")
     assert zoo("registry", "sign", str(path), "--key", str(key)).exit_code == 1
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+def test_list_and_check_say_who_signed_and_what_is_not_trusted(
+    zoo: Zoo, published: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, key = published("nade.signed"), tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    (tmp_path / "signers").write_text(f"me {key.with_suffix('.pub').read_text()}")
+    zoo("registry", "add", str(path))
+
+    def last() -> tuple[int, str, str]:
+        row = json.loads(zoo("registry", "list", "--json").stdout)[-1]
+        return row["entries"], row["signer"], row["state"]
+
+    monkeypatch.setenv("ZOO_TRUST", str(tmp_path / "signers"))
+    assert last() == (0, "", "not trusted")
+    result = zoo("registry", "check")
+    assert result.exit_code == 10
+    assert f"{path}: left out: the registry {path} is not used: it is not signed" in result.stdout
+    zoo("registry", "sign", str(path), "--key", str(key))
+    assert last() == (1, "me", "read")
+    monkeypatch.delenv("ZOO_TRUST")
+    assert last() == (1, "not checked", "read")

@@ -90,6 +90,10 @@ def test_a_drawn_seed_is_said_and_repeats_the_samples(zoo: Zoo) -> None:
 def test_the_next_default_name_is_free(zoo: Zoo) -> None:
     assert zoo(IMAGES).stdout == "nade.bars-sample.png\n"
     assert zoo(IMAGES).stdout == "nade.bars-sample-2.png\n"
+    before = Path("nade.bars-sample.png").read_bytes()
+    assert zoo(IMAGES, "--force", "-n", "3").stdout == "nade.bars-sample.png\n"
+    assert Path("nade.bars-sample.png").read_bytes() != before
+    assert not Path("nade.bars-sample-3.png").exists()
 
 
 @pytest.mark.parametrize("name", [None, "a.png"], ids=["default", "given"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.errors import DigestMismatch, InvalidInput, UnknownName, did_you_mean
 from zoo_core.files import read_limited, write_atomic
 from zoo_core.registry import Entry, Registry
 from zoo_core.rules import Rule, check_table, is_int, is_line, matching
@@ -61,6 +61,20 @@ class Locked:
         shipped = [path for blob in same for path in blob.shipped]
         every = tuple(dict.fromkeys([*sources, *self.sources]))
         return Blob(self.sha256, self.bytes, every, tuple(dict.fromkeys(shipped)))
+
+    def gone(self, registry: Registry) -> DigestMismatch:
+        """Why its bytes are nowhere: the registry has others by now, or none of this name."""
+        entry = registry.entries.get(self.name)
+        now = (
+            f"now has other weights, sha256 {entry.weights.sha256}"
+            if entry
+            else "has no such entry"
+        )
+        take = f", or take those of now by `zoo lock {self.name}`" if entry else ""
+        return DigestMismatch(
+            f"{self.name}: {LOCK} has sha256 {self.sha256}, and the registry {now}. "
+            f"Add a registry that has the locked weights{take}."
+        )
 
 
 def write(entries: Iterable[Entry], path: Path) -> None:

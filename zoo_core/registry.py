@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import environment
-from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, did_you_mean
+from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, ZooError, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
 from zoo_core.text import html_table, quoted
 from zoo_core.urls import hidden, join, local_path
@@ -158,9 +158,16 @@ class Entry:
 class Registry:
     """Entries of one or more registry files, in their order."""
 
-    def __init__(self, entries: dict[str, Entry], sources: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        entries: dict[str, Entry],
+        sources: tuple[str, ...],
+        left_out: Mapping[str, ZooError] | None = None,
+    ) -> None:
         self.entries = entries
         self.sources = sources
+        self.left_out = left_out or {}
+        """Why a registry of a family, or an added one, could not be used, by its origin."""
 
     @classmethod
     def load(
@@ -201,6 +208,7 @@ class Registry:
         for origin in dict.fromkeys(origins):
             shipped = origin == str(own_registry())
             _merge(entries, _read(origin, refresh, shipped=shipped, trusted=trusted))
+        left_out: dict[str, ZooError] = {}
         for origin, shipped in others.items():
             try:
                 merged = dict(entries)
@@ -208,9 +216,10 @@ class Registry:
             except (InvalidRegistry, NetworkError) as error:
                 whose = "a family's" if shipped else "an added"
                 sys.stderr.write(f"warning: {whose} registry is left out: {error}\n")
+                left_out[origin] = error
             else:
                 entries, origins = merged, (*origins, origin)
-        return cls(entries, origins)
+        return cls(entries, origins, left_out)
 
     def lookup(self, name: str) -> Entry:
         """Find an entry by name, or the first one of a bare architecture name.

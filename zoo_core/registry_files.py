@@ -28,6 +28,7 @@ __all__ = [
     "origin_of",
     "read_document",
     "save_sources",
+    "signer_of",
 ]
 
 CACHE_FORMAT = 3
@@ -95,6 +96,21 @@ def save_sources(origins: Iterable[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = (f"{origin}\n" for origin in dict.fromkeys(origins))
     write_atomic(folder / "registries", "".join(lines).encode())
+
+
+def signer_of(origin: str) -> str:
+    """Who signed a registry that is read; "not checked" where no policy asks, else empty."""
+    from zoo_core.signatures import check, is_signed
+
+    copy = _cache_path(origin, ".toml") if is_url(origin) else Path(origin)
+    data = copy.read_bytes() if copy.is_file() else b""
+    if not is_signed(data):
+        return ""
+    if not (signers := environment.trust()):
+        return "not checked"
+    with suppress(UntrustedRegistry):  # what came with the code is read without a signature
+        return check(data, signers, hidden(origin)).signer
+    return ""
 
 
 def cached_digests() -> set[str]:

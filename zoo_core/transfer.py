@@ -142,7 +142,7 @@ def _say(failure: ZooError, wait: float) -> None:
 def _summary(blob: Blob, failures: list[ZooError], kept: int) -> ZooError:
     """One error for all sources: of the gravest kind among them, with a line for each."""
     if not failures:
-        return ZooError(f"The registry names no source of sha256-{blob.sha256}: nothing to fetch.")
+        return ZooError(f"the registry names no source of sha256-{blob.sha256}: nothing to fetch.")
     for kind in (DigestMismatch, NetworkError, ZooError):
         if any(isinstance(failure, kind) for failure in failures):
             break

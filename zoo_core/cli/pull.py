@@ -7,7 +7,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entries_argument, json_option
-from zoo_core.errors import ZooError
+from zoo_core.errors import UnknownName, ZooError
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def command(
 
     ENTRY is a name or a glob over names. What is here already is not fetched again; a pull that was
     killed goes on where it stopped. Prints each entry's name and the path of its weights. One that
-    fails does not keep the others from being fetched. With --locked the digests are those of
-    zoo.lock, whatever the registry has by now; without a name, all of the file.
+    fails, or is not known, does not keep the others from being fetched. With --locked the digests
+    are those of zoo.lock, whatever the registry has by now; without a name, all of the file.
     """
     from zoo_core.store import Store
 
     if not names and not locked:
         raise click.UsageError("Missing argument 'ENTRY...'.")
-    blobs, store = _select_locked(names) if locked else _select(names), Store()
-    failures: dict[str, ZooError] = {}
+    store = Store()
+    blobs, failures = _select_locked(names, store) if locked else _select(names)
     if not dry_run:
         for name, blob in blobs.items():
             try:
@@ -54,26 +54,45 @@ def command(
     if as_json:
         plans = {name: _plan(name, blob, store) for name, blob in blobs.items()}
         for name, failure in failures.items():
-            plans[name]["error"] = str(failure)
+            plans.setdefault(name, {"name": name, "pulled": False})["error"] = str(failure)
         text.echo_json(list(plans.values()))
     elif dry_run:
         _print([_plan(name, blob, store) for name, blob in blobs.items()])
     _report(failures)
 
 
-def _select(names: tuple[str, ...]) -> "dict[str, Blob]":
+def _select(names: tuple[str, ...]) -> "tuple[dict[str, Blob], dict[str, ZooError]]":
+    """The blobs of entries, and why names have none."""
     from zoo_core.registry import Registry
 
-    return {entry.name: entry.blob for entry in Registry.load().select(names)}
+    registry = Registry.load()
+    blobs: dict[str, Blob] = {}
+    failures: dict[str, ZooError] = {}
+    for name in names:
+        try:
+            blobs |= {entry.name: entry.blob for entry in registry.select([name])}
+        except UnknownName as error:
+            failures[name] = error
+    return blobs, failures
 
 
-def _select_locked(names: tuple[str, ...]) -> "dict[str, Blob]":
+def _select_locked(
+    names: tuple[str, ...], store: "Store"
+) -> "tuple[dict[str, Blob], dict[str, ZooError]]":
+    """The blobs of a lock file, and why entries of it have none."""
     from zoo_core import lock
     from zoo_core.registry import Registry
 
     registry = Registry.load()
-    chosen = lock.select(lock.read(Path(lock.LOCK)), names)
-    return {entry.name: entry.blob(registry) for entry in chosen}
+    blobs: dict[str, Blob] = {}
+    failures: dict[str, ZooError] = {}
+    for entry in lock.select(lock.read(Path(lock.LOCK)), names):
+        blob = entry.blob(registry)
+        if blob.sources or blob.shipped or store.find(blob):
+            blobs[entry.name] = blob
+        else:
+            failures[entry.name] = entry.gone(registry)
+    return blobs, failures
 
 
 def _report(failures: dict[str, ZooError]) -> None:
@@ -135,5 +154,5 @@ def _print(plans: list[dict[str, Any]]) -> None:
         if plan["pulled"]:
             click.echo(f"{plan['name']}  here already")
         else:
-            source = plan["sources"][0]
+            source = plan["sources"][0] if plan["sources"] else "beside the code"
             click.echo(f"{plan['name']}  would fetch {text.size(plan['bytes'])} from {source}")

@@ -9,7 +9,14 @@ import click
 from zoo_core import environment
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, json_option
-from zoo_core.errors import InvalidInput, InvalidRegistry, ZooError, did_you_mean
+from zoo_core.errors import (
+    InvalidInput,
+    InvalidRegistry,
+    NetworkError,
+    UntrustedRegistry,
+    ZooError,
+    did_you_mean,
+)
 from zoo_core.files import digest, user_path, write_atomic
 from zoo_core.text import printable
 from zoo_core.urls import hidden, is_url, local_path
@@ -52,8 +59,12 @@ def add(sources: tuple[str, ...]) -> None:
 @command.command("list")
 @json_option()
 def list_(as_json: bool) -> None:
-    """List the registries that are read, with their entries and signers."""
+    """List the registries that are read, with their entries and signers.
+
+    A signer is checked where ZOO_TRUST asks for one. The state says which are not read, and why.
+    """
     from zoo_core.registry import Registry
+    from zoo_core.registry_files import signer_of
 
     registry = Registry.load()
     rows = [
@@ -61,14 +72,16 @@ def list_(as_json: bool) -> None:
             "registry": hidden(origin),
             "entries": sum(entry.origin == origin for entry in registry.entries.values()),
             "whose": _whose(origin),
+            "signer": "" if origin in registry.left_out else signer_of(origin),
+            "state": _state(origin, registry.left_out.get(origin)),
         }
-        for origin in dict.fromkeys((*registry.sources, *_added_sources()))
+        for origin in dict.fromkeys((*registry.sources, *registry.left_out))
     ]
     if as_json:
         text.echo_json(rows)
         return
     cells = [[str(value) for value in row.values()] for row in rows]
-    click.echo("\n".join(text.table(["registry", "entries", "whose"], cells)))
+    click.echo("\n".join(text.table([*rows[0]], cells)))
 
 
 @command.command("remove")
@@ -104,7 +117,8 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
     """Check registries and the files that they name.
 
     SOURCE is a path, a folder or a URL; without one, all that are read. Weights of this machine are
-    hashed and compared with their entry. Ends with exit code 1 where something is wrong.
+    hashed and compared with their entry. Ends with exit code 1 where something is wrong, and with
+    that of the reason where a registry is left out: 10 for one that is not trusted.
     """
     from zoo_core.registry import Registry
 
@@ -114,13 +128,19 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
         for entry in registry.entries.values()
         for problem in _problems(entry, fetch=fetch)
     ]
+    rows += [
+        {"entry": "", "problem": f"left out: {failure}", "registry": hidden(origin)}
+        for origin, failure in registry.left_out.items()
+    ]
     if as_json:
         text.echo_json(rows)
     for row in [] if as_json else rows:
-        click.echo(f"{row['entry']}: {row['problem']}")
+        click.echo(f"{row['entry'] or row['registry']}: {row['problem']}")
     if rows:
         problems = "1 problem" if len(rows) == 1 else f"{len(rows)} problems"
-        raise InvalidRegistry(f"{problems} in {_entries(len(registry.entries))}.")
+        kind = next(map(type, registry.left_out.values()), InvalidRegistry)
+        out = f" and {len(registry.left_out)} left out" if registry.left_out else ""
+        raise kind(f"{problems}: {_entries(len(registry.entries))} read{out}.")
     if not as_json:
         verb = "is" if len(registry.entries) == 1 else "are"
         click.echo(f"{_entries(len(registry.entries))} {verb} sound")
@@ -149,8 +169,16 @@ def sign(file: Path, key: Path) -> None:
     click.echo(f"signed {printable(path)}")
 
 
-def _added_sources() -> tuple[str, ...]:
-    return () if environment.registry_sources() else environment.added_registries()
+def _state(origin: str, failure: ZooError | None) -> str:
+    """Whether a registry is read; why not, in two words."""
+    if failure is None:
+        return "read"
+    if isinstance(failure, UntrustedRegistry):
+        return "not trusted"
+    if isinstance(failure, NetworkError):
+        return "not reached"
+    path = local_path(origin)
+    return "missing" if path and not path.exists() else "not valid"
 
 
 def _entries(count: int) -> str:

@@ -66,7 +66,7 @@ _PREVIEW = 16
     "more rows than fit into memory, by one or several processes; the same command goes on after a "
     "stop. [default: ENTRY-TASK.png or .csv, here]",
 )
-@click.option("--force", "-f", is_flag=True, help="Overwrite.")
+@click.option("--force", "-f", is_flag=True, help="Overwrite the files of -o, or of its default.")
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -168,7 +168,7 @@ def command(
         plain = device == "cpu" and dtype is None
         model = _sampler(asked.task, source, options, plain, must=engine == "onnx", quiet=quiet)
     model = model or _load(source, device, dtype)
-    paths = _paths(asked.task, source.name, model, files, as_json)
+    paths = _paths(asked.task, source.name, model, files, as_json, force)
     start = time.perf_counter()
     result = _run(
         model,
@@ -277,9 +277,14 @@ def _check_outputs(outputs: Sequence[Path], force: bool) -> None:
 
 
 def _paths(
-    task: Task, name: str, model: nn.Module | Sampler, outputs: Sequence[Path], as_json: bool
+    task: Task,
+    name: str,
+    model: nn.Module | Sampler,
+    outputs: Sequence[Path],
+    as_json: bool,
+    force: bool,
 ) -> list[Path]:
-    """The files to write: those that were named, else free ones in the current folder."""
+    """The files to write: those that were named, else free ones here, or with force the first."""
     from zoo_core.output import check_free, free_names
     from zoo_core.tasks import suffixes
     from zoo_core.tasks.result import check_suffix
@@ -291,10 +296,11 @@ def _paths(
         return list(dict.fromkeys(outputs))
     if as_json and ".json" in known:
         return []  # the rows go to the standard output
-    free = free_names(f"{Path(name).name}-{task.name}", known[: task.defaults])
-    for path in free:
-        check_free(path)
-    return free
+    stem, endings = f"{Path(name).name}-{task.name}", known[: task.defaults]
+    paths = [Path(stem + each) for each in endings] if force else free_names(stem, endings)
+    for path in paths:
+        check_free(path, force=force)
+    return paths
 
 
 def _progress(done: int, n: int) -> None:
