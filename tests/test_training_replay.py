@@ -10,7 +10,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 
 import zoo_core
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, UnknownName
 from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
 from zoo_core.training.replay import compare, replay
@@ -148,9 +148,10 @@ def test_a_published_entry_is_reproduced(name: str, monkeypatch: pytest.MonkeyPa
     """
     monkeypatch.delenv("ZOO_REGISTRY")
     entry = Registry.load().lookup(name)
-    folder = "MNIST" if entry.data == "mnist" else entry.data
-    if not (DATA / folder).is_dir():
-        pytest.skip(f"the data set {entry.data} is not in {DATA}: ZOO_DATA names its folder")
+    try:
+        zoo_core.dataset(str(entry.data), root=DATA)
+    except (InvalidInput, UnknownName) as error:
+        pytest.skip(f"ZOO_DATA, else ./data, is to hold {entry.data}: {error}")
     result = replay(name, data_root=DATA, quiet=True)
     is_counted = "closed-form" in entry.tags
     assert result.same_weights or not is_counted, (result.verdict, result.parted)
