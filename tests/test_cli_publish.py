@@ -1,4 +1,5 @@
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,24 @@ def test_a_run_is_published_under_a_licence(
     assert written == {"entries": ["bernoulli.stripes"], "written": []}
     monkeypatch.setenv("ZOO_REGISTRY", there)
     assert zoo("registry", "check").stdout == "1 entry is sound\n"
+
+
+@pytest.mark.parametrize("flag", ["--licence", "--code-licence"])
+def test_a_licence_that_spdx_does_not_have_is_refused(
+    flag: str, zoo: Zoo, stripes: Path, tmp_path: Path
+) -> None:
+    result = zoo("publish", str(stripes), str(tmp_path / "zoo"), flag, "nonsense")
+    assert result.exit_code == 2
+    assert "'nonsense' is not a licence of SPDX" in result.stderr
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_a_licence_is_published_as_spdx_spells_it(zoo: Zoo, stripes: Path, tmp_path: Path) -> None:
+    licences = ("--licence", "cc0-1.0", "--code-licence", "LicenseRef-Ours")
+    there = tmp_path / "zoo"
+    assert zoo("publish", str(stripes), str(there), *licences, "--no-pictures").exit_code == 0
+    licence = tomllib.loads((there / "registry.toml").read_text())["entry"][0]["licence"]
+    assert licence == {"code": "LicenseRef-Ours", "weights": "CC0-1.0"}
 
 
 def test_licences_are_asked_for_on_a_terminal(

@@ -106,6 +106,41 @@ def test_a_key_may_be_trusted_for_other_purposes_only(
         check(sign(registry, key), path, "r")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no signer"),
+        ("# nobody yet\n\n", "names no signer"),
+        ("garbage\n", "line 1: not an allowed signer"),
+        ("# me\nme ssh-ed25519 AAAA\n", "line 2: not an allowed signer"),
+        ("me ssh-ed25519 !!!\n", "line 1: not an allowed signer"),
+    ],
+)
+def test_a_policy_that_is_not_sound_is_named(
+    text: str, said: str, registry: bytes, key: Path, signers: Path
+) -> None:
+    data = sign(registry, key)
+    signers.write_text(text)
+    with pytest.raises(InvalidInput, match=f"^{signers}(, | ){said}"):
+        check(data, signers, "r")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'me@zoo namespaces="zoo-registry" {}',
+        'me@zoo,you@zoo valid-before="29990101",namespaces="git,zoo-registry" {}',
+        '"me@zoo" {}',
+        "# a comment\n\n  me@zoo\t{}",
+    ],
+)
+def test_the_forms_of_allowed_signers_are_known(
+    line: str, registry: bytes, key: Path, signers: Path
+) -> None:
+    signers.write_text(line.format(key.with_suffix(".pub").read_text()))
+    assert "me@zoo" in check(sign(registry, key), signers, "r").signer
+
+
 def mutated(data: bytes, chance: random.Random) -> bytes:
     at = chance.randrange(len(data))
     way = chance.randrange(5)

@@ -32,6 +32,10 @@ _BEGIN = b"# -----BEGIN SSH SIGNATURE-----\n"
 _END = b"# -----END SSH SIGNATURE-----\n"
 _SERIAL = re.compile(rb"(?:\A|\n)# zoo-serial: ([1-9][0-9]{0,14})\n\Z")
 _COLUMNS = 70
+_SIGNER = re.compile(
+    r'(?:"[^"]+"|[^\s"]+)\s+(?:\S.*\s)?((?:sk-)?(?:ssh|ecdsa)-\S+)\s+([A-Za-z0-9+/]+=*)(?:\s.*)?'
+)
+"""A line of a file of allowed signers: names, options, and the kind and bytes of a key."""
 
 
 class Signature(NamedTuple):
@@ -79,8 +83,10 @@ def check(data: bytes, signers: Path, where: str) -> Signature:
         signers: a file in OpenSSH's format of allowed signers.
         where: path or URL of the registry, for messages.
 
-    Raises UntrustedRegistry where it is not signed, or not by one of them.
+    Raises UntrustedRegistry where it is not signed, or not by one of them, and InvalidInput where
+    the file of signers is not sound.
     """
+    _check_signers(signers)
     body, begin, rest = data.partition(_BEGIN)
     serial = _SERIAL.search(body)
     if not begin or not serial:
@@ -98,6 +104,35 @@ def check(data: bytes, signers: Path, where: str) -> Signature:
     if not signer:
         raise _refusal(where, "it was changed after it was signed, or signed by others", signers)
     return Signature(signer, int(serial[1]))
+
+
+def _check_signers(path: Path) -> None:
+    """Refuse a policy that names nobody, which would seem to be the registry's fault."""
+    where = printable(path)
+    lines = path.read_text("utf-8", "replace").splitlines()
+    named = [(i, line.strip()) for i, line in enumerate(lines, 1) if line.strip()]
+    named = [(i, line) for i, line in named if not line.startswith("#")]
+    if not named:
+        raise InvalidInput(f"{where} names no signer: add a line of a name and a public SSH key.")
+    for number, line in named:
+        if not _is_signer(line):
+            raise InvalidInput(
+                f"{where}, line {number}: not an allowed signer; expected a name and a public SSH "
+                "key, such as `me@example.org ssh-ed25519 AAAA...`."
+            )
+
+
+def _is_signer(line: str) -> bool:
+    """Whether a line names a signer with a key whose bytes are of its kind."""
+    found = _SIGNER.fullmatch(line)
+    if not found:
+        return False
+    kind = found[1].encode()
+    try:
+        key = base64.b64decode(found[2], validate=True)
+    except ValueError:
+        return False
+    return key.startswith(len(kind).to_bytes(4, "big") + kind) and len(key) > len(kind) + 4
 
 
 def _signer(body: bytes, blob: bytes, signers: Path) -> str:

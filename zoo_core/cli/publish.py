@@ -10,7 +10,7 @@ from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
-from zoo_core.text import command_line
+from zoo_core.text import command_line, quoted
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(
             "where DEST is a folder or a URL."
         )
     place = place_of(destination)
-    given = {"weights": licence or "", "code": code_licence or ""}
+    given = {"weights": _spdx(licence or ""), "code": _spdx(code_licence or "")}
     items = [_licensed(Item.of(name), given) for name in names]
     written = publish(
         items, place, force=force, key=user_path(key) if key else None, pictures=pictures
@@ -84,8 +84,21 @@ def _licensed(item: "Item", given: dict[str, str]) -> "Item":
             "their data)."
         )
     for what in missing:
-        given[what] = click.prompt(f"Licence of the {what} of {item.name}", err=True)
+        given[what] = _spdx(click.prompt(f"Licence of the {what} of {item.name}", err=True))
     return item.licensed(given)
+
+
+def _spdx(licence: str) -> str:
+    """A licence as SPDX spells it; raises InvalidInput for one that SPDX does not have."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return canonicalize_license_expression(licence) if licence else ""
+    except InvalidLicenseExpression:
+        raise InvalidInput(
+            f"{quoted(licence)} is not a licence of SPDX: give an identifier such as CC-BY-4.0 or "
+            "Apache-2.0, or LicenseRef-NAME for terms that SPDX does not have."
+        ) from None
 
 
 def _is_asked() -> bool:
