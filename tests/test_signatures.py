@@ -132,12 +132,13 @@ def test_a_policy_that_is_not_sound_is_named(
         'me@zoo,you@zoo valid-before="29990101",namespaces="git,zoo-registry" {}',
         '"me@zoo" {}',
         "# a comment\n\n  me@zoo\t{}",
+        "me@zoo {} in place of ssh-rsa AAAA",
     ],
 )
 def test_the_forms_of_allowed_signers_are_known(
     line: str, registry: bytes, key: Path, signers: Path
 ) -> None:
-    signers.write_text(line.format(key.with_suffix(".pub").read_text()))
+    signers.write_text(line.format(key.with_suffix(".pub").read_text().strip()))
     assert "me@zoo" in check(sign(registry, key), signers, "r").signer
 
 

@@ -33,7 +33,7 @@ _END = b"# -----END SSH SIGNATURE-----\n"
 _SERIAL = re.compile(rb"(?:\A|\n)# zoo-serial: ([1-9][0-9]{0,14})\n\Z")
 _COLUMNS = 70
 _SIGNER = re.compile(
-    r'(?:"[^"]+"|[^\s"]+)\s+(?:\S.*\s)?((?:sk-)?(?:ssh|ecdsa)-\S+)\s+([A-Za-z0-9+/]+=*)(?:\s.*)?'
+    r'(?:"[^"]+"|[^\s"]+)\s+(?:\S.*?\s)??((?:sk-)?(?:ssh|ecdsa)-\S+)\s+([A-Za-z0-9+/]+=*)(?:\s.*)?'
 )
 """A line of a file of allowed signers: names, options, and the kind and bytes of a key."""
 
