@@ -137,6 +137,20 @@ def test_a_split_in_the_columns_of_a_model(tmp_path: Path) -> None:
     assert (on.levels, on.x.dtype) == (2, torch.uint8)
 
 
+def test_a_file_is_read_once_for_several_models_and_again_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = np.random.default_rng(0).integers(0, 2, (40, 3))
+    np.savetxt(path, rows, "%d", ",")
+    first, again = (open_split(f"{path}:test", shape=(3,)) for _ in range(2))
+    assert first and again
+    places = [next(iter(each.read([range(4)]))).data.x.data_ptr() for each in (first, again)]
+    assert places[0] == places[1]
+    np.savetxt(path, 1 - rows, "%d", ",")
+    os.utime(path, (0, 0))
+    changed = held(open_split(f"{path}:test", shape=(3,)), 4).x
+    assert torch.equal(changed, 1 - held(again, 4).x)
+
+
 def test_data_that_are_loaded_as_a_whole_are_no_split_of_a_table(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "real.csv", np.arange(40).reshape(20, 2) / 7, "%.3f", ",")
     np.savetxt(tmp_path / "pairs.csv", np.arange(40).reshape(20, 2) % 3 % 2 + 1, "%d", ",")

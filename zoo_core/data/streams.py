@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,16 +128,14 @@ def open_split(
     path, split = find_path(name, root), split or "train"
     if path is None or not is_table(path) or (len(shape) != 1 and not columns):
         return None
-    files = split_files(path) if path.is_dir() else {split: path}
-    levels = None if columns or split not in files else _levels(list(files.values()), shape)
-    if levels is not None:
-        whole = _categories(name, files[split], shape, levels)
-    elif columns and split in files:
-        whole = _columns(name, files[split], columns)
-    else:
-        return None
     if path.is_file():
-        whole = _hold(whole, torch.from_numpy(split_places(path, whole.rows)[split]))
+        now = path.stat()
+        key = (now.st_size, now.st_mtime_ns)
+        whole = _held_split(name, path, split, shape, tuple(columns), key)
+    else:
+        whole = _split(name, split_files(path), split, shape, columns)
+    if whole is None:
+        return None
     first = range(whole.rows)[rows].start
     return Stream(
         f"{name}:{split}",
@@ -145,6 +143,39 @@ def open_split(
         whole.digest,
         lambda ranges: whole.read([range(first + r.start, first + r.stop) for r in ranges]),
     )
+
+
+@lru_cache(maxsize=2)
+def _held_split(
+    name: str,
+    path: Path,
+    split: str,
+    shape: tuple[int, ...],
+    columns: tuple[Column, ...],
+    _key: tuple[int, int],
+) -> Stream | None:
+    """The rows of a split of a single file, of which several models are measured in turn.
+
+    _key: changes with the file.
+    """
+    whole = _split(name, {split: path}, split, shape, columns)
+    return whole and _hold(whole, torch.from_numpy(split_places(path, whole.rows)[split]))
+
+
+def _split(
+    name: str,
+    files: Mapping[str, Path],
+    split: str,
+    shape: tuple[int, ...],
+    columns: Sequence[Column],
+) -> Stream | None:
+    """All rows of the file of a split."""
+    if split not in files:
+        return None
+    if columns:
+        return _columns(name, files[split], columns)
+    levels = _levels(list(files.values()), shape)
+    return None if levels is None else _categories(name, files[split], shape, levels)
 
 
 def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:
