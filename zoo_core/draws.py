@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.philox import bits, scramble
+from zoo_core.philox import bits, box_muller, scramble, unit
 
 __all__ = [
     "Streams",
@@ -218,16 +218,9 @@ def _uniform(streams: Streams, n: int, D: int, dtype: torch.dtype) -> Tensor:
 
 
 def _normal(streams: Streams, n: int, D: int, dtype: torch.dtype) -> Tensor:
-    """(n, D), by Box and Muller's transform of two uniform numbers to two normal ones.
-
-    NumPy's functions round a number alike wherever it stands in an array; torch's do not.
-    """
-    half = -(-D // 2)
-    u = _unit(streams, n, 2 * half, torch.float64 if dtype == torch.float64 else torch.float32)
-    r = np.sqrt(-2 * np.log(1 - u[:, :half]))
-    angle = u.dtype.type(2 * math.pi) * u[:, half:]
-    z = np.concatenate([r * np.cos(angle), r * np.sin(angle)], 1)
-    return torch.from_numpy(z)[:, :D].to(dtype).contiguous()
+    """(n, D), two normal numbers for each two uniform ones."""
+    u = _unit(streams, n, D + D % 2, torch.float64 if dtype == torch.float64 else torch.float32)
+    return torch.from_numpy(box_muller(u))[:, :D].to(dtype).contiguous()
 
 
 def _unit(streams: Streams, n: int, D: int, dtype: torch.dtype) -> NDArray[Any]:
@@ -235,9 +228,7 @@ def _unit(streams: Streams, n: int, D: int, dtype: torch.dtype) -> NDArray[Any]:
     if dtype == torch.float64:
         return np.ldexp((streams.bits(n, 2 * D).view(np.uint64) >> 11).astype(np.float64), -53)
     digits = {torch.float16: 11, torch.bfloat16: 8}.get(dtype, 24)
-    u = (streams.bits(n, D) >> (32 - digits)).astype(np.float32)
-    u *= 2.0**-digits
-    return u
+    return unit(streams.bits(n, D), digits)
 
 
 def _runs(samples: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:

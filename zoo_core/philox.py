@@ -7,14 +7,14 @@ A counter-based generator gives those of consecutive samples in one call (Philox
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["bits", "normals", "scramble", "uniforms"]
+__all__ = ["bits", "box_muller", "normals", "scramble", "uniforms", "unit"]
 
 _WORDS = 8
 """Words of 32 bits that Philox gives for each value of its counter."""
@@ -41,13 +41,27 @@ def bits(key: int, first: int, n: int, words: int, call: int = 0) -> NDArray[np.
 
 def uniforms(key: int, first: int, n: int, D: int) -> NDArray[np.float32]:
     """The first D numbers in [0, 1) of each of n samples, (n, D)."""
-    return (bits(key, first, n, D) >> 8).astype(np.float32) * np.float32(2.0**-24)
+    return unit(bits(key, first, n, D))
 
 
 def normals(key: int, first: int, n: int, D: int) -> NDArray[np.float32]:
-    """The first D normal numbers of each of n samples, (n, D), by Box and Muller's transform."""
-    half = -(-D // 2)
-    u = uniforms(key, first, n, 2 * half)
+    """The first D normal numbers of each of n samples, (n, D)."""
+    return box_muller(uniforms(key, first, n, D + D % 2))[:, :D]
+
+
+def unit(words: NDArray[np.uint32], digits: int = 24) -> NDArray[np.float32]:
+    """Numbers in [0, 1) of so many binary digits, by random bits."""
+    u = (words >> (32 - digits)).astype(np.float32)
+    u *= np.float32(2.0**-digits)
+    return u
+
+
+def box_muller(u: NDArray[Any]) -> NDArray[Any]:
+    """Box and Muller's transform of uniform numbers to as many normal ones, (n, D), D even.
+
+    NumPy's functions round a number alike wherever it stands in an array; torch's do not.
+    """
+    half = u.shape[1] // 2
     r = np.sqrt(-2 * np.log(1 - u[:, :half]))
-    angle = np.float32(2 * math.pi) * u[:, half:]
-    return np.concatenate([r * np.cos(angle), r * np.sin(angle)], 1)[:, :D]
+    angle = u.dtype.type(2 * math.pi) * u[:, half:]
+    return np.concatenate([r * np.cos(angle), r * np.sin(angle)], 1)

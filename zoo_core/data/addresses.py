@@ -79,9 +79,7 @@ def _open(address: str) -> tuple[Any, str]:
 
 def _time(info: dict[str, object]) -> int:
     """A time that stands for a file's size and version, in nanoseconds."""
-    version = [
-        info.get(key) for key in ("size", "ETag", "etag", "mtime", "LastModified", "created")
-    ]
+    version = [info.get(key) for key in _VERSION]
     return int(hashlib.sha256(repr(version).encode()).hexdigest()[:12], 16)
 
 

@@ -330,9 +330,8 @@ class _Ladder:
         standing = self._stand(name, run, "validation")
         beside = time.monotonic() - began - limit.seconds
         epoch = limit.seconds / max(limit.epochs, 1e-9)
-        self._paces.pop(
-            key := _key(name, recipe), None
-        )  # the last one is that of the last training
+        key = _key(name, recipe)
+        self._paces.pop(key, None)  # the last one is that of the last training
         self._paces[key] = _Pace(epoch, beside)
         return run, standing, limit.reached
 

@@ -97,14 +97,9 @@ class Attention(nn.Module):
         self.value = nn.Conv1d(levels, d, window, bias=False)
         """Embeddings of the levels, one table for each place of the window."""
         self.dropout = nn.Dropout(dropout)
-        layers = [Block(d, h, d_ff or 4 * d, activation, dropout) for _ in range(blocks)]
-        self.blocks = nn.ModuleList(layers)
+        self.blocks = stack(blocks, d, h, d_ff, activation, dropout)
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, levels)
-        with torch.no_grad():
-            for block in layers:  # the residual path sums 2 · blocks of these
-                block.attention.W_O.weight.div_((2 * blocks) ** 0.5)
-                block.W_2.weight.div_((2 * blocks) ** 0.5)
 
     def categories(self, x: Tensor) -> Tensor:
         """The level of each variable, in the order, (B, D), int64, from 0.
@@ -343,6 +338,16 @@ class Attention(nn.Module):
     def _labels(self, n: int, label: Tensor | int | None) -> Tensor:
         """The row of `start` for each of n inputs, (n,)."""
         return check_labels(self, label, n).to(self.order.device)
+
+
+def stack(blocks: int, d: int, h: int, d_ff: int, activation: str, dropout: float) -> nn.ModuleList:
+    """Layers one above another; d_ff is 4 d when it is 0."""
+    layers = [Block(d, h, d_ff or 4 * d, activation, dropout) for _ in range(blocks)]
+    with torch.no_grad():
+        for block in layers:  # the residual path sums 2 · blocks of these
+            block.attention.W_O.weight.div_((2 * blocks) ** 0.5)
+            block.W_2.weight.div_((2 * blocks) ** 0.5)
+    return nn.ModuleList(layers)
 
 
 class Block(nn.Module):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.attention import Block
+from zoo_autoregressive.attention import Block, stack
 from zoo_autoregressive.mixed import MixedChainRule
 from zoo_autoregressive.mixed_layers import Embedding, Readout
 from zoo_core.errors import InvalidInput
@@ -65,18 +65,13 @@ class MixedAttention(MixedChainRule):
         self.P = nn.Parameter(torch.empty(len(self._columns), d))
         """Positions, in the order."""
         self.W = Embedding(self.heads.owner_of_input, d)
-        layers = [Block(d, h, d_ff or 4 * d, "gelu", dropout) for _ in range(blocks)]
-        self.blocks = nn.ModuleList(layers)
+        self.blocks = stack(blocks, d, h, d_ff, "gelu", dropout)
         self.norm = nn.LayerNorm(d)
         self.V = Readout(self.heads.owner_of_output, d)
         nn.init.normal_(self.P)
         nn.init.normal_(self.W.weight)
         nn.init.normal_(self.V.weight, std=0.02)
         self.heads.begin(self.V.bias)
-        with torch.no_grad():
-            for block in layers:  # the residual path sums 2 · blocks of these
-                block.attention.W_O.weight.div_((2 * blocks) ** 0.5)
-                block.W_2.weight.div_((2 * blocks) ** 0.5)
 
     def outputs(self, x: Tensor) -> Tensor:
         """(B, O) of encoded rows, (B, D)."""
