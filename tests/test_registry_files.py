@@ -1,15 +1,17 @@
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 
-from zoo_core import environment, registry_files
+from zoo_core import environment, registry_files, transfer
 from zoo_core.errors import InvalidRegistry, NetworkError
 from zoo_core.registry import Registry
 from zoo_core.registry_files import MAX_BYTES, origin_of
+from zoo_core.sources import SourceError
 
 Make = Callable[..., dict[str, Any]]
 
@@ -123,6 +125,36 @@ def test_a_server_that_fails_leaves_the_last_good_copy(
     monkeypatch.setattr(registry_files, "_download", fail)
     assert Registry.load(["https://zoo.example/"], refresh=True).lookup("nade").name == "nade.mnist"
     assert "warning: cannot read the registry https://zoo.example/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("transient", "tries"), [(True, 3), (False, 1)])
+def test_a_server_that_may_answer_in_a_moment_is_asked_again(
+    transient: bool,
+    tries: int,
+    entry: Make,
+    write_registry: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_registry(entry()).read_bytes()
+    asked: list[str] = []
+
+    def read(url: str, known: str) -> tuple[bytes | None, str]:
+        asked.append(url)
+        if len(asked) < 3:
+            raise SourceError("503 Service Unavailable", transient=transient)
+        return data, ""
+
+    monkeypatch.setattr(registry_files, "_read", read)
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    with nullcontext() if transient else pytest.raises(NetworkError, match="503"):
+        assert Registry.load(["https://zoo.example/"]).entries
+    assert len(asked) == tries
+    assert capsys.readouterr().err.count("Trying again in") == tries - 1
+    if transient:  # with a copy nobody waits
+        asked.clear()
+        Registry.load(["https://zoo.example/"], refresh=True)
+        assert len(asked) == 1
 
 
 def test_a_bad_answer_does_not_replace_the_good_copy(

@@ -21,7 +21,7 @@ def partial(tmp_path: Path) -> Partial:
 
 
 def test_pauses_grow_and_differ() -> None:
-    one, two = list(transfer._pauses()), list(transfer._pauses())
+    one, two = list(transfer.pauses()), list(transfer.pauses())
     assert one != two
     assert one[-1] is None
     for number, pause in enumerate(one[:-1]):

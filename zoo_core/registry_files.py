@@ -197,25 +197,44 @@ def _number(path: Path) -> int:
 
 
 def _download(origin: str, known: str) -> tuple[bytes | None, str]:
-    """A registry's bytes and ETag; no bytes where it is still the one that has the known ETag."""
+    """A registry's bytes and ETag; no bytes where it is still the one that has the known ETag.
+
+    Where there is no copy, a server that may answer in a moment is asked again.
+    """
     if environment.offline():
         raise NetworkError(
             f"the registry {hidden(origin)} has not been read before and ZOO_OFFLINE is set. "
             "Unset it once, or copy the registry here and name its path in ZOO_REGISTRY."
         )
-    from zoo_core.sources import SourceError, read  # not where all registries are files
+    from zoo_core.sources import SourceError  # not where all registries are files
+    from zoo_core.transfer import pauses, wait
+
+    for pause in pauses():
+        try:
+            return _read(origin, known)
+        except SourceError as error:
+            failure = NetworkError(f"cannot read the registry {hidden(origin)}: {error}.")
+            if pause is None or _has_copy(origin) or not error.transient:
+                raise failure from None
+            wait(failure, pause, error.pause)
+    raise AssertionError("the last pause is None")
+
+
+def _has_copy(origin: str) -> bool:
+    return _cache_path(origin, ".toml").is_file()
+
+
+def _read(origin: str, known: str) -> tuple[bytes | None, str]:
+    from zoo_core.sources import read
 
     data = b""
-    try:
-        with read(origin, known=known, total=PATIENCE) as answer:
-            if answer.unchanged:
-                return None, known
-            for chunk in answer.chunks:
-                data += chunk
-                if len(data) > MAX_BYTES:
-                    break
-    except SourceError as error:
-        raise NetworkError(f"cannot read the registry {hidden(origin)}: {error}.") from None
+    with read(origin, known=known, total=PATIENCE) as answer:
+        if answer.unchanged:
+            return None, known
+        for chunk in answer.chunks:
+            data += chunk
+            if len(data) > MAX_BYTES:
+                break
     return data, answer.etag
 
 

@@ -23,7 +23,7 @@ from zoo_core.urls import hidden, local_path
 if TYPE_CHECKING:
     from zoo_core.store import Blob
 
-__all__ = ["fill"]
+__all__ = ["fill", "pauses", "wait"]
 
 ROUNDS = 5
 """How often a source is tried that may answer in a moment."""
@@ -42,7 +42,7 @@ def fill(partial: Partial, blob: Blob, sources: Iterable[str]) -> None:
     """
     asked = [_Transfer(source, blob, partial) for source in sources]
     failures: dict[str, ZooError] = {}
-    for pause in _pauses():
+    for pause in pauses():
         for transfer in asked:
             try:
                 return transfer.run()
@@ -51,17 +51,22 @@ def fill(partial: Partial, blob: Blob, sources: Iterable[str]) -> None:
         asked = [transfer for transfer in asked if transfer.transient]
         if not asked or pause is None:
             break
-        wait = max(pause, min(LONGEST, min(transfer.pause for transfer in asked)))
-        _say(failures[asked[0].source], wait)
-        time.sleep(wait)
+        wait(failures[asked[0].source], pause, min(transfer.pause for transfer in asked))
     raise _summary(blob, list(failures.values()), kept=partial.size)
 
 
-def _pauses() -> Iterator[float | None]:
+def pauses() -> Iterator[float | None]:
     """Seconds between rounds, with jitter: many who were refused at once come back one by one."""
     for number in range(ROUNDS - 1):
         yield PAUSE * 2**number * random.uniform(0.75, 1.25)
     yield None
+
+
+def wait(failure: ZooError, pause: float, requested: float) -> None:
+    """Say what failed, and wait until it is tried again: a pause, or what the server requested."""
+    seconds = max(pause, min(LONGEST, requested))
+    sys.stderr.write(f"note: {failure} Trying again in {seconds:.1f} seconds.\n")
+    time.sleep(seconds)
 
 
 class _Transfer:
@@ -133,10 +138,6 @@ def _failure(source: str, error: SourceError) -> ZooError:
     if path:
         return ZooError(f"Cannot read {path}: {error}.")
     return NetworkError(f"Cannot fetch {hidden(source)}: {error}.")
-
-
-def _say(failure: ZooError, wait: float) -> None:
-    sys.stderr.write(f"note: {failure} Trying again in {wait:.1f} seconds.\n")
 
 
 def _summary(blob: Blob, failures: list[ZooError], kept: int) -> ZooError:
