@@ -1,12 +1,16 @@
 """The command train."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from zoo_core.cli import root
+from zoo_core.training.recipe import read
+
+Zoo = Callable[..., Result]
 
 BARS = "bars-and-stripes-4"
 
@@ -39,3 +43,32 @@ def test_training_ends_with_what_was_measured(
     assert (name, unit) == ("test_nll", "nats")
     assert float(nats) == pytest.approx(16 * 0.693, abs=0.05), "bars are coin flips, one by one"
     assert f"value = {nats}" in Path("run/entry.toml").read_text()
+
+
+def test_columns_are_stated_as_for_the_ladder(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n" + "".join(f"{i % 3},{i}\n" for i in range(30)))
+    result = zoo("train", "mixed-tree", "--data", str(table), "--columns", "a=categorical,b=skip")
+    assert result.exit_code == 0, result.stderr
+    columns = read(Path("runs/mixed-tree.t/recipe.toml")).config["columns"]
+    assert [(column["name"], column["kind"]) for column in columns] == [("a", "categorical")]
+    result = zoo("train", "mixed-tree", "--data", str(table), "--columns", "a")
+    assert result.exit_code == 2
+    assert "--columns a: expected NAME=KIND, as age=real." in result.stderr
+
+
+def test_a_training_that_is_refused_leaves_its_folder_free(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n" + "".join(f"{i % 3 or ''},{i % 2}\n" for i in range(60)))
+    words = ["train", "mixed-fvsbn", "--data", str(table), "--epochs", "1"]
+    result = zoo(*words)
+    assert result.exit_code == 2
+    assert "cannot sum out: put columns with missing cells last" in result.stderr
+    assert not Path("runs/mixed-fvsbn.t/recipe.toml").exists()
+    assert zoo(*words, "--set", "config.order=[1, 0]").exit_code == 0

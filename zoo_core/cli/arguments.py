@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from zoo_core.errors import ZooError
+from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.files import user_path
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UserPath",
+    "columns_option",
     "complete_entry",
     "complete_field",
     "complete_metric",
@@ -103,6 +104,32 @@ def entries_argument(*, required: bool = False) -> _Decorator:
 def json_option() -> _Decorator:
     """Return the option --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def columns_option() -> _Decorator:
+    """Return the option --columns: a dictionary of names to kinds, None where it is not given."""
+    return click.option(
+        "--columns",
+        metavar="NAME=KIND,...",
+        callback=_kinds_of_columns,
+        help="What columns of a table are, where the guess is wrong: binary, categorical, ordinal, "
+        "real, skip.",
+    )
+
+
+def _kinds_of_columns(
+    ctx: click.Context, param: click.Parameter, stated: str | None
+) -> dict[str, str] | None:
+    """The kinds by name; what is no kind is said when the table is read."""
+    if stated is None:
+        return None
+    found = {}
+    for part in filter(None, stated.split(",")):
+        name, equals, kind = part.rpartition("=")
+        if not equals:
+            raise InvalidInput(f"--columns {part}: expected NAME=KIND, as age=real.")
+        found[name] = kind
+    return found
 
 
 def option_flag(option: Option) -> click.Option:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import UserPath, json_option
+from zoo_core.cli.arguments import UserPath, columns_option, json_option
 from zoo_core.cli.standings import HEAD, cells, points, to_json
 from zoo_core.errors import InvalidInput
 
@@ -26,12 +26,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 @click.command("ladder")
 @click.argument("data")
 @click.option("--data-root", type=UserPath(), help="Folder of the data sets.")
-@click.option(
-    "--columns",
-    metavar="NAME=KIND,...",
-    default="",
-    help="What columns are, where it is guessed wrong: binary, categorical, ordinal, real, skip.",
-)
+@columns_option()
 @click.option("--budget", default="10m", show_default=True, help="Time for all, as 90s, 10m or 1h.")
 @click.option("--rung", "only", multiple=True, help="One to fit, of several. [default: all]")
 @click.option(
@@ -48,7 +43,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 def command(
     data: str,
     data_root: Path | None,
-    columns: str,
+    columns: dict[str, str] | None,
     budget: str,
     only: tuple[str, ...],
     seeds: int,
@@ -66,7 +61,7 @@ def command(
     zoo ladder my.csv
     zoo ladder my.csv --columns age=real,id=skip --budget 1h --seeds 3
     """  # noqa: D301 - click looks for the character backspace
-    seconds, stated = _seconds(budget), _columns(columns)
+    seconds = _seconds(budget)
 
     from zoo_core import output as files
     from zoo_core.data.cells import variant
@@ -85,7 +80,7 @@ def command(
         only=only,
         seeds=seeds,
         data_root=data_root,
-        columns=stated,
+        columns=columns,
         device=device,
         force=force,
         say=say,
@@ -120,17 +115,6 @@ def _seconds(budget: str) -> float:
     if match is None or not float(match[1]):
         raise InvalidInput(f"--budget {budget}: expected a time above 0, as 90s, 10m or 1h.")
     return float(match[1]) * _UNITS[match[2]]
-
-
-def _columns(stated: str) -> dict[str, str]:
-    """`--columns` by name; what is no kind is said when the table is read."""
-    found = {}
-    for part in filter(None, stated.split(",")):
-        name, equals, kind = part.rpartition("=")
-        if not equals:
-            raise InvalidInput(f"--columns {part}: expected NAME=KIND, as age=real.")
-        found[name] = kind
-    return found
 
 
 def _table(rungs: Sequence[Rung]) -> list[str]:

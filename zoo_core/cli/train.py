@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import UserPath
+from zoo_core.cli.arguments import UserPath, columns_option
 from zoo_core.errors import CheckFailed, InvalidInput
 from zoo_core.text import command_line
 
@@ -21,6 +21,7 @@ __all__ = ["command"]
 @click.argument("what", metavar="RECIPE|ARCHITECTURE", default="")
 @click.option("--data", help="Data set: a name, a folder or a table. Replaces the recipe's.")
 @click.option("--data-root", type=UserPath(), help="Folder of the data sets.")
+@columns_option()
 @click.option("--size", type=click.IntRange(min=1), help="Resize and crop images to this side.")
 @click.option("--gray", is_flag=True, default=None, help="Convert colour images to grey.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.")
@@ -103,6 +104,7 @@ def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
     zoo train --like nade.mnist
     zoo train my-recipe.toml
     zoo train nade --data my-folder/ --size 28 --gray
+    zoo train mixed-tree --data my.csv --columns age=real,id=skip
     zoo train --from nade.mnist --data my-folder/ --size 28 --gray
     zoo train --resume runs/nade.mnist
     zoo train --replay bernoulli.nltcs

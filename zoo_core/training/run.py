@@ -34,7 +34,7 @@ from zoo_core.training.recipe import Recipe, read
 if TYPE_CHECKING:
     from zoo_core.model import Model
 
-__all__ = ["Run", "claim", "prepare", "toml"]
+__all__ = ["Run", "claim", "clear", "prepare", "toml"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     """
     path = folder / "recipe.toml"
     if force and not resume:
-        _clear(folder)
+        clear(folder)
     if resume and path.is_file() and (own := read(path)).digest != recipe.digest:
         before, now = asdict(own), asdict(recipe)
         other = ", ".join(
@@ -148,7 +148,7 @@ def _without_none(value: object) -> Any:
     return value
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
     """Remove a run's files, and nothing else that lies in its folder."""
     for name in ("recipe.toml", "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS):
         (folder / name).unlink(missing_ok=True)

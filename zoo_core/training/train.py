@@ -32,7 +32,7 @@ from zoo_core.training.fit import make_loop
 from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
-from zoo_core.training.run import Run, claim, prepare
+from zoo_core.training.run import Run, claim, clear, prepare
 from zoo_core.training.seeds import seed_for
 from zoo_core.urls import hidden
 
@@ -51,6 +51,7 @@ def train(
     /,
     *,
     data: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
     size: int | None = None,
     gray: bool | None = None,
     epochs: int | None = None,
@@ -80,6 +81,7 @@ def train(
         what: an architecture as `nade`, the path of a recipe file, or a Recipe. It can be left out
             where `start` or `resume` says it.
         data: a data set: a name, a folder or a table.
+        columns: what columns of a table are, where the guess is wrong, by their names.
         size: side to which images are resized and cropped.
         gray: whether colour images become grey.
         epochs: passes over the training data.
@@ -118,6 +120,7 @@ def train(
     _check_names(what=what, data=data, like=like, start=start, resume=resume, output=output)
     given = {
         "data": data if data is None else str(data),
+        "columns": columns,
         "size": size,
         "gray": gray,
         "epochs": epochs,
@@ -278,7 +281,12 @@ def _train(
             check_memory(needed)
         if fabric.is_global_zero and not quiet:
             say(_introduction(publisher.name, trainer, needed))
-        loop.run(resume=resume)
+        try:
+            loop.run(resume=resume)
+        except InvalidInput:  # what the model cannot take: the same name is free for another one
+            if is_first(fabric) and not loop.progress.step:
+                clear(folder)
+            raise
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
 

@@ -219,6 +219,9 @@ def test_chains_refuse_what_they_cannot_sum_out(
         model.log_prob(x)
     with pytest.raises(errors.InvalidInput, match=wanted):
         model.complete(x, torch.ones(3, dtype=torch.bool))
+    x[2, model.order[0]] = NAN  # and now no order has the gaps of both rows last
+    with pytest.raises(errors.InvalidInput, match=r"cannot sum out, whatever the order\. mixed-"):
+        model.log_prob(x)
 
 
 @all_chains

@@ -216,13 +216,21 @@ def refuse_gaps(x: Tensor, name: str) -> None:
     name: of the architecture.
     """
     missing = x.isnan()
-    gaps = (missing[:, :-1] & ~missing[:, 1:]).any(1)
+    gaps = _have_gaps(missing)
     if gaps.any():
+        advice = ": put columns with missing cells last (config.order)"
+        if _have_gaps(missing[:, missing.sum(0).argsort(stable=True)]).any():
+            advice = ", whatever the order"
         raise InvalidInput(
             f"{int(gaps.sum())} of {len(x)} rows have missing cells before others in the order, "
-            f"which {name} cannot sum out: put columns with missing cells last (config.order). "
+            f"which {name} cannot sum out{advice}. "
             "mixed-tree and hidden-tree sum out any cells exactly, and mixed-eonade by its orders."
         )
+
+
+def _have_gaps(missing: Tensor) -> Tensor:
+    """Which rows have a missing cell before one that is there, (B,), bool."""
+    return (missing[:, :-1] & ~missing[:, 1:]).any(1)
 
 
 class Heads:
