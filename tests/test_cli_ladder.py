@@ -1,5 +1,6 @@
 """`zoo ladder`: a table and a plot of every model that fits."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from zoo_core.cli import root
+from zoo_core.metrics.comparison import Standing
+from zoo_core.metrics.measured import Measured
+from zoo_core.training.ladder import Rung
+from zoo_core.training.run import Run
 
 WORDS = ["ladder", "t.csv", "--budget", "1s", "--device", "cpu"]
 WORDS += ["--rung", "mixed-independent", "--rung", "mixed-tree"]
@@ -59,3 +64,18 @@ def test_what_cannot_be_climbed(table: str, words: list[str], code: int, what: s
     result = CliRunner().invoke(root, ["ladder", table, *words])
     assert result.exit_code == code, result.output
     assert what in result.output
+
+
+@pytest.mark.parametrize(("error", "says"), [(0.01, ""), (0.3, "; within the standard error of")])
+def test_the_last_line_weighs_a_gain_by_the_standard_error(error: float, says: str) -> None:
+    command = importlib.import_module("zoo_core.cli.ladder")  # the package has the command's name
+
+    def rung(name: str, parameters: int, nats: float) -> Rung:
+        figure = Standing(
+            name, parameters, "binary", "exact", Measured(nats, error, 100), None, "", None
+        )
+        return Rung(name, Run(Path(name), {}), {}, figure, figure, (nats,), 1.0)
+
+    line = command._advice([rung("made", 200, 5.0), rung("tree", 100, 5.2)])
+    assert line.startswith("use made: 5.000 nats on validation, 0.200 less than tree for 2.0 times")
+    assert line.partition("its parameters")[2].startswith(says) and bool(says) == (";" in line)

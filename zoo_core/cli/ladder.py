@@ -153,7 +153,9 @@ def _advice(rungs: Sequence[Rung]) -> str:
     next_best = min(smaller, key=_on_validation)
     times = best.test.parameters / max(1, next_best.test.parameters)
     lost = _on_validation(next_best) - _on_validation(best)
-    return f"{line}, {lost:.3f} less than {next_best.name} for {times:,.1f} times its parameters"
+    line += f", {lost:.3f} less than {next_best.name} for {times:,.1f} times its parameters"
+    error = best.validation.nats.error if best.validation.nats else 0.0
+    return line + (f"; within the standard error of a figure, {error:.3f}" if lost < error else "")
 
 
 def _on_validation(rung: Rung) -> float:
