@@ -1,6 +1,7 @@
 """The command train."""
 
 import shlex
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,3 +73,13 @@ def test_a_training_that_is_refused_leaves_its_folder_free(
     assert "cannot sum out: put columns with missing cells last" in result.stderr
     assert not Path("runs/mixed-fvsbn.t/recipe.toml").exists()
     assert zoo(*words, "--set", "config.order=[1, 0]").exit_code == 0
+
+
+def test_training_counts_parameters_as_its_entry_does(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = zoo("train", "fvsbn", "--data", "bars-and-stripes", "--epochs", "1")
+    assert "fvsbn.bars-and-stripes: 45 parameters, about" in result.stderr  # half of W is 0
+    entry = tomllib.loads(Path("runs/fvsbn.bars-and-stripes/entry.toml").read_text())
+    assert entry["entry"][0]["weights"]["parameters"] == 45

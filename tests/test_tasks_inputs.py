@@ -40,3 +40,9 @@ def test_a_task_of_inputs_asks_for_them(task: str) -> None:
     model = nade() if tasks.implements(tasks.find(task), nade()) else Invertible()
     with pytest.raises(InvalidInput, match="give inputs an image file, a folder, a table"):
         run(task, model)
+
+
+def test_nan_is_named_as_such() -> None:
+    x = torch.full((2, 1, 4, 4), torch.nan)
+    with pytest.raises(InvalidInput, match="holds NaN or infinity, but the model is binary"):
+        run("score", nade(), inputs=x)

@@ -58,7 +58,9 @@ class Dataset(MapDataset[Row]):
         """What its variables are, in words."""
         if self.levels is not None:
             return f"{self.levels} categories"
-        return "mixed columns" if self.columns else "real numbers"
+        if self.columns:
+            return "mixed columns"
+        return "real numbers" if bool(self.x.isfinite().all()) else "NaN or infinity"
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
 from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
+from zoo_core.metrics.comparison import parameters
 from zoo_core.registry import Registry
 from zoo_core.text import printable
 from zoo_core.training import memory
@@ -332,10 +333,7 @@ def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Tr
 
 def _introduction(name: str, trainer: Trainer, needed: int) -> str:
     """What is about to be trained: the parameters of each network, and the bytes of memory."""
-    counts = {
-        key: sum(parameter.numel() for parameter in network.parameters())
-        for key, network in trainer.networks.items()
-    }
+    counts = {key: parameters(network) for key, network in trainer.networks.items()}
     others = [f"{key} {count:,}" for key, count in counts.items() if key != "model" and count]
     beside = f" ({', '.join(others)})" if others else ""
     of_memory = f"about {in_words(needed)} of memory"
