@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from zoo_core import loading
 from zoo_core.bulk import run_parts
 from zoo_core.bulk.on_ray import run_on_ray
 from zoo_core.errors import InvalidInput
+
+# Found, not imported: its settings are made where the program imports it.
+with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an optional package")
 
 N = 20_000
 KILLS = int(os.environ.get("ZOO_FAULTS", "2"))
@@ -66,9 +70,9 @@ sys.exit(done.missing)
 """
 
 
+@with_ray
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are found in /proc")
 def test_after_kills_of_its_workers_every_row_is_there_once(tmp_path: Path, weights: Path) -> None:
-    pytest.importorskip("ray")
     source, folder = tmp_path / "x.npy", tmp_path / "out"
     command = [sys.executable, "-c", COMMAND, str(weights), str(source), str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -86,8 +90,8 @@ def test_after_kills_of_its_workers_every_row_is_there_once(tmp_path: Path, weig
     assert bytes_of(folder) == bytes_of(tmp_path / "one")
 
 
+@with_ray
 def test_what_a_worker_refuses_is_raised_here(tmp_path: Path, weights: Path) -> None:
-    pytest.importorskip("ray")
     with pytest.raises(InvalidInput, match="this task needs inputs: give --input a table"):
         run_on_ray(weights, "score", tmp_path / "out")
 

@@ -144,8 +144,10 @@ def test_where_no_checkpoint_is_sound_the_last_is_named(tmp_path: Path) -> None:
     run = train(tmp_path / "run")
     for path in (run / "checkpoints").iterdir():
         path.write_bytes(b"nothing")
+    before = {path.relative_to(run) for path in run.rglob("*")}
     with pytest.raises(InvalidInput, match=r"last\.safetensors is not a checkpoint: .* a new run"):
         zoo_core.train(resume=run, quiet=True)
+    assert {path.relative_to(run) for path in run.rglob("*")} == before  # nothing is removed
 
 
 def test_a_checkpoint_that_is_gone_is_that_before(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def run_on_ray(
 def _connect(workers: int) -> Iterator[Any]:
     """Ray, connected to a cluster or started."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports home unless it is set not to
+    # Below `uv run` Ray would install the project anew for each worker, in place of this Python's.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:

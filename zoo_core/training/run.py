@@ -34,7 +34,10 @@ from zoo_core.training.recipe import Recipe, read
 if TYPE_CHECKING:
     from zoo_core.model import Model
 
-__all__ = ["Run", "claim", "clear", "prepare", "toml"]
+__all__ = ["Run", "claim", "prepare", "release", "toml"]
+
+_STARTED = "metrics.jsonl", "checkpoints"
+"""What a training writes from its start on; where they are, a folder holds a run."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     """
     path = folder / "recipe.toml"
     if force and not resume:
-        clear(folder)
+        _clear(folder)
     if resume and path.is_file() and (own := read(path)).digest != recipe.digest:
         before, now = asdict(own), asdict(recipe)
         other = ", ".join(
@@ -124,8 +127,7 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
             f"{printable(folder)} was trained with {other}; a run is resumed with its own "
             "settings. Leave others out, or start a new run in another folder."
         )
-    started = ("metrics.jsonl", "checkpoints", loading.WEIGHTS)
-    if not resume and any((folder / name).exists() for name in started):
+    if not resume and any((folder / name).exists() for name in (*_STARTED, loading.WEIGHTS)):
         raise OutputExists(
             f"{printable(folder)} already holds a run. Choose another folder "
             f"({argument('output', flag='-o')}), replace it ({argument('force', True)}), or go on "
@@ -148,7 +150,16 @@ def _without_none(value: object) -> Any:
     return value
 
 
-def clear(folder: Path) -> None:
+def release(folder: Path) -> None:
+    """Let another run take the folder that `prepare` gave to one which was refused at its start."""
+    for name in _STARTED:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
     """Remove a run's files, and nothing else that lies in its folder."""
     for name in ("recipe.toml", "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS):
         (folder / name).unlink(missing_ok=True)

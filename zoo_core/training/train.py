@@ -33,7 +33,7 @@ from zoo_core.training.fit import make_loop
 from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
-from zoo_core.training.run import Run, claim, clear, prepare
+from zoo_core.training.run import Run, claim, prepare, release
 from zoo_core.training.seeds import seed_for
 from zoo_core.urls import hidden
 
@@ -285,8 +285,8 @@ def _train(
         try:
             loop.run(resume=resume)
         except InvalidInput:  # what the model cannot take: the same name is free for another one
-            if is_first(fabric) and not loop.progress.step:
-                clear(folder)
+            if is_first(fabric) and not resume and not loop.progress.step:
+                release(folder)
             raise
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
