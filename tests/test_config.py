@@ -1,12 +1,12 @@
 """A config is checked before an architecture is built from it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from torch import nn
 
-from zoo_core.config import build
+from zoo_core.config import Count, NonNegative, Positive, Rate, Size, build, check_trainer
 from zoo_core.errors import InvalidInput
 
 
@@ -65,12 +65,13 @@ def test_what_fits_is_built(more: dict[str, Any]) -> None:
             "the config of Net: unknown key 'witdh'. Did you mean width? Allowed: width, ",
         ),
         ({"width": 1.0}, "the config of Net: width is 1.0; expected a whole number."),
-        ({"width": 1, "rate": True}, "the config of Net: rate is True; expected a number."),
+        ({"width": 1, "rate": True}, "the config of Net: rate is True; expected a finite number."),
         ({"width": 1, "kind": "c"}, "the config of Net: kind is 'c'; expected 'a' or 'b'."),
         (
             {"width": 1, "sizes": [1]},
             "sizes is [1]; expected a list (a list (a whole number each) each) or none.",
         ),
+        ({"width": 1, "rate": float("inf")}, "rate is inf; expected a finite number."),
         (
             {"width": 1, "rate": 2},
             "Net cannot be built with width = 1, rate = 2: ValueError: a rate",
@@ -117,3 +118,76 @@ def test_what_only_type_checkers_know_is_left_to_the_class() -> None:
     assert isinstance(build(Hidden, {"width": "3"}), Hidden)
     with pytest.raises(InvalidInput, match="the config of Hidden: width is missing"):
         build(Hidden, {})
+
+
+class Ranges(nn.Module):
+    def __init__(
+        self,
+        size: Size = 1,
+        count: Count = 3,
+        sizes: Sequence[Size] | None = None,
+        rate: Rate = 0.0,
+        weight: NonNegative = 0.0,
+        scale: Positive = 1.0,
+        note: Annotated[str, "what no rule says"] = "",
+    ) -> None:
+        super().__init__()
+        self.layer = nn.Linear(size, count)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"size": 0}, "size is 0; expected a whole number of at least 1."),
+        ({"count": -1}, "count is -1; expected a whole number of at least 0."),
+        ({"sizes": [2, 0]}, "sizes is [2, 0]; expected a list (a whole number of at least 1 each)"),
+        ({"rate": 1}, "rate is 1; expected a number of at least 0 and below 1."),
+        ({"rate": -0.1}, "rate is -0.1; expected a number of at least 0 and below 1."),
+        ({"rate": float("nan")}, "rate is nan; expected a number of at least 0 and below 1."),
+        ({"weight": -1.0}, "weight is -1.0; expected a number of at least 0."),
+        ({"weight": float("inf")}, "weight is inf; expected a number of at least 0."),
+        ({"scale": 0}, "scale is 0; expected a number above 0."),
+        ({"scale": "1"}, "scale is '1'; expected a number above 0."),
+        ({"note": 1}, "note is 1; expected text."),
+    ],
+)
+def test_a_value_is_within_the_range_of_its_annotation(
+    config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match="the config of Ranges: ") as caught:
+        build(Ranges, config)
+    assert message in str(caught.value)
+
+
+def test_bounds_themselves_are_in_their_ranges() -> None:
+    config = {"size": 1, "count": 0, "sizes": [1], "rate": 0, "weight": 0, "scale": 1e-9}
+    assert isinstance(build(Ranges, config), Ranges)
+
+
+class Objective:
+    def __init__(self, model: nn.Module, k: Size = 1, beta: NonNegative = 1.0) -> None: ...
+
+
+class Bare:
+    """A trainer of a model alone."""
+
+    def __init__(self, model: nn.Module) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("trainer", "table", "message"),
+    [
+        (Objective, {"k": 0}, "Objective: trainer.k is 0; expected a whole number of at least 1."),
+        (Objective, {"beta": "a"}, "trainer.beta is 'a'; expected a number of at least 0."),
+        (Objective, {"bta": 1}, "unknown key 'trainer.bta'. Did you mean beta? Allowed: k, beta."),
+        (Objective, {"model": 1}, "unknown key 'trainer.model'. Allowed: k, beta."),
+        (Bare, {"k": 1}, "the arguments of Bare: unknown key 'trainer.k'. Allowed: none."),
+    ],
+)
+def test_the_arguments_of_a_trainer_are_checked(
+    trainer: type, table: dict[str, Any], message: str
+) -> None:
+    check_trainer(trainer, {})
+    with pytest.raises(InvalidInput) as caught:
+        check_trainer(trainer, table)
+    assert message in str(caught.value)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from torch import nn
 
 import zoo_core
 from factories import METADATA, save_nade
-from zoo_core import loading
+from zoo_core import loading, plugins
+from zoo_core.config import check_trainer
 from zoo_core.errors import InvalidInput, OutputExists, PluginError, UnknownName
 from zoo_core.loading.meta import build_blank
 from zoo_core.protocols import Bound, Decoder, DensityModel, Generator
@@ -122,6 +124,19 @@ def test_a_size_below_zero_is_named_by_every_architecture(case: Case) -> None:
                 build_blank(case.cls, {**case.config, key: low})
             assert "-1" in str(caught.value)
             assert "Error" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_a_number_out_of_range_is_named_by_every_architecture_and_trainer(case: Case) -> None:
+    for key, one in inspect.signature(case.cls).parameters.items():
+        for value in (-1.0, math.nan, math.inf) if isinstance(one.default, float) else ():
+            with pytest.raises(InvalidInput, match=f"{key} is {value}"):
+                build_blank(case.cls, {**case.config, key: value})
+    trainer = plugins.import_class(case.architecture.trainer)
+    for key, one in inspect.signature(trainer).parameters.items():
+        if type(one.default) in (int, float):
+            with pytest.raises(InvalidInput, match=f"trainer.{key} is -1; expected a .*number "):
+                check_trainer(trainer, {key: -1})
 
 
 def test_an_unknown_architecture_is_named() -> None:

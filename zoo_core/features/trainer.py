@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core.config import NonNegative, Rate
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import Objective
@@ -35,11 +36,11 @@ class CrossEntropy(Objective):
     def __init__(
         self,
         model: nn.Module,
-        shift: float = 0.0,
-        turn: float = 0.0,
-        zoom: float = 0.0,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
         flip: bool = False,
-        smoothing: float = 0.0,
+        smoothing: Rate = 0.0,
     ) -> None:
         super().__init__(model.to(memory_format=torch.channels_last))  # a third faster on a CPU
         self.shift, self.turn, self.zoom, self.flip = shift, turn, zoom, flip

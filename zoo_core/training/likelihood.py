@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import InvalidInput
+from zoo_core.config import Rate
 from zoo_core.training.augmentation import mutate
 from zoo_core.training.objective import Objective
 from zoo_core.training.protocols import Update
@@ -32,9 +32,7 @@ class MaximumLikelihood(Objective):
 
     monitor: ClassVar[str] = "nll"
 
-    def __init__(self, model: nn.Module, noise: float = 0.0) -> None:
-        if not 0 <= noise < 1:
-            raise InvalidInput(f"trainer.noise is {noise}; expected a probability from 0, below 1.")
+    def __init__(self, model: nn.Module, noise: Rate = 0.0) -> None:
         super().__init__(model)
         self.noise = noise
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -13,11 +12,12 @@ import torch
 from lightning_fabric import Fabric
 
 from zoo_core import loading, plugins
+from zoo_core.config import check_trainer
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
 from zoo_core.data.resolve import absolute_spec
-from zoo_core.errors import InvalidInput, PluginError, did_you_mean, naming
+from zoo_core.errors import InvalidInput, PluginError, naming
 from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
@@ -320,13 +320,7 @@ def _naming_recipe(what: str | Path | Recipe) -> Iterator[None]:
 def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Trainer:
     """The architecture's objective, with the arguments of the recipe's `[trainer]`."""
     cls = plugins.import_class(architecture.trainer)
-    taken = list(inspect.signature(cls).parameters)[1:]
-    for key in recipe.trainer:
-        if key not in taken:
-            raise InvalidInput(
-                f"trainer.{printable(key)} is not an argument of {cls.__name__}."
-                f"{did_you_mean(key, taken)} It takes {', '.join(taken) or 'none'}."
-            )
+    check_trainer(cls, recipe.trainer)
     trainer: Trainer = cls(model, **recipe.trainer)
     return trainer
 

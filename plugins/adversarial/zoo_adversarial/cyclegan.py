@@ -43,6 +43,7 @@ from zoo_adversarial.translation import (
     round_trip,
 )
 from zoo_core.checks import check_inputs
+from zoo_core.config import Count, NonNegative, Rate, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import frozen, network_of
@@ -156,18 +157,18 @@ class Cycle(AdversarialBase):
     def __init__(
         self,
         model: CycleGAN,
-        channels: int = 32,
-        layers: int = 1,
-        w_adversarial: float = 1.0,
-        w_cycle: float = 10.0,
-        w_identity: float = 5.0,
-        pool: int = _POOL,
-        shift: float = 0.0,
-        turn: float = 0.0,
-        zoom: float = 0.0,
+        channels: Size = 32,
+        layers: Size = 1,
+        w_adversarial: NonNegative = 1.0,
+        w_cycle: NonNegative = 10.0,
+        w_identity: NonNegative = 5.0,
+        pool: Count = _POOL,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
         flip: bool = True,
-        r1: float = 0.0,
-        r1_every: int = 8,
+        r1: NonNegative = 0.0,
+        r1_every: Size = 8,
     ) -> None:
         self.r1, self.penalty_every = r1, r1_every
         shape = model.event_shape

@@ -61,6 +61,7 @@ from zoo_adversarial.layers import (
 from zoo_adversarial.text import Characters, Sentences, text_encoder
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.config import Size
 from zoo_core.errors import InvalidInput
 from zoo_core.export import Function, Value
 
@@ -109,7 +110,7 @@ class GANCLS(LatentGenerator):
         encoder: str = "characters",
         code: int = 128,
         alphabet: str = " 0123456789abcdefghijklmnopqrstuvwxyz",
-        length: int = 48,
+        length: Size = 48,
         judge: bool = False,
         up: str = "transposed",
         norm: str = "batch",

@@ -16,6 +16,7 @@ from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.text import Whitening
 from zoo_adversarial.trainer import AdversarialBase, diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
+from zoo_core.config import Count, NonNegative, Rate, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter
 from zoo_core.training.objective import frozen, network_of
@@ -53,16 +54,16 @@ class Matching(AdversarialBase):
     def __init__(
         self,
         model: GANCLS,
-        channels: int | None = None,
-        w_between: float = 1.0,
-        w_joint: float = 1.0,
-        shift: float = 0.0,
-        turn: float = 0.0,
-        zoom: float = 0.0,
-        r1: float = 0.0,
-        penalty_every: int = 1,
-        pretrain: int = 0,
-        w_predict: float = 0.0,
+        channels: Size | None = None,
+        w_between: NonNegative = 1.0,
+        w_joint: NonNegative = 1.0,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
+        r1: NonNegative = 0.0,
+        penalty_every: Size = 1,
+        pretrain: Count = 0,
+        w_predict: NonNegative = 0.0,
     ) -> None:
         if model.judge is not None and channels not in (None, model.channels):
             raise InvalidInput(

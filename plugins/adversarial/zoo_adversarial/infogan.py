@@ -44,6 +44,7 @@ from zoo_adversarial.layers import (
 from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_sampling
+from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
 from zoo_core.training.objective import network_of
@@ -256,12 +257,12 @@ class InfoTrainer(AdversarialTrainer):
         self,
         model: nn.Module,
         loss: str = "non-saturating",
-        n_critic: int = 1,
-        penalty: float = 10.0,
-        penalty_every: int = 1,
+        n_critic: Size = 1,
+        penalty: NonNegative = 10.0,
+        penalty_every: Size = 1,
         discriminator: Mapping[str, Any] | None = None,
-        w_category: float = 1.0,
-        w_codes: float = 1.0,
+        w_category: NonNegative = 1.0,
+        w_codes: NonNegative = 1.0,
     ) -> None:
         super().__init__(model, loss, n_critic, penalty, penalty_every, discriminator)
         self.w_category, self.w_codes = w_category, w_codes

@@ -51,6 +51,7 @@ from zoo_adversarial.layers import UpConv2d, initialise
 from zoo_adversarial.patches import crops, key_patches
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.config import Size
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 from zoo_core.protocols import FromParts
@@ -88,7 +89,7 @@ class KeyPatch(nn.Module):
         channels: int = 16,
         z: int = 128,
         code: int = 128,
-        parts: int = 3,
+        parts: Size = 3,
         up: str = "transposed",
     ) -> None:
         super().__init__()

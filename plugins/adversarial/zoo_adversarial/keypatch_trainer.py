@@ -14,6 +14,7 @@ from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.patches import crops, key_patches, masks, overlap
 from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import sliced_wasserstein
+from zoo_core.config import Count, NonNegative, Positive, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import mirror
 from zoo_core.training.objective import frozen, network_of
@@ -63,18 +64,18 @@ class Assembly(AdversarialBase):
     def __init__(
         self,
         model: KeyPatch,
-        channels: int | None = None,
-        w_first: float = 1e-2,
-        w_last: float = 1e-4,
-        w_images: int = 100_000,
+        channels: Size | None = None,
+        w_first: Positive = 1e-2,
+        w_last: Positive = 1e-4,
+        w_images: Size = 100_000,
         mask_loss: str = "l1",
         cut: str = "predicted",
-        n_critic: int = 2,
+        n_critic: Size = 2,
         flip: bool = True,
         norm: str = "batch",
-        r1: float = 0.0,
-        penalty_every: int = 1,
-        most: int = 0,
+        r1: NonNegative = 0.0,
+        penalty_every: Size = 1,
+        most: Count = 0,
     ) -> None:
         for setting, value, known in (("mask_loss", mask_loss, _SPATIAL), ("cut", cut, _CUTS)):
             if value not in known:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo_adversarial.progan import ProGAN, fade, normalise
 from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
+from zoo_core.config import Count, NonNegative, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import network_of
 
@@ -35,11 +36,11 @@ class Progressive(AdversarialTrainer):
     def __init__(
         self,
         model: ProGAN,
-        stable: int | Sequence[int] = 600_000,
-        fade: int | Sequence[int] = 600_000,
-        penalty: float = 10.0,
-        penalty_every: int = 1,
-        drift: float = 1e-3,
+        stable: Count | Sequence[Count] = 600_000,
+        fade: Count | Sequence[Count] = 600_000,
+        penalty: NonNegative = 10.0,
+        penalty_every: Size = 1,
+        drift: NonNegative = 1e-3,
     ) -> None:
         super().__init__(model, "wgan-gp", penalty=penalty, penalty_every=penalty_every)
         stages = len(model.channels) - 1

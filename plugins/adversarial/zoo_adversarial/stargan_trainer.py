@@ -15,6 +15,7 @@ from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.stargan import Judge, StarGAN
 from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import checked_labels, round_trip
+from zoo_core.config import NonNegative, Rate, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import frozen, unwrapped
@@ -54,18 +55,18 @@ class Star(AdversarialBase):
     def __init__(
         self,
         model: StarGAN,
-        channels: int = 24,
+        channels: Size = 24,
         loss: str = "wgan-gp",
-        n_critic: int = 5,
-        w_penalty: float = 10.0,
-        w_domain: float = 1.0,
-        w_reconstruction: float = 10.0,
-        shift: float = 0.0,
-        turn: float = 0.0,
-        zoom: float = 0.0,
+        n_critic: Size = 5,
+        w_penalty: NonNegative = 10.0,
+        w_domain: NonNegative = 1.0,
+        w_reconstruction: NonNegative = 10.0,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
         flip: bool = True,
-        r1: float = 0.0,
-        r1_every: int = 8,
+        r1: NonNegative = 0.0,
+        r1_every: Size = 8,
     ) -> None:
         self.r1, self.penalty_every = r1, r1_every
         self.domains, self.groups = model.domains, model.groups

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.translation import sliced_wasserstein
+from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.protocols import narrow
 from zoo_core.training.objective import frozen, network_of, unwrapped
@@ -133,11 +134,11 @@ class AdversarialTrainer(AdversarialBase):
         self,
         model: nn.Module,
         loss: str = "non-saturating",
-        n_critic: int = 1,
-        penalty: float = 10.0,
-        penalty_every: int = 1,
+        n_critic: Size = 1,
+        penalty: NonNegative = 10.0,
+        penalty_every: Size = 1,
         discriminator: Mapping[str, Any] | None = None,
-        r1: float = 0.0,
+        r1: NonNegative = 0.0,
     ) -> None:
         self.loss = loss_of(loss)
         self.n_critic, self.penalty, self.penalty_every = n_critic, penalty, penalty_every

@@ -36,6 +36,7 @@ from torch.nn import functional
 from zoo_autoregressive.layers import keep_order, permutation, prefix_length, unpermute
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_sampling
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
 
@@ -76,7 +77,7 @@ class Attention(nn.Module):
         window: int = 1,
         positions: str = "learned",
         activation: str = "relu",
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
         classes: int = 0,
         labels: str = "start",
         order: str | Sequence[int] = "raster",

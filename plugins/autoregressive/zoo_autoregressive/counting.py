@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, distributed, nn
 
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import DensityModel
 from zoo_core.training.likelihood import MaximumLikelihood
@@ -43,7 +44,7 @@ class Counting(MaximumLikelihood):
         noise: as that of MaximumLikelihood.
     """
 
-    def __init__(self, model: nn.Module, noise: float = 0.0) -> None:
+    def __init__(self, model: nn.Module, noise: Rate = 0.0) -> None:
         super().__init__(model, noise)
         self.networks["statistics"] = Total(self.model)
 

@@ -34,6 +34,7 @@ from zoo_autoregressive.mixed import SMALLEST_SCALE, Filling, choose
 from zoo_autoregressive.mixed_tree import MixedTree
 from zoo_core import draws
 from zoo_core.checks import check_rows
+from zoo_core.config import Rate, Size
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
@@ -281,7 +282,7 @@ class TreeLikelihood(MaximumLikelihood):
         counted: the number of first steps whose rows are counted.
     """
 
-    def __init__(self, model: nn.Module, noise: float = 0.0, counted: int = 128) -> None:
+    def __init__(self, model: nn.Module, noise: Rate = 0.0, counted: Size = 128) -> None:
         super().__init__(model, noise)
         self.counted = counted
         columns = [column.table() for column in self.model.columns]

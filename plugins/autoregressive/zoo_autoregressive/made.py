@@ -34,6 +34,7 @@ from torch.nn import functional
 from zoo_autoregressive.layers import BinaryAutoregressive, bernoulli_log_prob, unpermute
 from zoo_core import draws
 from zoo_core.checks import check_inputs
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MADE"]
@@ -63,7 +64,7 @@ class MADE(BinaryAutoregressive):
         direct: bool = False,
         order: str | Sequence[int] = "raster",
         order_seed: int = 0,
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
         masks: int = 1,
         degrees: Sequence[int] | None = None,
     ) -> None:

@@ -20,6 +20,7 @@ from torch.nn import functional
 from zoo_autoregressive.attention import Block, stack
 from zoo_autoregressive.mixed import MixedChainRule
 from zoo_autoregressive.mixed_layers import Embedding, Readout
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MixedAttention"]
@@ -53,7 +54,7 @@ class MixedAttention(MixedChainRule):
         h: int = 4,
         d_ff: int = 0,
         components: int = 10,
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
         order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:

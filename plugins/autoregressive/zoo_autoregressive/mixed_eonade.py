@@ -28,6 +28,7 @@ from zoo_autoregressive.layers import keep_order
 from zoo_autoregressive.mixed import Filling, Heads
 from zoo_core import draws
 from zoo_core.checks import check_rows, check_sampling
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
 from zoo_core.training.objective import Objective
@@ -56,7 +57,7 @@ class MixedEoNADE(Filling):
         columns: Sequence[Mapping[str, Any]] = (),
         hidden: Sequence[int] = (200, 200),
         components: int = 10,
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
         orders: int = 4,
         order_seed: int = 0,
     ) -> None:

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from zoo_autoregressive.made import MaskedLinear
 from zoo_autoregressive.mixed import MixedChainRule
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MixedMADE"]
@@ -48,7 +49,7 @@ class MixedMADE(MixedChainRule):
         columns: Sequence[Mapping[str, Any]] = (),
         hidden: Sequence[int] = (200,),
         components: int = 10,
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
         order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from zoo_autoregressive.mixed import MixedChainRule
 from zoo_autoregressive.mixed_layers import Embedding, Readout
+from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 
 __all__ = ["MixedNADE"]
@@ -50,7 +51,7 @@ class MixedNADE(MixedChainRule):
         hidden: int = 200,
         components: int = 10,
         activation: str = "sigmoid",
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
         order: str | Sequence[int] = "raster",
         order_seed: int = 0,
     ) -> None:

@@ -34,6 +34,7 @@ from torch.nn import functional
 
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_latents, check_sampling
+from zoo_core.config import Positive, Rate, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
 from zoo_latent.layers import MLPDecoder, affine, finite_logit, mlp
@@ -85,12 +86,12 @@ class AAE(nn.Module):
         activation: str = "relu",
         encoder: str = "deterministic",
         prior: str = "normal",
-        scale: float = 1.0,
-        components: int = 10,
+        scale: Positive = 1.0,
+        components: Size = 10,
         classes: int = 0,
         labels: str = "encoder",
         clusters: int = 0,
-        dropout: float = 0.0,
+        dropout: Rate = 0.0,
     ) -> None:
         super().__init__()
         _check(encoder, classes, labels, clusters, prior)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import frozen, network_of
 from zoo_core.training.protocols import Update
@@ -53,11 +54,11 @@ class Adversarial:
     def __init__(
         self,
         model: AAE,
-        hidden: Sequence[int] = (1000, 1000),
-        w_x: float = 1.0,
-        w_a: float = 1.0,
-        w_y: float = 1.0,
-        noise: float = 0.0,
+        hidden: Sequence[Size] = (1000, 1000),
+        w_x: NonNegative = 1.0,
+        w_a: NonNegative = 1.0,
+        w_y: NonNegative = 1.0,
+        noise: NonNegative = 0.0,
     ) -> None:
         K = model.classes + 1 if model.labels == "prior" else 0
         self.networks: dict[str, nn.Module] = {

@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import Objective
 from zoo_core.training.protocols import Update
@@ -36,7 +37,7 @@ class Variational(Objective):
 
     monitor: ClassVar[str] = "bound"
 
-    def __init__(self, model: nn.Module, k: int = 1, beta: float = 1.0) -> None:
+    def __init__(self, model: nn.Module, k: Size = 1, beta: NonNegative = 1.0) -> None:
         if k < 1:
             raise InvalidInput(f"trainer.k is {k}; a bound takes at least one sample.")
         super().__init__(model)
@@ -93,7 +94,7 @@ class ImportanceWeighted(Variational):
         k: samples of the latents for each input.
     """
 
-    def __init__(self, model: nn.Module, k: int = 5) -> None:
+    def __init__(self, model: nn.Module, k: Size = 5) -> None:
         super().__init__(model, k)
 
     def values(
