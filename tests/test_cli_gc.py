@@ -38,8 +38,9 @@ def test_gc_removes_what_nobody_needs_and_no_more(
         path.write_bytes(b"12345")
     os.utime(writing, (0, 0))
     os.utime(forgotten, (0, 0))
-    alien = blobs / "notes.txt"
-    alien.write_text("mine")
+    aliens = [store.home / folder / "notes.txt" for folder in ("blobs", "damaged", "verified")]
+    for alien in aliens:
+        alien.write_text("mine")
     expected = {str(path) for path in (old, dead, forgotten, writing, damaged)}
     expected.add(str(store.home / "verified" / old.name))
     rows = json.loads(zoo("gc", "--dry-run", "--json").stdout)
@@ -53,7 +54,7 @@ def test_gc_removes_what_nobody_needs_and_no_more(
     assert f"removed {old}: no registry names it" in result.stdout.replace("\n", " ")
     assert result.stdout.endswith(f"freed {freed} B\n")
     assert not any(Path(path).exists() for path in expected)
-    assert all(path.exists() for path in (new, living.path, elsewhere, alien))
+    assert all(path.exists() for path in (new, living.path, elsewhere, *aliens))
     assert zoo("gc").stdout.splitlines()[-1] == "freed 0 B"
 
 

@@ -62,8 +62,24 @@ def test_nothing_is_replaced_without_force(item: Item, tmp_path: Path) -> None:
     (folder / "mine").touch()
     with pytest.raises(OutputExists, match="class is there already"):
         unpack(path, folder)
-    unpack(path, folder, force=True)
-    assert not (folder / "mine").exists()
+    with pytest.raises(OutputExists, match=r"holds no registry\.toml: it is no bundle, and stays"):
+        unpack(path, folder, force=True)
+    assert [file.name for file in folder.iterdir()] == ["mine"]
+
+
+def test_a_bundle_takes_the_place_of_another_and_other_files_stay(
+    item: Item, tmp_path: Path
+) -> None:
+    path, folder = tmp_path / "class.zip", tmp_path / "class"
+    pack([item], path)
+    unpack(path, folder)
+    (folder / "registry.toml").write_text("schema = 1\n")
+    for name in ("mine.txt", "runs/mine.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+    (folder / "link").symlink_to("runs")
+    assert unpack(path, folder, force=True).entries.keys() == {"bernoulli.one"}
+    assert (folder / "mine.txt").read_text() == (folder / "link" / "mine.txt").read_text() == "mine"
 
 
 def rezipped(path: Path, change: Callable[[dict[str, bytes]], Any]) -> Path:

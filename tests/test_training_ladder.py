@@ -35,7 +35,7 @@ def test_rungs_of_mixed_columns(tmp_path: Path) -> None:
     assert tree.test.parameters >= rungs["mixed-independent"].test.parameters
     assert tree.test.bits_per_dim is None, "a density has none"
     assert (tree.run.folder / "model.safetensors").is_file()
-    assert not (tmp_path / "ladder" / "tries").exists(), "what is not kept is removed"
+    assert not (tmp_path / "ladder" / ".tries").exists(), "what is not kept is removed"
 
     found = {}
     for line in said:

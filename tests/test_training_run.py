@@ -21,6 +21,8 @@ from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.header import read_header
 from zoo_core.training import recipe as recipes
+from zoo_core.training.callbacks import Callback
+from zoo_core.training.loop import Loop
 from zoo_core.training.recipe import read
 from zoo_core.training.run import claim
 
@@ -158,3 +160,105 @@ def test_the_folder_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None
     with claim(folder):
         assert str(os.getpid()) in (folder / ".owner").read_text()
     assert not (folder / ".owner").exists()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder but locks, with its bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture
+def old(run: zoo_core.Run, tmp_path: Path) -> Path:
+    """A run that may be changed, beside files of its user's."""
+    folder = shutil.copytree(run.folder, tmp_path / "old")
+    for name in ("notes.txt", "samples/mine.png", "checkpoints/mine.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainer": {"noise": -1}},
+        {"config": {"hidden": 0}},
+        {"optimizer": {"opt": "nope"}},
+        {"data": "bars-and-stripes:test"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_refused_training_leaves_the_run_that_it_was_to_replace(
+    old: Path, changes: dict[str, object]
+) -> None:
+    before = contents(old)
+    with pytest.raises(InvalidInput):
+        zoo_core.train("nade", **{**SMALL, **changes}, output=old, force=True, quiet=True)
+    assert contents(old) == before
+
+
+def test_a_stop_before_the_first_step_leaves_the_run_that_was_to_be_replaced(old: Path) -> None:
+    class Stop(Callback):
+        def begin(self, loop: Loop) -> None:
+            raise KeyboardInterrupt
+
+    before = contents(old)
+    with pytest.raises(KeyboardInterrupt):
+        zoo_core.train("nade", **SMALL, output=old, force=True, quiet=True, callbacks=[Stop()])
+    assert contents(old) == before
+
+
+def test_a_run_is_replaced_and_its_users_files_stay(old: Path) -> None:
+    before = contents(old)
+    zoo_core.train("nade", **SMALL, epochs=1, output=old, force=True, quiet=True)
+    after = contents(old)
+    assert after["model.safetensors"] != before["model.safetensors"]
+    assert {name for name, data in after.items() if data == b"mine"} == {
+        "notes.txt",
+        "samples/mine.png",
+        "checkpoints/mine.txt",
+    }
+    assert not (old / ".replaced").exists()
+
+
+def test_a_run_that_was_killed_at_its_start_is_replaced_by_none_that_is_older(old: Path) -> None:
+    """A process that is killed before its first step leaves the run before it aside."""
+    weights = (old / "model.safetensors").read_bytes()
+    (old / ".replaced").mkdir()
+    for name in ("recipe.toml", "model.safetensors"):
+        (old / name).rename(old / ".replaced" / name)
+    for path in (*(old / "checkpoints").glob("*.safetensors"), old / "metrics.jsonl"):
+        path.unlink()
+    (old / "recipe.toml").write_text("")
+    with pytest.raises(InvalidInput, match="noise"):
+        zoo_core.train("nade", **SMALL, trainer={"noise": 2}, output=old, force=True, quiet=True)
+    assert (old / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    "name", ["recipe.toml", "entry.toml", "model.safetensors", "checkpoints/best.safetensors"]
+)
+def test_files_that_are_no_runs_are_not_overwritten(tmp_path: Path, name: str, force: bool) -> None:
+    (mine := tmp_path / name).parent.mkdir(exist_ok=True)
+    mine.write_text("# mine")
+    with pytest.raises(OutputExists) as caught:
+        zoo_core.train("nade", **SMALL, output=tmp_path, force=force, quiet=True)
+    assert "already holds a run" in str(caught.value) or (
+        f"holds {name.partition('/')[0]}, which a run would overwrite, and no run of zoo. Choose"
+        in str(caught.value)
+    )
+    assert contents(tmp_path) == {name: b"# mine"}
+
+
+def test_weights_without_checkpoints_are_not_overwritten_by_a_resumed_run(old: Path) -> None:
+    shutil.rmtree(old / "checkpoints")
+    before = contents(old)
+    with pytest.raises(InvalidInput, match="holds weights and no checkpoint: the run would be"):
+        zoo_core.train(resume=old, quiet=True)
+    with pytest.raises(InvalidInput, match="Start a new run from them"):
+        zoo_core.train("nade", **SMALL, epochs=4, output=old, resume_if_any=True, quiet=True)
+    assert contents(old) == before

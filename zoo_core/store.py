@@ -166,10 +166,10 @@ class Store:
         for path in sorted(self.home.glob("**/.writing-*")):
             if _age(path) > OLD:
                 found[path] = "a file that was never finished"
-        for path in sorted((self.home / "damaged").glob("*")):
+        for path in sorted((self.home / "damaged").glob("sha256-*")):
             found[path] = "damaged"
         for folder, what in (("verified", "record"), ("samplers", "sampler")):
-            for path in sorted((self.home / folder).glob("*")):
+            for path in sorted((self.home / folder).glob("sha256-*")):
                 if _digest_of(path) not in named:
                     found[path] = f"the {what} of what no registry names"
         return found

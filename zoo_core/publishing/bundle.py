@@ -5,7 +5,9 @@ Unpacked it is a folder with a registry, as a published one.
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import sysconfig
 import tempfile
 import zipfile
@@ -87,12 +89,19 @@ def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
 
     It appears when every file of weights has the digest that the registry promises.
 
+    force: take the place of an unpacked bundle; files in its folder that the new one has not stay.
+
     Raises InvalidInput for what is no bundle, OutputExists for a folder that is there unless force
     is given, DigestMismatch for wrong weights, and what `Registry.load` raises.
     """
     if folder.exists() and not force:
         raise OutputExists(
             f"{printable(folder)} is there already; {argument('force', True)} replaces it."
+        )
+    if folder.exists() and not (folder / REGISTRY).is_file():
+        raise OutputExists(
+            f"{printable(folder)} is there and holds no {REGISTRY}: it is no bundle, and stays as "
+            "it is. Choose another folder."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
@@ -108,9 +117,24 @@ def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
                     f"{entry.name}: make it again."
                 )
         if folder.exists():
+            _keep_others(folder, fresh)
             folder.replace(Path(scratch) / "old")
         fresh.replace(folder)
     return Registry.load([folder])
+
+
+def _keep_others(folder: Path, fresh: Path) -> None:
+    """Link what a folder holds beside a bundle's files into the one that takes its place."""
+    for path in folder.rglob("*"):
+        target = fresh / path.relative_to(folder)
+        if not path.is_dir() or path.is_symlink():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target, follow_symlinks=False)
+            except FileExistsError:  # the bundle's own
+                continue
+            except OSError:  # a file system without hard links
+                shutil.copy2(path, target, follow_symlinks=False)
 
 
 def _extract(path: Path, folder: Path) -> None:

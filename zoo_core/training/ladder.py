@@ -43,7 +43,7 @@ _MEASURED = 5
 is planned."""
 _SLACK = 1.25
 """How much longer than planned a training may take before it is stopped."""
-_TRIES = "tries"
+_TRIES = ".tries"
 """Folder of the runs that are not kept."""
 
 

@@ -9,6 +9,7 @@ runs/nade.mnist/
     samples/            what the networks made at each validation, where their trainer shows it;
                         samples.gif runs through them
     .lock               held by the process that trains, which .owner names
+    .replaced/          the run that `force` replaces, until the new one has made a step
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,10 +35,22 @@ from zoo_core.training.recipe import Recipe, read
 if TYPE_CHECKING:
     from zoo_core.model import Model
 
-__all__ = ["Run", "claim", "prepare", "release", "toml"]
+__all__ = ["Run", "claim", "prepare", "toml"]
 
-_STARTED = "metrics.jsonl", "checkpoints"
-"""What a training writes from its start on; where they are, a folder holds a run."""
+_RECIPE = "recipe.toml"
+_STARTED = "metrics.jsonl", "checkpoints", loading.WEIGHTS
+"""Where one of them is, a folder holds a run."""
+_FILES = _RECIPE, "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS, "samples.gif"
+"""What a run overwrites."""
+_OWN = (
+    *_FILES,
+    "samples.gif.provenance.json",
+    "checkpoints/*.safetensors",
+    "samples/[0-9]*.png*",
+    "tensorboard/events.*",
+)
+"""All that a run writes, as patterns; what else lies in its folder is the user's."""
+_REPLACED = ".replaced"
 
 
 @dataclass(frozen=True)
@@ -105,18 +118,41 @@ def claim(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
+@contextmanager
+def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> Iterator[None]:
     """Write the recipe of a run into its folder, or check that what it holds can be resumed.
 
-    force: replace the run that it holds.
+    A training that is refused before it has written a row or a checkpoint leaves the folder as it
+    was, with the run that `force` replaces, which is put aside until then.
 
-    Raises OutputExists when it holds a run and neither is given, and InvalidInput when it is to be
-    resumed with other settings.
+    Raises OutputExists when it holds a run and neither is given, or files that are no run's, and
+    InvalidInput when it is to be resumed with other settings or has nothing to be resumed from.
     """
-    path = folder / "recipe.toml"
-    if force and not resume:
-        _clear(folder)
-    if resume and path.is_file() and (own := read(path)).digest != recipe.digest:
+    begins = not (resume and (folder / _RECIPE).is_file())
+    if begins:
+        _check_free(folder, force=force)
+        _put_aside(folder)
+    else:
+        _check_resumable(folder, recipe)
+    (folder / "checkpoints").mkdir(exist_ok=True)  # from here on it holds a run
+    write_atomic(folder / _RECIPE, toml(asdict(recipe)).encode())
+    try:
+        yield
+    except BaseException as error:
+        replaces = (folder / _REPLACED).exists()
+        if begins and not _has_begun(folder) and (replaces or isinstance(error, InvalidInput)):
+            _move(folder, None)
+            _move(folder / _REPLACED, folder)
+            shutil.rmtree(folder / _REPLACED, ignore_errors=True)
+        raise
+    finally:
+        if _has_begun(folder):
+            shutil.rmtree(folder / _REPLACED, ignore_errors=True)
+
+
+def _check_resumable(folder: Path, recipe: Recipe) -> None:
+    own = read(folder / _RECIPE)
+    if own.digest != recipe.digest:
         before, now = asdict(own), asdict(recipe)
         other = ", ".join(
             f"{key} = {quoted(before[key])}, not {quoted(now[key])}"
@@ -127,13 +163,62 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
             f"{printable(folder)} was trained with {other}; a run is resumed with its own "
             "settings. Leave others out, or start a new run in another folder."
         )
-    if not resume and any((folder / name).exists() for name in (*_STARTED, loading.WEIGHTS)):
+    if (folder / loading.WEIGHTS).exists() and not any((folder / "checkpoints").glob("*")):
+        raise InvalidInput(
+            f"{printable(folder)} holds weights and no checkpoint: the run would begin anew and "
+            f"overwrite them. Start a new run from them ({argument('start', folder)})."
+        )
+
+
+def _check_free(folder: Path, *, force: bool) -> None:
+    is_run = any((folder / name).exists() for name in _STARTED)
+    if is_run and not force:
         raise OutputExists(
             f"{printable(folder)} already holds a run. Choose another folder "
             f"({argument('output', flag='-o')}), replace it ({argument('force', True)}), or go on "
             f"with it ({argument('resume', folder)})."
         )
-    write_atomic(path, toml(asdict(recipe)).encode())
+    there = [name for name in (*_FILES, "checkpoints") if (folder / name).exists()]
+    if there and not (is_run and (folder / _RECIPE).is_file()):
+        raise OutputExists(
+            f"{printable(folder)} holds {', '.join(there)}, which a run would overwrite, and "
+            f"no run of zoo. Choose another folder ({argument('output', flag='-o')})."
+        )
+
+
+def _put_aside(folder: Path) -> None:
+    """Move the run of a folder below it; one that was put aside before stays if this made no step.
+
+    A process that is killed leaves the run aside, from where a user can take it.
+    """
+    aside = folder / _REPLACED
+    if aside.exists() and not _has_begun(folder):
+        _move(folder, None)
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+        _move(folder, aside)
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a run has written something that is worth to be kept."""
+    metrics = folder / "metrics.jsonl"
+    return any((folder / "checkpoints").glob("*.safetensors")) or (
+        metrics.is_file() and metrics.stat().st_size > 0
+    )
+
+
+def _move(folder: Path, to: Path | None) -> None:
+    """Move what a run wrote into a folder, or remove it, with the folders that are then empty."""
+    for path in [path for pattern in _OWN for path in folder.glob(pattern)]:
+        if to is None:
+            path.unlink()
+        else:
+            target = to / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    for name in ("checkpoints", "samples", "tensorboard"):
+        with suppress(OSError):  # it is not there, or holds something else
+            (folder / name).rmdir()
 
 
 def toml(value: Mapping[str, object]) -> str:
@@ -148,22 +233,3 @@ def _without_none(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [_without_none(item) for item in value]
     return value
-
-
-def release(folder: Path) -> None:
-    """Let another run take the folder that `prepare` gave to one which was refused at its start."""
-    for name in _STARTED:
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-
-
-def _clear(folder: Path) -> None:
-    """Remove a run's files, and nothing else that lies in its folder."""
-    for name in ("recipe.toml", "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("samples.gif", "samples.gif.provenance.json"):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", "samples", "tensorboard"):
-        shutil.rmtree(folder / name, ignore_errors=True)

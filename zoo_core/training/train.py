@@ -33,7 +33,7 @@ from zoo_core.training.fit import make_loop
 from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
-from zoo_core.training.run import Run, claim, prepare, release
+from zoo_core.training.run import Run, claim, prepare
 from zoo_core.training.seeds import seed_for
 from zoo_core.urls import hidden
 
@@ -261,7 +261,7 @@ def _train(
     # of several processes the first one writes
     with claim(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
         if is_first(fabric):
-            prepare(folder, recipe, resume=resume, force=force)
+            stack.enter_context(prepare(folder, recipe, resume=resume, force=force))
         stack.enter_context(together(fabric, folder))
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
@@ -282,12 +282,7 @@ def _train(
             check_memory(needed)
         if fabric.is_global_zero and not quiet:
             say(_introduction(publisher.name, trainer, needed))
-        try:
-            loop.run(resume=resume)
-        except InvalidInput:  # what the model cannot take: the same name is free for another one
-            if is_first(fabric) and not resume and not loop.progress.step:
-                release(folder)
-            raise
+        loop.run(resume=resume)
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
 
