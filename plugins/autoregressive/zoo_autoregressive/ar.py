@@ -22,22 +22,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.layers import (
+    ChainRule,
     bernoulli_log_prob,
     bernoulli_logits,
     keep_order,
     permutation,
-    prefix_length,
     unpermute,
 )
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
 
 __all__ = ["AR"]
 
 
-class AR(nn.Module):
+class AR(ChainRule):
     """Regression of each variable on the k before it.
 
     Args:
@@ -51,7 +51,6 @@ class AR(nn.Module):
     """
 
     levels: int | None = 2
-    order: Tensor
 
     def __init__(
         self,
@@ -121,41 +120,6 @@ class AR(nn.Module):
         log_p = self._log_p(x, self.location(x))
         return unpermute(log_p, self.order)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, or log-density where values are real, (B,), nats.
-
-        x: inputs, (B, *event_shape), in {0, 1} or real.
-        """
-        return self.conditionals(x).sum(1)
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Return n samples, (n, *event_shape), in {0, 1}, or real and without bounds."""
-        check_sampling(n, temperature, self.event_shape)
-        x = self.b.new_zeros(n, len(self.order))
-        return self._ancestral(x, 0, generator, temperature)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Sample the unknown variables of each input given the known ones.
-
-        x: inputs, (B, *event_shape).
-        known: mask of the known variables, event_shape, bool; they must come first in the order.
-
-        Raises InvalidInput when an unknown variable comes before a known one.
-        """
-        check_inputs(self, x, known)
-        check_sampling(len(x), temperature)
-        d = prefix_length(known, self.order)
-        return self._ancestral(x.flatten(1)[:, self.order], d, generator, temperature)
-
     def _log_p(self, x: Tensor, location: Tensor) -> Tensor:
         if self.log_σ is None:
             return bernoulli_log_prob(location, x)
@@ -165,11 +129,11 @@ class AR(nn.Module):
 
     @torch.no_grad()
     def _ancestral(
-        self, x: Tensor, d: int, generator: torch.Generator | None, temperature: float
+        self, x: Tensor, generator: torch.Generator | None, temperature: float
     ) -> Tensor:
-        """Sample the variables from the d-th on; each looks at the k before it."""
-        (n, D), k = x.shape, self.k
-        x = functional.pad(x, (k, 0))
+        """Sample the variables after x, (n, d), in the order; each looks at the k before it."""
+        (n, d), D, k = x.shape, len(self.order), self.k
+        x = functional.pad(x, (k, D - d))
         noise = self._noise(D - d, n, generator, temperature)
         W, b = self.W.expand(D, k), self.b.expand(D)
         for i, noise_i in enumerate(noise.unbind(), start=d):

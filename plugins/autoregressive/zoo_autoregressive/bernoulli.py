@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import bernoulli_log_prob, keep_order
+from zoo_autoregressive.layers import Independent, bernoulli_log_prob, keep_order
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.precision import single
@@ -18,7 +18,7 @@ from zoo_core.precision import single
 __all__ = ["Bernoulli"]
 
 
-class Bernoulli(nn.Module):
+class Bernoulli(Independent):
     """Independent binary variables.
 
     Args:
@@ -27,7 +27,6 @@ class Bernoulli(nn.Module):
     """
 
     levels = 2
-    order: Tensor
 
     def __init__(self, shape: tuple[int, ...] = (1, 28, 28), alpha: float = 1.0) -> None:
         super().__init__()
@@ -56,13 +55,6 @@ class Bernoulli(nn.Module):
         x = x.flatten(1)
         return bernoulli_log_prob(self.logits.expand_as(x), x)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, (B,), nats.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        """
-        return self.conditionals(x).sum(1)
-
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
@@ -71,20 +63,3 @@ class Bernoulli(nn.Module):
         p = torch.sigmoid(single(self.logits) / temperature).expand(n, -1)
         x = draws.bernoulli(p, generator).to(self.logits.dtype)
         return x.reshape(n, *self.event_shape)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Sample the unknown variables, which are independent of the known ones.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        known: mask of the known variables, event_shape, bool; any.
-        """
-        check_inputs(self, x, known)
-        sampled = self.sample(len(x), generator=generator, temperature=temperature)
-        return torch.where(known.to(x.device), x, sampled)

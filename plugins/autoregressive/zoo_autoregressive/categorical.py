@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import keep_order
+from zoo_autoregressive.layers import Independent, keep_order
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.precision import single
@@ -18,7 +18,7 @@ from zoo_core.precision import single
 __all__ = ["Categorical"]
 
 
-class Categorical(nn.Module):
+class Categorical(Independent):
     """Independent variables of several values.
 
     Args:
@@ -27,7 +27,7 @@ class Categorical(nn.Module):
         alpha: added to the count of each value.
     """
 
-    order: Tensor
+    levels: int
 
     def __init__(
         self, shape: tuple[int, ...] = (1, 28, 28), levels: int = 256, alpha: float = 1.0
@@ -68,13 +68,6 @@ class Categorical(nn.Module):
         check_inputs(self, x)
         return self.log_p()[self.order, self.categories(x)]
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, (B,), nats.
-
-        x: inputs, (B, *event_shape), in [0, 1].
-        """
-        return self.conditionals(x).sum(1)
-
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
@@ -83,20 +76,3 @@ class Categorical(nn.Module):
         sampled = draws.categories(self.log_p(temperature).exp(), n, generator)
         x = sampled.to(self.log_odds.dtype) / (self.levels - 1)
         return x.reshape(n, *self.event_shape)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-    ) -> Tensor:
-        """Sample the unknown variables, which are independent of the known ones.
-
-        x: inputs, (B, *event_shape), in [0, 1].
-        known: mask of the known variables, event_shape, bool; any.
-        """
-        check_inputs(self, x, known)
-        sampled = self.sample(len(x), generator=generator, temperature=temperature)
-        return torch.where(known.to(x.device), x, sampled)

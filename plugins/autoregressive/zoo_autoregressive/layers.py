@@ -16,6 +16,7 @@ from zoo_core.precision import single, single_type, weight_of
 __all__ = [
     "BinaryAutoregressive",
     "ChainRule",
+    "Independent",
     "bernoulli_log_prob",
     "bernoulli_logits",
     "choose",
@@ -33,7 +34,7 @@ class ChainRule(nn.Module):
     """
 
     event_shape: tuple[int, ...]
-    levels: int
+    levels: int | None
     order: Tensor
 
     def conditionals(self, x: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class ChainRule(nn.Module):
         raise NotImplementedError
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, (B,), nats.
+        """Exact log-probability of each input, or log-density of real values, (B,), nats.
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
@@ -118,6 +119,27 @@ class ChainRule(nn.Module):
                 x_i = slot.copy_(choose(single(logits) / temperature, number))
         x = torch.cat([x, sampled.t()], 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
+
+
+class Independent(ChainRule):
+    """Base class of independent variables; subclasses implement `conditionals` and `sample`."""
+
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Sample the unknown variables, which are independent of the known ones.
+
+        x: inputs, (B, *event_shape), in [0, 1].
+        known: mask of the known variables, event_shape, bool; any.
+        """
+        check_inputs(self, x, known)
+        sampled = self.sample(len(x), generator=generator, temperature=temperature)
+        return torch.where(known.to(x.device), x, sampled)
 
 
 class BinaryAutoregressive(ChainRule):

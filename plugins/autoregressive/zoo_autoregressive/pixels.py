@@ -207,6 +207,8 @@ class PixelNetwork(ChainRule):
         head: number of features between the last two convolutions.
     """
 
+    levels: int
+
     def __init__(
         self,
         shape: Sequence[int] = (1, 28, 28),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import bernoulli_log_prob, keep_order, unpermute
+from zoo_autoregressive.layers import ChainRule, bernoulli_log_prob, keep_order, unpermute
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.precision import single_type
@@ -20,7 +20,7 @@ from zoo_core.precision import single_type
 __all__ = ["Tree"]
 
 
-class Tree(nn.Module):
+class Tree(ChainRule):
     """Binary variables in a tree; base class: subclasses choose the order and the parents.
 
     Args:
@@ -30,7 +30,6 @@ class Tree(nn.Module):
     """
 
     levels = 2
-    order: Tensor
     parent: Tensor
     """Place in the order of the parent of each variable but the root, (D - 1,), int64."""
 
@@ -75,13 +74,6 @@ class Tree(nn.Module):
         others = _conditional_logits(self.logits, x[:, self.parent])
         logits = torch.cat([self.root.expand(x.shape[0], 1), others], 1)
         return unpermute(bernoulli_log_prob(logits, x), self.order)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-probability of each input, (B,), nats.
-
-        x: inputs, (B, *event_shape), in {0, 1}.
-        """
-        return self.conditionals(x).sum(1)
 
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
