@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from torch import nn
-from zoo_adversarial.growth import Growing, frames, upsample
+from zoo_adversarial.growth import Growing, frames
 from zoo_adversarial.progan import (
     Conv,
     Critic,
@@ -220,7 +220,7 @@ def test_many_samples_take_several_rows_of_each_resolution() -> None:
 def test_frames_of_one_resolution_stand_still() -> None:
     x = torch.rand(2, 1, 4, 4, generator=random())
     assert all(torch.equal(frame, x) for frame in frames([x], 3, 2))
-    assert upsample(x, 1) is x
+    assert up(x, 1) is x
 
 
 @pytest.mark.parametrize(("key", "n", "least"), [("hold", 0, 1), ("fade", -1, 0)])

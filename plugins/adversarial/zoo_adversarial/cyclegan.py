@@ -21,14 +21,14 @@ horizontal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.layers import UpConv2d
+from zoo_adversarial.layers import UP, check_choice, enlarge
 from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import (
@@ -44,7 +44,6 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.checks import check_inputs
 from zoo_core.config import Count, NonNegative, Rate, Size
-from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import jitter, mirror
 from zoo_core.training.objective import frozen, network_of
 
@@ -54,10 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["Cycle", "CycleGAN", "PatchGAN"]
 
 _POOL = 50
-_UP: dict[str, Callable[[int, int], nn.Conv2d | nn.ConvTranspose2d]] = {
-    "transposed": lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, 1, bias=False),
-    "nearest": UpConv2d,
-}
+_KERNEL = (3, 2, 1)
+"""Of convolutions that halve or double a side: side, stride and padding."""
 _SHOWN = 32
 """Images of a preview."""
 _GAME = LOSSES["least-squares"]
@@ -84,8 +81,7 @@ class CycleGAN(nn.Module):
         up: str = "transposed",
     ) -> None:
         super().__init__()
-        if up not in _UP:
-            raise InvalidInput(f"up is {up!r}; expected {' or '.join(_UP)}.")
+        check_choice("up", up, UP)
         self.event_shape = image_shape(shape)
         self.domains = checked_domains(domains, 2, 2)
         self.into = nn.ModuleList(_generator(shape[0], channels, blocks, up) for _ in range(2))
@@ -263,16 +259,15 @@ def _all(parts: Sequence[Tensor]) -> Tensor:
 
 def _generator(C: int, maps: int, blocks: int, up: str) -> nn.Sequential:
     """c7s1-k, d2k, d4k, R4k…, u2k, uk, c7s1-C, in the paper's notation."""
-    enlarge = _UP[up]
     network = nn.Sequential(
         *conv_norm(
             nn.Conv2d(C, maps, 7, padding=3, padding_mode="reflect", bias=False), affine=False
         ),
-        *conv_norm(nn.Conv2d(maps, 2 * maps, 3, 2, 1, bias=False), affine=False),
-        *conv_norm(nn.Conv2d(2 * maps, 4 * maps, 3, 2, 1, bias=False), affine=False),
+        *conv_norm(nn.Conv2d(maps, 2 * maps, *_KERNEL, bias=False), affine=False),
+        *conv_norm(nn.Conv2d(2 * maps, 4 * maps, *_KERNEL, bias=False), affine=False),
         *(Residual(4 * maps, "reflect", affine=False) for _ in range(blocks)),
-        *conv_norm(enlarge(4 * maps, 2 * maps), affine=False),
-        *conv_norm(enlarge(2 * maps, maps), affine=False),
+        *conv_norm(enlarge(up, 4 * maps, 2 * maps, _KERNEL, 1, bias=False), affine=False),
+        *conv_norm(enlarge(up, 2 * maps, maps, _KERNEL, 1, bias=False), affine=False),
         nn.Conv2d(maps, C, 7, padding=3, padding_mode="reflect"),
         nn.Tanh(),
     )

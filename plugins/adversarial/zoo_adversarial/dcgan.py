@@ -35,11 +35,13 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from zoo_adversarial.layers import (
+    UP,
     LatentGenerator,
     Unflatten,
-    UpConv2d,
+    check_choice,
     compact_generator,
     compact_trunk,
+    enlarge,
     initialise,
 )
 from zoo_core.checks import check_inputs
@@ -48,7 +50,6 @@ from zoo_core.errors import InvalidInput
 __all__ = ["DCGAN"]
 
 _PRESETS = ("paper", "compact")
-_UP = ("transposed", "nearest")
 _NORMS = ("batch", "spectral", "none")
 _SMALLEST = 4
 """Largest side at which the generator begins."""
@@ -79,8 +80,7 @@ class DCGAN(LatentGenerator):
         trunk: bool = False,
         up: str = "transposed",
     ) -> None:
-        if up not in _UP:
-            raise InvalidInput(f"up is {up!r}; expected {' or '.join(_UP)}.")
+        check_choice("up", up, UP)
         if preset not in _PRESETS:
             raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
         super().__init__(shape, z, "uniform" if preset == "paper" else "normal")
@@ -199,10 +199,8 @@ def _generator(
 def _upsampling_layer(
     inputs: int, outputs: int, to: int, up: str, bias: bool = True
 ) -> nn.Conv2d | nn.ConvTranspose2d:
-    """A layer from maps of half a side to those of a side; odd ones a transposed one reaches."""
-    if up == "nearest" and to % 2 == 0:
-        return UpConv2d(inputs, outputs)
-    return nn.ConvTranspose2d(inputs, outputs, *_kernel(to), bias=bias)
+    """A layer to maps of twice the side; only a transposed convolution reaches an odd one."""
+    return enlarge(up if to % 2 == 0 else UP[0], inputs, outputs, _kernel(to), bias=bias)
 
 
 def _discriminator(

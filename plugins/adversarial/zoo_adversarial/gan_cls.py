@@ -52,10 +52,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.layers import (
+    UP,
     LatentGenerator,
     Unflatten,
-    UpConv2d,
+    check_choice,
     divisible_shape,
+    enlarge,
     initialise,
 )
 from zoo_adversarial.text import Characters, Sentences, text_encoder
@@ -68,7 +70,8 @@ from zoo_core.export import Function, Value
 __all__ = ["GANCLS", "Matcher"]
 
 _SLOPE = 0.2
-_UP = ("transposed", "nearest")
+_KERNEL = (4, 2, 1)
+"""Of convolutions that halve or double a side: side, stride and padding."""
 _NORMS = ("batch", "none")
 _MATCHES = ("concatenation", "projection")
 _KNOWN = 64
@@ -117,10 +120,9 @@ class GANCLS(LatentGenerator):
         match: str = "concatenation",
     ) -> None:
         super().__init__(divisible_shape(shape, 16), z + code)
-        settings = ("up", up, _UP), ("norm", norm, _NORMS), ("match", match, _MATCHES)
-        for setting, value, known in settings:
-            if value not in known:
-                raise InvalidInput(f"{setting} is {value!r}; expected {' or '.join(known)}.")
+        check_choice("up", up, UP)
+        check_choice("norm", norm, _NORMS)
+        check_choice("match", match, _MATCHES)
         self.z, self.channels, self.compressed = z, channels, compressed
         self.norm, self.match = norm, match
         whiten = match == "projection"
@@ -267,9 +269,9 @@ class Matcher(nn.Module):
         top, places = 8 * channels, (H // 16) * (W // 16)
         self.text = text
         self.compress = nn.Sequential(nn.Linear(text.code, compressed), nn.LeakyReLU(_SLOPE))
-        layers: list[nn.Module] = [nn.Conv2d(C, channels, 4, 2, 1), nn.LeakyReLU(_SLOPE)]
+        layers: list[nn.Module] = [nn.Conv2d(C, channels, *_KERNEL), nn.LeakyReLU(_SLOPE)]
         for i in range(3):
-            layers += _hidden(channels << i, channels << i + 1, (4, 2, 1), norm)
+            layers += _hidden(channels << i, channels << i + 1, _KERNEL, norm)
         self.trunk = nn.Sequential(*layers)
         self.projection = nn.Linear(top * places, compressed) if match == "projection" else None
         self.embedding = nn.Linear(top * (places if self.projection else 1), text.code)
@@ -356,27 +358,18 @@ def _decoder(inputs: int, shape: Sequence[int], c: int, up: str) -> nn.Sequentia
         Unflatten((8 * c, H // 16, W // 16)),
         nn.BatchNorm2d(8 * c),
         _Residual(8 * c),
-        _enlarge(8 * c, 4 * c, up),
+        enlarge(up, 8 * c, 4 * c, _KERNEL, bias=False),
         nn.BatchNorm2d(4 * c),
         _Residual(4 * c),
-        _enlarge(4 * c, 2 * c, up),
+        enlarge(up, 4 * c, 2 * c, _KERNEL, bias=False),
         nn.BatchNorm2d(2 * c),
         nn.ReLU(),
-        _enlarge(2 * c, c, up),
+        enlarge(up, 2 * c, c, _KERNEL, bias=False),
         nn.BatchNorm2d(c),
         nn.ReLU(),
-        _enlarge(c, C, up, bias=True),
+        enlarge(up, c, C, _KERNEL),
         nn.Tanh(),
     )
-
-
-def _enlarge(
-    inputs: int, outputs: int, up: str, bias: bool = False
-) -> nn.Conv2d | nn.ConvTranspose2d:
-    """To twice the side."""
-    if up == "nearest":
-        return UpConv2d(inputs, outputs)
-    return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
 
 
 def _hidden(

@@ -49,13 +49,14 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
     """Draw latents and decode them at each resolution; the film fades from one into the next."""
     import torch
 
+    from zoo_adversarial.progan import up
     from zoo_core import output
 
     n, hold, fade = options.n, options.hold, options.fade
     context.require_memory(model, n * (hold + fade), n=n, hold=hold, fade=fade)
     resolutions, n = _sample_stages(model, options.n, context), options.n
     side = model.event_shape[-1]
-    grown = [upsample(x, side // x.shape[-1]) for x in resolutions]
+    grown = [up(x, side // x.shape[-1]) for x in resolutions]
     columns = min(_COLUMNS, n)
     over = -n % columns
     names = [f"{x.shape[-2]}x{x.shape[-1]}" for x in resolutions]
@@ -69,13 +70,6 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
         frames=frames(grown, options.hold, options.fade),
         tensors={f"samples_{name}": x for name, x in zip(names, resolutions, strict=True)},
     )
-
-
-def upsample(x: Tensor, factor: int) -> Tensor:
-    """Upsample (n, C, H, W) by nearest neighbours."""
-    from torch.nn import functional
-
-    return functional.interpolate(x, scale_factor=factor, mode="nearest") if factor > 1 else x
 
 
 def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:

@@ -42,12 +42,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.layers import UpConv2d, initialise
+from zoo_adversarial.layers import UP, check_choice, enlarge, initialise
 from zoo_adversarial.patches import crops, key_patches
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
@@ -56,13 +55,11 @@ from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 from zoo_core.protocols import FromParts
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Critic", "KeyPatch"]
 
 _SLOPE = 0.2
-_UP = ("transposed", "nearest")
+_KERNEL = (5, 2, 2)
+"""Of convolutions that halve a side: side, stride and padding."""
 _NORMS = ("batch", "none")
 _FIRST = 4
 """Side of the smallest maps."""
@@ -93,8 +90,7 @@ class KeyPatch(nn.Module):
         up: str = "transposed",
     ) -> None:
         super().__init__()
-        if up not in _UP:
-            raise InvalidInput(f"up is {up!r}; expected {' or '.join(_UP)}.")
+        check_choice("up", up, UP)
         self.event_shape, self.z, self.parts = _square(shape), z, parts
         widths = _widths(self.event_shape, channels)
         self.encoder = _Encoder(widths, code)
@@ -157,8 +153,7 @@ class KeyPatch(nn.Module):
 
         Raises InvalidInput for another norm.
         """
-        if norm not in _NORMS:
-            raise InvalidInput(f"trainer.norm is {norm!r}; expected {' or '.join(_NORMS)}.")
+        check_choice("trainer.norm", norm, _NORMS)
         return Critic(_widths(self.event_shape, channels or self.encoder.channels), norm)
 
 
@@ -221,7 +216,7 @@ class _Decoder(nn.Module):
         self.first = _first(code, widths[-1])
         steps = pairwise(reversed(widths[1:]))
         self.levels = nn.ModuleList(_up(2 * inputs, outputs, up) for inputs, outputs in steps)
-        self.last = _enlarge(2 * widths[1], outputs, up)
+        self.last = enlarge(up, 2 * widths[1], outputs, _KERNEL, 1)
 
     def forward(self, beside: Sequence[Tensor], code: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The map, (B, outputs, S, S), and the features before it, from the smallest up.
@@ -239,7 +234,7 @@ def _downs(widths: Sequence[int], norm: str = "batch") -> Iterator[nn.Sequential
     """Levels that halve the side each; there is no norm of what is made of images at once."""
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
         normed = [nn.BatchNorm2d(outputs)] if i and norm == "batch" else []
-        yield nn.Sequential(nn.Conv2d(inputs, outputs, 5, 2, 2), *normed, nn.LeakyReLU(_SLOPE))
+        yield nn.Sequential(nn.Conv2d(inputs, outputs, *_KERNEL), *normed, nn.LeakyReLU(_SLOPE))
 
 
 def _first(code: int, outputs: int) -> nn.Sequential:
@@ -249,14 +244,8 @@ def _first(code: int, outputs: int) -> nn.Sequential:
 
 
 def _up(inputs: int, outputs: int, up: str) -> nn.Sequential:
-    return nn.Sequential(_enlarge(inputs, outputs, up), nn.BatchNorm2d(outputs), nn.ReLU())
-
-
-def _enlarge(inputs: int, outputs: int, up: str) -> nn.Conv2d | nn.ConvTranspose2d:
-    """To twice the side."""
-    if up == "nearest":
-        return UpConv2d(inputs, outputs)
-    return nn.ConvTranspose2d(inputs, outputs, 5, 2, 2, 1)
+    larger = enlarge(up, inputs, outputs, _KERNEL, 1)
+    return nn.Sequential(larger, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 def _widths(shape: tuple[int, ...], channels: int) -> list[int]:

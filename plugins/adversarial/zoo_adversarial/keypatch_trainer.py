@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_adversarial.keypatch import KeyPatch
+from zoo_adversarial.layers import check_choice
 from zoo_adversarial.losses import LOSSES, slope_penalty
 from zoo_adversarial.patches import crops, key_patches, masks, overlap
 from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.config import Count, NonNegative, Positive, Size
-from zoo_core.errors import InvalidInput
 from zoo_core.training.augmentation import mirror
 from zoo_core.training.objective import frozen, network_of
 
@@ -77,16 +77,10 @@ class Assembly(AdversarialBase):
         penalty_every: Size = 1,
         most: Count = 0,
     ) -> None:
-        for setting, value, known in (("mask_loss", mask_loss, _SPATIAL), ("cut", cut, _CUTS)):
-            if value not in known:
-                raise InvalidInput(
-                    f"trainer.{setting} is {value!r}; expected {' or '.join(known)}."
-                )
+        check_choice("trainer.mask_loss", mask_loss, _SPATIAL)
+        check_choice("trainer.cut", cut, _CUTS)
         self.spatial, self.cut = _SPATIAL[mask_loss], cut
-        self.networks = {
-            "model": model,
-            "discriminator": model.opponent(channels, norm),
-        }
+        self.networks = {"model": model, "discriminator": model.opponent(channels, norm)}
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
         self.n_critic, self.flip, self.most = n_critic, flip, most
         self.r1, self.penalty_every = r1, penalty_every

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import Literal
 
@@ -18,17 +18,23 @@ from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
 
 __all__ = [
+    "UP",
     "ImageConv2d",
     "LatentGenerator",
     "Unflatten",
     "UpConv2d",
+    "check_choice",
     "compact_generator",
     "compact_trunk",
     "divisible_shape",
+    "enlarge",
     "initialise",
     "truncated_normal",
     "up_conv2d",
 ]
+
+UP = ("transposed", "nearest")
+"""How maps are enlarged: by transposed convolutions, or by nearest neighbours and a convolution."""
 
 _SLOPE = 0.2
 _STEPS, _REACH = 9, 3.0
@@ -158,6 +164,25 @@ class UpConv2d(nn.Conv2d):
         return up_conv2d(x, self.weight, self.bias)
 
 
+def enlarge(
+    up: str,
+    inputs: int,
+    outputs: int,
+    kernel: tuple[int, int, int],
+    extra: int = 0,
+    *,
+    bias: bool = True,
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    """A layer to maps of twice the side, by one of the ways that `UP` lists.
+
+    kernel, extra, bias: of a transposed convolution: side, stride and padding; output padding;
+        whether it has biases.
+    """
+    if up == "nearest":
+        return UpConv2d(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, *kernel, extra, bias=bias)
+
+
 class ImageConv2d(nn.Conv2d):
     """A 3x3 convolution to few channels, as a matrix product and `fold`.
 
@@ -197,6 +222,12 @@ def truncated_normal(u: Tensor, bound: float) -> Tensor:
     """
     z: Tensor = math.sqrt(2) * torch.erfinv(u * math.erf(bound / math.sqrt(2)))
     return z.clamp(-bound, bound)  # −1 maps to −∞ for a large bound
+
+
+def check_choice(setting: str, value: str, known: Collection[str]) -> None:
+    """Raise InvalidInput for a value that is none of those known."""
+    if value not in known:
+        raise InvalidInput(f"{setting} is {value!r}; expected {' or '.join(known)}.")
 
 
 def divisible_shape(shape: Sequence[int], divisor: int) -> tuple[int, int, int]:

@@ -35,13 +35,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_adversarial.layers import UpConv2d
+from zoo_adversarial.layers import UpConv2d, check_choice
 from zoo_adversarial.translation import (
     Residual,
     checked_domains,
@@ -52,9 +51,6 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Judge", "StarGAN"]
 
@@ -90,8 +86,7 @@ class StarGAN(nn.Module):
         self.event_shape = image_shape(shape)
         self.domains = checked_domains(domains, 2)
         self.groups = _checked_groups(groups, len(self.domains))
-        if condition not in _CONDITIONS:
-            raise InvalidInput(f"condition is {condition!r}; expected {' or '.join(_CONDITIONS)}.")
+        check_choice("condition", condition, _CONDITIONS)
         self.planes, self.mask = condition == "planes", mask
         C, maps = shape[0], channels
         if not self.planes:
