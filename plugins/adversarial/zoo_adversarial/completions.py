@@ -1,11 +1,11 @@
-"""How good completions from parts are: where these go, how they look there, and the whole.
+"""How good completions from parts are: where parts are placed, how they look there, and the whole.
 
 Parts are those that the model finds in held-out rows. Figures have controls beside them:
 `constant_mask_iou` is of one mask for all rows, the best for training rows; `others_parts_l1` of
-the result for another image, whose parts it does not show; `filled_fid` of a latent-variable model,
-the protocol's `by`, that knows where the parts are and fills in the rest. It starts from grey and
-reconstructs `rounds` times, the parts put back each time (Rezende, Mohamed & Wierstra 2014,
-Stochastic Backpropagation, section 5.5, with means in the place of draws).
+the completion of another row, which does not show these parts; `filled_fid` of a latent-variable
+model, the protocol's `by`, that knows where the parts are and fills in the rest. It starts from
+grey and reconstructs `rounds` times, with the parts put back each time (Rezende, Mohamed & Wierstra
+2014, Stochastic Backpropagation, section 5.5, with means in place of samples).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 _GREY = 0.5
 _FITTED = 2000
-"""Training rows that a constant mask is chosen by."""
+"""Training rows on which a constant mask is chosen."""
 
 
 class _Completed(NamedTuple):
@@ -67,7 +67,7 @@ class OfParts(OfRows):
 
 @dataclass(frozen=True, kw_only=True)
 class OfFilled(OfDistance):
-    """The protocol of a model that fills in what is beside the parts."""
+    """The protocol of a latent-variable model that fills in everything outside the parts."""
 
     by: str = option("", "Latent-variable model that fills in: an entry, run or weights file")
     rounds: int = option(20, "How often it reconstructs", minimum=1)
@@ -78,7 +78,7 @@ class OfSpread(OfParts):
     """The protocol of differences between completions of the same parts."""
 
     draws: int = option(4, "Completions of each row's parts", minimum=2)
-    within: bool = option(False, "Whether they are compared within the parts, not beside them")
+    within: bool = option(False, "Whether they are compared within the parts, not outside them")
 
 
 def mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
@@ -88,7 +88,7 @@ def mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) ->
 
 
 def constant_mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
-    """The same of the one mask, of where parts often are, that is best for training rows."""
+    """The same of one mask for all: the places that are most often in parts of training rows."""
     seen = _places(model, load(protocol, data_root, None, "train")[:_FITTED])
     often = seen.mean(0, keepdim=True)
     candidates = [(often > share / 20).float() for share in range(20)]
@@ -97,7 +97,7 @@ def constant_mask_iou(model: PartCompleter, protocol: OfParts, data_root: Root =
 
 
 def completion_spread(model: PartCompleter, protocol: OfSpread, data_root: Root = None) -> Measured:
-    """Mean difference of two completions of the same parts, beside these, in % of the range."""
+    """Mean difference of two completions of the same parts, outside these, in % of the range."""
     random = seeded(protocol.seed, model)
 
     def spread(x: Tensor) -> Tensor:
@@ -118,24 +118,26 @@ def parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) ->
 
 
 def others_parts_l1(model: PartCompleter, protocol: OfParts, data_root: Root = None) -> Measured:
-    """The same of another row's image."""
+    """The same of another row's completion."""
     done = _complete(model, protocol, protocol.seed, data_root)
     return Measured.of(_error_within(done.images.roll(1, 0), done))
 
 
 def parts_fid(model: PartCompleter, protocol: OfDistance, data_root: Root = None) -> Measured:
-    """The Fréchet distance of completions from the rows whose parts they are about."""
+    """The Fréchet distance of completions from the rows that their parts are from."""
     done = _complete(model, protocol, protocol.seed, data_root)
     return distance(done.x, done.images, protocol, data_root)
 
 
 def filled_fid(model: PartCompleter, protocol: OfFilled, data_root: Root = None) -> Measured:
-    """The same of a model that fills in what is beside the parts.
+    """The same of a latent-variable model that fills in everything outside the parts.
 
-    Raises InvalidInput for one that does not encode and decode.
+    Raises InvalidInput for a model that does not encode and decode.
     """
     if not protocol.by:
-        raise InvalidInput("the protocol names no model: expected by = 'vae.conv-emoji' or alike.")
+        raise InvalidInput(
+            "the protocol names no model: expected by = 'vae.conv-emoji' or the like."
+        )
     by = loading.load(protocol.by)
     if not isinstance(by, LatentVariable):
         raise InvalidInput(
@@ -148,7 +150,7 @@ def filled_fid(model: PartCompleter, protocol: OfFilled, data_root: Root = None)
 
 @torch.inference_mode()
 def fill_in(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
-    """Fill in what is not known of images by reconstructions, (N, C, H, W), in [0, 1].
+    """Fill in the unknown pixels of images by repeated reconstruction, (N, C, H, W), in [0, 1].
 
     x: (N, C, H, W), in [0, 1]. known: (N, 1, H, W), 1 or 0.
     """

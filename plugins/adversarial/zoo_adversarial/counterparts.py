@@ -1,9 +1,9 @@
 """Translations of drawn faces against the true answer: the same person, drawn with that change.
 
 For each domain that a model knows, rows that are not of it are translated into it, and the same
-people are drawn anew with that one attribute changed. A net that was trained separately names every
-attribute of either. Rows whose change would hide another attribute, as a beard a smile, are left
-out.
+people are drawn anew with that one attribute changed. A separately trained net predicts every
+attribute of both images. Rows whose change would hide another attribute, as a beard a smile, are
+left out.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ _KNOWN: WeakKeyDictionary[Translator, dict[str, dict[str, Direction]]] = WeakKey
 
 
 class Direction(NamedTuple):
-    """What became of the rows that were translated into one domain, (n,) each."""
+    """The results for rows that were translated into one domain, (n,) each."""
 
     asked: Tensor
     """Whether the net sees the requested value."""
     kept: Tensor
-    """Whether it sees all other attributes as they were."""
+    """Whether it sees all other attributes unchanged."""
     l1: Tensor
-    """How far translations are from the true counterparts, in [0, 1]."""
+    """Mean difference of translations from the true counterparts, in [0, 1]."""
     untranslated: Tensor
-    """How far inputs are from them."""
+    """The same of the inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfCounterparts(OfRows):
-    """The protocol of translations that are compared with the true counterparts."""
+    """The protocol of a comparison of translations with the true counterparts."""
 
     attributes: tuple[str, ...] = option(
         ("hair_colour", "skin", "beard", "eyebrows"),
-        "The attribute that each group of the model's domains is of",
+        "The attribute of each group of the model's domains",
     )
     rows: int = option(100, "How many rows are translated into each domain", minimum=1)
     features: str = features_option()
@@ -72,36 +72,36 @@ def asked(model: Translator, protocol: OfCounterparts, data_root: Root = None) -
 
 
 def worst_asked(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
-    """The same of the direction in which it is least often so."""
+    """The same of the worst direction."""
     return _worst(model, protocol, data_root, "asked")
 
 
 def kept(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
-    """How often it sees all other attributes as they were, over all directions, in percent."""
+    """How often it sees all other attributes unchanged, over all directions, in percent."""
     return _all(model, protocol, data_root, "kept")
 
 
 def worst_kept(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
-    """The same of the direction in which it is least often so."""
+    """The same of the worst direction."""
     return _worst(model, protocol, data_root, "kept")
 
 
 def counterpart_l1(model: Translator, protocol: OfCounterparts, data_root: Root = None) -> Measured:
-    """How far translations are from the true counterparts, in percent of the range."""
+    """Mean difference of translations from the true counterparts, in percent of the range."""
     return _all(model, protocol, data_root, "l1")
 
 
 def untranslated_counterpart_l1(
     model: Translator, protocol: OfCounterparts, data_root: Root = None
 ) -> Measured:
-    """Distance of untranslated inputs from them."""
+    """The same of untranslated inputs."""
     return _all(model, protocol, data_root, "untranslated")
 
 
 def directions(
     model: Translator, protocol: OfCounterparts, data_root: Root = None
 ) -> dict[str, Direction]:
-    """What becomes of rows in each direction; a model's are kept, for several figures."""
+    """The results of each direction; they are kept for a model, since several metrics use them."""
     known = _KNOWN.setdefault(model, {})
     key = repr((protocol, str(data_root)))
     if key not in known:
@@ -136,7 +136,7 @@ def _direction(
     change: tuple[str, str],
     limit: int,
 ) -> Direction:
-    """Translate rows into a domain, and compare them with the people drawn with that change."""
+    """Translate rows into a domain; compare them with the same people drawn with that change."""
     name, value = change
     here = data.column(name) == data.attributes[name].index(value)
     rows = data[(~here & visible(data, **{name: value})).nonzero().squeeze(1)[:limit]]

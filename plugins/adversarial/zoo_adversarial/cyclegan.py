@@ -10,11 +10,10 @@ Differences from the paper:
   residual blocks, where the paper has 6 at 128 pixels.
 - The paper's patches are 70x70 of 256x256 pixels. With one convolution of stride 2, not three, ours
   are 16x16 of 64x64 (`layers=1`); `layers=2` sees 34x34, `layers=3` the paper's 70x70.
-- A batch holds a few images of either domain, in random numbers; the paper takes one of each. Norms
-  are per image, so that batches change only the noise of the gradient.
-- The identity loss, which the paper adds for paintings only, is always there, as in its code;
-horizontal
-  flips are random, as there.
+- A batch holds a few images of each domain, how many of each by chance; the paper takes one of
+  each. Norms are per image, so that a batch changes only the noise of the gradient.
+- The identity loss, which the paper adds for paintings only, is always used, as in the authors'
+  code, and so are random horizontal flips.
 - The recipe shifts, rotates and scales the discriminators' inputs (Zhao et al. 2020, Differentiable
   Augmentation): otherwise they memorize the 670 emoji of each domain.
 """
@@ -137,15 +136,14 @@ class Cycle(AdversarialBase):
         channels: feature maps of the discriminators' first layer.
         layers: their convolutions of stride 2.
         w_adversarial: weight of deceiving the discriminators.
-        w_cycle: weight of |x − there and back|.
-        w_identity: weight of |x − x translated into its own domain|.
-        pool: generated images of the past that a discriminator may be shown.
-        shift: how far each image that a discriminator sees is moved at most, as a share of the
-            side.
-        turn: how far it is turned at most, in degrees.
-        zoom: how far it is scaled at most, as a share.
+        w_cycle: weight of the cycle loss, |x − round trip|.
+        w_identity: weight of the identity loss, |x − x translated into its own domain|.
+        pool: past generated images that are kept for each discriminator.
+        shift: largest random shift of the discriminators' inputs, as a share of the side.
+        turn: their largest rotation, in degrees.
+        zoom: the largest change of their scale, as a share.
         flip: whether to flip half of the training images horizontally.
-        r1: weight of R1, the penalty of slopes at real images, which takes the place of norms in
+        r1: weight of R1, the gradient penalty at real images, which takes the place of norms in
             the discriminators.
         r1_every: steps between two such penalties, each weighted by that number.
     """
@@ -231,7 +229,7 @@ class Cycle(AdversarialBase):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """How far translations are from their domain's images, and images from their way back."""
+        """Distances of translations from their domain's images, and of images from round trips."""
         domain = checked_labels(labels, self.domains)
         return round_trip(self.networks["model"], x, domain, 2, generator)
 

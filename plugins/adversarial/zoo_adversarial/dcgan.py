@@ -7,21 +7,20 @@ discriminator's input, ReLU and tanh in the generator, leaky ReLU of slope 0.2 i
 z ~ U(−1, 1)^100, weights ~ N(0, 0.02²), Adam with β1 = 0.5 (in the recipe).
 
 Differences from the paper:
-- Kernels have a side of 4, twice their stride, where the authors' first code has 5: so no pixel has
-  more terms than the next. Only maps of an odd side, the 7x7 of digits, come of kernels of 5.
+- Kernels have a side of 4, twice their stride, where the authors' first code has 5: so every pixel
+  is a sum of as many terms. Only maps of an odd side, the 7x7 of digits, have kernels of 5.
 - Generators begin at 4x4 as the paper's, or at 3x3: 28 pixels are halved to 14, 7 and 4. Two layers
-  from 7x7 up are too few: a digit's parts then agree by nothing but linear maps of z.
-- The recipe of digits has rates of its own for both networks, where the paper's are 2e-4.
+  from 7x7 up are too few: nothing but a linear map of z then makes a digit's parts agree.
+- The recipe of digits has other learning rates for both networks, where the paper's are 2e-4.
 - Options that the recipe of faces takes: `up = "nearest"`, maps enlarged by nearest neighbours
   before a convolution; and a discriminator with spectral norm (Miyato et al. 2018) or with no norm
   in place of batch norm.
-- `preset = "compact"` is a network of another kind, small and well known from scripts: a dense
+- `preset = "compact"` is another, small network that many example scripts have: a dense
   layer, two nearest-neighbour enlargements and 3x3 convolutions against four strided convolutions
   with dropout, z ~ N(0, I). At 32x32 and 64 channels it has 1.05 and 0.10 million parameters.
 
-With `trunk`, the model that is published holds the discriminator's layers, as they stand at the
-validation that chose the weights. Its features are the paper's: what each layer gives, max-pooled
-to 4x4.
+With `trunk`, the published model holds the discriminator's layers, as they were at the validation
+that chose the weights. Its features are the paper's: the outputs of all layers, max-pooled to 4x4.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ _NORMS = ("batch", "spectral", "none")
 _SMALLEST = 4
 """Largest side at which the generator begins."""
 _POOLED = 4
-"""Side of the maps that features are."""
+"""Side that the maps of features are pooled to."""
 
 
 class DCGAN(LatentGenerator):
@@ -101,17 +100,18 @@ class DCGAN(LatentGenerator):
         x: Tensor = self.network(z)
         return x
 
-    # The discriminator, and what is kept of it
+    # The discriminator, and the layers of it that are kept
 
     def opponent(self, channels: int | None = None, norm: str = "batch") -> nn.Sequential:
         """Make a discriminator, which gives logits (n,).
 
         channels: feature maps of its first layer at half size; the generator's by default.
-        norm: `batch`; `spectral` (Miyato et al. 2018), which bounds how fast logits change, so that
-            a discriminator that is ahead still teaches; or `none`, for a penalty that does so.
+        norm: `batch`; `spectral` (Miyato et al. 2018), which bounds the slope of the logits, so
+            that a discriminator that is ahead still gives gradients; or `none`, to be used with a
+            gradient penalty.
 
-        Raises InvalidInput for another norm, and for one but `batch` in another preset or beside
-        `trunk`.
+        Raises InvalidInput for another norm, and for one other than `batch` with the preset
+        `compact` or with `trunk`.
         """
         channels = channels or self.channels
         if norm not in _NORMS:
@@ -140,7 +140,7 @@ class DCGAN(LatentGenerator):
         return network
 
     def keep(self, discriminator: nn.Sequential) -> None:
-        """Take the layers of a discriminator over, where they are to be kept.
+        """Copy the layers of a discriminator, where the model keeps them.
 
         Raises InvalidInput for one of another width.
         """
@@ -155,7 +155,7 @@ class DCGAN(LatentGenerator):
             ) from None
 
     def features(self, x: Tensor) -> Tensor:
-        """What each layer of the discriminator gives, max-pooled to 4x4: (B, feature_dim).
+        """The outputs of the discriminator's layers, max-pooled to 4x4: (B, feature_dim).
 
         x: images, (B, C, H, W), in [0, 1].
 
@@ -176,14 +176,14 @@ class DCGAN(LatentGenerator):
 
 
 def _trunk(discriminator: nn.Sequential) -> nn.Sequential:
-    """A discriminator but for the layer that gives its logit."""
+    """A discriminator without the layer that gives its logit."""
     return discriminator[:-2]
 
 
 def _generator(
     z: int, C: int, sides: Sequence[int], widths: Sequence[int], up: str
 ) -> nn.Sequential:
-    """z projected to (widths[-1], sides[-1], sides[-1]), and enlarged side by side to C channels.
+    """z projected to (widths[-1], sides[-1], sides[-1]), and enlarged step by step to images.
 
     sides: from that of the images down. widths: of the layers below it.
     """

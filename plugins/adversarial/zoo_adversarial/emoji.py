@@ -1,7 +1,7 @@
-"""Emoji in two styles, and none of them in both: data for models that translate without pairs.
+"""Emoji in two styles, each name in one of them: data for unpaired translation.
 
-The names of the training split are shared out by a hash: one half is seen as the first style draws
-it, the other half as the second does. Validation and test hold every name in both styles.
+A hash divides the names of the training split: one half is seen in the first style, the other half
+in the second. Validation and test hold every name in both styles.
 """
 
 from __future__ import annotations
@@ -44,5 +44,5 @@ def unpaired(split: str, root: Path) -> Dataset:
 
 
 def _half(text: str) -> int:
-    """In which style a name is seen, 0 or 1."""
+    """The style that a name is seen in, 0 or 1."""
     return hashlib.sha256(text.encode()).digest()[0] & 1

@@ -1,6 +1,6 @@
-"""What figures of images that are made of held-out rows share: of translations, completions, texts.
+"""Shared by metrics of images made from held-out rows: translations, completions, images of texts.
 
-They are made, and their Fréchet distance is taken, beside that of training images.
+Their Fréchet distance from the held-out rows is measured, beside that of training images.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Reed, Akata, Yan, Logeswaran, Schiele & Lee 2016, Generative Adversarial Text to Image Synthesis
 (arXiv 1605.05396). As in the paper: z ~ N(0, I), a text code φ(t) that each network compresses with
-leaky ReLU and that the discriminator lays beside each place of its 4x4 maps, residual blocks at the
-two coarsest sizes of the generator,
+leaky ReLU and that the discriminator concatenates to each place of its 4x4 maps, residual blocks at
+the two coarsest sizes of the generator,
 
     L_D = −log D(x, φ(t)) − ½ log(1 − D(x, φ(t̂))) − ½ log(1 − D(G(z, φ(t)), φ(t)))
 
@@ -14,24 +14,23 @@ Differences from the paper:
 - φ, characters through convolutions and a recurrent layer, averaged over time, is not trained
   beforehand on a joint embedding of images and texts, but with the discriminator, whose features
   are the images' part of it; the generator has a copy of φ. The embedding's loss, beside L_D, is
-  the cross-entropy of finding a batch's texts by its images and its images by its texts, for the
-  authors' hinge. By L_D alone, which compares two texts an image, codes of all names came to lie
-  in a plane: after eight epochs of emoji two directions held 93 % of their variance.
+  the cross-entropy of finding a batch's texts by its images and its images by its texts, in place
+  of the authors' hinge loss. By L_D alone, which compares two texts an image, codes of all names
+  came to lie in a plane: after eight epochs of emoji two directions held 93 % of their variance.
 - A recipe may train the joint embedding first (`pretrain`), as in the paper, with the
-  discriminator's layers as its encoder of images; φ then stays as it is. Its codes are whitened,
+  discriminator's layers as its encoder of images; φ is then frozen. Its codes are whitened,
   since few directions, of hair and skin, hold nearly all of their variance. The discriminator adds
-  an inner product of image and text to what it says of the image alone (Miyato & Koyama 2018,
+  an inner product of image and text to its score of the image alone (Miyato & Koyama 2018,
   cGANs with Projection Discriminator), and predicts the text's code from an image; the generator
-  is held to that prediction (`w_predict`; after Odena et al. 2017, AC-GAN). A caption of faces
-  names five things or so, of which one is enough to reject a mismatched one: without all this the
-  generator followed what captions say of hair and skin, and after 160,000 images nothing else.
+  is held to that prediction (`w_predict`; after Odena et al. 2017, AC-GAN). A caption of a face
+  names about five things, one of which is enough to reject a mismatched caption: without all this
+  the generator followed what captions say of hair and skin, and after 160,000 images nothing else.
 - Texts are names of a few words, not sentences: up to 48 characters of 37, two convolutions with
-one
-  pooling layer, a GRU. A sentence encoder can be used instead.
+  one pooling layer, a GRU. A sentence encoder can be used instead.
 - Widths fit a processor: 16 maps at half size in either network, where the authors have 128 in the
   generator and 64 in the discriminator.
-- t̂ is the text of the batch's next image, and so is t₂; where both have one text, as an emoji of
-  two styles has, the pair is left out of CLS.
+- t̂ is the text of the batch's next image, and so is t₂; where both images have the same text, as
+  an emoji in two styles has, the pair is left out of CLS.
 - The recipes shift, rotate and scale the discriminator's inputs (Zhao et al. 2020, Differentiable
   Augmentation): otherwise it memorizes the 5,324 emoji. There are no flips: names have left and
   right.
@@ -94,7 +93,7 @@ class GANCLS(LatentGenerator):
         judge: whether to keep the discriminator, for `fits`.
         up: how maps are enlarged: by `transposed` convolutions, or by `nearest` neighbours and a
             convolution.
-        norm: of the discriminator: `batch`, or `none`, for a penalty in its place.
+        norm: of the discriminator: `batch`, or `none`, to be used with a gradient penalty.
         match: how the discriminator compares an image and a text: by `concatenation`, or by
             `projection`, an inner product; codes of texts are then whitened.
     """
@@ -148,7 +147,7 @@ class GANCLS(LatentGenerator):
     def noise(
         self, n: int, *, generator: torch.Generator | None = None, truncation: float = math.inf
     ) -> Tensor:
-        """Draw what an image is beside its text, (n, z), from N(0, I) within ±truncation."""
+        """Sample the noise, (n, z), from N(0, I) within ±truncation."""
         return self._noise(n, self.z, generator, truncation)
 
     def latent(
@@ -164,13 +163,13 @@ class GANCLS(LatentGenerator):
     def read(self, texts: Sequence[str]) -> Tensor:
         """The codes of texts, (n, code).
 
-        Raises InvalidInput for one that the model cannot read, and says what it can.
+        Raises InvalidInput for a text that the model cannot read.
         """
         code: Tensor = self.text(self.text.tokens(texts).to(self.known.device))
         return code
 
     def exports(self) -> list[Function]:
-        """The code of a text whose characters are numbered, where characters are what is read."""
+        """The text encoder, by the numbers of characters; nothing of a sentence encoder."""
         if not isinstance(self.text, Characters):
             return []
         most = float(len(self.text.alphabet))
@@ -386,6 +385,6 @@ def _hidden(
 
 
 def _keep_scale(layer: nn.Module) -> None:
-    """Weights by which maps keep their scale where no norm does so (He et al. 2015)."""
+    """Initial weights that keep the scale of maps without norms (He et al. 2015)."""
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, _SLOPE)

@@ -28,7 +28,7 @@ __all__ = ["Matching"]
 
 _GAME = LOSSES["non-saturating"]
 _SHOWN = 32
-"""Inputs of a preview, each beside an image of its text."""
+"""Inputs of a preview, each beside a generated image of its text."""
 
 
 class Matching(AdversarialBase):
@@ -39,16 +39,15 @@ class Matching(AdversarialBase):
         channels: feature maps of the discriminator at half size; the generator's by default.
         w_between: weight of the interpolation term (INT); 0 is GAN-CLS alone.
         w_joint: weight of the joint embedding of images and texts.
-        shift: how far each image that the discriminator sees is moved at most, as a share of the
-            side.
-        turn: how far it is turned at most, in degrees.
-        zoom: how far it is scaled at most, as a share.
-        r1: weight of R1, the penalty of slopes at real images with their own texts.
+        shift: largest random shift of the discriminator's inputs, as a share of the side.
+        turn: their largest rotation, in degrees.
+        zoom: the largest change of their scale, as a share.
+        r1: weight of R1, the gradient penalty at real images with their own texts.
         penalty_every: steps between penalties, each weighted by that number.
         pretrain: steps in which the joint embedding alone is trained, with the discriminator's
-            layers as the encoder of images; the encoder of texts then stays as it is.
-        w_predict: weight, in the generator's loss, of the error by which its image's place in the
-            joint embedding misses the code of the text, after `pretrain`.
+            layers as the encoder of images; the encoder of texts is then frozen.
+        w_predict: weight, in the generator's loss, of the squared error between its image's place
+            in the joint embedding and the code of the text; it needs `pretrain`.
     """
 
     def __init__(
@@ -93,9 +92,9 @@ class Matching(AdversarialBase):
             network.to(memory_format=torch.channels_last)
 
     def read_captions(self, texts: Sequence[str]) -> Tensor:
-        """What is learnt from of each caption, (n, size).
+        """The tokens of captions, (n, size).
 
-        Raises InvalidInput for one that the model cannot read.
+        Raises InvalidInput for a caption that the model cannot read.
         """
         return self.tokens(texts)
 
@@ -142,9 +141,10 @@ class Matching(AdversarialBase):
         return {**values, "loss_G": loss_G.detach(), "D_fake": fitting.detach().sigmoid().mean()}
 
     def _embed(self, x: Tensor, tokens: Tensor, update: Update, step: int) -> dict[str, Tensor]:
-        """One step of the joint embedding; the last one whitens codes and hands the encoder over.
+        """One step of the joint embedding; from the last one on, codes are whitened.
 
-        The embedding of images then begins anew, since codes have changed.
+        That step also copies the encoder to the generator, and sets the embedding of images to
+        zero, since codes have changed.
         """
         D = self._matcher
         code = D.read(tokens)
@@ -161,9 +161,9 @@ class Matching(AdversarialBase):
         return {"joint": joint.detach()}
 
     def _read(self, tokens: Tensor) -> Tensor:
-        """The discriminator's codes of texts, (B, code); of an encoder that stays, no gradient.
+        """The discriminator's codes of texts, (B, code), without a gradient if it was pretrained.
 
-        Whitening enlarges errors of rounding, so that such codes are in full precision.
+        Whitening amplifies rounding errors, so these codes are computed in full precision.
         """
         if not self.pretrain:
             return self._matcher.read(tokens)
@@ -202,7 +202,7 @@ class Matching(AdversarialBase):
 
     @torch.no_grad()
     def _hand_over(self) -> None:
-        """Give the generator the encoder as it has become, and the judge that it keeps."""
+        """Copy the text encoder, and the discriminator where it is kept, to the generator."""
         G, D = self._generator.text, self._matcher.text
         G.load_state_dict(D.state_dict())
         if self._generator.judge is not None:
@@ -211,10 +211,10 @@ class Matching(AdversarialBase):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """How far samples of the same texts are from a batch of images, the same for each, (B,).
+        """Distance of samples of the same texts from a batch of images, the same for each, (B,).
 
-        `prefers_own` is 1 where the discriminator finds an image's own text the better one of two;
-        `diversity` how far samples are from each other, as a share of how far the images are.
+        `prefers_own` is 1 where the discriminator scores an image's own text above another;
+        `diversity` is the mean distance between samples, as a share of that between images.
         """
         D, tokens = self._matcher, _captions(labels)
         samples = self._sample(tokens, generator)
@@ -230,7 +230,7 @@ class Matching(AdversarialBase):
     def preview(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
-        """Inputs, and beside each an image of its text: (n, *event_shape), in [0, 1].
+        """Inputs, and beside each a generated image of its text: (n, *event_shape), in [0, 1].
 
         x, labels: as in `training_step`, of texts that were not trained on.
         """
@@ -275,7 +275,7 @@ def _error(D: Matcher, h: Tensor, code: Tensor) -> Tensor:
 def _joint_loss(logits: Tensor, tokens: Tensor) -> Tensor:
     """Cross-entropy of each image's own text among a batch's, and of each text's own image, ().
 
-    A text that is the same as an image's own is not among the others.
+    Texts that equal an image's own are not counted among the others.
 
     logits: (B, B), of images by texts. tokens: of the texts, (B, size).
     """

@@ -73,7 +73,7 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
 
 
 def frames(grown: Sequence[Tensor], hold: int, fade: int) -> list[Tensor]:
-    """Each of some sets of images (n, C, H, W) for a while, and the way from it to the next.
+    """A film of sets of images (n, C, H, W): each is held for a while, then fades into the next.
 
     hold: frames of each. fade: frames between two, as a stage fades in.
     """

@@ -234,13 +234,13 @@ class Discriminator(nn.Module):
         self.score = nn.Linear(features, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, (n,), and what Q says, (n, K + codes), of images (n, C, H, W), in [−1, 1]."""
+        """Logits, (n,), and Q's prediction, (n, K + codes), of images (n, C, H, W), in [−1, 1]."""
         h, codes = self.Q(x)
         return self.score(h).squeeze(1), codes
 
 
 class InfoTrainer(AdversarialTrainer):
-    """Plays the game with −L_I in both losses.
+    """Trains both networks, with −L_I in both losses.
 
     Args:
         model: an InfoGAN.
@@ -268,7 +268,7 @@ class InfoTrainer(AdversarialTrainer):
         self.w_category, self.w_codes = w_category, w_codes
 
     def judge(self, x: Tensor) -> Judged:
-        """Ask the discriminator about images, and Q about their codes."""
+        """Score images by the discriminator, and predict their codes by Q."""
         return Judged(*self.networks["discriminator"](x))
 
     def discriminator_term(self, real: Judged, fake: Judged, generated: Generated) -> Tensor:
@@ -281,7 +281,7 @@ class InfoTrainer(AdversarialTrainer):
         return self.w_category * entropy + self.w_codes * squares / 2
 
     def figures(self, real: Judged, fake: Judged, generated: Generated) -> dict[str, Tensor]:
-        """Besides: L_I of the category, in nats, and the squared error of the real codes."""
+        """Add L_I of the category, in nats, and the squared error of the real codes."""
         entropy, squares = self._errors(fake.more, generated.source)
         more = {"information": self._entropy - entropy, "code_error": squares}
         return {**super().figures(real, fake, generated), **more}
@@ -289,7 +289,7 @@ class InfoTrainer(AdversarialTrainer):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Besides: L_I of the category."""
+        """Add L_I of the category."""
         values = super().validation_step(x, generator, labels)
         generated = self.draw(len(x), generator)
         entropy, _ = self._errors(self.judge(generated.images).more, generated.source)

@@ -12,30 +12,30 @@ are from, M the mask of their true places, and ⊙ the product at each place,
           − log(1 − D(x′ ⊙ M + x ⊙ (1 − M)))
 
 where x′ is another image: its background with true parts, and its content where parts were. As in
-the paper: w falls from 10⁻² to 10⁻⁴, evenly in its logarithm; one step of the generator comes to
-two of the discriminator; random horizontal flips; 5x5 convolutions of stride 2,
-batch norm, z ~ U(−1, 1)^128, codes of 128 features, Adam with β1 = 0.5.
+the paper: w falls from 10⁻² to 10⁻⁴, evenly in its logarithm; two steps of the discriminator for
+each of the generator; random horizontal flips; 5x5 convolutions of stride 2, batch norm,
+z ~ U(−1, 1)^128, codes of 128 features, Adam with β1 = 0.5.
 
 Differences from the paper:
 - Parts are found by `zoo_adversarial.patches`, not by Edge Boxes, whose score it follows.
 - Widths fit a processor: the recipe has 16, 32, 64, 128 maps from half size down, where the paper
-  has 64, 128, 256, 512. Batches are of 8 images for 64: there are as few as 5,324 of them.
+  has 64, 128, 256, 512. Batches have 8 images, the paper's 64: there are only 5,324 emoji.
 - The recipe compares masks by their overlap, 1 − Σ M̂ M / Σ (M̂ + M − M̂ M) for each image, times the
-  number of pixels (`mask_loss`). By Σ|M̂ − M| a mask is best where it is empty of all places that
-  are less likely than not, as most are in drawings of a thousand kinds: after 600 steps without a
-  discriminator, at 32 pixels, what is above a half overlapped the true places of held-out parts by
-  0.07, and by 0.42 where the overlap was learnt.
-- The recipe compares generated images with the parts at their true places, Σ|x̂ − x| ⊙ M (`cut`). By
-  the product with M̂, an image learns nothing where the mask is missing, and to be grey where it is
+  number of pixels (`mask_loss`). Σ|M̂ − M| is least for a mask without any place that is less likely
+  than not, as most places are in drawings of a thousand kinds: after 600 steps without a
+  discriminator, at 32 pixels, masks above a half overlapped the true places of held-out parts by
+  0.07, and by 0.42 with the overlap as their loss.
+- The recipe compares generated images with the parts at their true places, Σ|x̂ − x| ⊙ M (`cut`).
+  With M̂ as a factor, an image learns nothing where the mask is missing, and to be grey where it is
   too large; masks learn to be empty wherever the image is wrong. After 6 epochs at the paper's
-  rates, held-out parts were 0.27 from what was drawn, which a constant image has as well.
-- Each step of the recipe is one of either network, the generator's at a higher rate: by the paper's
-  rates masks covered all of the image for its first 1,000 steps.
+  rates, images differed from held-out parts by 0.27, as much as a constant image does.
+- In the recipe both networks take one step in turn, the generator at a higher learning rate: at the
+  paper's rates masks covered the whole image for the first 1,000 steps.
 - The recipe of faces enlarges maps by nearest neighbours before a 3x3 convolution (`up`), has R1
   and no norm in the discriminator, and one to five parts, at random, in each batch.
 - w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
-  The recipe keeps it at 5·10⁻²: the less it weighs, the more generated images leave the parts for
-  what looks real.
+  The recipe keeps it at 5·10⁻²: with a smaller weight, generated images look real but show the
+  parts less.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class KeyPatch(nn.Module):
         """Make a discriminator.
 
         channels: feature maps of its first layer; the generator's by default.
-        norm: `batch`, or `none`, for a penalty in its place.
+        norm: `batch`, or `none`, to be used with a gradient penalty.
 
         Raises InvalidInput for another norm.
         """
@@ -209,7 +209,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """A code to a map of full size, with other features beside its own at each level."""
+    """A code to a map of full size; other features are concatenated to its own at each level."""
 
     def __init__(self, widths: Sequence[int], code: int, outputs: int, up: str) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class _Decoder(nn.Module):
 
 
 def _downs(widths: Sequence[int], norm: str = "batch") -> Iterator[nn.Sequential]:
-    """Levels that halve the side each; there is no norm of what is made of images at once."""
+    """Levels that halve the side each; the first one, whose inputs are images, has no norm."""
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
         normed = [nn.BatchNorm2d(outputs)] if i and norm == "batch" else []
         yield nn.Sequential(nn.Conv2d(inputs, outputs, *_KERNEL), *normed, nn.LeakyReLU(_SLOPE))

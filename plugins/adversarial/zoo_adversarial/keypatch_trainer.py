@@ -55,10 +55,10 @@ class Assembly(AdversarialBase):
         n_critic: discriminator steps per generator step.
         flip: whether to flip half of the training images horizontally.
         norm: of the discriminator: `batch` or `none`.
-        r1: weight of R1, the penalty of slopes at real images.
+        r1: weight of R1, the gradient penalty at real images.
         penalty_every: steps between penalties, each weighted by that number.
-        most: 0 to learn from the model's number of parts; else from a random number of parts in
-            each batch, one to this many, out of the image's first `most`.
+        most: 0 to train on the model's number of parts; else each batch has a random number of
+            parts, from one to `most`, chosen among each image's `most` best.
     """
 
     def __init__(
@@ -140,9 +140,9 @@ class Assembly(AdversarialBase):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """How far completions of a batch are from its images, the same for each, (B,).
+        """Distance of completions of a batch from its images, the same for each, (B,).
 
-        `mask_iou` is how far the mask and the true places agree; `parts` the mean difference of
+        `mask_iou` is the overlap of the mask and the true places; `parts` the mean difference of
         image and completion within these, in [0, 1].
         """
         sight = self._inspect(x)
@@ -159,9 +159,9 @@ class Assembly(AdversarialBase):
     def preview(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
-        """A row each: three parts, the mask, two images about them, the input, its true mask.
+        """For each input a row: three parts, the mask, two completions, the input, its true mask.
 
-        They are pictures, (n, C, S, S), in [0, 1].
+        Returns (n, C, S, S), in [0, 1].
         """
         x, G = x[:_SHOWN], self._generator
         boxes = G.find_parts(x)

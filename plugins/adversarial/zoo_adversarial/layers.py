@@ -51,7 +51,7 @@ class LatentGenerator(nn.Module):
     """
 
     network: nn.Sequential
-    """Its first layers are linear; of a subclass without one, `first_response` says the same."""
+    """Its first layers are linear; a subclass without it overrides `first_response`."""
 
     def __init__(
         self, shape: Sequence[int], z: int, prior: Literal["normal", "uniform"] = "normal"
@@ -150,7 +150,7 @@ class Unflatten(nn.Module):
 
 
 _LINEAR = (nn.Linear, Unflatten, nn.BatchNorm2d)
-"""Layers that are affine in evaluation."""
+"""Layers that are affine in evaluation mode."""
 
 
 class UpConv2d(nn.Conv2d):
@@ -270,7 +270,8 @@ def compact_trunk(shape: Sequence[int], channels: int) -> tuple[nn.Sequential, i
     """Four convolutions of stride 2 with dropout, and their number of output features.
 
     shape: of an image, (C, H, W).
-    channels: feature maps of the third; a quarter, a half of it before, twice as many after.
+    channels: feature maps of the third convolution; the first two have a quarter and a half of
+        them, the last has twice as many.
     """
     C, H, W = shape
     layers: list[nn.Module] = []

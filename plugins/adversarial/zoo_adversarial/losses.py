@@ -39,7 +39,7 @@ def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _squares(real: Tensor, fake: Tensor) -> Tensor:
-    """Half of E[(D(x) − 1)²] + E[D(G(z))²]."""
+    """½ (E[(D(x) − 1)²] + E[D(G(z))²])."""
     return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 

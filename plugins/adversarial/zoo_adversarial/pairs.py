@@ -1,7 +1,7 @@
 """How near translations come to the true drawings, where each domain has the same names.
 
-Training needs no pairs; where a test split has some, they tell what its distances cannot: whether a
-translation is still of the same thing. Each figure stands beside that of inputs left as they are.
+Training needs no pairs; where a test split has some, they show what distances between sets cannot:
+whether a translation is still of the same thing. Beside each figure is that of untranslated inputs.
 
 Retrieval is by L1 of pixels, or by distance in the features of a net that the protocol names.
 """

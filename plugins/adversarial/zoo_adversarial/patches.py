@@ -1,19 +1,19 @@
 """Key patches: boxes of an image that hold something whole, found by how closed their edges are.
 
 The key-patch GAN takes the boxes of Edge Boxes (Zitnick & Dollár 2014) that are most likely to hold
-an object: there are many edges inside, and few contours cross the frame. The implementations that
-there are come with whole libraries for vision and a trained detector of edges, and look for objects
-of photographs; an image of 64 pixels has a few thousand boxes, all of which can be tried. So this
-is the same score in closed form, for a whole batch at once:
+an object: there are many edges inside, and few contours cross the frame. Existing implementations
+are parts of vision libraries, need a trained edge detector, and look for objects in photographs; an
+image of 64 pixels has a few thousand boxes, all of which can be tried. So this is the same score in
+closed form, for a whole batch at once:
 
     score = (inside − ½ min(w, h) · crossing) / (w + h)^1.5
 
 inside: the sum of the differences of neighbouring pixels in the box. crossing: the differences
-along the frame, which are there where a contour runs through it; such a contour is taken to reach
-half across the box, and does not count. The power is Edge Boxes': else large boxes always win.
+along the frame, where a contour crosses it; such a contour is assumed to reach halfway across the
+box, and is subtracted. The power is that of Edge Boxes: without it large boxes always win.
 
 Boxes are three sixteenths to a half of an image's side, and none is longer than twice its width:
-what is smaller or longer is pruned before anything is scored, as in the paper. Of boxes that
+smaller and longer ones are pruned before anything is scored, as in the paper. Of boxes that
 overlap by more than a quarter of their union the best is kept.
 """
 
@@ -55,7 +55,7 @@ def key_patches(x: Tensor, n: int) -> Tensor:
 
 
 def crops(x: Tensor, boxes: Tensor) -> Tensor:
-    """What is in each box, resized to the image's size: (B, n, C, H, W).
+    """The content of each box, resized to the image's size: (B, n, C, H, W).
 
     Neither the place nor the scale of a box can be seen in it.
 
@@ -77,7 +77,7 @@ def crops(x: Tensor, boxes: Tensor) -> Tensor:
     theta = torch.stack(rows, 2).view(-1, 2, 3)
     n = boxes.shape[1]
     grid = functional.affine_grid(theta, [len(theta), x.shape[1], H, W], align_corners=False)
-    # no further than the centres of the outermost pixels: nothing beside the box comes in
+    # no further than the centres of the outermost pixels: nothing outside the box comes in
     size = torch.tensor([W, H], device=x.device)
     first = (2 * boxes[..., :2] + 1) / size - 1
     last = (2 * (boxes[..., :2] + boxes[..., 2:]) - 1) / size - 1

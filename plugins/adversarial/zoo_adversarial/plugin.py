@@ -180,7 +180,7 @@ def zoo_metrics() -> list[Metric]:
             unit="share",
             tolerance=0.005,
         ),
-        _share("completions:completion_spread", "Difference of completions beside their parts"),
+        _share("completions:completion_spread", "Difference of completions outside their parts"),
         _share("completions:completion_spread", "The same within the parts", "within", within=True),
         *_of_prompts(),
         *_of_faces(),

@@ -2,8 +2,8 @@
 
 Karras, Aila, Laine & Lehtinen 2018, Progressive Growing of GANs for Improved Quality, Stability,
 and Variation (arXiv 1710.10196). Stage s works at 4·2^s pixels. While stage s fades in, the
-generator gives (1 − α)·up(toRGB_{s−1}) + α·toRGB_s, the discriminator mixes its two inputs alike,
-and real images are blurred alike; up is nearest neighbour, down the mean of 2x2.
+generator gives (1 − α)·up(toRGB_{s−1}) + α·toRGB_s, the discriminator mixes its two inputs in the
+same way, and real images are blurred accordingly; up is nearest neighbour, down the mean of 2x2.
 
 As in the paper: equalised learning rate, pixel norm on z and after each convolution of the
 generator, the minibatch's standard deviation as one more map at 4x4, WGAN-GP (weight 10) with drift
@@ -158,7 +158,7 @@ class ProGAN(nn.Module):
         return self._finish(self.images(self.features(z, stage, temperature), alpha))
 
     def growth(self, n: int, *, generator: torch.Generator | None = None) -> list[Tensor]:
-        """Generate n images as each stage so far sees them.
+        """Generate n images at the resolution of each stage so far.
 
         Returns [(n, C, 4, 4), (n, C, 8, 8), …], in [0, 1].
         """
@@ -174,9 +174,9 @@ class ProGAN(nn.Module):
         return Critic(self.event_shape, self.channels)
 
     def readout_loss(self, features: Sequence[Tensor], x: Tensor) -> Tensor:
-        """How far the earlier stages' toRGB are from images x, (n, C, H, W), made smaller.
+        """Squared error of the earlier stages' toRGB against images x, (n, C, H, W), downsampled.
 
-        Its gradient reaches these layers alone.
+        Only these layers get a gradient.
         """
         loss, target = x.new_zeros(()), x.detach()
         for maps, to_rgb in reversed(list(zip(features[:-1], self.to_rgb, strict=False))):
@@ -191,7 +191,7 @@ class ProGAN(nn.Module):
         return mean
 
     def exports(self) -> list[Function]:
-        """Decoding as far as the network has grown, and what each stage makes of one latent."""
+        """Decoding as far as the network has grown, and the image of each stage for one latent."""
         stage, alpha = self.growth_now  # numbers, before a graph is traced
         z = Value("z", ("n", self.latent_dim))
         sides = [_FIRST << s for s in range(stage + 1)]
@@ -235,9 +235,10 @@ class Critic(nn.Module):
         self.score = Linear(maps, 1, gain=1.0)
 
     def forward(self, x: Tensor, alpha: float = 1.0) -> Tensor:
-        """How real images look, (n,).
+        """Scores of images, (n,), higher for real ones.
 
-        x: images of a stage, (n, C, 4·2^s, 4·2^s), about in [−1, 1]; the batch is seen as one.
+        x: images of a stage, (n, C, 4·2^s, 4·2^s), about in [−1, 1]; a score also depends on the
+            deviation over the batch.
         alpha: how much of the stage has faded in.
         """
         stage = int(math.log2(x.shape[-1] // _FIRST))

@@ -22,8 +22,8 @@ class Progressive(AdversarialTrainer):
 
     Args:
         model: a ProGAN.
-        stable: images that each stage but the last sees when it is all there; a number for all of
-            them, or one for each. The last stage goes on to the end.
+        stable: images that each stage but the last is trained on once it has faded in; one number
+            for all of them, or one for each. The last stage is trained to the end.
         fade: images during which each stage but the first fades in; likewise.
         penalty: weight of the gradient penalty.
         penalty_every: steps between gradient penalties, each weighted by that number (the lazy
@@ -60,28 +60,28 @@ class Progressive(AdversarialTrainer):
         return len(self.stable), 1, 1
 
     def restarts(self, n: int) -> bool:
-        """Whether n images more begin a stage, or the time when it is all there."""
+        """Whether the next n images begin a stage, or complete its fading in."""
         G = self._generator
         before, after = G.grown.tolist(), self.growth(int(G.seen) + n)
         return _phase(*before) != _phase(*after)
 
     @torch.no_grad()
     def real(self, x: Tensor) -> Tensor:
-        """Count the images, let the generator know its stage, and see them as it does."""
+        """Count the images, set the generator's stage, and return them at its resolution."""
         G = self._generator
         G.seen.add_(len(x))
         G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
         return fade(super().real(x), *G.growth_now)
 
     def draw(self, n: int, generator: torch.Generator) -> Generated:
-        """Generate n images of the stage, from feature maps that their source is."""
+        """Generate n images of the stage; their source is the feature maps."""
         G = self._generator
         stage, alpha = G.growth_now
         maps = G.features(normalise(G.latent(n, generator=generator)), stage)
         return Generated(G.images(maps, alpha), maps)
 
     def judge(self, x: Tensor) -> Judged:
-        """Ask the discriminator about images of the stage."""
+        """Score images of the stage by the discriminator."""
         return Judged(self.networks["discriminator"](x, self._generator.growth_now.alpha))
 
     def discriminator_term(self, real: Judged, fake: Judged, generated: Generated) -> Tensor:
@@ -89,20 +89,20 @@ class Progressive(AdversarialTrainer):
         return self.drift * real.scores.square().mean()
 
     def generator_term(self, fake: Judged, generated: Generated) -> Tensor:
-        """How far the earlier readouts are from the images."""
+        """The error of the earlier stages' toRGB layers."""
         return self._generator.readout_loss(generated.source, generated.images)
 
     def figures(self, real: Judged, fake: Judged, generated: Generated) -> dict[str, Tensor]:
-        """Besides: how far the networks have grown."""
+        """Add how far the networks have grown."""
         stage = real.scores.new_tensor(self._generator.growth_now.reached)
         return {**super().figures(real, fake, generated), "stage": stage}
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Besides: `distance`, the sliced Wasserstein distance and 1 for each stage to come.
+        """Add `distance`: the sliced Wasserstein distance, plus 1 for each stage to come.
 
-        The best weights are chosen by it: of enlarged images, the distance alone may be small.
+        It chooses the best weights: the distance alone may be small for enlarged images.
         """
         values = super().validation_step(x, generator, labels)
         to_come = len(self.stable) - self._generator.growth_now.reached
@@ -114,7 +114,7 @@ class Progressive(AdversarialTrainer):
 
 
 def _phase(stage: int, faded: int, fade: int) -> tuple[int, bool]:
-    """A stage, and whether it has faded in."""
+    """A stage, and whether it has faded in; when either changes, moments are reset."""
     return stage, faded == fade
 
 

@@ -1,16 +1,16 @@
-"""Whether images are of what their text says, of texts that were trained on and of others.
+"""Whether images show what their text says, for texts that were trained on and for others.
 
-An emoji's name implies its group. A classifier names the group of images generated from the name:
-one head of a feature net, on data whose labels are those of all heads. Shuffled, each image is held
-against the group of another name: what a model that does not read comes to. The figure beside it is
-of the data's own images.
+An emoji's name implies its group. A classifier predicts the group of images generated from the
+name: one head of a feature net, on data whose labels are those of all heads. Shuffled, each image
+is compared with the group of another name: the figure of a model that ignores its text. Beside it
+is the figure of the data's own images.
 
-A caption of drawn faces names some of their attributes. A net with a head for each one says how
-many of those that a caption names are seen in an image of it, over all captions, or of the
+A caption of drawn faces names some of their attributes. A net with a head for each attribute tells
+how many of those that a caption names are seen in an image of it: over all captions, or for the
 attribute that is seen least often.
 
 `matched_text` is how often the discriminator finds that an image's own text fits better than
-another name. Sampling does not need it; a model whose config says `judge` keeps it.
+another name. Sampling needs no discriminator; a model whose config has `judge` keeps it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class OfDraws(OfRows):
-    """The protocol of a metric that draws several times for each text."""
+    """The protocol of a metric that samples several times for each text."""
 
     draws: int = option(4, "Samples for each text, or other texts for each image", minimum=1)
     seed: int = option(0, "Of the samples", minimum=0)

@@ -1,8 +1,8 @@
 """Translations between two styles of drawn faces, by a net that names style and shared attributes.
 
-There is no true answer: no person is in both styles. What can be measured is whether a translation
-has the style that it should have, and what both styles can show as it was: the net's first head is
-of the style, the others of what is shared.
+There is no true answer: no person is drawn in both styles. What can be measured is whether a
+translation has the requested style, and whether the attributes that both styles share are
+unchanged: the net's first head predicts the style, the others the shared attributes.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ def style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) ->
 
 
 def worst_style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
-    """The same of the direction in which it is less often so."""
+    """The same of the worse direction."""
     return min(_share(seen[:, 0]) for seen in _judge(model, protocol, data_root))
 
 
 def shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
-    """How often it sees all that both styles can show as it was, in percent."""
+    """How often it sees all shared attributes unchanged, in percent."""
     return _share(torch.cat(_judge(model, protocol, data_root))[:, 1:].all(1))
 
 
 def worst_shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
-    """The same of the direction in which it is less often so."""
+    """The same of the worse direction."""
     return min(_share(seen[:, 1:].all(1)) for seen in _judge(model, protocol, data_root))
 
 
 def _judge(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
-    """For each direction, which heads see what they should, (n, heads), bool; kept for a model."""
+    """Which heads predict what they should, (n, heads), bool, by direction; kept for a model."""
     known = _KNOWN.setdefault(model, {})
     key = repr((protocol, str(data_root)))
     if key not in known:

@@ -23,11 +23,11 @@ Domains may come in groups, such as colours of hair and kinds of beards: an imag
 of each group, and a translation changes one group and leaves the others. As in the paper the
 discriminator names one of each, and learns from translations that the others stayed. Two more
 differences are options, which the recipe of faces takes:
-- The generator is given the wanted domain alone, where the paper gives it all that shall be true.
-  So the domain of an input need not be known: what is not requested is to stay.
+- The generator is given the target domain alone, where the paper gives the target values of all
+  attributes. So an input's own domains need not be known: those that are not requested stay.
 - `condition = "norms"`: the domain scales and shifts the norms of the residual blocks (Dumoulin et
-  al. 2017). Instance norm takes planes of one value away again, but at the border.
-- `mask`: the generator says where it changes an image, as in GANimation (Pumarola et al. 2018).
+  al. 2017). Instance norm removes planes of one value, except at the border.
+- `mask`: the generator predicts where it changes an image, as in GANimation (Pumarola et al. 2018).
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class StarGAN(nn.Module):
         blocks: residual blocks.
         groups: how many domains each group has, where there are several; the domains are those of
             the first group, then those of the second, and so on.
-        condition: how the wanted domain enters: as `planes` beside the image, or by `norms`.
-        mask: whether the generator says where it changes an image.
+        condition: how the target domain enters: as `planes` beside the image, or by `norms`.
+        mask: whether the generator predicts where it changes an image.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class _Block(nn.Module):
 
 
 def _checked_groups(groups: Sequence[int], domains: int) -> tuple[int, ...]:
-    """How many domains each group has; one group of all of them where nothing is said."""
+    """How many domains each group has; by default one group has all of them."""
     sizes = tuple(groups) or (domains,)
     if sum(sizes) != domains or min(sizes) < 2:
         raise InvalidInput(

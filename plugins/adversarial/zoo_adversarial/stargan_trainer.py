@@ -39,16 +39,15 @@ class Star(AdversarialBase):
         channels: feature maps of the discriminator's first layer.
         loss: a name of `zoo_adversarial.losses.LOSSES`.
         n_critic: discriminator steps per generator step.
-        w_penalty: weight of the gradient penalty, in the game that has one.
+        w_penalty: weight of the gradient penalty, for losses that have one.
         w_domain: weight of the classification loss.
-        w_reconstruction: weight of |x − there and back|.
-        shift: how far each image that the discriminator sees is moved at most, as a share of the
-            side.
-        turn: how far it is turned at most, in degrees.
-        zoom: how far it is scaled at most, as a share.
+        w_reconstruction: weight of |x − round trip|.
+        shift: largest random shift of the discriminator's inputs, as a share of the side.
+        turn: their largest rotation, in degrees.
+        zoom: the largest change of their scale, as a share.
         flip: whether to flip half of the training images horizontally.
-        r1: weight of R1, the penalty of slopes at real images, of the score and of the logits of
-            their domains: invisible patterns then no longer pass for a domain.
+        r1: weight of R1, the gradient penalty at real images, of the score and of the logits of
+            their domains: imperceptible patterns then no longer pass for a domain.
         r1_every: steps between two such penalties, each weighted by that number.
     """
 
@@ -184,9 +183,9 @@ class Star(AdversarialBase):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """How far translations are from their domain's images, and images from their way back.
+        """Distance of translations from their domain's images, and of images from their round trip.
 
-        Of several groups it is the mean over them, of the first images of a batch.
+        With several groups it is the mean over them, for the first images of a batch.
         """
         values, G, first = self._values(labels), self.networks["model"], 0
         if len(self.groups) > 1:
@@ -209,7 +208,7 @@ class Star(AdversarialBase):
 
 
 class _Wanted(NamedTuple):
-    """What translations shall be."""
+    """The targets of translations."""
 
     to: Tensor
     """The requested domain, (B,), int64, among all domains."""

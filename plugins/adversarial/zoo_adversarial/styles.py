@@ -1,9 +1,9 @@
-"""Whether translations are of the domain that they were made for, and find their way back.
+"""Whether translations have the requested style, and translate back to their inputs.
 
-A classifier names the style of each: the first head of a feature net that was trained on the
-classes of the data. Their distance from held-out images of the domain is Fréchet's, in that net's
-features. Beside each stands the figure of untranslated inputs: of those the classifier
-sees the target's style only by mistake.
+A classifier predicts the style of each: the first head of a feature net that was trained on the
+classes of the data. The Fréchet distance of translations from held-out images of the domain is in
+that net's features. Beside each figure is that of untranslated inputs, in which the classifier sees
+the requested style only by mistake.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def untranslated_fid(model: Translator, protocol: OfDistance, data_root: Root = 
 
 
 def cycle_error(model: Translator, protocol: OfRows, data_root: Root = None) -> Measured:
-    """Mean |x − there and back| of every image, through each other domain, in % of the range.
+    """Mean |x − round trip| of every image, through each other domain, in % of the range.
 
     Raises InvalidInput for data without the model's domains.
     """

@@ -1,4 +1,4 @@
-"""Encoders of texts: characters, learnt from the start, or whole sentences, learnt elsewhere."""
+"""Text encoders: of characters, trained with the model, or of sentences, pretrained."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Characters", "Sentences", "Whitening", "text_encoder"]
 _KERNEL, _POOL = 4, 3
 """Characters that a convolution sees, and that one step of the recurrent layer stands for."""
 _PACE, _FLOOR = 0.02, 1e-4
-"""Of averages over batches; and a share of the largest variance that is added to each."""
+"""Weight of a batch in the averages; share of the largest variance that is added to each."""
 
 
 class Characters(nn.Module):
@@ -29,8 +29,8 @@ class Characters(nn.Module):
 
     Args:
         alphabet: the characters.
-        length: most of them in a text.
-        code: features that come out; the layers between have as many.
+        length: largest number of characters of a text.
+        code: features of a code, and of each layer.
         whiten: whether codes can be whitened.
     """
 
@@ -46,7 +46,7 @@ class Characters(nn.Module):
         self.whitening = Whitening(code) if whiten else nn.Identity()
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """The places of characters in the alphabet from 1, and 0 behind the text: (n, length).
+        """The places of characters in the alphabet from 1, and 0 after the text: (n, length).
 
         Punctuation that the alphabet lacks is read as a blank, and upper case as lower case.
 
@@ -61,7 +61,7 @@ class Characters(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Codes of texts (n, length): (n, code)."""
-        # a place behind the text is no character, so that it is all zeros
+        # a place after the text is no character, so it is all zeros
         x = functional.one_hot(tokens.long(), len(self.alphabet) + 1)[:, :, 1:]
         h = functional.relu(self.first(x.transpose(1, 2).to(self.first.weight.dtype)))
         h = functional.relu(self.second(functional.max_pool1d(h, _POOL)))
@@ -93,7 +93,7 @@ class Characters(nn.Module):
 
 
 class Sentences(nn.Module):
-    """An encoder of sentences that stays as it is, and one layer that is trained.
+    """A frozen sentence encoder, and one layer that is trained.
 
     Args:
         name: as sentence-transformers knows it, a folder that holds it, or an importable package
@@ -107,12 +107,12 @@ class Sentences(nn.Module):
         self.name, self.size, self.code = name, code, code
         self.last = nn.Linear(code, code, bias=False)
         self.whitening = Whitening(code) if whiten else nn.Identity()
-        self._encoder: tuple[Any, ...] = ()  # else the module would be taken for a part of this one
+        self._encoder: tuple[Any, ...] = ()  # or it would be registered as a submodule
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """The encoder's codes of texts, (n, code).
 
-        Raises InvalidInput for an empty text, or where the encoder cannot be had or has another
+        Raises InvalidInput for an empty text, or where the encoder cannot be loaded or has another
         number of features.
         """
         if empty := [text for text in texts if not text.strip()]:
@@ -144,8 +144,8 @@ class Sentences(nn.Module):
 class Whitening(nn.Module):
     """Codes of mean 0 and variance 1 in every direction; until `settle`, codes as they are.
 
-    Else the few directions in which codes differ most, of what is easily seen in an image, hide
-    the others. Directions of next to no variance, which are noise, keep less than 1.
+    Otherwise the few directions in which codes differ most, those of what is easily seen in an
+    image, dominate. Directions of next to no variance, which are noise, keep less than 1.
     """
 
     mean: Tensor
@@ -170,7 +170,7 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def observe(self, code: Tensor) -> None:
-        """Take codes of a batch, (n, code), into the averages."""
+        """Update the averages with the codes of a batch, (n, code)."""
         code = code.double()  # which mixed precision leaves alone
         self.mean.lerp_(code.mean(0).to(self.mean.dtype), _PACE)
         self.moment.lerp_((code.T @ code / len(code)).to(self.mean.dtype), _PACE)
@@ -230,6 +230,6 @@ def _place(name: str) -> str:
 def _standardize(code: Tensor) -> Tensor:
     """Bring codes (n, code) to mean 0 and variance 1, as features of images have them.
 
-    Else the discriminator takes thousands of steps to notice them beside the image.
+    Otherwise it takes the discriminator thousands of steps to use them beside the image.
     """
     return functional.layer_norm(code, code.shape[1:])

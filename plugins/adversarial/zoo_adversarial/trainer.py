@@ -86,7 +86,7 @@ class Judged(NamedTuple):
 class AdversarialBase:
     """What all trainers of a generator against a discriminator have in common.
 
-    `r1` is the weight of R1, the penalty of slopes at real images, and `penalty_every` the number
+    `r1` is the weight of R1, the gradient penalty at real images, and `penalty_every` the number
     of steps between two such penalties, each weighted by it (the lazy regularisation of Karras et
     al. 2020).
     """
@@ -127,7 +127,7 @@ class AdversarialTrainer(AdversarialBase):
         penalty_every: steps between gradient penalties, each weighted by that number (the lazy
             regularisation of Karras et al. 2020).
         discriminator: keywords of the model's opponent.
-        r1: weight of R1, the penalty of slopes at real images, beside any loss.
+        r1: weight of R1, the gradient penalty at real images, beside any loss.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class AdversarialTrainer(AdversarialBase):
             "D_fake": self._mean(fake.scores),
         }
 
-    # What is looked at from time to time
+    # Validation and previews
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

@@ -90,8 +90,8 @@ class ImagePool(nn.Module):
     def exchange(self, pool: int, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the images to show instead of x, (B, *shape).
 
-        They are the same until the pool is full; then, for half of them, ones of the past, whose
-        places they take.
+        They are x itself until the pool is full; then half of them, by chance, change places with
+        images of the pool.
 
         x: (B, *shape); B may be 0.
         """
@@ -163,7 +163,7 @@ def round_trip(
 
 
 def image_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape (C, H, W) whose sides a network can halve twice, and still have neighbours there.
+    """A shape (C, H, W) whose sides can be halved twice, to 2 or more.
 
     Raises InvalidInput for another one.
     """
