@@ -28,8 +28,7 @@ class DDPM(nn.Module):
     """A denoising diffusion model of images.
 
     Args:
-        shape: shape of an image, (C, H, W); H and W divide by 2 as often as there are channels
-            less one.
+        shape: shape of an image, (C, H, W); H and W are multiples of 2^(len(channels) − 1).
         channels: channels of the U-Net at each resolution, the finest first; multiples of 4.
         layers: residual blocks at each resolution.
         attention: whether the coarsest resolution has self-attention.
@@ -72,7 +71,7 @@ class DDPM(nn.Module):
             self.scheduler = DDPMScheduler(T, beta_schedule=schedule, clip_sample=True)
 
     def diffuse(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Draw x_t given x_0, (B, C, H, W).
+        """Sample x_t given x_0, (B, C, H, W).
 
         x: images, (B, C, H, W), in [0, 1]. t: steps, (B,), from 0. noise: like x, normal.
         """

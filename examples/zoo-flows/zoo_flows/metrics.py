@@ -1,4 +1,4 @@
-"""What grey levels cost under a density of real variables."""
+"""Bits of grey levels under a density of real variables."""
 
 from __future__ import annotations
 

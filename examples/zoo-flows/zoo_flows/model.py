@@ -34,12 +34,12 @@ class SplineFlow(nn.Module):
 
     Args:
         shape: shape of one input, (C, H, W) for images or (D,) for tables.
-        transforms: number of splines that follow each other.
+        transforms: number of splines in sequence.
         hidden: widths of the hidden layers that give each spline its knots.
         bins: number of pieces of a spline.
         passes: 2 for couplings; 0 for autoregressive splines.
-        scale: by which logits are divided. Splines leave what is beyond ±5 as it is: of images most
-            pixels are black, with logits from −9 to −6, and nothing would be learnt of them.
+        scale: by which logits are divided. Splines are the identity beyond ±5: most pixels of
+            images are black, with logits from −9 to −6, and nothing would be learnt about them.
     """
 
     levels = None  # real variables

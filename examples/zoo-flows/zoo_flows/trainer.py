@@ -15,8 +15,8 @@ __all__ = ["Dequantized"]
 class Dequantized(MaximumLikelihood):
     """Minimises the mean of -log p((x (levels − 1) + u) / levels), u uniform in [0, 1].
 
-    A density of numbers that take 256 values alone can be as high as one likes; with noise it
-    bounds their probability (Theis, van den Oord & Bethge 2016).
+    A density at numbers that take only 256 values has no upper bound; with noise it bounds their
+    probability (Theis, van den Oord & Bethge 2016).
 
     Args:
         model: a DensityModel of real variables.

@@ -161,8 +161,8 @@ class InfoGAN(LatentGenerator):
         """Traversals of the category, then of each real code over its range."""
         K, first = self.classes, self.z + self.classes
         values = [(_CODE_REACH * (i / 4 - 1),) for i in range(9)]
-        ways = [Traversal("cluster", tuple(range(self.z, first)), torch.eye(K).tolist())]
-        return ways + [Traversal(f"c{i + 1}", (first + i,), values) for i in range(self.codes)]
+        category = [Traversal("cluster", tuple(range(self.z, first)), torch.eye(K).tolist())]
+        return category + [Traversal(f"c{i + 1}", (first + i,), values) for i in range(self.codes)]
 
     # From images to codes
 

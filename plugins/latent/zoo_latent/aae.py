@@ -231,12 +231,12 @@ class AAE(nn.Module):
         x: ignored: the latents have no ranking.
         """
         Z, name = self.z, "cluster" if self.clusters else "class"
-        ways = []
+        found = []
         if K := self.latent_dim - Z:
-            ways.append(Traversal(name, tuple(range(Z, Z + K)), torch.eye(K).tolist()))
+            found.append(Traversal(name, tuple(range(Z, Z + K)), torch.eye(K).tolist()))
         reach = self.p.scale * (2.0 if self.prior == "normal" else 3.0)
         values = [(reach * (i / 4 - 1),) for i in range(9)]
-        return ways + [Traversal(f"z{i}", (i,), values) for i in range(Z)]
+        return found + [Traversal(f"z{i}", (i,), values) for i in range(Z)]
 
     def join_code(self, z: Tensor, y: Tensor) -> Tensor:
         """Concatenate z, (n, Z), and one-hot classes y, (n,); a negative class gives zeros."""

@@ -29,8 +29,8 @@ from zoo_latent.layers import affine, mlp
 __all__ = ["Adversarial", "energy_distance"]
 
 _MISMATCH = 10.0
-"""Weight of the codes' distance from their priors in `criterion`; squared
-errors are about ten times as large."""
+"""Weight of the codes' distance from their priors in `criterion`: squared errors are about ten
+times as large."""
 
 
 class Adversarial:

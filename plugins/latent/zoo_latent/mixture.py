@@ -19,19 +19,19 @@ __all__ = ["Mixture"]
 
 _STEPS = 40
 _FLOOR = 1e-3
-"""Added to each variance: parts may hold few latents."""
+"""Added to each variance: parts may have few latents."""
 
 
 class Mixture(nn.Module):
     """Gaussians with covariances of their own; N(0, I) until it is fitted.
 
     Args:
-        parts: how many.
+        parts: number of Gaussians.
         z: number of latents.
     """
 
     weights: Tensor
-    """Of the parts, (parts,); their sum is 1."""
+    """Weights of the parts, (parts,); their sum is 1."""
     means: Tensor
     """(parts, z)."""
     scales: Tensor
@@ -54,7 +54,7 @@ class Mixture(nn.Module):
 
     @torch.no_grad()
     def fit(self, z: Tensor, generator: torch.Generator | None = None) -> None:
-        """Fit the parts to latents (n, z) by expectation and maximisation, from random ones."""
+        """Fit the parts to latents (n, z) by expectation maximisation, from random latents."""
         z = z.double()
         order = torch.randperm(len(z), generator=generator, device=z.device)
         means, parts = z[order[: len(self.weights)]], len(self.weights)

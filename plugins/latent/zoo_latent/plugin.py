@@ -3,7 +3,7 @@
 from zoo_core.hookspecs import Architecture, hookimpl
 
 _VAE = "zoo_latent.vae:VAE"
-_WAYS = ("encode", "reconstruct", "interpolate", "traverse", "manifold")
+_LATENT_TASKS = ("encode", "reconstruct", "interpolate", "traverse", "manifold")
 
 
 @hookimpl
@@ -14,7 +14,7 @@ def zoo_architectures() -> list[Architecture]:
             name="vae",
             path=_VAE,
             summary="Variational autoencoder: MLP or convolutional, one or more stochastic layers",
-            tasks=("sample", "score", "explain", "detect", *_WAYS),
+            tasks=("sample", "score", "explain", "detect", *_LATENT_TASKS),
             exports=("decode", "encode"),
             paper="Kingma & Welling 2013, Auto-Encoding Variational Bayes",
             trainer="zoo_latent.variational:Variational",
@@ -23,7 +23,7 @@ def zoo_architectures() -> list[Architecture]:
             name="iwae",
             path=_VAE,
             summary="Importance-weighted autoencoder: the same networks, a tighter bound",
-            tasks=("sample", "score", "explain", "detect", *_WAYS),
+            tasks=("sample", "score", "explain", "detect", *_LATENT_TASKS),
             exports=("decode",),
             paper="Burda, Grosse & Salakhutdinov 2015, Importance Weighted Autoencoders",
             trainer="zoo_latent.variational:ImportanceWeighted",
@@ -32,7 +32,7 @@ def zoo_architectures() -> list[Architecture]:
             name="aae",
             path="zoo_latent.aae:AAE",
             summary="Adversarial autoencoder with any prior; labels, few labels or none",
-            tasks=("sample", *_WAYS),
+            tasks=("sample", *_LATENT_TASKS),
             exports=("decode", "encode"),
             paper="Makhzani et al. 2015, Adversarial Autoencoders",
             trainer="zoo_latent.adversarial:Adversarial",

@@ -21,7 +21,7 @@ class Prior:
 
     Args:
         z: number of latents.
-        parts: how many parts it has; 1 where it is one piece.
+        parts: number of parts.
         scale: factor of every latent.
     """
 

@@ -46,7 +46,8 @@ _COLOUR = {
     "encoder": "conv",
     "likelihood": "gaussian",
 }
-"""A softmax over 256 levels of each colour of each pixel, by perceptrons, takes gigabytes."""
+"""The config for colour images: an MLP with a softmax over 256 levels of each colour of each pixel
+takes gigabytes."""
 _MOMENTUM = 0.01
 """Weight of a batch in the running mean of each latent's KL."""
 
@@ -166,11 +167,11 @@ class VAE(nn.Module):
     def config_for(shape: Sequence[int], config: Mapping[str, Any]) -> dict[str, Any]:
         """A config for data of a shape: convolutions and a Gaussian for colour images.
 
-        config: what is given; where it says what the networks are, it is left as it is.
+        config: what is given; it is left as it is where it chooses networks or a likelihood.
         """
         colour = len(shape) == 3 and shape[0] > 1
-        says = {"hidden", "encoder", "activation", "likelihood"} & config.keys()
-        return {**(_COLOUR if colour and not says else {}), **config}
+        chosen = {"hidden", "encoder", "activation", "likelihood"} & config.keys()
+        return {**(_COLOUR if colour and not chosen else {}), **config}
 
     def __getattr__(self, name: str) -> Any:
         """Explain why there is no exact likelihood."""

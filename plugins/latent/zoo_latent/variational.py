@@ -60,7 +60,7 @@ class Variational(Objective):
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return the values of each input, (B,); fit the prior to draw from, where there is one.
+        """Return the values of each input, (B,); fit the mixture prior, where there is one.
 
         It is fitted to samples from q(z|x) of the last training inputs, once in a validation.
         """
