@@ -312,7 +312,7 @@ def item(runs: Path) -> Item:
 
 @pytest.fixture
 def containers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Containers]:
-    """A registry of containers in this process."""
+    """A container registry in this process."""
     for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     here = Containers()

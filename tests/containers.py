@@ -1,4 +1,4 @@
-"""A registry of containers in this process: what the protocol asks of one, and no more."""
+"""A container registry in this process: what the protocol asks of one, and no more."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Models in registries of containers."""
+"""Models in container registries."""
 
 import json
 from base64 import b64encode

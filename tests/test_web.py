@@ -15,7 +15,7 @@ def test_a_server_says_how_long_to_wait(text: str, seconds: float) -> None:
 
 
 def test_what_is_private_stays_with_its_host(containers: Containers) -> None:
-    """A registry of containers sends elsewhere for its blobs, as those of clouds do."""
+    """A container registry sends elsewhere for its blobs, as those of clouds do."""
     digest = containers.keep(b"bytes")
     port = containers.url.rpartition(":")[2]
     url = f"http://127.0.0.1:{port}/to/localhost:{port}/v2/zoo/blobs/{digest}"

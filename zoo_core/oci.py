@@ -1,4 +1,4 @@
-"""Files in registries of containers (`oci://`), laid out as ModelPack does, the CNCF's format.
+"""Files in container registries (`oci://`), laid out as ModelPack does, the CNCF's format.
 
 A manifest names files as layers, by digest and path; a tag names a manifest. So a new manifest
 takes the place of the old one at once, and other tools for ModelPack read what is pushed here.

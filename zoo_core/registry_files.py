@@ -58,7 +58,7 @@ def origin_of(source: str) -> str:
 
 
 def _in_model(source: str) -> str:
-    """The registry of a model in a registry of containers, unless a file of it is named."""
+    """The registry of a model in a container registry, unless a file of it is named."""
     from zoo_core.oci import Address
     from zoo_core.web import SourceError
 

@@ -1,4 +1,4 @@
-"""Where entries are published: a folder, a registry of containers, or what fsspec can write to."""
+"""Where entries are published: a folder, a container registry, or what fsspec can write to."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class _Remote:
 
 
 class _Model:
-    """A model of a registry of containers: its tag goes to a manifest of all files at the end."""
+    """A model of a container registry: its tag goes to a manifest of all files at the end."""
 
     def __init__(self, url: str) -> None:
         try:
