@@ -20,12 +20,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import click
 
 from zoo_core import plugins
-from zoo_core.cli.show import commands
+from zoo_core.cli.show import commands, in_toml
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.hookspecs import Task
 from zoo_core.loading import open_source
@@ -239,7 +238,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "Data", f"`{entry.data}`"
     yield "Tasks", ", ".join(entry.tasks) or "none"
     yield "Parameters", f"{entry.weights.parameters:,}"
-    yield "Config", ", ".join(f"`{key} = {_toml(value)}`" for key, value in entry.config.items())
+    yield "Config", ", ".join(f"`{key} = {in_toml(value)}`" for key, value in entry.config.items())
     yield "Weights", f"{entry.weights.bytes:,} bytes, sha256 `{entry.weights.sha256}`"
     yield "Licence", f"code {entry.licence.code}, weights {entry.licence.weights}"
     if entry.successor:
@@ -252,7 +251,7 @@ def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
         measured = f"{metric.value:g} {metric.unit} (±{metric.tolerance:g})"
         others = (metric.real, metric.published) if real else (metric.published,)
         cells = ("" if value is None else f"{value:g} {metric.unit}" for value in others)
-        how = ", ".join(f"`{key} = {_toml(value)}`" for key, value in metric.protocol.items())
+        how = ", ".join(f"`{key} = {in_toml(value)}`" for key, value in metric.protocol.items())
         yield f"`{metric.name}`", measured, *cells, how
 
 
@@ -380,14 +379,6 @@ def _alt(entry: Entry) -> str:
     n = f"{words[words.index('-n') + 1]} " if "-n" in words else ""
     what = f"{n}samples" if task == "sample" else f"The task {task}"
     return f"{what} of {entry.name}. {entry.summary}".replace("[", "(").replace("]", ")")
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # Writing

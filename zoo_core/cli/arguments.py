@@ -26,6 +26,7 @@ __all__ = [
     "entry_argument",
     "json_option",
     "option_flag",
+    "values_of",
 ]
 
 _Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
@@ -63,11 +64,16 @@ def complete_field(field: str) -> _Completer:
     """Return a completer of the values that entries have in a field: family, data or tasks."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        held = (getattr(entry, field) for entry in _entries())
-        values = {v for value in held for v in (value if isinstance(value, tuple) else (value,))}
+        values = {value for entry in _entries() for value in values_of(entry, field)}
         return sorted(value for value in values if value.startswith(incomplete))
 
     return complete
+
+
+def values_of(entry: Entry, field: str) -> tuple[str, ...]:
+    """The values of an entry in a field, one or several."""
+    held = getattr(entry, field)
+    return held if isinstance(held, tuple) else (held,)
 
 
 def complete_metric(

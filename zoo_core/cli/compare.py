@@ -138,13 +138,12 @@ def _sources(names: Iterable[str]) -> list[Source]:
     ]
 
 
-def _data_of(source: Source) -> str:
-    return source.entry.data if source.entry else str(source.metadata.get("data", ""))
-
-
 def _common_data(sources: Sequence[Source]) -> str:
     """The data set that all were trained on."""
-    trained = {source.name: _data_of(source) for source in sources}
+    trained = {
+        source.name: source.entry.data if source.entry else str(source.metadata.get("data", ""))
+        for source in sources
+    }
     if len(set(trained.values())) == 1 and (data := next(iter(trained.values()))):
         return data
     listed = ", ".join(f"{name} on {data or 'unknown data'}" for name, data in trained.items())

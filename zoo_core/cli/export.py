@@ -8,7 +8,6 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, entries_argument, json_option
 from zoo_core.errors import InvalidInput
-from zoo_core.files import user_path
 from zoo_core.registry import is_path
 from zoo_core.text import command_line
 
@@ -122,7 +121,7 @@ def _bundle(names: tuple[str, ...], path: Path, wheels: bool, force: bool, as_js
     from zoo_core.publishing import Item, pack
 
     items = [Item.of(name) for name in names]
-    size = pack(items, user_path(path), wheels=wheels, force=force)
+    size = pack(items, path, wheels=wheels, force=force)
     if as_json:
         entries = [item.name for item in items]
         text.echo_json([{"entries": entries, "path": str(path), "bytes": size}])

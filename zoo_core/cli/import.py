@@ -7,7 +7,6 @@ import click
 from zoo_core import environment
 from zoo_core.cli.arguments import UserPath
 from zoo_core.errors import InvalidRegistry
-from zoo_core.files import user_path
 from zoo_core.text import printable
 
 __all__ = ["command"]
@@ -29,9 +28,8 @@ def command(bundle: Path, output: Path | None, force: bool) -> None:
     from zoo_core.registry import Registry
     from zoo_core.registry_files import add_source, origin_of
 
-    path = user_path(bundle)
-    folder = user_path(output) if output else Path(path.stem)
-    entries = unpack(path, folder, force=force).entries
+    folder = output or Path(bundle.stem)
+    entries = unpack(bundle, folder, force=force).entries
     origin = origin_of(str(folder))
     try:
         known = Registry.load().sources

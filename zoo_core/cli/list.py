@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli import text
-from zoo_core.cli.arguments import complete_field, entries_argument, json_option
+from zoo_core.cli.arguments import complete_field, entries_argument, json_option, values_of
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def command(
     everything = list(registry.entries.values())
     store = Store()
     entries = registry.match(names)
-    entries = _only(entries, "family", family, [e.family for e in everything])
-    entries = _only(entries, "tasks", task, [t for e in everything for t in e.tasks])
-    entries = _only(entries, "data", data, [e.data for e in everything])
+    for field, wanted in (("family", family), ("tasks", task), ("data", data)):
+        if wanted is not None:
+            entries = _only(entries, everything, field, wanted)
     if condition:
         entries = _where(entries, everything, condition)
     if pulled:
@@ -68,21 +68,15 @@ def command(
 
 
 def _only(
-    entries: list["Entry"], field: str, wanted: str | None, known: Iterable[str]
+    entries: list["Entry"], everything: list["Entry"], field: str, wanted: str
 ) -> list["Entry"]:
-    if wanted is None:
-        return entries
-    names = sorted(set(known))
+    names = sorted({value for entry in everything for value in values_of(entry, field)})
     if wanted not in names:
         raise UnknownName(
             f"no entry has '{wanted}' as its {field.removesuffix('s')}."
             f"{did_you_mean(wanted, names)} There are: {', '.join(names) or 'none'}."
         )
-    return [e for e in entries if wanted == (held := getattr(e, field)) or _holds(held, wanted)]
-
-
-def _holds(held: object, wanted: str) -> bool:
-    return isinstance(held, tuple) and wanted in held
+    return [entry for entry in entries if wanted in values_of(entry, field)]
 
 
 def _metrics(entries: Iterable["Entry"]) -> set[str]:

@@ -24,10 +24,8 @@ def command(names: tuple[str, ...], path: Path, check: bool) -> None:
     """
     from zoo_core import lock
     from zoo_core.errors import CheckFailed
-    from zoo_core.files import user_path
     from zoo_core.registry import Registry
 
-    path = user_path(path)
     before = {entry.name: entry for entry in lock.read(path)} if path.exists() or not names else {}
     entries = Registry.load().select([*before, *names])
     changed = []

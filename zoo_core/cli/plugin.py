@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def check(
             _show(verdict, verbose, verdicts)
         verdicts.append(verdict)
     if as_json:
-        text.echo_json([_row(verdict) for verdict in verdicts])
+        text.echo_json([asdict(verdict) for verdict in verdicts])
     _conclude(what, verdicts)
     return 0
 
@@ -159,12 +160,6 @@ def _show(verdict: Verdict, verbose: bool, before: Iterable[Verdict]) -> None:
     click.echo(f"{click.style(mark, fg=colour)}  {verdict.law}  {verdict.case}")
     for line in lines:
         click.echo(f"      {line.strip()}")
-
-
-def _row(verdict: Verdict) -> dict[str, str]:
-    from dataclasses import asdict
-
-    return asdict(verdict)
 
 
 def _conclude(name: str, verdicts: list[Verdict]) -> None:

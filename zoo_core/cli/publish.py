@@ -9,7 +9,6 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.errors import InvalidInput
-from zoo_core.files import user_path
 from zoo_core.text import command_line, quoted
 from zoo_core.urls import hidden
 
@@ -56,9 +55,7 @@ def command(
     place = place_of(destination)
     given = {"weights": _spdx(licence or ""), "code": _spdx(code_licence or "")}
     items = [_licensed(Item.of(name), given) for name in names]
-    written = publish(
-        items, place, force=force, key=user_path(key) if key else None, pictures=pictures
-    )
+    written = publish(items, place, force=force, key=key, pictures=pictures)
     if as_json:
         text.echo_json({"entries": [item.name for item in items], "written": written})
         return

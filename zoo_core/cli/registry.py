@@ -17,7 +17,7 @@ from zoo_core.errors import (
     ZooError,
     did_you_mean,
 )
-from zoo_core.files import digest, user_path, write_atomic
+from zoo_core.files import digest, write_atomic
 from zoo_core.text import printable
 from zoo_core.urls import hidden, is_url, local_path
 
@@ -162,10 +162,9 @@ def sign(file: Path, key: Path) -> None:
     from zoo_core.registry import Registry
     from zoo_core.signatures import sign
 
-    path = user_path(file)
-    path = path / "registry.toml" if path.is_dir() else path
+    path = file / "registry.toml" if file.is_dir() else file
     Registry.load([path], trusted=True)  # what is not sound is not signed
-    write_atomic(path, sign(path.read_bytes(), user_path(key)))
+    write_atomic(path, sign(path.read_bytes(), key))
     click.echo(f"signed {printable(path)}")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoo_core.plugins import Family
     from zoo_core.registry import Entry, Metric
 
-__all__ = ["command", "commands"]
+__all__ = ["command", "commands", "in_toml"]
 
 
 @click.command("show")
@@ -76,7 +76,7 @@ def _card(
         )
     yield "Architecture", [f"{entry.architecture}, of the family {entry.family}"]
     yield "Plugin", [_plugin(entry, family)]
-    yield "Config", [f"{key} = {_value(value)}" for key, value in entry.config.items()] or ["none"]
+    yield "Config", [f"{key} = {in_toml(value)}" for key, value in entry.config.items()] or ["none"]
     yield "Parameters", [f"{weights.parameters:,}"]
     yield (
         "Weights",
@@ -111,14 +111,15 @@ def _metric(metric: "Metric") -> Iterator[str]:
     if metric.published is not None:
         source = f": {metric.source}" if metric.source else ""
         yield f"  published {metric.published:g} {metric.unit}{source}"
-    yield "  measured by " + ", ".join(f"{k} = {_value(v)}" for k, v in metric.protocol.items())
+    yield "  measured by " + ", ".join(f"{k} = {in_toml(v)}" for k, v in metric.protocol.items())
 
 
-def _value(value: object) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
+def in_toml(value: object) -> str:
+    """A value of a config or a protocol as TOML has it, texts without quotation marks."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(in_toml, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {in_toml(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

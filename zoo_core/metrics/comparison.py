@@ -15,12 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data import Dataset
-from zoo_core.data.binarization import needs_binarization
 from zoo_core.data.columns import Column, fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, parts, seeded
+from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, parts, seeded, settings_of
 from zoo_core.protocols import Bound, DensityModel, Generator
 from zoo_core.text import argument
 
@@ -103,16 +102,7 @@ class Comparison:
         return load_binarized(protocol, self.root)
 
     def _protocol(self, model: nn.Module) -> OfBinaryRows:
-        shape = _event_shape(model)
-        binary = needs_binarization(getattr(model, "levels", None))
-        images = len(shape) == 3
-        return OfBinaryRows(
-            data=self.data,
-            binarize="fixed" if binary else "none",
-            seed=_SEED,
-            size=shape[1] if images else None,
-            gray=images and shape[0] == 1,
-        )
+        return OfBinaryRows(data=self.data, seed=_SEED, **settings_of(model))
 
     def _sample(self, model: nn.Module) -> Tensor | None:
         if not self.samples or not isinstance(model, Generator):

@@ -14,11 +14,11 @@ from zoo_core import loading
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import complete, find, function, measure
 from zoo_core.metrics.measured import Measured
+from zoo_core.metrics.rows import Root, settings_of
 
 if TYPE_CHECKING:
     import torch
 
-    from zoo_core.metrics.rows import Root
     from zoo_core.registry import Entry, Metric
 
 __all__ = ["Figure", "evaluate"]
@@ -172,18 +172,9 @@ def _protocol(
 
 def _defaults(model: nn.Module, data: str) -> dict[str, Any]:
     """What a protocol says by default about the rows of a model."""
-    from zoo_core.data.binarization import needs_binarization
-
-    shape: Any = getattr(model, "event_shape", ())
-    binary = needs_binarization(getattr(model, "levels", None))
-    images = len(shape) == 3
-    return {
-        "data": f"{data}:test" if data else None,
-        "binarize": "fixed" if binary else "none",
-        "seed": 0 if binary else None,
-        "size": shape[1] if images else None,
-        "gray": images and shape[0] == 1,
-    }
+    settings = settings_of(model)
+    seed = None if settings["binarize"] == "none" else 0
+    return {"data": f"{data}:test" if data else None, "seed": seed, **settings}
 
 
 def _figure(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
-from zoo_core.data.binarization import binarize_parts
+from zoo_core.data.binarization import binarize_parts, needs_binarization
 from zoo_core.data.columns import fit_columns
 from zoo_core.data.resolve import parse_spec
 from zoo_core.data.streams import open_split
@@ -36,6 +36,7 @@ __all__ = [
     "over",
     "parts",
     "seeded",
+    "settings_of",
 ]
 
 Root = str | os.PathLike[str] | None
@@ -76,6 +77,17 @@ class Shaped(Protocol):
     """A model that says which shape its inputs have, as every protocol of models does."""
 
     event_shape: tuple[int, ...]
+
+
+def settings_of(model: object) -> dict[str, Any]:
+    """The binarization, size and colours of the rows that a model takes, as a protocol has them."""
+    shape: Any = getattr(model, "event_shape", ())
+    images = len(shape) == 3
+    return {
+        "binarize": "fixed" if needs_binarization(getattr(model, "levels", None)) else "none",
+        "size": shape[1] if images else None,
+        "gray": images and shape[0] == 1,
+    }
 
 
 def load(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
@@ -121,7 +122,7 @@ def _draw_histogram(
     if not every.size:
         raise InvalidInput(f"cannot draw {path}: there are no finite values.")
     edges = np.histogram_bin_edges(every, _bins(every.size)).tolist()
-    for (name, values), colour in zip(finite.items(), _cycle(), strict=False):
+    for (name, values), colour in zip(finite.items(), cycle(_COLOURS), strict=False):
         if not values:
             continue
         text = f"{name} ({len(values):,})"
@@ -203,7 +204,7 @@ def plot_curve(
     """
     lines = _lines(rows)
     figure, axes = _figure(frame)
-    for (name, (x, y)), colour in zip(lines.items(), _cycle(), strict=False):
+    for (name, (x, y)), colour in zip(lines.items(), cycle(_COLOURS), strict=False):
         if name.startswith("val_"):
             axes.plot(x, y, color=colour, lw=1.6, marker="o", ms=3.5, label=_with_best(name, y))
         else:
@@ -249,7 +250,7 @@ def plot_points(
     figure, axes = _figure(frame)
     axes.set_xscale("log")
     axes.margins(x=0.16, y=0.12)
-    for point, colour in zip(points, _cycle(), strict=False):
+    for point, colour in zip(points, cycle(_COLOURS), strict=False):
         axes.errorbar(
             point.x,
             point.y,
@@ -335,12 +336,6 @@ def _limit(axes: Axes, lines: Sequence[Sequence[float]]) -> None:
 
 def _bins(n: int) -> int:
     return min(60, max(10, round(2 * math.sqrt(n))))
-
-
-def _cycle() -> Iterable[str]:
-    from itertools import cycle
-
-    return cycle(_COLOURS)
 
 
 def _hues(n: int) -> Iterable[Any]:

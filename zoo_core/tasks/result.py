@@ -15,6 +15,8 @@ from zoo_core.text import html_table
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zoo_core.output.plots import Frame
+
 __all__ = ["SUFFIXES", "Result", "check_suffix"]
 
 
@@ -75,6 +77,7 @@ class Result:
 
         path, provenance = Path(path), self.provenance
         check_suffix(path, self.suffixes or SUFFIXES)
+        frame: Frame = {"title": self.summary, "provenance": provenance, "force": force}
         match path.suffix.lower():
             case ".png" if self.images is not None:
                 picture = output.grid(
@@ -82,38 +85,14 @@ class Result:
                 )
                 output.save_image(path, picture, provenance, force=force)
             case ".png" if self.points:
-                output.plot_scatter(
-                    self.points,
-                    path,
-                    x_label="z0",
-                    y_label="z1",
-                    title=self.summary,
-                    provenance=provenance,
-                    force=force,
-                )
+                output.plot_scatter(self.points, path, x_label="z0", y_label="z1", **frame)
             case ".png" if self.panels:
-                output.plot_histograms(
-                    self.panels, path, title=self.summary, provenance=provenance, force=force
-                )
+                output.plot_histograms(self.panels, path, **frame)
             case ".png" if self.bars:
-                output.plot_bars(
-                    self.bars,
-                    path,
-                    label="mean nats",
-                    title=self.summary,
-                    provenance=provenance,
-                    force=force,
-                )
+                output.plot_bars(self.bars, path, label="mean nats", **frame)
             case ".png":
-                title = ", ".join((self.summary, *self.figures))
-                output.plot_histogram(
-                    self.groups,
-                    path,
-                    label="−log p, nats",
-                    title=title,
-                    provenance=provenance,
-                    force=force,
-                )
+                frame["title"] = ", ".join((self.summary, *self.figures))
+                output.plot_histogram(self.groups, path, label="−log p, nats", **frame)
             case ".gif":
                 pictures = [output.grid(frame, self.columns) for frame in self.frames]
                 output.save_gif(path, pictures, provenance, force=force)

@@ -158,11 +158,9 @@ def samples_have_shape_and_range(case: Case) -> None:
     for model in (case.fresh(), case.stirred()):
         for n in (1, 7):
             x = _sample(model, n)
-            wanted = (n, *case.config["shape"])
-            expect(tuple(x.shape) == wanted, f"shape {tuple(x.shape)}", f"shape {wanted}")
+            _expect_shape(x, (n, *case.config["shape"]))
             expect(x.is_floating_point(), f"type {x.dtype}", "a floating type")
-            inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
-            expect(inside, f"values from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+            _expect_range(x)
 
 
 @law(Generator)
@@ -376,8 +374,7 @@ def latents_are_of_each_input_alone(case: Case) -> None:
     with torch.no_grad():
         z, alone = encoder.encode(x), torch.cat([encoder.encode(one) for one in x.split(1)])
         sampled = [encoder.encode(x, generator=_seeded(s)) for s in (1, 1)]
-    wanted = (len(x), encoder.latent_dim)
-    expect(tuple(z.shape) == wanted, f"shape {tuple(z.shape)}", f"shape {wanted}")
+    _expect_shape(z, (len(x), encoder.latent_dim))
     expect(z.isfinite().all(), "values that are not finite", "finite ones")
     off = float((z - alone).abs().max())
     expect(off < 1e-3, f"a difference of {off:.2g} to the input alone", "less than 0.001")
@@ -392,14 +389,11 @@ def latents_are_decoded_into_range(case: Case) -> None:
         with torch.no_grad():
             first, again, other = (decoder.latent(7, generator=_seeded(s)) for s in (1, 1, 2))
             x = decoder.decode(first)
-        wanted = (7, decoder.latent_dim)
-        expect(tuple(first.shape) == wanted, f"shape {tuple(first.shape)}", f"shape {wanted}")
+        _expect_shape(first, (7, decoder.latent_dim))
         sound = torch.equal(first, again) and not torch.equal(first, other)
         expect(sound, "latents that do not follow the seed", "equal ones from equal seeds alone")
-        shape = (7, *case.config["shape"])
-        expect(tuple(x.shape) == shape, f"decoded shape {tuple(x.shape)}", f"shape {shape}")
-        inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
-        expect(inside, f"values from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+        _expect_shape(x, (7, *case.config["shape"]), "decoded shape")
+        _expect_range(x)
 
 
 @law(Traversable)
@@ -420,8 +414,7 @@ def walks_are_through_the_models_latents(case: Case) -> None:
         z[:, list(dims)] = torch.tensor(values).to(z) + added * z[:, list(dims)]
         with torch.no_grad():
             x = model.decode(z)
-        inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
-        expect(inside, f"{name} goes from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
+        _expect_range(x, f"{name} goes")
 
 
 @law(Pathfinder)
@@ -432,8 +425,7 @@ def paths_end_where_they_should(case: Case) -> None:
         with torch.no_grad():
             ends = model.latent(2, generator=_seeded())
             way = model.path(ends[0], ends[1], steps)
-        wanted = (steps, model.latent_dim)
-        expect(tuple(way.shape) == wanted, f"shape {tuple(way.shape)}", f"shape {wanted}")
+        _expect_shape(way, (steps, model.latent_dim))
         off = float((way[[0, -1]] - ends).abs().max())
         expect(off < _TOLERANCE, f"ends that are off by {off:.2g}", f"less than {_TOLERANCE}")
 
@@ -508,6 +500,15 @@ def _cells(model: nn.Module) -> Tensor:
     D = torch.Size(shape).numel()
     side = (torch.arange(_FINE) + 0.5) / _FINE
     return torch.cartesian_prod(*[side] * D).reshape(-1, *shape)
+
+
+def _expect_shape(x: Tensor, wanted: tuple[int, ...], what: str = "shape") -> None:
+    expect(tuple(x.shape) == wanted, f"{what} {tuple(x.shape)}", f"shape {wanted}")
+
+
+def _expect_range(x: Tensor, what: str = "values") -> None:
+    inside = x.isfinite().all() and x.min() >= 0 and x.max() <= 1
+    expect(inside, f"{what} from {x.min():g} to {x.max():g}", "finite values in [0, 1]")
 
 
 def _backward(loss: Tensor) -> None:

@@ -97,91 +97,79 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 # Damages: each spoils a sound file
 
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-5])
+_Damage = Callable[[Path], None]
 
 
-def _cut_in_header(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:40])
+def _bytes(change: Callable[[bytes], bytes]) -> _Damage:
+    """Change the bytes of the file."""
+
+    def damage(path: Path) -> None:
+        path.write_bytes(change(path.read_bytes()))
+
+    return damage
 
 
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _garbage(path: Path) -> None:
-    path.write_bytes(struct.pack("<Q", 64) + b"\xff" * 128)
-
-
-def _huge_header(path: Path) -> None:
-    path.write_bytes(struct.pack("<Q", 2**60) + path.read_bytes()[8:])
-
-
-def _append(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"0000")
-
-
-def _header(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def _header(change: Callable[[dict[str, Any]], None]) -> _Damage:
     """Change the first tensor's record in the header."""
-    data = path.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    change(next(record for key, record in header.items() if key != "__metadata__"))
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+    def damage(path: Path) -> None:
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])
+        change(next(record for key, record in header.items() if key != "__metadata__"))
+        text = json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+    return damage
 
 
-def _lying_shape(path: Path) -> None:
-    _header(path, lambda record: record["shape"].append(2))
-
-
-def _lying_offsets(path: Path) -> None:
-    _header(path, lambda record: record.update(data_offsets=[0, 2**40]))
-
-
-def _unknown_type(path: Path) -> None:
-    _header(path, lambda record: record.update(dtype="F99"))
-
-
-def _state(path: Path, change: Callable[[dict[str, Tensor], str], None]) -> None:
+def _state(change: Callable[[dict[str, Tensor], str], None]) -> _Damage:
     """Write the file again, sound, with its first floating tensor changed."""
-    from zoo_core.header import read_header
 
-    state = load_file(path)
-    change(state, next(key for key, tensor in state.items() if tensor.is_floating_point()))
-    save_file(state, path, read_header(path).metadata)
+    def damage(path: Path) -> None:
+        from zoo_core.header import read_header
 
+        state = load_file(path)
+        change(state, next(key for key, tensor in state.items() if tensor.is_floating_point()))
+        save_file(state, path, read_header(path).metadata)
 
-def _wrong_shape(path: Path) -> None:
-    _state(path, lambda state, key: state.update({key: state[key].unsqueeze(0).clone()}))
-
-
-def _wrong_type(path: Path) -> None:
-    _state(path, lambda state, key: state.update({key: state[key].long()}))
+    return damage
 
 
-def _missing_key(path: Path) -> None:
-    _state(path, lambda state, key: state.update(renamed=state.pop(key)))
-
-
-def _extra_key(path: Path) -> None:
-    _state(path, lambda state, key: state.update(surplus=torch.zeros(2)))
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "cut short": (_cut, "cut short"),
-    "cut in its header": (_cut_in_header, "cut short"),
-    "empty": (_empty, "0 bytes"),
-    "garbage": (_garbage, "not JSON"),
-    "a header's length beyond the file": (_huge_header, "claims a header"),
-    "bytes after the last tensor": (_append, "follow the last tensor"),
-    "a shape that its bytes do not fill": (_lying_shape, "takes"),
-    "offsets beyond the file": (_lying_offsets, "bytes"),
-    "an unknown type": (_unknown_type, "F99"),
-    "a tensor of another shape": (_wrong_shape, "instead of"),
-    "a tensor of another type": (_wrong_type, "instead of"),
-    "a tensor of another name": (_missing_key, "is missing"),
-    "a tensor too many": (_extra_key, "surplus is not expected"),
+DAMAGES: dict[str, tuple[_Damage, str]] = {
+    "cut short": (_bytes(lambda data: data[:-5]), "cut short"),
+    "cut in its header": (_bytes(lambda data: data[:40]), "cut short"),
+    "empty": (_bytes(lambda data: b""), "0 bytes"),
+    "garbage": (_bytes(lambda data: struct.pack("<Q", 64) + b"\xff" * 128), "not JSON"),
+    "a header's length beyond the file": (
+        _bytes(lambda data: struct.pack("<Q", 2**60) + data[8:]),
+        "claims a header",
+    ),
+    "bytes after the last tensor": (_bytes(lambda data: data + b"0000"), "follow the last tensor"),
+    "a shape that its bytes do not fill": (
+        _header(lambda record: record["shape"].append(2)),
+        "takes",
+    ),
+    "offsets beyond the file": (
+        _header(lambda record: record.update(data_offsets=[0, 2**40])),
+        "bytes",
+    ),
+    "an unknown type": (_header(lambda record: record.update(dtype="F99")), "F99"),
+    "a tensor of another shape": (
+        _state(lambda state, key: state.update({key: state[key].unsqueeze(0).clone()})),
+        "instead of",
+    ),
+    "a tensor of another type": (
+        _state(lambda state, key: state.update({key: state[key].long()})),
+        "instead of",
+    ),
+    "a tensor of another name": (
+        _state(lambda state, key: state.update(renamed=state.pop(key))),
+        "is missing",
+    ),
+    "a tensor too many": (
+        _state(lambda state, key: state.update(surplus=torch.zeros(2))),
+        "surplus is not expected",
+    ),
 }
 """Name -> what spoils the file, and words that the refusal must hold."""
