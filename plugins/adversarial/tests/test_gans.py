@@ -216,9 +216,11 @@ def test_a_discriminator_of_another_width_cannot_be_kept() -> None:
         model.keep(model.opponent(channels=6))
 
 
-@pytest.mark.parametrize("cls", [DCGAN, InfoGAN])
-def test_an_unknown_preset_is_refused(cls: type) -> None:
-    with pytest.raises(InvalidInput, match="preset 'tiny' is unknown: expected paper or compact"):
+@pytest.mark.parametrize(
+    ("cls", "known"), [(DCGAN, "paper or compact"), (InfoGAN, "paper, compact, dcgan")]
+)
+def test_an_unknown_preset_is_refused(cls: type, known: str) -> None:
+    with pytest.raises(InvalidInput, match=f"preset 'tiny' is unknown: expected {known}"):
         cls(preset="tiny")
 
 
@@ -264,6 +266,16 @@ def test_the_papers_infogan_for_mnist() -> None:
     own = 1024 * 128 + 2 * 128 + 128 * 12 + 12
     assert size(model.Q) == trunk + own
     assert size(model.opponent()) == trunk + own + 1025
+
+
+def test_an_infogan_with_dcgans_networks_differs_by_its_codes() -> None:
+    model = InfoGAN((3, 64, 64), z=90, clusters=8, codes=2, channels=32, preset="dcgan")
+    other = DCGAN((3, 64, 64), z=100, channels=32, up="nearest")
+    assert size(model.network) == size(other.network)
+    features = 256 * 4 * 4
+    own = features * 128 + 128 + 128 * 10 + 10
+    assert size(model.opponent()) == size(other.opponent(norm="none")) + own
+    assert model.feature_dim == features
 
 
 def test_latents_are_noise_a_category_and_codes() -> None:

@@ -16,6 +16,7 @@ CONFIGS = {
         {"shape": [1, 8, 8], "z": 4, "clusters": 3, "codes": 1, "channels": 4, "hidden": 8},
         {"shape": [3, 8, 12], "z": 2, "clusters": 4, "codes": 0, "channels": 4, "hidden": 8},
         {"shape": [1, 16, 16], "z": 2, "channels": 4, "preset": "compact"},
+        {"shape": [3, 16, 16], "z": 2, "clusters": 3, "channels": 4, "preset": "dcgan"},
     ],
     "progan": [{"shape": [1, 8, 8], "z": 4, "channels": [6, 4]}],
 }

@@ -18,6 +18,8 @@ Differences from the paper:
   have weight 0.1, where the authors' λ is 1 for all codes, and the discriminator's rate is 5e-4,
   not 2e-4.
 - `preset = "compact"` takes the small network of `dcgan`, with Q as one more dense layer of it.
+- `preset = "dcgan"`, for larger images, takes the networks of `dcgan`'s recipe of faces: maps
+  enlarged by nearest neighbours, a discriminator without norm. Its trainer then has R1.
 
 The published model holds Q, as it was at the validation that chose the weights.
 """
@@ -33,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_adversarial.dcgan import DCGAN
 from zoo_adversarial.layers import (
     LatentGenerator,
     Unflatten,
@@ -46,12 +49,13 @@ from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_sampling
 from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput
+from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
 from zoo_core.training.objective import network_of
 
 __all__ = ["InfoGAN", "InfoTrainer", "Recogniser"]
 
-_PRESETS = ("paper", "compact")
+_PRESETS = ("paper", "compact", "dcgan")
 _OF_Q = 128
 """Units of Q's own hidden layer."""
 _CODE_REACH = 2.0
@@ -67,8 +71,8 @@ class InfoGAN(LatentGenerator):
         clusters: number of categories.
         codes: number of real-valued codes.
         channels: feature maps at half size; twice as many at a quarter.
-        hidden: units of the dense layer of each network.
-        preset: `paper` or `compact`.
+        hidden: units of the dense layer of each network; of the paper's alone.
+        preset: `paper`, `compact` or `dcgan`.
     """
 
     def __init__(
@@ -82,15 +86,18 @@ class InfoGAN(LatentGenerator):
         preset: str = "paper",
     ) -> None:
         if preset not in _PRESETS:
-            raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
+            raise InvalidInput(f"preset {preset!r} is unknown: expected {', '.join(_PRESETS)}.")
         super().__init__(divisible_shape(shape, 4), z + clusters + codes, "uniform")
         self.z, self.classes, self.codes = z, clusters, codes
         self.opponent_of = partial(
             Discriminator, self.event_shape, clusters + codes, channels, hidden, preset
         )
-        compact = preset == "compact"
-        make = compact_generator if compact else _generator
-        self.network = make(self.latent_dim, shape, channels, *([] if compact else [hidden]))
+        if preset == "dcgan":
+            self.network = _dcgan(self.event_shape, self.latent_dim, channels).network
+        elif preset == "compact":
+            self.network = compact_generator(self.latent_dim, shape, channels)
+        else:
+            self.network = _generator(self.latent_dim, shape, channels, hidden)
         self.network.apply(initialise)
         self.Q = self.opponent().Q.requires_grad_(False)
 
@@ -193,7 +200,7 @@ class InfoGAN(LatentGenerator):
 
     def opponent(self) -> Discriminator:
         """Make a discriminator with its own Q."""
-        return self.opponent_of().apply(initialise)
+        return self.opponent_of()
 
 
 class Recogniser(nn.Module):
@@ -225,13 +232,20 @@ class Discriminator(nn.Module):
         self, shape: Sequence[int], codes: int, channels: int, hidden: int, preset: str
     ) -> None:
         super().__init__()
-        if preset == "compact":
+        if preset == "dcgan":
+            layers = _dcgan(shape, 1, channels).opponent(norm="none")
+            features = weight_of(layers[-2])[0].numel()
+            trunk = nn.Sequential(*layers[:-2], nn.Flatten())
+            self.Q = Recogniser(trunk, _codes(features, codes, normed=False), features)
+        elif preset == "compact":
             trunk, features = compact_trunk(shape, channels)
             self.Q = Recogniser(trunk, nn.Linear(features, codes), features)
         else:
             features = hidden
             self.Q = Recogniser(_trunk(shape, channels, hidden), _codes(hidden, codes), hidden)
         self.score = nn.Linear(features, 1)
+        if preset != "dcgan":  # whose layers without norm have a scale of their own
+            self.apply(initialise)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, (n,), and Q's prediction, (n, K + codes), of images (n, C, H, W), in [−1, 1]."""
@@ -251,6 +265,7 @@ class InfoTrainer(AdversarialTrainer):
         discriminator: keywords of the model's opponent.
         w_category: λ, the weight of L_I, for the category.
         w_codes: the same for the real codes.
+        r1: weight of R1, the penalty of slopes at real images.
     """
 
     def __init__(
@@ -263,8 +278,9 @@ class InfoTrainer(AdversarialTrainer):
         discriminator: Mapping[str, Any] | None = None,
         w_category: NonNegative = 1.0,
         w_codes: NonNegative = 1.0,
+        r1: NonNegative = 0.0,
     ) -> None:
-        super().__init__(model, loss, n_critic, penalty, penalty_every, discriminator)
+        super().__init__(model, loss, n_critic, penalty, penalty_every, discriminator, r1)
         self.w_category, self.w_codes = w_category, w_codes
 
     def judge(self, x: Tensor) -> Judged:
@@ -322,6 +338,10 @@ class InfoTrainer(AdversarialTrainer):
         return network_of(self.networks, "model", InfoGAN)
 
 
+def _dcgan(shape: Sequence[int], z: int, channels: int) -> DCGAN:
+    return DCGAN(shape, z, channels, up="nearest")
+
+
 def _generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
     (C, H, W), c = divisible_shape(shape, 4), channels
     maps = (2 * c, H // 4, W // 4)
@@ -356,10 +376,10 @@ def _trunk(shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
     )
 
 
-def _codes(hidden: int, codes: int) -> nn.Sequential:
+def _codes(hidden: int, codes: int, normed: bool = True) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(hidden, _OF_Q, bias=False),
-        nn.BatchNorm1d(_OF_Q),
+        nn.Linear(hidden, _OF_Q, bias=not normed),
+        *([nn.BatchNorm1d(_OF_Q)] if normed else []),
         nn.LeakyReLU(0.1, inplace=True),
         nn.Linear(_OF_Q, codes),
     )
