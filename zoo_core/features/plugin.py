@@ -88,4 +88,11 @@ def zoo_metrics() -> list[Metric]:
             "share",
             0.01,
         ),
+        Metric(
+            "attribute_information",
+            "zoo_core.features.information:attribute_information",
+            "Mutual information of the label and an attribute of its samples, the largest",
+            "nats",
+            0.01,
+        ),
     ]

@@ -20,7 +20,7 @@ from toy_training import moved
 from zoo_adversarial import text
 from zoo_adversarial.gan_cls import GANCLS
 from zoo_adversarial.gan_cls_trainer import Matching
-from zoo_adversarial.text import Characters, Sentences, Whitening
+from zoo_adversarial.text import WORDS, Characters, Sentences, Whitening
 
 from zoo_core import loading
 from zoo_core.cli import root
@@ -471,6 +471,34 @@ def test_at_first_the_joint_embedding_alone_is_trained() -> None:
     assert list(values) == ["joint"]
 
 
+def test_words_can_be_predicted_from_both_places_while_the_embedding_is_trained() -> None:
+    trainer, reached, values = pretrained(1, w_words=0.1)
+    assert reached["discriminator"] == {"text", "trunk", "embedding", "words"}
+    layer, (_, tokens) = trainer._matcher.words, batch()
+    words = narrow_text(trainer).words(tokens)
+    assert layer is not None
+    p = (words.sum(0) + 0.1) / (len(words) + 0.2)  # of words as frequent as in the batch
+    expected = -2 * (torch.xlogy(words, p) + torch.xlogy(1 - words, 1 - p)).sum(1).mean()
+    assert float(values["words"]) == pytest.approx(float(expected), rel=1e-4)
+    G = pretrained(2, w_words=0.1)[0]._generator
+    assert G.judge is not None and G.judge.words is None
+
+
+def test_words_of_texts_are_known_by_hashes_of_themselves_and_of_pairs() -> None:
+    text = narrow_text(pretrained(1)[0])
+    half = WORDS // 2
+    a, b, c = text.words(text.tokens(["red hat", "hat red", "red"]))
+    assert torch.equal(a[:half], b[:half]) and int(a[:half].sum()) == 2
+    assert not torch.equal(a[half:], b[half:]) and int(a[half:].sum()) == 2
+    assert int(c.sum()) == 2 and bool((a[c.bool()]).all())  # a first word is a pair with nothing
+
+
+def narrow_text(trainer: Matching) -> Characters:
+    text = trainer._matcher.text
+    assert isinstance(text, Characters)
+    return text
+
+
 def test_the_last_step_of_pretraining_whitens_codes_and_hands_the_encoder_over() -> None:
     trainer, reached, _ = pretrained(2)
     G, D = trainer._generator, trainer._matcher
@@ -540,6 +568,13 @@ def test_codes_are_predicted_after_pretraining_alone() -> None:
         InvalidInput, match=r"trainer\.w_predict is 2\.0, but codes are predicted of"
     ):
         Matching(model(), w_predict=2.0)
+
+
+@pytest.mark.parametrize("settings", [{}, {"pretrain": 2}])
+def test_words_are_predicted_in_pretraining_of_characters_alone(settings: dict[str, int]) -> None:
+    encoder = {"encoder": "none", "match": "projection"} if settings else {}
+    with pytest.raises(InvalidInput, match=r"trainer\.w_words is 0\.1, but words are predicted"):
+        Matching(model(**encoder), w_words=0.1, **settings)
 
 
 def loop(

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from zoo_adversarial.gan_cls import GANCLS, Matcher
 from zoo_adversarial.losses import LOSSES, slope_penalty
-from zoo_adversarial.text import Whitening
+from zoo_adversarial.text import WORDS, Characters, Whitening
 from zoo_adversarial.trainer import AdversarialBase, diversity, remark_on
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.config import Count, NonNegative, Rate, Size
@@ -48,6 +48,8 @@ class Matching(AdversarialBase):
             layers as the encoder of images; the encoder of texts is then frozen.
         w_predict: weight, in the generator's loss, of the squared error between its image's place
             in the joint embedding and the code of the text; it needs `pretrain`.
+        w_words: weight, in `pretrain`, of the errors by which the words of a text are predicted
+            from its code and from its image's place in the joint embedding.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Matching(AdversarialBase):
         penalty_every: Size = 1,
         pretrain: Count = 0,
         w_predict: NonNegative = 0.0,
+        w_words: NonNegative = 0.0,
     ) -> None:
         if model.judge is not None and channels not in (None, model.channels):
             raise InvalidInput(
@@ -80,13 +83,19 @@ class Matching(AdversarialBase):
                 f"trainer.w_predict is {w_predict}, but codes are predicted of a pretrained "
                 "encoder alone. Set trainer.pretrain to a number of steps, or leave w_predict out."
             )
-        D = model.opponent(channels)
+        if w_words and not (pretrain and isinstance(model.text, Characters)):
+            raise InvalidInput(
+                f"trainer.w_words is {w_words}, but words are predicted while an encoder of "
+                "characters is pretrained. Set trainer.pretrain to a number of steps and "
+                "config.encoder to 'characters', or leave w_words out."
+            )
+        D = model.opponent(channels, words=WORDS if w_words else 0)
         model.text.load_state_dict(D.text.state_dict())
         self.tokens = model.text.tokens
         self.networks = {"model": model, "discriminator": D}
         self.w_between, self.w_joint = w_between, w_joint
         self.r1, self.penalty_every = r1, penalty_every
-        self.pretrain, self.w_predict = pretrain, w_predict
+        self.pretrain, self.w_predict, self.w_words = pretrain, w_predict, w_words
         self.jitter = shift, turn, zoom
         for network in (model.network, D.trunk, D.head):
             network.to(memory_format=torch.channels_last)
@@ -147,9 +156,10 @@ class Matching(AdversarialBase):
         zero, since codes have changed.
         """
         D = self._matcher
-        code = D.read(tokens)
-        joint = _joint_loss(D.compare(D.features(x * 2 - 1), code), tokens)
-        update(joint)
+        code, h = D.read(tokens), D.features(x * 2 - 1)
+        joint = _joint_loss(D.compare(h, code), tokens)
+        words = self._predict_words(torch.cat([code, D.embed(h)]), tokens, step)
+        update(joint + self.w_words * sum(words.values()))
         whitening = D.text.whitening
         assert isinstance(whitening, Whitening)
         whitening.observe(code.detach())
@@ -158,7 +168,27 @@ class Matching(AdversarialBase):
             for parameter in D.embedding.parameters():
                 nn.init.zeros_(parameter)
             self._hand_over()
-        return {"joint": joint.detach()}
+        return {"joint": joint.detach(), **{key: value.detach() for key, value in words.items()}}
+
+    def _predict_words(self, places: Tensor, tokens: Tensor, step: int) -> dict[str, Tensor]:
+        """Negative log likelihood of texts' words, nats, where words are predicted.
+
+        In the first step, words become as probable as they are in its batch.
+
+        places: in the joint embedding, of texts and then of images, (2B, code).
+        """
+        layer, text = self._matcher.words, self._matcher.text
+        if layer is None or not isinstance(text, Characters):
+            return {}
+        words = text.words(tokens)
+        if step == 1:
+            with torch.no_grad():
+                layer.weight.zero_()
+                layer.bias.copy_(((words.sum(0) + 0.1) / (len(words) + 0.2)).logit())
+        errors = functional.binary_cross_entropy_with_logits(
+            layer(places), words.repeat(2, 1).to(places.dtype), reduction="none"
+        )
+        return {"words": 2 * errors.sum(1).mean()}
 
     def _read(self, tokens: Tensor) -> Tensor:
         """The discriminator's codes of texts, (B, code), without a gradient if it was pretrained.
@@ -206,7 +236,9 @@ class Matching(AdversarialBase):
         G, D = self._generator.text, self._matcher.text
         G.load_state_dict(D.state_dict())
         if self._generator.judge is not None:
-            self._generator.judge.load_state_dict(self._matcher.state_dict())
+            state = self._matcher.state_dict()
+            judge = self._generator.judge
+            judge.load_state_dict({key: state[key] for key in judge.state_dict()})
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

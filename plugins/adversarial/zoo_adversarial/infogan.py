@@ -39,6 +39,7 @@ from zoo_adversarial.dcgan import DCGAN
 from zoo_adversarial.layers import (
     LatentGenerator,
     Unflatten,
+    check_choice,
     compact_generator,
     compact_trunk,
     divisible_shape,
@@ -48,7 +49,6 @@ from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_sampling
 from zoo_core.config import NonNegative, Size
-from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
 from zoo_core.training.objective import network_of
@@ -85,8 +85,7 @@ class InfoGAN(LatentGenerator):
         hidden: int = 1024,
         preset: str = "paper",
     ) -> None:
-        if preset not in _PRESETS:
-            raise InvalidInput(f"preset {preset!r} is unknown: expected {', '.join(_PRESETS)}.")
+        check_choice("preset", preset, _PRESETS)
         super().__init__(divisible_shape(shape, 4), z + clusters + codes, "uniform")
         self.z, self.classes, self.codes = z, clusters, codes
         self.opponent_of = partial(

@@ -16,10 +16,13 @@ from torch.nn import functional
 from zoo_core import environment
 from zoo_core.errors import InvalidInput
 
-__all__ = ["Characters", "Sentences", "Whitening", "text_encoder"]
+__all__ = ["WORDS", "Characters", "Sentences", "Whitening", "text_encoder"]
 
 _KERNEL, _POOL = 4, 3
 """Characters that a convolution sees, and that one step of the recurrent layer stands for."""
+WORDS = 1024
+"""Hashes of words, half of them of pairs of neighbours."""
+_PRIME = 1_000_003
 _PACE, _FLOOR = 0.02, 1e-4
 """Weight of a batch in the averages; share of the largest variance that is added to each."""
 
@@ -71,6 +74,32 @@ class Characters(nn.Module):
         mean = (states * there).sum(1) / steps.clamp_min(1)
         y: Tensor = self.whitening(_standardize(self.last(mean)))
         return y
+
+    def words(self, tokens: Tensor) -> Tensor:
+        """Which words, and which pairs of neighbours, are in texts (n, length), by their hashes.
+
+        Returns (n, WORDS), 0 or 1; a few words may share a hash.
+
+        Raises InvalidInput for an alphabet without a blank.
+        """
+        if " " not in self.alphabet:
+            raise InvalidInput(
+                f"words end at blanks, and the alphabet {self.alphabet!r} has none. Add one to "
+                "config.alphabet, or leave trainer.w_words out."
+            )
+        blank = self.alphabet.index(" ") + 1
+        single = WORDS // 2
+        found = torch.zeros(len(tokens), WORDS, device=tokens.device)
+        word = previous = torch.zeros(len(tokens), dtype=torch.int64, device=tokens.device)
+        for place in functional.pad(tokens.long(), (0, 1)).unbind(1):
+            between = (place == blank) | (place == 0)
+            ends = (between & (word > 0)).nonzero().squeeze(1)
+            pair = (31 * previous + word) % _PRIME
+            found[ends, word[ends] % single] = 1
+            found[ends, single + pair[ends] % (WORDS - single)] = 1
+            previous = previous.index_copy(0, ends, word[ends])
+            word = torch.where(between, 0, (37 * word + place) % _PRIME)
+        return found
 
     def _check(self, text: str) -> str:
         lower = not any(character.isupper() for character in self.alphabet)
