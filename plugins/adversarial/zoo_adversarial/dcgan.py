@@ -80,8 +80,7 @@ class DCGAN(LatentGenerator):
         up: str = "transposed",
     ) -> None:
         check_choice("up", up, UP)
-        if preset not in _PRESETS:
-            raise InvalidInput(f"preset {preset!r} is unknown: expected {' or '.join(_PRESETS)}.")
+        check_choice("preset", preset, _PRESETS)
         super().__init__(shape, z, "uniform" if preset == "paper" else "normal")
         self.preset, self.channels = preset, channels
         if preset == "paper":
