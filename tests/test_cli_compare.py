@@ -11,10 +11,9 @@ from click.testing import CliRunner, Result
 
 from zoo_core import loading, plugins
 from zoo_core.cli import root
-from zoo_core.cli.compare import _with_split
 from zoo_core.data.resolve import parse_spec
 from zoo_core.metrics import measure
-from zoo_core.metrics.comparison import parameters
+from zoo_core.metrics.comparison import parameters, with_split
 from zoo_core.output import read_provenance
 
 BARS = "bars-and-stripes:test"
@@ -197,5 +196,5 @@ def test_the_test_split_goes_before_the_rows_and_behind_the_path(
     (tmp_path / "a[1]").mkdir()
     (tmp_path / "a[1]" / "rows[2].csv").write_text("0,1\n")
     monkeypatch.chdir(tmp_path)
-    assert _with_split(spec, None) == whole
+    assert with_split(spec, None) == whole
     assert parse_spec(whole).split in ("test", "train")

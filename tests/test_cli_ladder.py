@@ -13,7 +13,7 @@ from zoo_core.metrics.measured import Measured
 from zoo_core.training.ladder import Rung
 from zoo_core.training.run import Run
 
-WORDS = ["ladder", "t.csv", "--budget", "1s", "--device", "cpu"]
+WORDS = ["ladder", "t.csv", "--budget", "5m", "--device", "cpu"]
 WORDS += ["--rung", "mixed-independent", "--rung", "mixed-tree"]
 
 

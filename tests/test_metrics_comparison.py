@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import zoo_core
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.comparison import Comparison, parameters
 from zoo_core.protocols import ELBO
@@ -91,3 +92,20 @@ def test_rows_of_another_shape_name_the_model_and_what_to_do(tmp_path: Path) -> 
         (tmp_path / f"{split}.csv").write_text("0,1,1,0\n1,1,0,0\n")
     with pytest.raises(InvalidInput, match=r"coins takes rows of shape \(1, 3, 3\), but those of"):
         Comparison(f"{tmp_path}:test").stand("coins", FairCoins())
+
+
+def test_comparing_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models in memory and names of runs, on the test split of what all were trained on."""
+    monkeypatch.chdir(tmp_path)
+    zoo_core.train("bernoulli", data="bars-and-stripes", epochs=1, quiet=True, output="bernoulli")
+    run = zoo_core.train("markov", data="bars-and-stripes", epochs=1, quiet=True, output="markov")
+    first, second = zoo_core.compare("./bernoulli", run.model)
+    assert (first.name, second.name) == ("bernoulli.bernoulli", "markov.markov")
+    comparison = Comparison(BARS)
+    assert second == comparison.stand(second.name, run.model)
+    assert first.nats and second.nats and first.nats.value > second.nats.value
+    untrained = zoo_core.create("nade", shape=(1, 3, 3))
+    with pytest.raises(InvalidInput, match=r"no data set in common: .* nade on unknown data. Give"):
+        zoo_core.compare(run.model, untrained)
+    (alone,) = zoo_core.compare(untrained, data="bars-and-stripes")
+    assert alone.nats and alone.nats.n == first.nats.n

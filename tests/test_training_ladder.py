@@ -2,16 +2,19 @@
 
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 
-from zoo_core import errors, plugins
+import zoo_core
+from zoo_core import errors
 from zoo_core.hookspecs import Architecture
 from zoo_core.training import ladder
 from zoo_core.training.ladder import Rung, climb
 from zoo_core.training.patience import TimeLimit
 from zoo_core.training.run import Run
+from zoo_core.training.rungs import Candidate
 from zoo_core.training.train import train
 
 
@@ -28,7 +31,7 @@ def test_rungs_of_mixed_columns(tmp_path: Path) -> None:
     rows = [f"{(i * 37 % 60) / 4 if i else ''},{i % 2},{(i % 2) ^ (i % 7 == 0)}" for i in range(60)]
     (tmp_path / "t.csv").write_text("r,a,b\n" + "\n".join(rows) + "\n")
     names = ("mixed-independent", "mixed-tree", "mixed-made")
-    rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", only=names)
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", 60, only=names)
     assert set(rungs) == {"mixed-independent", "mixed-tree"}
     assert any("mixed-made is left out" in line and "missing cells" in line for line in said)
     tree = rungs["mixed-tree"]
@@ -52,7 +55,9 @@ def test_rungs_of_binary_columns(tmp_path: Path) -> None:
     only = ("bernoulli", "fvsbn")
     rungs, _ = climbed(tmp_path / "t.csv", tmp_path / "ladder", only=only, seeds=2)
     assert rungs["bernoulli"].deviation == 0, "counting has no seed"
-    assert (rungs["fvsbn"].deviation or 0) >= 0
+    fvsbn = rungs["fvsbn"]
+    assert (fvsbn.deviation or 0) >= 0
+    assert fvsbn.test.nats and fvsbn.test.nats.value == pytest.approx(fmean(fvsbn.of_seeds))
     with pytest.raises(errors.UnknownName, match="'mixed-tree' is no rung for this table; there"):
         climbed(tmp_path / "t.csv", tmp_path / "ladder", only=["mixed-tree"])
 
@@ -104,7 +109,7 @@ def test_the_best_rung_has_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> 
     """Of what is left when settings are chosen; the others share the rest alike."""
     found, shares = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 4.0}, dict[str, float]()
 
-    def choose(_: object, rung: ladder._Candidate, share: float) -> ladder._Choice:
+    def choose(_: object, rung: Candidate, share: float) -> ladder._Choice:
         return ladder._Choice(rung, {}, found[rung.name], 0.0)
 
     def train_rung(_: object, choice: ladder._Choice, share: float) -> None:
@@ -116,7 +121,7 @@ def test_the_best_rung_has_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> 
     climbing = ladder._Ladder.__new__(ladder._Ladder)
     object.__setattr__(climbing, "_paces", {})
     record = Architecture("a", "a:A", "", ())
-    list(climbing.climb([ladder._Candidate(name, record, [{}]) for name in found], 100.0))
+    list(climbing.climb([Candidate(name, record, [{}]) for name in found], 100.0))
     assert shares == pytest.approx({"b": 50, "c": 50 / 3, "a": 50 / 3, "d": 50 / 3})
     assert [*shares] == ["b", "c", "a", "d"]
 
@@ -149,19 +154,33 @@ def test_a_seed_that_was_stopped_does_not_count(
     assert len(rungs["fvsbn"].of_seeds) == 2
 
 
+def test_counting_is_bounded_by_the_budget(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(rows)
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path, only=("bernoulli", "markov", "chow-liu"))
+    assert set(rungs) == {"bernoulli"}
+    assert rungs["bernoulli"].settings["config.alpha"] == 1.0, "the usual one"
+    assert "bernoulli: no time to try config.alpha = 0.1; config.alpha = 10.0" in said
+    assert "markov is left out: no time is left for it" in said
+    assert "chow-liu is left out: no time is left for it" in said
+
+
+def test_a_ladder_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a,b\n" + "".join(f"{i % 3},{i / 7}\n" for i in range(60)))
+    names = ["mixed-tree", "mixed-independent"]
+    rungs = zoo_core.ladder("t.csv", budget=60, only=names, device="cpu", quiet=True)
+    assert sorted(rung.name for rung in rungs) == sorted(names)
+    assert rungs[0].test.parameters <= rungs[1].test.parameters
+    assert rungs[0].run.folder.parent == Path("runs/ladder.t")
+    assert "mixed-tree: " not in capsys.readouterr().err
+    Path("gaps.csv").write_text("a,b\n" + "".join(f"{i % 3 or ''},{i / 7}\n" for i in range(60)))
+    with pytest.raises(errors.InvalidInput, match=r"no model could be fitted.*mixed-made is left"):
+        zoo_core.ladder("gaps.csv", budget=0.1, only=["mixed-made"], device="cpu", quiet=True)
+
+
 def test_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidInput, match="holds images: the ladder is of tables"):
         list(climb("bars-and-stripes", tmp_path))
-
-
-def test_settings_name_fields_of_a_recipe() -> None:
-    """Of every architecture that is on a ladder."""
-    from zoo_core.training.train import settings
-
-    records: list[Architecture] = []
-    for family in plugins.installed():
-        records += plugins.load(family).architectures.values()
-    tried = [(r.name, one) for r in records for each in r.ladder.values() for one in each]
-    assert tried
-    for name, one in tried:
-        assert settings(name, {"data": "t", **one}).architecture == name

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from zoo_core.data.dataset import Dataset
     from zoo_core.data.resolve import dataset
     from zoo_core.loading import Info, create, info, load, save
+    from zoo_core.metrics.comparison import compare
     from zoo_core.metrics.evaluation import Figure, evaluate
     from zoo_core.model import Model
     from zoo_core.registry import Registry, list_entries, pull
     from zoo_core.tasks.running import run
+    from zoo_core.training.ladder import ladder
     from zoo_core.training.recipe import Recipe
     from zoo_core.training.run import Run
     from zoo_core.training.train import train
@@ -29,10 +31,12 @@ __all__ = [
     "Registry",
     "Run",
     "__version__",
+    "compare",
     "create",
     "dataset",
     "evaluate",
     "info",
+    "ladder",
     "list_entries",
     "load",
     "pull",
@@ -52,10 +56,12 @@ _HOMES = {
     "Recipe": "training.recipe",
     "Registry": "registry",
     "Run": "training.run",
+    "compare": "metrics.comparison",
     "create": "loading",
     "dataset": "data.resolve",
     "evaluate": "metrics.evaluation",
     "info": "loading",
+    "ladder": "training.ladder",
     "list_entries": "registry",
     "load": "loading",
     "pull": "registry",

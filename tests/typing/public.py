@@ -87,6 +87,11 @@ def measure(model: nn.Module) -> None:
     figures = zoo.evaluate("nade.mnist", metrics=["test_nll"])
     assert_type(figures["test_nll"], zoo.Figure)
     assert_type(zoo.evaluate(model, ["fid"], data="mnist:test", samples=100)["fid"].value, float)
+    standings = zoo.compare("nade.nltcs", model, data="nltcs:test")
+    assert_type(standings[0].parameters, int)
+    rung = min(zoo.ladder("my.csv", budget=60, columns={"id": "skip"}), key=lambda rung: rung.nats)
+    assert_type(rung.run, zoo.Run)
+    assert_type(rung.nats, float)
 
 
 def data() -> None:

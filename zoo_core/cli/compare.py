@@ -75,10 +75,10 @@ def command(
     """  # noqa: D301 - click looks for the character backspace
     plot, pictures = _paths(output, as_json, force)
     sources = _sources(names)
-    spec = _with_split(data or _common_data(sources), data_root)
 
-    from zoo_core.metrics.comparison import Comparison
+    from zoo_core.metrics.comparison import Comparison, common_data, with_split
 
+    spec = with_split(data or common_data((s.name, _data_of(s)) for s in sources), data_root)
     comparison = Comparison(spec, data_root, samples=n)
     standings = [
         comparison.stand(source.name, model) for source, model in _load_each(sources, device)
@@ -138,25 +138,8 @@ def _sources(names: Iterable[str]) -> list[Source]:
     ]
 
 
-def _common_data(sources: Sequence[Source]) -> str:
-    """The data set that all were trained on."""
-    trained = {
-        source.name: source.entry.data if source.entry else str(source.metadata.get("data", ""))
-        for source in sources
-    }
-    if len(set(trained.values())) == 1 and (data := next(iter(trained.values()))):
-        return data
-    listed = ", ".join(f"{name} on {data or 'unknown data'}" for name, data in trained.items())
-    raise InvalidInput(f"these have no data set in common: {listed}. Give one with --data.")
-
-
-def _with_split(spec: str, data_root: str | None) -> str:
-    """The data set's test split where the spec names none."""
-    from zoo_core.data.resolve import parse_spec
-
-    parsed = parse_spec(spec, data_root)
-    rows = spec.removeprefix(parsed.name)
-    return spec if parsed.split else f"{parsed.name}:test{rows}"
+def _data_of(source: Source) -> str:
+    return source.entry.data if source.entry else str(source.metadata.get("data", ""))
 
 
 def _load_each(sources: Sequence[Source], device: str) -> Iterator[tuple[Source, Any]]:

@@ -64,32 +64,25 @@ def command(
     seconds = _seconds(budget)
 
     from zoo_core import output as files
-    from zoo_core.data.cells import variant
-    from zoo_core.training.ladder import climb
+    from zoo_core.data import load_dataset
 
-    folder = output or Path("runs") / f"ladder.{variant(data)}"
+    # one that is refused is so before the code of training is imported, which takes seconds
+    load_dataset(data, root=data_root, columns=columns)
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    from zoo_core.training.ladder import folder_of, ladder
 
-    rungs = []
-    for rung in climb(
+    folder = output or folder_of(data)
+    rungs = ladder(
         data,
-        folder,
         budget=seconds,
         only=only,
         seeds=seeds,
-        data_root=data_root,
         columns=columns,
-        device=device,
+        data_root=data_root,
+        output=folder,
         force=force,
-        say=say,
-    ):
-        say(f"{rung.name}: {rung.seconds:.0f} s")
-        rungs.append(rung)
-    if not rungs:
-        raise InvalidInput("no model could be fitted to this table; the lines above say why.")
-    rungs.sort(key=lambda rung: rung.test.parameters)
+        device=device,
+    )
     plot = folder / "ladder.png"
     tests = [rung.test for rung in rungs]
     files.plot_points(
@@ -145,18 +138,14 @@ def _to_json(rung: Rung) -> dict[str, Any]:
 
 def _advice(rungs: Sequence[Rung]) -> str:
     """Which to use, by validation, and what the best of fewer parameters lacks."""
-    best = min(rungs, key=_on_validation)
+    best = min(rungs, key=lambda rung: rung.nats)
     smaller = [rung for rung in rungs if rung.test.parameters < best.test.parameters]
-    line = f"use {best.run.folder}: {_on_validation(best):.3f} nats on validation"
+    line = f"use {best.run.folder}: {best.nats:.3f} nats on validation"
     if not smaller:
         return line
-    next_best = min(smaller, key=_on_validation)
+    next_best = min(smaller, key=lambda rung: rung.nats)
     times = best.test.parameters / max(1, next_best.test.parameters)
-    lost = _on_validation(next_best) - _on_validation(best)
+    lost = next_best.nats - best.nats
     line += f", {lost:.3f} less than {next_best.name} for {times:,.1f} times its parameters"
     error = best.validation.nats.error if best.validation.nats else 0.0
     return line + (f"; within the standard error of a figure, {error:.3f}" if lost < error else "")
-
-
-def _on_validation(rung: Rung) -> float:
-    return rung.validation.nats.value if rung.validation.nats else float("inf")

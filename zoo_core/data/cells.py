@@ -165,6 +165,11 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except InvalidInput:
         raise
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{printable(path)} is not a readable table: it is not in UTF-8 (byte "
+            f"{error.object[error.start]:#x}). Save it as UTF-8, which spreadsheets call CSV UTF-8."
+        ) from error
     except Exception as error:  # the libraries have as many errors as there are damaged files
         why = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
         raise InvalidInput(f"{printable(path)} is not a readable table: {why}") from error

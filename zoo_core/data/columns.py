@@ -114,8 +114,8 @@ def guess_columns(
 
     A column is binary where it has two values, real where it has numbers of which some are not
     whole or that are more than 20, ordinal where it has fewer whole numbers, and else categorical.
-    Row numbers without a name, columns without any value and texts of more than 1,000 values are
-    left out.
+    Row numbers without a name, columns without any value or with infinite numbers, and texts of
+    more than 1,000 values, or of more than 20 that no two rows share, are left out.
 
     cells: the whole table, of all splits: a category need not occur in training.
     training: which rows are trained on, (N,): means and quantiles are theirs.
@@ -228,9 +228,14 @@ def cells_of(data: Dataset) -> Cells:
 
 def _kind(name: str, values: Values) -> tuple[str, str]:
     """What a column is, and why it is left out."""
+    if (row := _infinite(values)) is not None:
+        return SKIP, (
+            f"it holds {quoted(str(values[row]))}, which is no finite number; "
+            "an empty cell is a missing one"
+        )
     if isinstance(values, list):
-        found = len(set(values) - {""})
-        if found > _MANY:
+        found, there = len(set(values) - {""}), len(values) - values.count("")
+        if found > _MANY or (found > _FEW and found == there):
             return SKIP, (
                 f"{found:,} different texts among {len(values):,} rows; "
                 f"{argument('columns', {name: 'categorical'})} keeps it"
@@ -250,6 +255,17 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
     return "ordinal" if whole and len(distinct) <= _FEW else "real", ""
 
 
+def _infinite(values: Values) -> int | None:
+    """The place of the first infinite number, where all are numbers; None where none is."""
+    if isinstance(values, list):
+        try:
+            values = np.array([float(cell.replace(",", ".")) if cell else 0.0 for cell in values])
+        except ValueError:
+            return None
+    wrong = np.isinf(values)
+    return int(wrong.argmax()) if wrong.any() else None
+
+
 def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -> Column:
     if kind != "real":
         found = set(values if isinstance(values, list) else texts_of(np.unique(values))) - {""}
@@ -263,6 +279,11 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
         text = next(text for text in values if text and not _is_number(text))
         raise InvalidInput(
             f"column {printable(name)} is stated to be real, and holds {quoted(text)}."
+        )
+    if (row := _infinite(values)) is not None:
+        raise InvalidInput(
+            f"column {printable(name)} is stated to be real, and holds {values[row]}; expected "
+            "finite numbers, or empty cells where they are missing."
         )
     held = values[training & ~np.isnan(values)]
     if not len(held):

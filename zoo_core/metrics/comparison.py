@@ -7,15 +7,19 @@ marked so. An implicit one can only be listed.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo_core import loading
 from zoo_core.data import Dataset
 from zoo_core.data.columns import Column, fit_columns
+from zoo_core.data.resolve import parse_spec
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import log_prob_of, values
 from zoo_core.metrics.measured import Measured
@@ -23,7 +27,7 @@ from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, parts, see
 from zoo_core.protocols import Bound, DensityModel, Generator
 from zoo_core.text import argument
 
-__all__ = ["Comparison", "Standing", "parameters"]
+__all__ = ["Comparison", "Standing", "common_data", "compare", "parameters", "with_split"]
 
 _SEED = 0
 """Of binarization, bounds and samples."""
@@ -44,6 +48,57 @@ class Standing:
     note: str
     samples: Tensor | None
     """(n, *event_shape), in [0, 1], on the CPU."""
+
+
+def compare(
+    *models: nn.Module | str | Path,
+    data: str = "",
+    data_root: Root = None,
+    samples: int = 0,
+    device: str | torch.device = "cpu",
+) -> list[Standing]:
+    """Measure models on the same rows, and return where each stands, in their order.
+
+    `zoo_core.compare("bernoulli.nltcs", "nade.nltcs")[1].nats.value`
+
+    Args:
+        models: models in memory, or names of entries, runs' folders or weights files.
+        data: rows to measure on, as `mnist:test`; by default the test split of the data set that
+            all were trained on.
+        data_root: folder of the data sets.
+        samples: how many samples of each model that can be sampled.
+        device: where named models are loaded; those in memory stay where they are.
+
+    Raises InvalidInput where no data set is common to all, or data do not fit a model.
+    """
+    loaded = [m if isinstance(m, nn.Module) else loading.load(m, device=device) for m in models]
+    infos = [loading.info(model) for model in loaded]
+    data = data or common_data([(info.name, info.data) for info in infos])
+    comparison = Comparison(with_split(data, data_root), data_root, samples=samples)
+    return [comparison.stand(info.name, model) for info, model in zip(infos, loaded, strict=True)]
+
+
+def common_data(trained: Iterable[tuple[str, str]]) -> str:
+    """The data set that all models were trained on.
+
+    trained: the name of each, and its data set.
+
+    Raises InvalidInput where there is none.
+    """
+    trained = list(trained)
+    if len({data for _, data in trained}) == 1 and (data := trained[0][1]):
+        return data
+    listed = ", ".join(f"{name} on {data or 'unknown data'}" for name, data in trained)
+    raise InvalidInput(
+        f"these have no data set in common: {listed}. Give one ({argument('data')})."
+    )
+
+
+def with_split(data: str, root: Root = None) -> str:
+    """The test split of a data set where no split is named."""
+    parsed = parse_spec(data, root)
+    rows = data.removeprefix(parsed.name)
+    return data if parsed.split else f"{parsed.name}:test{rows}"
 
 
 class Comparison:

@@ -1,7 +1,8 @@
 """The ladder of a table: every explicit model that fits it, with settings chosen on validation.
 
 An architecture joins by its record's `ladder`: settings of a recipe that are tried. One that is
-fitted by counting states its epochs. Of the others all settings are trained for a while, in a third
+fitted by counting states its epochs; it has the share of a rung, and settings for which no time is
+left are not tried. Of the others all settings are trained for a while, in a third
 of the time; then each rung once more with the settings that were best on validation. The rung that
 was best of all has half of that time, and the others share the rest. How many epochs fit is planned
 from the pace of the training before, so that a rung is an ordinary run, whose recipe makes the same
@@ -13,7 +14,6 @@ from __future__ import annotations
 import inspect
 import math
 import shutil
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.text import argument, printable, quoted
 from zoo_core.training.patience import TimeLimit
+from zoo_core.training.report import say
+from zoo_core.training.rungs import Candidate, Rung, candidates, mean_of, nats_of
 from zoo_core.training.train import train
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from zoo_core.hookspecs import Architecture
     from zoo_core.training.run import Run
 
-__all__ = ["Rung", "climb"]
+__all__ = ["Rung", "climb", "folder_of", "ladder"]
 
 _MOST_EPOCHS = 1000
 _PATIENCE = 30
@@ -47,25 +49,67 @@ _TRIES = ".tries"
 """Folder of the runs that are not kept."""
 
 
-@dataclass(frozen=True)
-class Rung:
-    """Where one architecture stands."""
+def ladder(
+    data: str | Path,
+    /,
+    *,
+    budget: float = 600.0,
+    only: Sequence[str] = (),
+    seeds: int = 1,
+    columns: Mapping[str, str] | None = None,
+    data_root: str | Path | None = None,
+    output: str | Path | None = None,
+    force: bool = False,
+    device: str = "auto",
+    quiet: bool = False,
+) -> list[Rung]:
+    """Fit every explicit model to a table, and return them from the fewest parameters to the most.
 
-    name: str
-    run: Run
-    settings: Mapping[str, Any]
-    """Those of the architecture's that were best on validation."""
-    validation: Standing
-    test: Standing
-    of_seeds: tuple[float, ...]
-    """Nats on the test split of each training seed that was not stopped; the first is the run's."""
-    seconds: float
-    """That the rung took, all tries included."""
+    `min(zoo_core.ladder("my.csv"), key=lambda rung: rung.nats).run.model`
 
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation of the test figure over training seeds, where there are several."""
-        return statistics.stdev(self.of_seeds) if len(self.of_seeds) > 1 else None
+    Args:
+        data: a table: a name or a path, without a split.
+        budget: seconds that all may take together, about.
+        only: names of rungs; all that fit where it is empty.
+        seeds: trainings of the chosen settings, each with another seed.
+        columns: what columns are, where that is not to be guessed, by their names.
+        data_root: folder of the data sets.
+        output: a folder that holds a run for each rung; `runs/ladder.DATA` by default.
+        force: replace runs that the folder holds.
+        device: auto, cpu, cuda or mps.
+        quiet: whether to show no progress.
+
+    Raises what `climb` does, and InvalidInput where no model could be fitted.
+    """
+    data, said, found = str(data), list[str](), list[Rung]()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        if not quiet:
+            say(line)
+
+    for rung in climb(
+        data,
+        Path(output or folder_of(data)),
+        budget=budget,
+        only=only,
+        seeds=seeds,
+        data_root=data_root,
+        columns=columns,
+        device=device,
+        force=force,
+        say=tell,
+    ):
+        tell(f"{rung.name}: {rung.seconds:.0f} s")
+        found.append(rung)
+    if not found:
+        raise InvalidInput(f"no model could be fitted to this table: {'; '.join(said)}.")
+    return sorted(found, key=lambda rung: rung.test.parameters)
+
+
+def folder_of(data: str) -> Path:
+    """Where the runs of a table's ladder are kept by default."""
+    return Path("runs") / f"ladder.{variant(data)}"
 
 
 def climb(
@@ -102,7 +146,7 @@ def climb(
     if table.x.ndim != 2:
         raise InvalidInput(f"{printable(data)} holds images: the ladder is of tables.")
     climbing = _Ladder(table, data, folder, seeds, data_root, columns or {}, device, force, say)
-    rungs = [rung for rung in _candidates() if climbing.takes(rung)]
+    rungs = [rung for rung in candidates() if climbing.takes(rung)]
     if not rungs:
         raise InvalidInput("no installed family has an architecture for this table.")
     if unknown := set(only) - {rung.name for rung in rungs}:
@@ -125,34 +169,10 @@ def climb(
         say(f"the ladder took {budget + over:.0f} s, and was to take {budget:.0f} s")
 
 
-class _Candidate(NamedTuple):
-    """A rung before it is trained: its name, its architecture, and the settings to try."""
-
-    name: str
-    record: Architecture
-    settings: Sequence[Mapping[str, Any]]
-
-    @property
-    def counted(self) -> bool:
-        """Whether it is fitted by counting."""
-        return all("epochs" in settings for settings in self.settings)
-
-
-def _candidates() -> list[_Candidate]:
-    """The rungs of all families, the quick ones first."""
-    found = [
-        _Candidate(name, record, settings)
-        for family in plugins.installed()
-        for record in plugins.load(family).architectures.values()
-        for name, settings in record.ladder.items()
-    ]
-    return sorted(found, key=lambda rung: not rung.counted)
-
-
 class _Choice(NamedTuple):
     """A rung with the settings that were best on validation."""
 
-    rung: _Candidate
+    rung: Candidate
     settings: Mapping[str, Any]
     validation: float
     """Nats; infinite where there was nothing to choose."""
@@ -182,7 +202,7 @@ class _Ladder:
     _paces: dict[str, _Pace] = field(default_factory=dict)
     """Of trainings of a recipe of any length."""
 
-    def takes(self, rung: _Candidate) -> bool:
+    def takes(self, rung: Candidate) -> bool:
         """Whether a rung is of such tables: of mixed columns, or of binary ones.
 
         One whose name begins with `mixed-` has a counterpart for binary tables, and leaves them to
@@ -193,10 +213,16 @@ class _Ladder:
         cls = plugins.import_class(rung.record.path)
         return "columns" in inspect.signature(cls).parameters
 
-    def climb(self, rungs: Sequence[_Candidate], ends: float) -> Iterator[Rung]:
+    def climb(self, rungs: Sequence[Candidate], ends: float) -> Iterator[Rung]:
         """Train all rungs by a time of the clock, and yield where each stands."""
-        for rung in (rung for rung in rungs if rung.counted):
-            if (choice := self._choose(rung, math.inf)) and (found := self._rung(choice, math.inf)):
+        for place, rung in enumerate(rung for rung in rungs if rung.counted):
+            if place and _left(ends) < self._beside:
+                self._leave_out(rung)
+                continue
+            share, tries = _left(ends) / (len(rungs) - place), len(rung.settings)
+            if (choice := self._choose(rung, share * tries / (tries + 1))) and (
+                found := self._rung(choice, share - choice.seconds)
+            ):
                 yield found
         slow, choices = [rung for rung in rungs if not rung.counted], []
         tried_by = time.monotonic() + _left(ends) / 3
@@ -206,33 +232,38 @@ class _Ladder:
         choices.sort(key=lambda choice: choice.validation)
         for place, choice in enumerate(choices):
             if place and _left(ends) < self._beside:
-                self.say(f"{choice.rung.name} is left out: no time is left for it")
+                self._leave_out(choice.rung)
                 continue
             others = len(choices) - place - 1
             share = _left(ends) / (1 + others if place or not others else 2)
             if found := self._rung(choice, share):
                 yield found
 
-    def _choose(self, candidate: _Candidate, share: float) -> _Choice | None:
+    def _leave_out(self, rung: Candidate) -> None:
+        self.say(f"{rung.name} is left out: no time is left for it")
+
+    def _choose(self, candidate: Candidate, share: float) -> _Choice | None:
         """Choose a rung's settings on validation; None, and said, where it cannot take the table.
 
         share: seconds that it may take, about.
         """
         began, (name, record, tried) = time.monotonic(), candidate
-        best, chosen = math.inf, tried[0]
+        best, chosen, needed = math.inf, tried[0], self._beside
         try:
             for number, settings in enumerate(tried if len(tried) > 1 else ()):
                 seconds = _left(began + share) / (len(tried) - number)
-                if seconds < self._beside:
+                if seconds < needed:
                     others = "; ".join(_difference(other, tried) for other in tried[number:])
                     self.say(f"{name}: no time to try {others}")
                     break
-                recipe = self._recipe(record, settings, seconds)
+                recipe, trying = self._recipe(record, settings, seconds), time.monotonic()
                 _, found, _ = self._timed(record.name, recipe, f"{number}", seconds)
+                # counting takes as long with other settings
+                needed = time.monotonic() - trying if candidate.counted else self._beside
                 said = _difference(settings, tried)
-                self.say(f"{name}, {said}: {_nats(found):.3f} nats on validation")
-                if _nats(found) < best:
-                    best, chosen = _nats(found), settings
+                self.say(f"{name}, {said}: {nats_of(found):.3f} nats on validation")
+                if nats_of(found) < best:
+                    best, chosen = nats_of(found), settings
         except InvalidInput as error:
             self.say(f"{name} is left out: {error}")
             return None
@@ -249,14 +280,14 @@ class _Ladder:
             recipe = self._recipe(record, settings, each)
             folder = self.folder / f"{name}.{variant(self.data)}"
             run, validation, _ = self._timed(record.name, recipe, folder, each)
-            test = self._stand(name, run, "test")
-            figures = [_nats(test)]
+            validations, tests = [validation], [self._stand(name, run, "test")]
             for seed in range(1, self.seeds):  # all but the seed is the same
                 each = _left(began + share) / (self.seeds - seed)
                 seeded = recipe | {"seed": seed}
-                other, _, stopped = self._timed(record.name, seeded, f"seed{seed}", each)
+                other, validation, stopped = self._timed(record.name, seeded, f"seed{seed}", each)
                 if not stopped:
-                    figures.append(_nats(self._stand(name, other, "test")))
+                    validations.append(validation)
+                    tests.append(self._stand(name, other, "test"))
         except InvalidInput as error:
             self.say(f"{name} is left out: {error}")
             return None
@@ -264,9 +295,9 @@ class _Ladder:
             name=name,
             run=run,
             settings=settings,
-            validation=validation,
-            test=test,
-            of_seeds=tuple(figures),
+            validation=mean_of(validations),
+            test=mean_of(tests),
+            of_seeds=tuple(map(nats_of, tests)),
             seconds=choice.seconds + time.monotonic() - began,
         )
 
@@ -349,10 +380,6 @@ def _key(name: str, recipe: Mapping[str, Any]) -> str:
 def _left(ends: float) -> float:
     """Seconds until a time of the clock."""
     return max(0.0, ends - time.monotonic())
-
-
-def _nats(standing: Standing) -> float:
-    return math.inf if standing.nats is None else standing.nats.value
 
 
 def _difference(settings: Mapping[str, Any], tried: Sequence[Mapping[str, Any]]) -> str:

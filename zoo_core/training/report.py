@@ -140,8 +140,8 @@ class Report:
             self._draw()
 
     def close(self) -> None:
-        """Draw the curve a last time, and let go of the terminal and the files."""
-        if any("val_" in key for row in self.rows for key in row):
+        """Draw the curve a last time, if it has two points, and let go of terminal and files."""
+        if sum(any(key.startswith("val_") for key in row) for row in self.rows) > 1:
             self._draw()
         self._bar.close()
         self._file.close()

@@ -1,10 +1,12 @@
 """The hidden Chow-Liu tree against the sum over all its hidden states, and the tree it learns."""
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
 from torch import Tensor
+from zoo_autoregressive import hidden_tree
 from zoo_autoregressive.hidden_tree import HiddenTree, TreeLikelihood
 from zoo_autoregressive.mixed_tree import MixedTree
 
@@ -99,6 +101,21 @@ def test_the_tree_is_that_of_all_rows_so_far() -> None:
     # as good as the tables of the tree itself
     with torch.no_grad():
         assert model.log_prob(x).mean() > counted.log_prob(x).mean() - 0.02
+
+
+def test_the_edges_of_very_many_columns_are_learned_by_fewer_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Column("r", "real", knots=(-2.0, -1.0, 0.0, 1.0, 2.0))
+    columns = [dataclasses.replace(real, name=f"r{i}") for i in range(4)]
+    monkeypatch.setattr(hidden_tree, "_MOST_PAIRS", 6 * 9)
+    model = HiddenTree((4,), [column.table() for column in columns], states=K)
+    trainer = TreeLikelihood(model)
+    assert trainer._tree.sizes == [3, 3, 3, 3]
+    x = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
+    x[:, 3] = x[:, 0]
+    trainer.training_step(x, {"model": lambda loss: None}, torch.Generator())
+    assert model.parent[3] == 0 or model.parent[0] == 3
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from zoo_autoregressive import mixed_tree
 from zoo_autoregressive.hidden_tree import HiddenTree
 from zoo_autoregressive.mixed import MixedChainRule
 from zoo_autoregressive.mixed_ar import MixedAR
@@ -179,6 +180,34 @@ def test_counts_need_no_cell_that_is_missing() -> None:
     share = ((x[:, 0] == 1).sum() + 1) / ((~x[:, 0].isnan()).sum() + 3)
     first = torch.tensor([[1.0, NAN, NAN]])
     assert model.log_prob(first).exp().item() == pytest.approx(share.item(), abs=1e-5)
+
+
+def test_columns_of_many_values_are_counted_as_those_of_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By sums of rows in the place of a product; where they are too many a sentence says so."""
+    columns, x = [column.table() for column in DISCRETE], rows()
+    x[::3, 0] = NAN
+    for structure, size in (("tree", 9 + 6 + 12 + 8), ("chain", 9 + 6 + 8), ("independent", 9)):
+        model = MixedTree((3,), columns, structure=structure)
+        product = model.statistics(x)
+        assert len(product) == size
+        monkeypatch.setattr(mixed_tree, "_FEW", 0)
+        assert torch.equal(model.statistics(x), product)
+        monkeypatch.undo()
+    monkeypatch.setattr(mixed_tree, "_MOST", 35)
+    MixedTree((3,), columns, structure="independent").statistics(x)
+    with pytest.raises(errors.InvalidInput, match=r"a chain of 3 columns with 9 values takes 36 n"):
+        MixedTree((3,), columns, structure="chain").statistics(x)
+    with pytest.raises(errors.InvalidInput, match=r"'c': 'skip'\} of 4, or take .* = independent"):
+        MixedTree((3,), columns).statistics(x)
+
+
+def test_an_edge_to_a_constant_gains_nothing() -> None:
+    columns = [*DISCRETE, Column("k", "categorical", ("always",))]
+    model = MixedTree((4,), [column.table() for column in columns])
+    model.fit(model.statistics(torch.cat([rows(), torch.zeros(400, 1)], 1)))
+    assert model.parent.tolist() == [-1, 0, -1, -1]
 
 
 @all_models

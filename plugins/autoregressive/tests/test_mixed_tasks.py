@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import zoo_core
+from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
 from zoo_core.tasks.result import Result
 
@@ -114,3 +116,50 @@ def test_complete_imputes(model: Any, samples: int) -> None:
 def test_what_cannot_be_summed_out_is_said(model: Any) -> None:
     with pytest.raises(InvalidInput, match=r"1 of 2 rows .* cannot sum out.* mixed-tree and"):
         run(model, "complete", [*rows(1), ["Cork", "", "3", "40.0", "30.0"]])
+
+
+def test_pandas_reads_what_each_task_makes_of_a_table_with_missing_cells() -> None:
+    """From the table to samples, scores, cells, ranks and imputed rows, in its names and units."""
+    pandas = pytest.importorskip("pandas")
+    table = rows(400)
+    for place, row in enumerate(table):
+        row[place % 5] = "" if place % 4 == 0 else row[place % 5]
+
+    def call(*words: str) -> Any:
+        result = CliRunner().invoke(root, ["run", "./run", *words, "--device", "cpu"])
+        assert result.exit_code == 0, result.output
+        return pandas.read_csv(words[-1])
+
+    data = written("t.csv", table)
+    zoo_core.train("mixed-tree", data=data, output="run", device="cpu", quiet=True)
+    given = pandas.read_csv(data)
+
+    samples = call("-n", "200", "-o", "samples.csv")
+    assert [*samples.columns] == HEAD
+    assert samples.notna().to_numpy().all() and len(samples) == 200
+    assert set(samples.city) == {"Aarhus", "Bergen", "Cork"} and set(samples.rooms) == {1, 2, 3}
+    assert samples.age.median() == pytest.approx(40, abs=4)
+
+    scores = call("--task", "score", "--input", data, "-o", "scores.csv")
+    pandas.testing.assert_frame_equal(scores[HEAD], given, check_dtype=False)
+    assert scores.nats.between(-5, 40).all()
+
+    cells = call("--task", "explain", "--input", data, "-o", "cells.csv")
+    assert set(cells.variable) == set(HEAD)
+    sums = cells.groupby("input", sort=False).nats.sum()
+    assert sums.to_numpy() == pytest.approx(scores.nats.to_numpy(), abs=1e-3)
+    gaps = given.isna().sum().sum()
+    assert gaps == 100 and (cells.nats == 0).sum() == gaps, "a missing cell costs nothing"
+
+    odd = ["Cork", "no", "1", "140.0", ""]
+    ranks = call(
+        "--task", "detect", "--input", written("odd.csv", [*table, odd]), "-o", "ranks.csv"
+    )
+    assert ranks.input[0] == "odd.csv[400]"
+    assert ranks.nats.is_monotonic_decreasing
+
+    whole = call("--task", "complete", "--samples", "3", "--input", data, "-o", "whole.csv")
+    assert len(whole) == 3 * len(given) and whole[HEAD].notna().to_numpy().all()
+    again = pandas.concat([given] * 3, ignore_index=True)
+    known = whole[HEAD].where(again.notna())
+    pandas.testing.assert_frame_equal(known, again, check_dtype=False)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -30,7 +31,7 @@ from torch.nn import functional
 
 from zoo_autoregressive.counting import Total
 from zoo_autoregressive.layers import keep_order
-from zoo_autoregressive.mixed import SMALLEST_SCALE, Filling, choose
+from zoo_autoregressive.mixed import SMALLEST_SCALE, Filling, choose, columns_of
 from zoo_autoregressive.mixed_tree import MixedTree
 from zoo_core import draws
 from zoo_core.checks import check_rows
@@ -45,6 +46,8 @@ from zoo_core.training.protocols import Update
 __all__ = ["HiddenTree", "TreeLikelihood"]
 
 _TINY = 1e-38
+_MOST_PAIRS = 2**24
+"""Of values that are counted at each of the first steps."""
 _HALF_LOG_2π = 0.5 * math.log(2 * math.pi)
 
 
@@ -285,8 +288,8 @@ class TreeLikelihood(MaximumLikelihood):
     def __init__(self, model: nn.Module, noise: Rate = 0.0, counted: Size = 128) -> None:
         super().__init__(model, noise)
         self.counted = counted
-        columns = [column.table() for column in self.model.columns]
-        self._tree = MixedTree(self.model.event_shape, columns)
+        columns = columns_of([c.table() for c in self.model.columns], self.model.event_shape)
+        self._tree = _tree_of(columns)
         self.networks["statistics"] = Total(self._tree)
 
     def training_step(
@@ -303,9 +306,16 @@ class TreeLikelihood(MaximumLikelihood):
                 self._tree.to(x.device).statistics(x)
             )
             if step.bit_count() == 1:
-                self._tree.fit(total)
-                self.model.connect(self._tree.parent)
+                self.model.connect(self._tree.forest(total)[1])
         return super().training_step(x, update, generator, labels, step)
+
+
+def _tree_of(columns: Sequence[Column]) -> MixedTree:
+    """A tree to learn the edges by; of very many columns the real ones have fewer intervals."""
+    tree = MixedTree((len(columns),), [column.table() for column in columns])
+    if tree.pairs <= _MOST_PAIRS or all(len(column.knots) < 2 for column in columns):
+        return tree
+    return _tree_of([replace(column, knots=column.knots[::2]) for column in columns])
 
 
 def _root_in_middle(parent: Sequence[int]) -> Tensor:

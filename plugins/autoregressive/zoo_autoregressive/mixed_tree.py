@@ -32,10 +32,17 @@ from zoo_core.checks import check_rows
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
+from zoo_core.text import argument
 
 __all__ = ["MixedTree"]
 
 _STRUCTURES = ("tree", "chain", "independent")
+_MOST = 2**26
+"""Counts of two values, and numbers of all tables, that are held: half a gigabyte of each."""
+_FEW = 32
+"""Values of a column whose indicators are multiplied as matrices."""
+_ROUNDING = 1e-6
+"""Nats below which the gain of an edge is none, but rounding."""
 
 
 class MixedTree(Filling):
@@ -76,12 +83,20 @@ class MixedTree(Filling):
         # a tree is a chain until it is learned
         alone = torch.full((D,), -1)
         self.register_buffer("parent", alone if structure == "independent" else torch.arange(D) - 1)
-        self.logits = nn.Parameter(torch.zeros(sum(self.sizes), max(self.sizes)))
+        width = 1 if structure == "independent" else max(self.sizes)
+        self.logits = nn.Parameter(torch.zeros(sum(self.sizes), width))
         """Of x_i = k given the parent's value, the values of all columns below each other, (E, K);
         where there is no parent all are in the first column."""
         self.logits.requires_grad_(False)
-        self._starts = [0, *accumulate(self.sizes)][:-1]
+        *self._starts, E = starts = [0, *accumulate(self.sizes)]
         """Where the values of each column begin among those of all."""
+        ends = {"tree": [E] * D, "chain": [*starts[2:], E], "independent": starts[1:]}[structure]
+        self._later = [slice(*ends_of) for ends_of in zip(starts[1:], ends, strict=True)]
+        """The values that each column's are counted with: of those after it that may be joined."""
+        self._pairs = [
+            k * (later.stop - later.start) for k, later in zip(self.sizes, self._later, strict=True)
+        ]
+        """How many pairs of values that are, for each column."""
 
     @property
     def free_parameters(self) -> int:
@@ -90,34 +105,84 @@ class MixedTree(Filling):
         return sum((k - 1) * of for k, of in zip(self.sizes, parents, strict=True))
 
     def statistics(self, x: Tensor) -> Tensor:
-        """How often two values of columns occur together, (E, E), int64.
+        """How often each value occurs, (E,), and then each two values that are counted, int64.
 
         x: encoded rows, (B, *event_shape).
+
+        Raises InvalidInput where those are too many to be held.
         """
         check_rows(self, x)
-        on = self._indicators(self._values(x.flatten(1)))
-        return (on.t() @ on).round().long()
+        if (needed := max(self.pairs, self.logits.numel())) > _MOST:
+            raise InvalidInput(self._too_many(needed))
+        values = self._values(x.flatten(1))
+        on = self._indicators(values)
+        counts = [on.sum(0)]
+        for i, (start, k, later) in enumerate(
+            zip(self._starts, self.sizes, self._later, strict=True)
+        ):
+            if k <= _FEW:
+                both = on[:, start : start + k].t() @ on[:, later]
+            else:  # sums of rows: a product of indicators grows with the categories
+                both = on.new_zeros(1 + k, later.stop - later.start)
+                both = both.index_add_(0, 1 + values[:, i], on[:, later])[1:]
+            counts.append(both.flatten())
+        return torch.cat([each.round().long() for each in counts])
 
     def fit(self, counts: Tensor) -> None:
-        """Find the structure, and set the tables, from the sum of the statistics, (E, E)."""
-        N = counts.cpu().double()
+        """Find the structure, and set the tables, from the sum of the statistics."""
         if self.structure == "tree":
-            order, parent = self._forest(N)
+            order, parent = self.forest(counts)
             self.order.copy_(order)
             self.parent.copy_(parent)
+        alone, pairs = self._unpack(counts)
         tables = torch.zeros_like(self.logits, device="cpu", dtype=torch.float64)
         starts = self._starts
-        for start, k, p in zip(starts, self.sizes, self.parent.tolist(), strict=True):
+        for i, (start, k, p) in enumerate(
+            zip(starts, self.sizes, self.parent.tolist(), strict=True)
+        ):
             own = slice(start, start + k)
-            on = N.diagonal()[own]
+            on = alone[own].double()
             prior = (on + 1) / (on.sum() + k)
             if p < 0:
                 tables[own] = prior.log().unsqueeze(1)
                 continue
-            both = N[own, starts[p] : starts[p] + self.sizes[p]]
-            smoothed = both + self.alpha * prior.unsqueeze(1)
+            first, second = sorted((i, p))
+            at = starts[second] - self._later[first].start
+            both = pairs[first][:, at : at + self.sizes[second]].double()
+            smoothed = (both if first == i else both.t()) + self.alpha * prior.unsqueeze(1)
             tables[own, : self.sizes[p]] = (smoothed / smoothed.sum(0)).log()
         self.logits.data.copy_(tables)
+
+    def forest(self, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """The forest of greatest score, from the sum of the statistics: order and parents, (D,)."""
+        gain = self._gain(self._unpack(counts)[1])
+        order, place = spanning_tree(gain)
+        parent = torch.full_like(order, -1)
+        child, above = order[1:], order[place]
+        parent[child] = torch.where(gain[child, above] > 0, above, -1)
+        return order, parent
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of values are counted."""
+        return sum(self._pairs)
+
+    def _too_many(self, needed: int) -> str:
+        tables_fit = self.structure == "tree" and self.logits.numel() <= _MOST
+        others = "chain or independent" if tables_fit else "independent"
+        most = max(self.sizes)
+        name = self._columns[self.sizes.index(most)].name
+        return (
+            f"a {self.structure} of {len(self.sizes):,} columns with {sum(self.sizes):,} values "
+            f"takes {needed:,} numbers for each two of them, and holds at most {_MOST:,}. Leave "
+            f"columns of many values out, as {argument('columns', {name: 'skip'})} of {most:,}, or "
+            f"take config.structure = {others}."
+        )
+
+    def _unpack(self, counts: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """How often each value occurs, (E,), and with each value after it, (K_i, E_i) each."""
+        alone, *pairs = counts.cpu().split([len(self.logits), *self._pairs])
+        return alone, [both.view(k, -1) for both, k in zip(pairs, self.sizes, strict=True)]
 
     def conditionals(self, x: Tensor) -> Tensor:
         """log p(x_i | the cells before i in the order) of each column: (B, D), nats; 0 if missing.
@@ -204,14 +269,26 @@ class MixedTree(Filling):
         states = 1 if p < 0 else self.sizes[p]
         return single(self.logits[start : start + self.sizes[i], :states]).log_softmax(0)
 
-    def _forest(self, N: Tensor) -> tuple[Tensor, Tensor]:
-        """The forest of greatest score, from counts (E, E): its order and parents, (D,) each."""
-        gain = _gain(N, torch.tensor(self.sizes))
-        order, place = spanning_tree(gain)
-        parent = torch.full_like(order, -1)
-        child, above = order[1:], order[place]
-        parent[child] = torch.where(gain[child, above] > 0, above, -1)
-        return order, parent
+    def _gain(self, pairs: Sequence[Tensor]) -> Tensor:
+        """What an edge between each two columns adds to the log-likelihood, less its cost, (D, D).
+
+        pairs: how often two values occur together, (K_i, E_i) each.
+        """
+        D, sizes = len(self.sizes), torch.tensor(self.sizes)
+        owner = torch.arange(D).repeat_interleave(sizes)
+        gain = torch.zeros(D, D, dtype=torch.float64)
+        for i, N in enumerate(pairs[:-1]):
+            N, owners = N.double(), owner[self._later[i]] - (i + 1)
+            on = _sums(
+                N, owners, D - i - 1
+            )  # how often a value occurs where another column is there
+            other = N.sum(0)
+            n = on.sum(0)
+            surprise = _sums(_xlogx(N).sum(0) - _xlogx(other), owners, D - i - 1)
+            cost = 0.5 * (self.sizes[i] - 1) * (sizes[i + 1 :] - 1) * n.clamp(min=1).log()
+            gain[i, i + 1 :] = surprise + (_xlogx(n) - _xlogx(on).sum(0)) - cost
+        gain = gain.masked_fill(gain.abs() < _ROUNDING, 0.0)
+        return gain + gain.t()
 
     def _up(self, values: Tensor) -> list[Tensor]:
         """log p(the known cells at and below each column | its value), (B, K_i) each.
@@ -275,18 +352,10 @@ def _check_forest(tree: nn.Module, _: object) -> None:
         raise ValueError("parent is no forest: a parent does not come before its child")
 
 
-def _gain(N: Tensor, sizes: Tensor) -> Tensor:
-    """What an edge between each two columns adds to the log-likelihood, less its cost, (D, D).
+def _sums(x: Tensor, owner: Tensor, columns: int) -> Tensor:
+    """The sums over each column's values, (…, columns), of numbers of all of them, (…, E)."""
+    return x.new_zeros(*x.shape[:-1], columns).index_add_(-1, owner, x)
 
-    N: how often two values occur together, (E, E). sizes: number of each column's values, (D,).
-    """
-    D, owner = len(sizes), torch.arange(len(sizes)).repeat_interleave(sizes)
-    of = torch.zeros(len(N), D, dtype=N.dtype)
-    of[torch.arange(len(N)), owner] = 1.0
-    with_column = N @ of  # how often a value occurs where the other column is there, (E, D)
-    n = of.t() @ with_column
-    on, other = with_column[:, owner], with_column[:, owner].t()
-    surprise = torch.xlogy(N, N * n[owner][:, owner]) - torch.xlogy(N, on * other)
-    cells = (sizes - 1).double()
-    cost = 0.5 * torch.outer(cells, cells) * n.clamp(min=1).log()
-    return of.t() @ surprise @ of - cost
+
+def _xlogx(x: Tensor) -> Tensor:
+    return torch.xlogy(x, x)
