@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -97,15 +97,20 @@ def atomic(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
 
     exclusive: never overwrite: raises FileExistsError where something has the name by then.
     """
-    from tempfile import TemporaryDirectory  # slow to import, and most starts write nothing
+    from shutil import rmtree  # slow to import, and most starts write nothing
 
     # in the same folder, hence on the same file system; the name keeps its suffix
-    with TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-        partial = Path(scratch, path.name)
+    scratch = path.parent / f".writing-{os.urandom(8).hex()}"
+    scratch.mkdir(0o700)
+    try:
+        partial = scratch / path.name
         yield partial
         if exclusive:
             _take_name(partial, path)
         publish(partial, path)
+    finally:
+        with suppress(FileNotFoundError):
+            rmtree(scratch)
 
 
 def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:

@@ -7,6 +7,7 @@ A counter-based generator gives those of consecutive samples in one call (Philox
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,11 @@ __all__ = ["bits", "box_muller", "normals", "scramble", "uniforms", "unit"]
 
 _WORDS = 8
 """Words of 32 bits that Philox gives for each value of its counter."""
+_FEW = 4096
+"""Values of a counter up to which importing NumPy's own Philox takes longer than computing them."""
+_MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+"""What the key's words grow by from round to round."""
 
 
 def scramble(seed: int) -> int:
@@ -34,9 +40,44 @@ def bits(key: int, first: int, n: int, words: int, call: int = 0) -> NDArray[np.
     call: what distinguishes the calls for the same samples, a multiple of 2^128.
     """
     blocks = -(-words // _WORDS)
-    philox = np.random.Philox(key=key | words << 64, counter=blocks * first | call)
-    raw = philox.random_raw(n * blocks * _WORDS // 2)
-    return np.asarray(raw).view(np.uint32).reshape(n, blocks * _WORDS)[:, :words]
+    raw = _raw(key | words << 64, blocks * first | call, n * blocks)
+    return raw.view(np.uint32).reshape(n, blocks * _WORDS)[:, :words]
+
+
+def _raw(key: int, counter: int, n: int) -> NDArray[np.uint64]:
+    """What Philox gives for the next n values of its counter, (4n,)."""
+    if n <= _FEW and "numpy.random" not in sys.modules:
+        return _rounds(key, counter + 1, n).reshape(-1)
+    return np.asarray(np.random.Philox(key=key, counter=counter).random_raw(4 * n))
+
+
+def _rounds(key: int, counter: int, n: int) -> NDArray[np.uint64]:
+    """Ten rounds of Philox for n values of its counter, from this one on, (n, 4)."""
+    with np.errstate(over="ignore"):
+        low, *c = _words(counter, 4)
+        c = [low + np.arange(n, dtype=np.uint64), *c]
+        c[1] = c[1] + (c[0] < low)
+        k = _words(key, 2)
+        for _ in range(10):
+            (high, low), (other_high, other_low) = map(_product, _MULTIPLIERS, c[::2])
+            c = [other_high ^ c[1] ^ k[0], other_low, high ^ c[3] ^ k[1], low]
+            k = [word + np.uint64(step) for word, step in zip(k, _STEPS, strict=True)]
+    return np.stack(c, 1)
+
+
+def _words(value: int, n: int) -> list[Any]:
+    """The n lowest words of 64 bits, from the lowest."""
+    return [np.uint64(value >> 64 * i & 2**64 - 1) for i in range(n)]
+
+
+def _product(factor: int, x: Any) -> tuple[Any, Any]:
+    """The high and the low word of a product of words."""
+    half, ones = np.uint64(32), np.uint64(2**32 - 1)
+    a = np.uint64(factor)
+    a0, a1, x0, x1 = a & ones, a >> half, x & ones, x >> half
+    middle = a1 * x0 + (a0 * x0 >> half)
+    other = a0 * x1 + (middle & ones)
+    return a1 * x1 + (middle >> half) + (other >> half), a * x
 
 
 def uniforms(key: int, first: int, n: int, D: int) -> NDArray[np.float32]:

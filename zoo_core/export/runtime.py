@@ -60,9 +60,10 @@ def load(source: Path | bytes, threads: int = 0) -> tuple[Callable[..., list[Any
             f"{what} is no function that zoo exported, or damaged: delete it."
         ) from error
     names = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
 
     def run(*inputs: Any) -> list[Any]:
-        return list(session.run(None, dict(zip(names, inputs, strict=True))))
+        return list(session.run(outputs, dict(zip(names, inputs, strict=True))))
 
     return run, metadata
 

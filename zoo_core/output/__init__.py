@@ -17,7 +17,7 @@ from zoo_core.output.files import (
     sidecar,
     write,
 )
-from zoo_core.output.grid import blank, grid, heat, stacked
+from zoo_core.output.grid import blank, grid, heat, layout, stacked
 from zoo_core.output.plots import (
     Point,
     plot_bars,
@@ -40,6 +40,7 @@ __all__ = [
     "free_names",
     "grid",
     "heat",
+    "layout",
     "plot_bars",
     "plot_curve",
     "plot_histogram",

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo_core.errors import InvalidInput, OutputExists, ZooError
 from zoo_core.files import write_atomic
@@ -111,23 +111,39 @@ def write(path: Path, data: bytes, *, force: bool = False) -> None:
 
 
 def save_image(
-    path: Path, images: Tensor | Image.Image, provenance: Provenance, *, force: bool = False
+    path: Path,
+    images: Tensor | NDArray[Any] | Image.Image,
+    provenance: Provenance,
+    *,
+    force: bool = False,
 ) -> None:
     """Save images as one PNG that holds its provenance.
 
-    images: a picture, or (n, C, H, W) in [0, 1], which is laid out in a grid.
+    images: a picture, of Pillow or as `layout` gives it; or (n, C, H, W) in [0, 1], which is laid
+        out in a grid.
     """
-    from PIL import Image, PngImagePlugin
+    texts = {"Software": "zoo", _KEY: _json(provenance)}
+    if not hasattr(images, "shape"):
+        data = _pillow_png(images, texts)
+    else:
+        from zoo_core.output.grid import layout
+        from zoo_core.output.png import encode
 
-    from zoo_core.output.grid import grid
+        array = cast("NDArray[Any]", images)
+        data = encode(layout(array) if array.ndim == 4 else array, texts)
+    write(path, data, force=force)
 
-    picture = images if isinstance(images, Image.Image) else grid(images)
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Software", "zoo")
-    text.add_text(_KEY, _json(provenance))
+
+def _pillow_png(picture: Image.Image, texts: Mapping[str, str]) -> bytes:
+    """A picture of any mode, as one with a palette."""
+    from PIL import PngImagePlugin
+
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
     buffer = io.BytesIO()
-    picture.save(buffer, "png", pnginfo=text, optimize=True)
-    write(path, buffer.getvalue(), force=force)
+    picture.save(buffer, "png", pnginfo=info, optimize=True)
+    return buffer.getvalue()
 
 
 def save_gif(

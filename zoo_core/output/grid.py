@@ -7,22 +7,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import ImageFont
+    from PIL import Image, ImageFont
     from torch import Tensor
 
-__all__ = ["blank", "grid", "heat", "pixels", "stacked"]
+__all__ = ["blank", "grid", "heat", "layout", "pixels", "stacked"]
 
 _GAP = 96
 """Grey level between the tiles: apart from the black and from the white of binary images."""
 
 _TEXT, _MARGIN, _SMALLEST_TEXT = 14, 8, 10
 """Height of a name or heading and the space on both sides of it, in pixels; headings may shrink."""
-
-_UPRIGHT = Image.Transpose.ROTATE_90
 
 _TILE, _WIDTH = 96, 1200
 """Small tiles are enlarged a whole number of times, up to this, while the picture is no wider."""
@@ -46,9 +43,32 @@ def grid(
         names: what stands at the left of the rows; nothing by default.
         headings: what stands above the columns; nothing by default.
     """
+    from PIL import Image
+
+    canvas = layout(images, columns, pad, scale)
+    picture = Image.fromarray(canvas)
+    columns = _columns(len(images), columns)
+    rows = math.ceil(len(images) / columns)
+    H, W = (canvas.shape[0] + pad) // rows, (canvas.shape[1] + pad) // columns
+    if headings:
+        picture = _headed(picture, headings, [j * W for j in range(columns)], W - pad)
+    if names:
+        top = picture.height - canvas.shape[0]
+        heights = [top + i * H + (H - pad) // 2 for i in range(rows)]
+        picture = _add_names(picture, names, heights)
+    return picture if images.shape[1] == 3 else picture.convert("L")
+
+
+def layout(
+    images: Tensor | NDArray[Any],
+    columns: int | None = None,
+    pad: int = 2,
+    scale: int | None = None,
+) -> NDArray[np.uint8]:
+    """The bytes of `grid` without names and headings: (H, W), of images in colour (H, W, 3)."""
     tiles = pixels(images)
     n, H, W, _ = tiles.shape
-    columns = min(columns or math.ceil(math.sqrt(n)), n)
+    columns = _columns(n, columns)
     scale = scale or max(1, min(_TILE // max(H, W), _WIDTH // (columns * W)))
     tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
     rows, H, W = math.ceil(n / columns), H * scale, W * scale
@@ -56,13 +76,11 @@ def grid(
     for i, tile in enumerate(tiles):
         top, left = i // columns * (H + pad), i % columns * (W + pad)
         canvas[top : top + H, left : left + W] = tile
-    picture = Image.fromarray(canvas)
-    if headings:
-        picture = _headed(picture, headings, [j * (W + pad) for j in range(columns)], W)
-    if names:
-        top = picture.height - canvas.shape[0]
-        picture = _add_names(picture, names, [top + i * (H + pad) + H // 2 for i in range(rows)])
-    return picture if images.shape[1] == 3 else picture.convert("L")
+    return canvas if images.shape[1] == 3 else np.ascontiguousarray(canvas[..., 0])
+
+
+def _columns(n: int, columns: int | None) -> int:
+    return min(columns or math.ceil(math.sqrt(n)), n)
 
 
 def blank(images: Tensor, n: int) -> Tensor:
@@ -104,7 +122,7 @@ def heat(values: Tensor, highest: float) -> Tensor:
 
 def _add_names(picture: Image.Image, names: Sequence[str], heights: Sequence[int]) -> Image.Image:
     """Add a margin with names, each at its height."""
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_TEXT)
     margin = math.ceil(max(font.getlength(name) for name in names)) + 2 * _MARGIN
@@ -120,7 +138,7 @@ def _headed(
     picture: Image.Image, headings: Sequence[str], lefts: Sequence[int], width: int
 ) -> Image.Image:
     """Add a margin with headings, a word a line; smaller or upright ones where words are wide."""
-    from PIL import ImageFont
+    from PIL import Image, ImageFont
 
     for size in range(_TEXT, _SMALLEST_TEXT - 1, -1):
         font = ImageFont.load_default(size)
@@ -129,7 +147,9 @@ def _headed(
             break
     else:
         font = ImageFont.load_default(_TEXT)
-        labels = [_label([heading], font).transpose(_UPRIGHT) for heading in headings]
+        labels = [
+            _label([heading], font).transpose(Image.Transpose.ROTATE_90) for heading in headings
+        ]
     margin = max(label.height for label in labels) + 2 * _MARGIN
     high = Image.new("RGB", (picture.width, margin + picture.height), (_GAP,) * 3)
     high.paste(picture, (0, margin))
@@ -140,7 +160,7 @@ def _headed(
 
 def _label(lines: Sequence[str], font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> Image.Image:
     """Lines of text, centred one below the other."""
-    from PIL import ImageDraw
+    from PIL import Image, ImageDraw
 
     line = math.ceil(font.getbbox("Åg")[3]) + 2
     width = math.ceil(max((font.getlength(text) for text in lines), default=1))

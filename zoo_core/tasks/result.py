@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.text import html_table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
     from torch import Tensor
 
     from zoo_core.output.plots import Frame
@@ -80,10 +80,7 @@ class Result:
         frame: Frame = {"title": self.summary, "provenance": provenance, "force": force}
         match path.suffix.lower():
             case ".png" if self.images is not None:
-                picture = output.grid(
-                    self.images, self.columns, names=self.names, headings=self.headings
-                )
-                output.save_image(path, picture, provenance, force=force)
+                output.save_image(path, self._picture(self.images), provenance, force=force)
             case ".png" if self.points:
                 output.plot_scatter(self.points, path, x_label="z0", y_label="z1", **frame)
             case ".png" if self.panels:
@@ -101,11 +98,21 @@ class Result:
             case _:
                 output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)
 
+    def _picture(self, images: Tensor) -> Image.Image | NDArray[Any]:
+        """The images in rows, with what stands beside and above them."""
+        from zoo_core import output
+
+        if not (self.names or self.headings):  # without Pillow, which takes its time to be imported
+            return output.layout(images, self.columns)
+        return output.grid(images, self.columns, names=self.names, headings=self.headings)
+
     def _repr_png_(self) -> bytes | None:
         """Its picture, for a notebook; None where it has none, or rows that say more."""
         pictured = self.images is not None or self.points or self.panels or self.bars or self.groups
         if not pictured or (self.images is None and self.rows):
             return None
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory() as folder:
             path = Path(folder, "result.png")
             self.save(path)
@@ -115,6 +122,8 @@ class Result:
         """Its rows, for a notebook; None where it shows a picture."""
         if self.images is not None or not self.rows:
             return None
+        from html import escape
+
         head = list(self.rows[0])
         said = ", ".join((self.summary, *self.figures))
         first = [self.rows[i] for i in range(min(20, len(self.rows)))]  # of what may be millions

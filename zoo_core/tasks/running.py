@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -122,9 +123,7 @@ def _about_likelihood(task: str | None, origin: Entry | Source) -> str:
 
 def random_seed() -> int:
     """A seed, where none is given."""
-    import secrets
-
-    return secrets.randbelow(10**6)
+    return int.from_bytes(os.urandom(8), "little") % 10**6
 
 
 def _place_of(model: nn.Module) -> tuple[str, str]:
