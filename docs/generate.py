@@ -40,6 +40,7 @@ __all__ = [
     "has_picture",
     "keep_curve",
     "kind",
+    "outside",
     "pages",
     "picture",
     "place",
@@ -76,6 +77,11 @@ KINDS = {
 def entries() -> list[Entry]:
     """The entries of the repository's registries: the published one, and those of families."""
     return list(Registry.load(_registries()).entries.values())
+
+
+def outside() -> list[Entry]:
+    """The entries of the families in `examples/`, which have no card."""
+    return list(Registry.load(_examples()).entries.values())
 
 
 def kind(entry: Entry) -> str:
@@ -327,6 +333,16 @@ def _gallery(every: Sequence[Entry]) -> Iterator[str]:
         if picture(entry).is_file():
             yield _figure(entry)
     yield "</div>"
+    yield "## Families from outside"
+    yield (
+        "What a family looks like that is no part of the zoo: its package brings architectures, "
+        "weights and a registry of its own. [How these two were made](../plugins/outside.md)."
+    )
+    yield '<div class="gallery" markdown>'
+    for entry in outside():
+        if picture(entry).is_file():
+            yield _framed(entry, "../plugins/outside.md")
+    yield "</div>"
     yield '<script src="gallery.js"></script>'
 
 
@@ -338,11 +354,15 @@ def place(entry: Entry) -> tuple[int, int]:
 
 def _figure(entry: Entry) -> str:
     facets = {"family": entry.family, "data": entry.data, "kind": kind(entry)}
-    marks = " ".join(f'data-{name}="{html.escape(value)}"' for name, value in facets.items())
-    card = f"../models/{entry.name}.md"
+    marks = "".join(f' data-{name}="{html.escape(value)}"' for name, value in facets.items())
+    return _framed(entry, f"../models/{entry.name}.md", marks)
+
+
+def _framed(entry: Entry, page: str, marks: str = "") -> str:
+    """The picture of an entry, which leads to a page."""
     image = f"![{_alt(entry)}](../models/pictures/{entry.name}.png){{ loading=lazy }}"
-    caption = f"<figcaption markdown>[{entry.name}]({card})</figcaption>"
-    return f"<figure markdown {marks}>\n[{image}]({card})\n{caption}\n</figure>"
+    caption = f"<figcaption markdown>[{entry.name}]({page})</figcaption>"
+    return f"<figure markdown{marks}>\n[{image}]({page})\n{caption}\n</figure>"
 
 
 # Markdown
@@ -384,13 +404,17 @@ def _alt(entry: Entry) -> str:
 # Writing
 
 
+def _examples() -> tuple[Path, ...]:
+    return tuple(sorted(ROOT.glob("examples/*/*/registry.toml")))
+
+
 def _registries() -> tuple[Path, ...]:
     return (ROOT / "registry.toml", *sorted(ROOT.glob("plugins/*/*/registry.toml")))
 
 
 def _write(wanted: Mapping[Path, str]) -> None:
     """Write the pages, and remove those of entries that are gone."""
-    kept = {place(entry) for entry in entries() for place in (picture, curve)}
+    kept = {place(entry) for entry in (*entries(), *outside()) for place in (picture, curve)}
     for path in [*MODELS.glob("*.md"), *MODELS.glob("*/*.png")]:
         if path not in wanted and path not in kept:
             path.unlink()
@@ -403,14 +427,15 @@ def main(arguments: Sequence[str]) -> int:
     """Draw what has to be drawn, then write every page; return the exit code."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     names, options = arguments[:cut], arguments[cut + 1 :]
-    os.environ["ZOO_REGISTRY"] = ",".join(map(str, _registries()))
+    os.environ["ZOO_REGISTRY"] = ",".join(map(str, (*_registries(), *_examples())))
     every = {entry.name: entry for entry in entries()}
+    known = {**every, **{entry.name: entry for entry in outside()}}  # drawn where it is installed
     named = [entry.name for entry in Registry.load().select(names)]
     missing = [name for name, entry in every.items() if has_picture(entry) and not current(entry)]
     failed = 0
     for name in named if names else missing:
         try:
-            draw(every[name], options)
+            draw(known[name], options)
         except (ZooError, click.ClickException) as error:
             failed = 1
             sys.stderr.write(f"error: no picture of {name}: {error}\n")

@@ -113,6 +113,17 @@ def test_each_picture_has_a_text_and_leads_to_its_card() -> None:
     assert images == sorted(images, reverse=True)  # tables of bits come last
 
 
+def test_families_from_outside_are_shown_with_their_page() -> None:
+    gallery = (DOCS / "gallery" / "index.md").read_text("utf-8")
+    _, _, shown = gallery.partition("## Families from outside")
+    found = {e.name: e for e in generate.outside() if generate.picture(e).is_file()}
+    assert "ddpm.mnist" in found and not found.keys() & {entry.name for entry in ENTRIES}
+    for name, entry in found.items():
+        assert generate.current(entry)
+        assert f"[{name}](../plugins/outside.md)</figcaption>" in shown
+    assert "outside.md" not in gallery.partition("## Families from outside")[0]
+
+
 @pytest.fixture
 def made(entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]) -> Any:
     def make(**changes: Any) -> Entry:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics import measure
+from zoo_core.metrics import classification, measure
 from zoo_core.metrics.classification import names_of_clusters
+from zoo_core.metrics.samples import Net
 
 BARS = {"data": "bars-and-stripes:test"}
 
@@ -86,6 +88,79 @@ def test_what_cannot_be_measured(model: nn.Module, changes: dict[str, Any], text
     for name in ("classification_error", "clustering_error"):
         with pytest.raises(InvalidInput, match=text):
             measure(name, model, BARS | changes)
+
+
+class Painter(nn.Module):
+    """Paints its label, or with a guidance below 1 a zero, as the value of every pixel."""
+
+    event_shape, classes = (1, 3, 3), 5
+
+    def sample(
+        self,
+        n: int,
+        *,
+        generator: Any,
+        temperature: float = 1.0,
+        label: Tensor,
+        guidance: float = 1,
+    ) -> Tensor:
+        assert len(label) == n
+        painted = label if guidance >= 1 else torch.zeros_like(label)
+        return (painted / 10).view(n, 1, 1, 1).expand(n, *self.event_shape)
+
+
+class Unguided(nn.Module):
+    event_shape, classes = (1, 3, 3), 2
+
+    def sample(self, n: int, *, generator: Any, temperature: float = 1.0, label: Any = None) -> Any:
+        return torch.zeros(n, *self.event_shape)
+
+
+class Unlabelled(Unguided):
+    classes = 0
+
+
+@pytest.fixture
+def net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A classifier that sees what is painted."""
+    seeing = Rule(lambda x: (10 * x.mean((1, 2, 3))).round().long(), 10)
+    monkeypatch.setattr(classification, "feature_net", lambda name: Net(seeing, f"{name}@01"))
+
+
+@pytest.mark.usefixtures("net")
+def test_requested_labels_are_counted_in_samples_of_each_label() -> None:
+    protocol = BARS | {"features": "net", "samples": 501}
+    right = measure("requested_label", Painter(), protocol)
+    assert (right.value, right.n, right.settled) == (100.0, 501, {"features": "net@01"})
+    rows = load_dataset(BARS["data"])  # whose mean value is seen as their label
+    seen = (10 * rows.floats().mean((1, 2, 3))).round().long()
+    assert right.real == pytest.approx(100 * float((seen == rows.labels).float().mean()))
+    assert measure("requested_label", Painter(), protocol | {"guidance": 2.0}).value == 100.0
+    # zeros are right for one label of five
+    some = measure("requested_label", Painter(), protocol | {"samples": 50, "guidance": 0})
+    assert (some.value, some.n) == (pytest.approx(20.0), 50)
+
+
+@pytest.mark.usefixtures("net")
+@pytest.mark.parametrize(
+    ("model", "changes", "text"),
+    [
+        (Unlabelled(), {}, "Unlabelled was trained without labels: none can be requested"),
+        (Unguided(), {"guidance": 2.0}, "guidance is 2, but Unguided samples without"),
+        (Unguided(), {"samples": 0}, "samples is 0"),
+    ],
+)
+def test_labels_that_cannot_be_requested(
+    model: nn.Module, changes: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        measure("requested_label", model, BARS | {"features": "net"} | changes)
+
+
+def test_a_net_without_classes_sees_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classification, "feature_net", lambda _: Net(nn.Identity(), "blind"))
+    with pytest.raises(InvalidInput, match="blind gives features and no classes"):
+        measure("requested_label", Unguided(), BARS | {"features": "blind"})
 
 
 def test_a_protocol_without_data() -> None:

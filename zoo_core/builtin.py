@@ -236,6 +236,13 @@ def zoo_metrics() -> list[Metric]:
             0.05,
         ),
         _metric(
+            "requested_label",
+            "classification:requested_label",
+            "Share of samples in which a net sees the requested label",
+            "%",
+            0.5,
+        ),
+        _metric(
             "fid",
             "frechet:fid",
             "Fréchet distance between samples and data, in features",

@@ -4,10 +4,12 @@
 that found clusters without: each is given the class that most of its rows of another split have,
 and is wrong about every row of another class. (Makhzani et al. 2015 give a cluster the class of the
 one row that is surest of it; the most frequent class depends less on chance.)
+`requested_label` is of a model that samples by label: how often a net sees the label in the sample.
 """
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 import torch
@@ -16,17 +18,29 @@ from torch import Tensor
 from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfRows, Root, each, load
+from zoo_core.metrics.rows import (
+    BATCH,
+    OfBinaryRows,
+    OfRows,
+    Root,
+    each,
+    load,
+    load_binarized,
+    seeded,
+)
+from zoo_core.metrics.samples import feature_net, features_option
 from zoo_core.options import option
-from zoo_core.protocols import Classifier
+from zoo_core.protocols import Classifier, Conditional
 
 __all__ = [
     "OfClasses",
     "OfClusters",
+    "OfRequests",
     "classification_error",
     "clustering_error",
     "labels_of",
     "names_of_clusters",
+    "requested_label",
 ]
 
 
@@ -46,6 +60,16 @@ class OfClusters(OfClasses):
     matched: str = option(
         "", "Rows that give each cluster its class; the validation split by default"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRequests(OfBinaryRows):
+    """The protocol of samples by label; the rows, with theirs, stand beside the samples."""
+
+    samples: int = option(1000, "Number of samples, as many of each label", minimum=1)
+    seed: int = option(0, "Seed of the samples and of binarization", minimum=0)
+    guidance: float | None = option(None, "How strongly samples are led towards the label")
+    features: str = features_option()
 
 
 def classification_error(
@@ -68,6 +92,35 @@ def clustering_error(model: Classifier, protocol: OfClusters, data_root: Root = 
     return _share(names[each(model, rows, model.classify)] != labels)
 
 
+def requested_label(model: Conditional, protocol: OfRequests, data_root: Root = None) -> Measured:
+    """Share of samples that a feature net gives the label that they were sampled by, in percent.
+
+    Beside it, the share of held-out rows that the net gives their label.
+
+    Raises InvalidInput for a model without labels, or one without guidance where there is some,
+    and for a net that does not classify.
+    """
+    name = type(model).__name__
+    if not model.classes:
+        raise InvalidInput(f"{name} was trained without labels: none can be requested.")
+    guided = {} if protocol.guidance is None else {"guidance": protocol.guidance}
+    if guided and "guidance" not in inspect.signature(model.sample).parameters:
+        raise InvalidInput(f"guidance is {protocol.guidance:g}, but {name} samples without.")
+    net = feature_net(protocol.features)
+    if not isinstance(net.model, Classifier):
+        raise InvalidInput(f"{net.name} gives features and no classes: expected a classifier.")
+    labels, random = torch.arange(protocol.samples) % model.classes, seeded(protocol.seed, model)
+    with torch.inference_mode():
+        parts = [
+            model.sample(len(some), generator=random, label=some, **guided).float().cpu()
+            for some in labels.split(BATCH)
+        ]
+    rows = load_binarized(protocol, data_root)
+    real = _share(each(net.model, rows, net.model.classify) == labels_of(rows))
+    seen = each(net.model, Dataset("samples", "", torch.cat(parts), None), net.model.classify)
+    return _share(seen == labels)._replace(real=real.value, settled={"features": net.name})
+
+
 def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:
     """The most frequent class of each cluster, (count,), int64; −1 for a cluster without rows.
 
@@ -88,5 +141,5 @@ def labels_of(rows: Dataset) -> Tensor:
     return rows.labels
 
 
-def _share(wrong: Tensor) -> Measured:
-    return Measured.of(100.0 * wrong)
+def _share(rows: Tensor) -> Measured:
+    return Measured.of(100.0 * rows)

@@ -1,9 +1,12 @@
 """The laws that every family keeps, and what is special to diffusion."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import zoo_core
+from zoo_core import draws
 from zoo_core.testing import Case, Law
 from zoo_diffusion.model import DDPM
 from zoo_diffusion.trainer import Denoising
@@ -60,3 +63,20 @@ def test_the_shipped_entry_draws_ink_in_the_middle_of_a_dark_image() -> None:
     x = model.sample(4, generator=torch.Generator().manual_seed(0))
     assert 0.05 < x.mean() < 0.3
     assert x[..., 8:20, 8:20].mean() > 5 * x[..., :3].mean()
+
+
+def test_the_film_begins_with_noise_and_ends_with_the_sample(tmp_path: Path) -> None:
+    model = tiny(T=8, steps=8).eval()
+    settings = {"n": 3, "stages": 3, "frames": 5, "seed": 0}
+    result = zoo_core.run(model, "denoise", **settings)
+    assert result.figures == ("after 0, 4, 8 of 8 steps",)
+    assert result.images is not None and result.images.shape == (9, 1, 4, 4)
+    first, _, last = result.images.split(3)
+    noise = draws.randn(3, 1, 4, 4, generator=draws.Streams(0))
+    assert torch.allclose(first, (noise.clamp(-1, 1) + 1) / 2)
+    sampled = zoo_core.run(model, "sample", n=3, seed=0).images
+    assert torch.equal(last, sampled)
+    assert len(result.frames) == 5 + 8 and torch.equal(result.frames[-1], last)
+    alone = zoo_core.run(model, "denoise", **settings, batch_size=1).images
+    assert torch.allclose(result.images, alone, atol=1e-5)
+    result.save(tmp_path / "film.gif")

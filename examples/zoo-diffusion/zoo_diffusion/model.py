@@ -9,7 +9,8 @@ Images are in [0, 1] outside and in [−1, 1] inside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -83,7 +84,6 @@ class DDPM(nn.Module):
         estimate: Tensor = self.net(x_t, t).sample
         return estimate
 
-    @torch.no_grad()
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
@@ -91,14 +91,37 @@ class DDPM(nn.Module):
 
         temperature: multiplies the noise that sampling starts from.
         """
+        steps = [self.steps]
+        (x,) = self.denoise(n, steps, generator=generator, temperature=temperature)
+        return x
+
+    def denoise(
+        self,
+        n: int,
+        steps: Collection[int],
+        *,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> list[Tensor]:
+        """Sample n images, and return them after some steps of the sampler, [(n, C, H, W), …].
+
+        steps: from 0, where they are noise, to `self.steps`, where they are those of `sample`.
+        temperature: as in `sample`.
+        """
         check_sampling(n, temperature, self.event_shape)
         first = next(self.parameters())
         like: dict[str, Any] = {"device": first.device, "dtype": first.dtype}
         x = temperature * draws.randn(n, *self.event_shape, generator=generator, **like)
+        states = enumerate(chain([x], self._reverse(x, generator)))
+        return [(x.clamp(-1, 1) + 1) / 2 for step, x in states if step in steps]
+
+    @torch.no_grad()
+    def _reverse(self, x: Tensor, generator: torch.Generator | None) -> Iterator[Tensor]:
+        """Yield x_t after each step of the reverse process, in [−1, 1] and beyond, from x_T."""
         # diffusers takes a generator, or one for each sample
-        noise_of = generator.of(n) if isinstance(generator, draws.Streams) else generator
+        noise_of = generator.of(len(x)) if isinstance(generator, draws.Streams) else generator
         self.scheduler.set_timesteps(self.steps)
         for t in self.scheduler.timesteps:
-            noise = self.noise(x, t.expand(n).to(first.device))
+            noise = self.noise(x, t.expand(len(x)).to(x.device))
             x = self.scheduler.step(noise, t, x, generator=noise_of).prev_sample
-        return (x.clamp(-1, 1) + 1) / 2
+            yield x
