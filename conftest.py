@@ -8,6 +8,13 @@ import os
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Drop the size of the terminal, which readline puts into the environment of the workers."""
+    if hasattr(config, "workerinput"):
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """None, for as many processes as there are cores; 0 where to start them takes longer."""
