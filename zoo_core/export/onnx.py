@@ -118,9 +118,10 @@ def write(
 def metadata(model: nn.Module, function: Function) -> dict[str, Any]:
     """What a file says of itself: the function, and the model that it is of."""
     known, order = loading.info(model), getattr(model, "order", None)
+    keys = ("event_shape", "levels", "latent_dim", "classes", "domains", "prior", "alphabet")
     facts = {
         key: value
-        for key in ("event_shape", "levels", "latent_dim", "classes", "domains", "prior")
+        for key in keys
         if (value := getattr(model, key, None)) is not None
         and isinstance(value, int | str | tuple | list)
     }

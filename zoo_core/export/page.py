@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT", "MODELS", "STATIC", "build", "runtime"]
 
 STATIC = Path(__file__).parent / "play"
-"""The script, the style, and what attributes of faces add to their latents, from 2,000 rows."""
+"""The script, the style, what attributes of faces add to their latents, from 2,000 rows, and five
+held-out faces (a remix of ToonHead by Johan Melin, CC BY 4.0)."""
 
 LIMIT = 40_000_000
 """Bytes that all models of a page have together, at most."""
@@ -43,19 +44,21 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "bernoulli.mnist": ("conditionals",),
     "markov.mnist": ("conditionals",),
     "chow-liu.mnist": ("conditionals",),
-    "made.mnist": ("conditionals",),
     "vae.mnist": ("encode", "decode"),
     "aae.mnist": ("encode", "decode"),
     "vae.mnist-2d": ("decode",),
     "infogan.mnist": ("decode",),
-    "stargan.emoji": ("translate-twemoji", "translate-openmoji"),  # the others would be too much
     "vae.faces": ("decode",),
-    "gan-cls.emoji": ("read", "decode"),
+    "stargan.faces-hair": ("translate",),
+    "stargan.emoji": ("translate",),
     "gan-cls.faces": ("read", "decode"),
-    "progan.emoji": ("growth",),
     "progan.faces": ("growth",),
+    "progan.emoji": ("growth",),
+    "gan-cls.emoji": ("read", "decode"),
+    "made.mnist": ("conditionals",),
 }
-"""Entries of the page and their functions; those that a registry does not have are left out."""
+"""Entries of the page and their functions, those first that stay where all would be too much; what
+a registry does not have is left out."""
 
 _VERSION = "1.30.0"
 _SHA512 = (
@@ -78,7 +81,7 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in STATIC.iterdir():
-        if path.suffix in (".js", ".css", ".json"):
+        if path.suffix in (".js", ".css", ".json", ".png"):
             shutil.copyfile(path, folder / path.name)
     have = Registry.load().entries
     chosen = dict.fromkeys([*names, *(name for name in MODELS if name in have)])
@@ -176,9 +179,12 @@ def _functions(
     written: dict[str, Any] = {}
     check: dict[str, Any] = {}
     facts: dict[str, Any] = {}
-    for function in functions(model).values():
+    offered = functions(model)
+    for function in offered.values():
         if not any(fnmatch(function.name, pattern) for pattern in wanted):
             continue
+        if "translate" in offered and function.name.startswith("translate-"):
+            continue  # the same weights again for each domain
         path = folder / f"{name}-{function.name}.onnx"
         path.write_bytes(convert(model, function).model_proto.SerializeToString())
         facts |= metadata(model, function)["model"]

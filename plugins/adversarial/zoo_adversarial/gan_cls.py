@@ -173,6 +173,11 @@ class GANCLS(LatentGenerator):
         code: Tensor = self.text(self.text.tokens(texts).to(self.known.device))
         return code
 
+    @property
+    def alphabet(self) -> str | None:
+        """The characters that are read; None where sentences are."""
+        return self.text.alphabet if isinstance(self.text, Characters) else None
+
     def exports(self) -> list[Function]:
         """The text encoder, by the numbers of characters; nothing of a sentence encoder."""
         if not isinstance(self.text, Characters):

@@ -78,6 +78,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.stargan:StarGAN",
             summary="One generator between any two of several domains",
             tasks=("translate",),
+            exports=("translate",),
             paper="Choi et al. 2018, StarGAN: Unified Generative Adversarial Networks for "
             "Multi-Domain Image-to-Image Translation (arXiv 1711.09020)",
             trainer="zoo_adversarial.stargan_trainer:Star",

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -51,6 +52,7 @@ from zoo_adversarial.translation import (
 )
 from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
+from zoo_core.export import Function, Value
 
 __all__ = ["Judge", "StarGAN"]
 
@@ -131,8 +133,18 @@ class StarGAN(nn.Module):
         Raises UnknownName for an unknown domain.
         """
         check_inputs(self, x)
-        y: Tensor = self(x * 2 - 1, domain_of(to, self.domains))
+        return self._translated(x, domain_of(to, self.domains))
+
+    def _translated(self, x: Tensor, to: Tensor | int) -> Tensor:
+        y: Tensor = self(x * 2 - 1, to)
         return (y + 1) / 2
+
+    def exports(self) -> list[Function]:
+        """The translation of each image into a domain of its own: one file holds all domains."""
+        x = Value("x", ("n", *self.event_shape), 0.0, 1.0)
+        to = Value("to", ("n",), 0, len(self.domains) - 1, dtype="int64")
+        what = "Each image in the domain that has this place among the domains, from 0"
+        return [Function("translate", what, self._translated, (x, to), (replace(x, name="y"),))]
 
 
 class _Conditioned(nn.Module):

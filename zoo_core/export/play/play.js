@@ -459,12 +459,22 @@
       const { event_shape: shape, latent_dim: D } = state.manifest.models[name].model;
       const [tokens] = functionOf(name, "read").inputs, [code] = functionOf(name, "read").outputs;
       const length = tokens.shape[1], Z = D - code.shape[1], n = 4;
-      const alphabet = " 0123456789abcdefghijklmnopqrstuvwxyz";
-      const text = el("input", { type: "text", value: "smiling face", maxlength: length, "aria-label": "text to draw" });
+      const { data, model: { alphabet } } = state.manifest.models[name];
+      const first = String(data).startsWith("faces") ? "a person with long wavy red hair, a laugh and a green shirt" : "smiling face";
+      const text = el("input", { type: "text", value: first, maxlength: length, "aria-label": `text for ${name}` });
       const pictures = Array.from({ length: n }, (_, i) => canvas(shape[2], "zp-small", `image ${i + 1} of the text`));
+      const note = el("div", { class: "zp-status", role: "status" });
       const draw = async () => {
-        const places = new Array(length).fill(0);
-        [...text.value.toLowerCase()].slice(0, length).forEach((character, i) => { places[i] = alphabet.indexOf(character) + 1; });
+        // As Python reads it: lower case, and blanks for punctuation that the alphabet lacks
+        const words = (alphabet === alphabet.toLowerCase() ? text.value.toLowerCase() : text.value)
+          .replace(/[!-/:-@[-`{-~]/g, (mark) => (alphabet.includes(mark) ? mark : " ")).split(/\s+/).filter(Boolean).join(" ");
+        const other = [...new Set(words)].filter((character) => !alphabet.includes(character));
+        if (!words || other.length) {
+          note.textContent = words ? `${name} does not read ${other.join(" ")}; it reads “${alphabet}”` : "the text is empty";
+          return;
+        }
+        note.textContent = "";
+        const places = Array.from({ length }, (_, i) => (i < words.length ? alphabet.indexOf(words[i]) + 1 : 0));
         const [read] = await run(name, "read", [[places, [1, length]]]);
         const z = pictures.flatMap(() => [...noise(Z), ...read.data]);
         const [x] = await run(name, "decode", [[z, [n, D]]]);
@@ -472,7 +482,7 @@
       };
       text.addEventListener("keydown", (event) => { if (event.key === "Enter") draw(); });
       panel(`From a text (${name})`, "A generator conditioned on a text prompt: the text becomes a code, and each image has noise of its own.",
-        `zoo run ${name} -n 4 --prompt "smiling face"`, text, action("Draw", draw),
+        `zoo run ${name} -n 4 --prompt "${first}"`, text, action("Draw", draw), note,
         el("div", { class: "zp-row" }, ...pictures.map((target, i) => figure(target, String(i + 1)))));
     }
   };
@@ -493,43 +503,60 @@
 
   const translating = () => {
     for (const [name, model] of Object.entries(state.manifest.models)) {
-      const domains = Object.keys(model.functions).filter((fn) => fn.startsWith("translate-"));
+      const single = Object.keys(model.functions).filter((fn) => fn.startsWith("translate-"));
+      const domains = functionOf(name, "translate") ? model.model.domains : single.map((fn) => fn.slice(10));
       if (!domains.length) continue;
-      const shape = model.model.event_shape, [C, H, W] = shape;
-      let x = new Float32Array(C * H * W).fill(1);
-      const source = canvas(W, "zp-small", "the picture to translate");
-      const targets = domains.map((fn) => [fn, canvas(W, "zp-small", `the picture, ${fn}`)]);
+      const shape = model.model.event_shape, [C, H, W] = shape, ofFaces = String(model.data).startsWith("faces");
+      const given = canvas(W, "zp-big", "the picture to translate"), target = canvas(W, "zp-big", "the translated picture");
+      let x = null, to = 0, samples = 0;
       const translate = async () => {
-        for (const [fn, target] of targets) {
-          const [y] = await run(name, fn, [[x, [1, ...shape]]]);
-          paint(target, y.data, shape);
-        }
+        const image = [x, [1, ...shape]];
+        const [y] = functionOf(name, "translate") ? await run(name, "translate", [image, [[to], [1]]]) : await run(name, single[to], [image]);
+        paint(target, y.data, shape);
       };
-      const take = (blob) => createImageBitmap(blob).then((bitmap) => {
-        const scratch = el("canvas", { width: W, height: H }), context = scratch.getContext("2d");
+      const take = (draw) => {
+        const context = el("canvas", { width: W, height: H }).getContext("2d");
         context.fillStyle = "#fff";
         context.fillRect(0, 0, W, H);
-        context.drawImage(bitmap, 0, 0, W, H);
+        context.fillStyle = "#000";
+        draw(context);
         const { data } = context.getImageData(0, 0, W, H);
         x = Float32Array.from({ length: C * H * W }, (_, i) => data[4 * (i % (H * W)) + Math.floor(i / (H * W))] / 255);
-        paint(source, x, shape);
-        return translate();
-      });
+        paint(given, x, shape);
+      };
+      const open = async (file) => {
+        const bitmap = await createImageBitmap(file);
+        take((context) => context.drawImage(bitmap, 0, 0, W, H));
+        await translate();
+      };
+      const sample = async () => {
+        const which = samples++;
+        if (ofFaces) {
+          const row = await createImageBitmap(await (await fetch(`${base}faces.png`)).blob()), side = row.height;
+          take((context) => context.drawImage(row, side * (which % (row.width / side)), 0, side, side, 0, 0, W, H));
+        } else take((context) => {
+          context.font = `${H - 14}px sans-serif`;
+          context.textAlign = "center";
+          context.textBaseline = "middle";
+          context.fillText(["😀", "🐱", "🍎", "⭐"][which % 4], W / 2, H / 2 + 4);
+        });
+      };
+      const said = (work) => work.catch((error) => { status.textContent = String(error.message || error); });
       const file = el("input", { type: "file", accept: "image/*", "aria-label": `picture for ${name}`,
-        onchange: () => file.files[0] && take(file.files[0]) });
+        onchange: () => file.files[0] && said(open(file.files[0])) });
       const zone = el("div", { class: "zp-row", ondragover: (event) => event.preventDefault(),
-        ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); } },
-        figure(source, "given"), ...targets.map(([fn, target]) => figure(target, fn.slice(10))));
-      const emoji = action("Draw an emoji of this machine", async () => {
-        const scratch = el("canvas", { width: W, height: H }), context = scratch.getContext("2d");
-        context.font = `${H - 14}px sans-serif`;
-        context.textAlign = "center";
-        context.textBaseline = "middle";
-        context.fillText(["😀", "🐱", "🍎", "⭐"][Math.floor(4 * Math.random())], W / 2, H / 2 + 4);
-        await new Promise((resolve) => scratch.toBlob((blob) => resolve(take(blob))));
-      });
-      panel(`Translation (${name})`, "Choose a picture or drop one here: the generator draws it as each of its domains would have it. It stays on this machine.",
-        `zoo run ${name} --task translate --input picture.png`, file, emoji, zone);
+        ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) said(open(event.dataTransfer.files[0])); } },
+        figure(given, "given"), figure(target, name));
+      const chosen = el("span", {}, domains[to]);
+      panel(`Translation (${name})`,
+        "Choose a picture or drop one here: the generator draws it as the chosen domain would have it. It stays on this machine."
+          + (ofFaces ? " The domains are colours of hair; the faces are a remix of ToonHead by Johan Melin, CC BY 4.0." : ""),
+        el("span", {}, `zoo run ${name} --task translate --to `, chosen, " --input picture.png"),
+        file,
+        action(ofFaces ? "Another face" : "Another emoji of this machine", async () => { await sample(); await translate(); }),
+        choice(`domain of ${name}`, domains.map((domain, i) => [i, domain]), (value) => { to = Number(value); chosen.textContent = domains[to]; said(translate()); }),
+        action("Translate", translate), zone);
+      said(sample());
     }
   };
 
