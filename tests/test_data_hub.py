@@ -83,7 +83,7 @@ def test_no_request_is_made_offline_whatever_is_imported_first(tmp_path: Path, b
     environment |= {"ZOO_OFFLINE": "1", "ZOO_HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf")}
     code = OFFLINE.format(before=before)
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
 

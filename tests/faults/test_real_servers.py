@@ -26,11 +26,20 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
+from zoo_core import web
 from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
 from zoo_core.store import Store
 
 LICENCES = {"weights": "CC0-1.0", "code": "Apache-2.0"}
+
+
+@pytest.fixture(autouse=True)
+def _time_to_answer(_short_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers without a fault answer as soon as they can, on a busy machine late."""
+    monkeypatch.setattr(web, "HEADER", 30.0)
+    monkeypatch.setattr(web, "WINDOW", 30.0)
+
 
 PUBLISH = """
 import sys
