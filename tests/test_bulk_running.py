@@ -170,6 +170,29 @@ def test_inputs_are_held_against_the_same_rows_in_each_part(tmp_path: Path) -> N
         same(sorted(rows, key=lambda row: -row["nats"]), once.rows)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize("inputs", [("bars-and-stripes-4:test[0:9]",), ()])
+def test_odd_inputs_in_parts_have_the_auroc_of_one_piece(
+    inputs: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    np.save(tmp_path / "odd.npy", np.random.default_rng(0).integers(0, 256, (7, 4, 4), np.uint8))
+    odd = str(tmp_path / "odd.npy")
+    model = VAE(shape=(1, 4, 4), z=2, hidden=[5]).eval()  # noise of a bound; grey is binarized
+    settings: dict[str, Any] = {"against": (odd,), "batch_size": 2}
+    data = "bars-and-stripes-4"
+    once = toy_models.run("detect", model, *inputs, data=data, **settings)
+    loading.set_info(model, loading.Info(name="m", architecture="", data=data))
+    settings |= {"inputs": inputs, "part_rows": 4, "part_suffix": suffix}
+    for rank in (1, 0):
+        done = run_parts(model, "detect", tmp_path / "out", share=Share(rank, 2), **settings)
+        assert bool(done.figures) == (rank == 0)  # when all parts are there
+    assert done.figures == tuple(each for each in once.figures if each.startswith("AUROC"))
+    assert run_parts(model, "detect", tmp_path / "out", **settings).figures == done.figures
+    with pytest.raises(InvalidInput, match=r'was begun with options .*"against": \[".*odd\.npy"\]'):
+        run_parts(model, "detect", tmp_path / "out", **{**settings, "against": ()})
+
+
 @pytest.mark.parametrize("model", [toy_models.nade(6), toy_models.nade(1, 4, 4)])
 def test_a_sample_depends_on_the_seed_and_its_number(tmp_path: Path, model: nn.Module) -> None:
     suffix, found = ".npz", []
@@ -270,8 +293,8 @@ def test_tasks_and_suffixes_that_make_no_parts(tmp_path: Path, table: Path) -> N
     model = toy_models.nade(6)
     with pytest.raises(InvalidInput, match=r"the task explain looks at all .* sample, score, "):
         in_parts(model, "explain", tmp_path / "out", table)
-    with pytest.raises(InvalidInput, match=r"against: an AUROC is of all inputs together"):
-        in_parts(model, "detect", tmp_path / "out", table, against=(table,))
+    with pytest.raises(InvalidInput, match=r"part\.npz: .* Known are \.parquet, \.csv"):
+        in_parts(model, "detect", tmp_path / "out", table, against=(table,), part_suffix=".npz")
     with pytest.raises(InvalidInput, match="needs inputs: give --input a table"):
         in_parts(model, "score", tmp_path / "out")
     with pytest.raises(InvalidInput, match=r"part\.png: .* Known are \.csv, \.json, \.parquet"):
@@ -285,11 +308,12 @@ def test_tasks_and_suffixes_that_make_no_parts(tmp_path: Path, table: Path) -> N
 
 
 def test_parts_divide_each_source() -> None:
-    parts = divide([5, 2], 3, ".npz")
-    assert [(p.name, p.source, p.rows, p.first) for p in parts] == [
-        ("part-00000.npz", 0, range(3), 0),
-        ("part-00001.npz", 0, range(3, 5), 3),
-        ("part-00002.npz", 1, range(2), 5),
+    parts = divide({"inputs": [5, 2], "against": [1]}, 3, ".npz")
+    assert [(p.name, p.source, p.rows, p.first, p.group) for p in parts] == [
+        ("part-00000.npz", 0, range(3), 0, "inputs"),
+        ("part-00001.npz", 0, range(3, 5), 3, "inputs"),
+        ("part-00002.npz", 1, range(2), 5, "inputs"),
+        ("part-00003.npz", 2, range(1), 0, "against"),
     ]
 
 

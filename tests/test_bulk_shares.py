@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from zoo_core.bulk.shares import Share, find_share, together
+from zoo_core.bulk.shares import Share, find_share, own_device, together
 from zoo_core.errors import InvalidInput, ZooError
 
 STEP = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}
@@ -46,6 +46,12 @@ def test_every_part_is_taken_once() -> None:
     shares = [find_share(j | {"SLURM_PROCID": str(r)}) for j in jobs for r in range(4)]
     parts = [part for share in shares for part in range(50)[share.rank :: share.processes]]
     assert sorted(parts) == list(range(50))
+
+
+def test_each_process_has_its_device() -> None:
+    found = own_device("cpu", 3), own_device("cuda:1", 3), own_device("cuda", 0)
+    assert found == ("cpu", "cuda:1", "cuda")
+    assert own_device("cuda", 3).startswith("cuda:")
 
 
 class Process:

@@ -15,7 +15,7 @@ import toy_models
 from zoo_core import loading
 from zoo_core.bulk import Done, run_parts
 from zoo_core.cli import root
-from zoo_core.cli.run_parts import _own, _progress, _span
+from zoo_core.cli.run_parts import _progress, _span
 
 
 @pytest.fixture
@@ -121,8 +121,3 @@ def test_progress_and_the_time_that_is_left(
         show(done, 1000)
     assert capsys.readouterr().err == "200 of 1,000 rows, 3 rows/s, 4 min left\n"
     assert [_span(s) for s in (5, 600, 9000)] == ["5 s", "10 min", "2.5 h"]
-
-
-def test_each_process_has_its_device() -> None:
-    assert (_own("cpu", 3), _own("cuda:1", 3), _own("cuda", 0)) == ("cpu", "cuda:1", "cuda")
-    assert _own("cuda", 3).startswith("cuda:")

@@ -28,7 +28,11 @@ from zoo_core.training.seeds import stream
 
 def batches(data: Dataset, rank: int = 0, processes: int = 1, **settings: Any) -> Batches:
     fabric: Any = SimpleNamespace(
-        device=torch.device("cpu"), global_rank=rank, world_size=processes
+        device=torch.device("cpu"),
+        global_rank=rank,
+        world_size=processes,
+        is_global_zero=rank == 0,
+        broadcast=lambda value: value,
     )
     recipe = Recipe("x", data.name, **{"binarize": "none", "batch_size": 7, **settings})
     trainer: Any = None

@@ -34,7 +34,9 @@ class Part:
     rows: range
     """Of the source."""
     first: int
-    """The place of the first among the rows of all sources."""
+    """The place of the first among the rows of all sources of its group."""
+    group: str = "inputs"
+    """The option that names the source."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def run_on_ray(
         seconds=time.perf_counter() - start,
         notes=tuple(dict.fromkeys(note for each in done for note in each.notes)),
         failed=tuple(name for each in done for name in each.failed),
+        figures=next((each.figures for each in done if each.figures), ()),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,12 +17,13 @@ from zoo_core import loading, tasks
 from zoo_core.bulk.folder import Folder, Part
 from zoo_core.bulk.shares import Share
 from zoo_core.data.binarization import binarize_parts, needs_binarization
+from zoo_core.data.cells import count_rows, read_ranges
 from zoo_core.data.streams import Some, Stream, open_stream
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
+from zoo_core.tasks import detect
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result, check_suffix
-from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +40,8 @@ model fit beside it."""
 _BATCH, _BATCH_CPU = (2**20, 2**12), (2**16, 2**8)
 """The same of a batch. A processor's cache should hold what a model makes of it: a NADE scores 64
 digits at a time twice as fast as 256 (benchmarks/bulk.py)."""
+_OF_COLUMNS = (".parquet", ".csv")
+"""Suffixes of parts whose columns are read again."""
 _PICTURES = (".png", ".gif")
 """Suffixes of what shows a whole, of which a part makes no sense."""
 
@@ -55,6 +59,8 @@ class Done:
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     """Inputs that could not be read, while the others are done."""
+    figures: tuple[str, ...] = ()
+    """Of all parts together, where all are there: the AUROC of inputs to tell apart."""
 
     @property
     def missing(self) -> int:
@@ -110,16 +116,21 @@ def run_parts(
         batch_size=batch_size,
         data_root=None if data_root is None else Path(data_root),
     )
-    streams = _streams(loaded, chosen, context.data_root)
-    parts = divide([stream.rows for stream in streams] or [chosen.n], rows, suffix)
+    groups = _streams(loaded, chosen, context)
+    streams = [stream for group in groups.values() for stream in group]
+    sizes = {name: [stream.rows for stream in group] for name, group in groups.items()}
+    parts = divide(sizes or {"inputs": [chosen.n]}, rows, suffix)
+    odd = [stream.name for stream in groups.get("against", ())]
+    if odd:
+        check_suffix(Path(f"part{suffix}"), _OF_COLUMNS)
     described = {
         "entry": known.name,
         "sha256": known.sha256,
         "task": record.name,
         "options": {
-            each.name: getattr(chosen, each.name)
+            each.name: odd if each.name == "against" else getattr(chosen, each.name)
             for each in fields(chosen)
-            if each.name != "inputs"  # which the sources are
+            if each.name != "inputs"  # which the first sources are
         },
         "seed": seed,
         "dtype": str(weight.dtype).removeprefix("torch."),
@@ -140,6 +151,7 @@ def run_parts(
     function = partial(_compute, tasks.function_of(record), loaded, chosen, context)
     with loading.ready(loaded):
         _write(made, ahead(_read(loaded, streams, work)), function, counted)
+    figures = _aurocs(made) if odd and not made.missing() else ()
     return Done(
         rows=counted.rows,
         parts=len(work),
@@ -147,6 +159,7 @@ def run_parts(
         seconds=time.perf_counter() - start,
         notes=(*counted.notes, *context.notes),
         failed=tuple(counted.failed),
+        figures=figures,
     )
 
 
@@ -180,15 +193,21 @@ def _record(task: str | None, model: object, name: str) -> Task:
     return record
 
 
-def divide(sizes: Sequence[int], rows: int, suffix: str) -> list[Part]:
-    """Divide sources of some sizes into parts of at most so many rows."""
+def divide(groups: Mapping[str, Sequence[int]], rows: int, suffix: str) -> list[Part]:
+    """Divide sources into parts of at most so many rows.
+
+    groups: sizes of the sources, by the option that names them; each group counts its own rows.
+    """
     parts: list[Part] = []
-    first = 0
-    for source, size in enumerate(sizes):
-        for start in range(0, size, rows):
-            stop, name = min(start + rows, size), f"part-{len(parts):05}{suffix}"
-            parts.append(Part(name, source, range(start, stop), first + start))
-        first += size
+    source = 0
+    for group, sizes in groups.items():
+        first = 0
+        for size in sizes:
+            for start in range(0, size, rows):
+                stop, name = min(start + rows, size), f"part-{len(parts):05}{suffix}"
+                parts.append(Part(name, source, range(start, stop), first + start, group))
+            first += size
+            source += 1
     return parts
 
 
@@ -202,22 +221,26 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
             yield item  # type: ignore[misc] # it is no end
 
 
-def _streams(model: Any, chosen: Any, root: Path | None) -> list[Stream]:
-    """The sources of a task's inputs; none of a task that samples."""
+def _streams(model: Any, chosen: Any, context: Context) -> dict[str, list[Stream]]:
+    """The sources of a task's inputs, by the option that names them; none of one that samples."""
     if not hasattr(chosen, "inputs"):
-        return []
-    if not chosen.inputs:
+        return {}
+    given = {"inputs": chosen.inputs}
+    if against := getattr(chosen, "against", ()):
+        given = {"inputs": detect.inputs_of(chosen, context), "against": against}
+    if not given["inputs"]:
         raise InvalidInput(
             "this task needs inputs: give --input a table, a folder of images or a data set such "
             "as mnist:test."
         )
-    if getattr(chosen, "against", ()):
-        raise InvalidInput(
-            f"{argument('against')}: an AUROC is of all inputs together. Do both in parts, each in "
-            "a folder of its own, and compare their columns; or name a file."
-        )
     shape, columns = tuple(model.event_shape), getattr(model, "columns", ())
-    return [open_stream(each, shape=shape, columns=columns, root=root) for each in chosen.inputs]
+    return {
+        name: [
+            open_stream(each, shape=shape, columns=columns, root=context.data_root)
+            for each in sources
+        ]
+        for name, sources in given.items()
+    }
 
 
 def _read(
@@ -227,16 +250,17 @@ def _read(
     if not streams:
         yield from ((part, None) for part in work)
         return
-    by_source = [[part for part in work if part.source == i] for i in range(len(streams))]
-    inputs: Iterable[Some] = (
-        some
-        for stream, parts in zip(streams, by_source, strict=True)
-        for some in stream.read([part.rows for part in parts])
-    )
-    if needs_binarization(getattr(model, "levels", None)):
-        places = [range(part.first, part.first + len(part.rows)) for part in work]
-        inputs = binarize_parts(inputs, places)
-    yield from zip(work, inputs, strict=True)
+    for _, group in groupby(work, key=lambda part: part.group):
+        parts = list(group)
+        inputs: Iterable[Some] = (
+            some
+            for source, own in groupby(parts, key=lambda part: part.source)
+            for some in streams[source].read([part.rows for part in own])
+        )
+        if needs_binarization(getattr(model, "levels", None)):
+            places = [range(part.first, part.first + len(part.rows)) for part in parts]
+            inputs = binarize_parts(inputs, places)
+        yield from zip(parts, inputs, strict=True)
 
 
 def _write(
@@ -270,10 +294,17 @@ def _compute(
     some: Some | None,
 ) -> Result:
     """The result of a part, without the provenance, which the manifest holds."""
-    context = replace(context, first=part.first, given=some)
+    context = replace(context, first=part.first, given=some, group=part.group)
     if some is None:
         return function(model, replace(chosen, n=len(part.rows)), context)
     return function(model, chosen, context) if some.names else Result(summary="")
+
+
+def _aurocs(made: Folder) -> tuple[str, ...]:
+    """How well each score tells the rows of both groups apart, over all parts."""
+    paths = [made.path / part.name for part in made.parts]
+    cells = (cells for path in paths for cells in read_ranges(path, [range(count_rows(path))]))
+    return detect.figures_of(dict(zip(each.names, each.columns, strict=True)) for each in cells)
 
 
 def _suffix(record: Task, model: object, wanted: str | None) -> str:

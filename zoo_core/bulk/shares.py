@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from zoo_core.errors import InvalidInput, ZooError
 
-__all__ = ["Share", "find_share", "together"]
+__all__ = ["Share", "find_share", "own_device", "together"]
 
 
 class Share(NamedTuple):
@@ -54,6 +54,15 @@ def find_share(environ: Mapping[str, str] = os.environ) -> Share:
         )
     job = number("SLURM_ARRAY_TASK_ID") - first
     return Share(job * processes + rank, jobs * processes, local)
+
+
+def own_device(device: str, local: int) -> str:
+    """The device of one of a machine's processes: a GPU each, where only `cuda` is said."""
+    if device != "cuda" or not local:
+        return device
+    import torch
+
+    return f"cuda:{local % max(1, torch.cuda.device_count())}"
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """`zoo eval`: metrics of an entry, computed again or for the first time."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +12,7 @@ from zoo_core.cli.arguments import complete_metric, entry_argument, json_option
 from zoo_core.errors import CheckFailed, InvalidInput
 
 if TYPE_CHECKING:
+    from zoo_core.bulk import Share
     from zoo_core.loading import Source
     from zoo_core.metrics.evaluation import Figure
 
@@ -43,6 +46,12 @@ __all__ = ["command"]
 )
 @click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    help="Processes that share the held-out rows, each with a device. [default: 1, or as many as "
+    "torchrun or SLURM started]",
+)
 @json_option()
 def command(
     name: str,
@@ -52,6 +61,7 @@ def command(
     seeds: int,
     data_root: str | None,
     device: str,
+    devices: int | None,
     as_json: bool,
 ) -> None:
     """Compute the metrics of an entry, or of a run that has ended.
@@ -62,19 +72,38 @@ def command(
     the best that can be expected.
     """
     from zoo_core import loading
+    from zoo_core.bulk.shares import own_device
     from zoo_core.metrics.evaluation import evaluate
 
     source = loading.open_source(name)
-    model = loading.load(source, device=device)
     metrics = metrics or _stated_metrics(source)
     options = _options(settings, metrics)
-    figures = evaluate(model, metrics, data_root=data_root, seeds=seeds, **options)
+    with _shared(devices or 1) as share:
+        model = loading.load(source, device=own_device(device, share.local))
+        figures = evaluate(model, metrics, data_root=data_root, seeds=seeds, **options)
+    if share.rank:  # the first one speaks for all
+        return
     if as_json:
         text.echo_json([_to_json(source.name, figure) for figure in figures.values()])
     else:
         click.echo("\n".join(_table(figures.values())))
     if check:
         _check(source.name, figures.values())
+
+
+@contextmanager
+def _shared(devices: int) -> "Iterator[Share]":
+    """Measure with other processes, which are started where torchrun or SLURM have not."""
+    from zoo_core.bulk.shares import Share, find_share, together
+    from zoo_core.metrics.shares import free_port, joined
+
+    share = find_share() if "MASTER_ADDR" in os.environ else Share()  # else they cannot meet
+    start = devices > 1 and share.processes == 1
+    if start:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = together(devices) if start else nullcontext(share)
+    with processes as share, joined(share.rank, share.processes):
+        yield share
 
 
 def _stated_metrics(source: "Source") -> tuple[str, ...]:

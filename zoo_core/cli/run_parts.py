@@ -45,7 +45,7 @@ def run_in_parts(
     settings: those of `zoo_core.bulk.run_parts`, and the task's own.
     """
     from zoo_core.bulk import Share, find_share, run_parts
-    from zoo_core.bulk.shares import together
+    from zoo_core.bulk.shares import own_device, together
 
     source, share = fetch_source(origin, quiet=quiet), find_share()
     if engine == "ray":
@@ -62,7 +62,7 @@ def run_in_parts(
 
         start = devices and devices > 1 and share.processes == 1
         with together(devices or 1) if start else nullcontext(share) as share:
-            model = loading.load(source, device=_own(device, share.local), dtype=dtype)
+            model = loading.load(source, device=own_device(device, share.local), dtype=dtype)
             progress = None if quiet or share.local else _progress()
             done = run_parts(model, task, folder, share=share, progress=progress, **settings)
     if as_json:
@@ -74,13 +74,14 @@ def run_in_parts(
                 "missing": done.missing,
                 "seconds": round(done.seconds, 3),
                 "notes": list(done.notes),
+                **({"figures": list(done.figures)} if done.figures else {}),
             }
         )
     elif not sys.stdout.isatty() and not share.rank:
         click.echo(folder)
     if not quiet:
-        for note in done.notes:
-            click.echo(note, err=True)
+        for line in (*done.notes, *done.figures):
+            click.echo(line, err=True)
         of = f"process {share.rank + 1} of {share.processes}: " if share.processes > 1 else ""
         left = f"; {done.missing:,} parts are missing yet" if done.missing else ""
         click.echo(
@@ -93,15 +94,6 @@ def run_in_parts(
             f"{len(done.failed)} of the inputs could not be read as images: "
             f"{', '.join(done.failed[:16])}. The others are done."
         )
-
-
-def _own(device: str, local: int) -> str:
-    """The device of one of a machine's processes: a GPU each, where only `cuda` is said."""
-    if device != "cuda" or not local:
-        return device
-    import torch
-
-    return f"cuda:{local % max(1, torch.cuda.device_count())}"
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -91,6 +91,14 @@ __all__ = ["command"]
     show_default=True,
     help="Machines (start each with torchrun).",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["ddp", "fsdp"]),
+    default="ddp",
+    show_default=True,
+    help="Of several processes: ddp, each has all weights; fsdp, each keeps a share of them, of "
+    "their gradients and of the optimiser's moments.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads of torch.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
@@ -127,7 +135,7 @@ def command(what: str, assignments: tuple[str, ...], **options: Any) -> None:
 
 
 _OF_THE_MACHINE = {"data_root", "device", "devices", "force", "nodes", "output", "over_memory"}
-_OF_THE_MACHINE |= {"quiet", "threads"}
+_OF_THE_MACHINE |= {"quiet", "strategy", "threads"}
 """Options that a replay takes: the others change what is trained."""
 
 

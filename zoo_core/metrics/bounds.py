@@ -39,7 +39,7 @@ def iw_bound(model: Bound, protocol: OfWeightedBound, data_root: Root = None) ->
     def bound(x: Tensor) -> Tensor:
         return model.log_prob_bound(x, protocol.k, generator=random)
 
-    return Measured.of(-held_out(model, protocol, data_root, bound))
+    return Measured.of(-held_out(model, protocol, data_root, bound, random))
 
 
 def elbo(model: Bound, protocol: OfBound, data_root: Root = None) -> Measured:
@@ -49,17 +49,17 @@ def elbo(model: Bound, protocol: OfBound, data_root: Root = None) -> Measured:
     def bound(x: Tensor) -> Tensor:
         return model.elbo(x, generator=random).bound
 
-    return Measured.of(-held_out(model, protocol, data_root, bound))
+    return Measured.of(-held_out(model, protocol, data_root, bound, random))
 
 
 def prior_fitting(model: Bound, protocol: OfBound, data_root: Root = None) -> Measured:
     """Mean of the ELBO's second term, the KL of the posterior to the prior, in nats."""
     random = seeded(protocol.seed, model)
-    return Measured.of(
-        held_out(
-            model, protocol, data_root, lambda x: model.elbo(x, generator=random).prior_fitting
-        )
-    )
+
+    def divergence(x: Tensor) -> Tensor:
+        return model.elbo(x, generator=random).prior_fitting
+
+    return Measured.of(held_out(model, protocol, data_root, divergence, random))
 
 
 def active_units(model: Encoder, protocol: OfBound, data_root: Root = None) -> Measured:

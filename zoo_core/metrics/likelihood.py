@@ -14,11 +14,14 @@ from zoo_core.data.binarization import needs_binarization
 from zoo_core.data.columns import fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfBinaryRows, Root, Shaped, each, parts
+from zoo_core.metrics.rows import BATCH, OfBinaryRows, Root, Shaped, each, parts
+from zoo_core.metrics.shares import crew, put_together
 from zoo_core.protocols import DensityModel, Scored
 
 __all__ = ["BOUND_DRAWS", "bits_per_dim", "held_out", "log_prob_of", "nll", "values"]
 
+_APART = 1_000_003
+"""Between the seeds of neighbouring batches: several seeds, one after the other, do not meet."""
 BOUND_DRAWS = 100
 """Samples of the latents, for each input, by which a bounded likelihood is compared with others."""
 
@@ -47,14 +50,31 @@ def log_prob_of(
 
 
 def held_out(
-    model: Shaped, protocol: OfBinaryRows, data_root: Root, value: Callable[[Tensor], Tensor]
+    model: Shaped,
+    protocol: OfBinaryRows,
+    data_root: Root,
+    value: Callable[[Tensor], Tensor],
+    random: torch.Generator | None = None,
 ) -> Tensor:
     """What a function of inputs gives for each held-out row of a protocol; as `values`.
 
-    The rows of a table need not fit into memory.
+    The rows of a table need not fit into memory. Several processes share out the batches.
+
+    random: what the function samples from; of several processes each batch has its own seed, since
+        they cannot take their turns in one stream.
     """
-    found = parts(model, protocol, data_root)
-    return torch.cat([values(model, rows, value) for rows in found])
+    found, all_of_them = parts(model, protocol, data_root), crew()
+    if all_of_them.processes == 1:
+        return torch.cat([values(model, rows, value) for rows in found])
+    seed = random.initial_seed() if random is not None else 0
+    batches = (rows[i : i + BATCH] for rows in found for i in range(0, len(rows), BATCH))
+    own = []
+    for number, rows in enumerate(batches):
+        if all_of_them.takes(number):
+            if random is not None:
+                random.manual_seed(seed + number * _APART)
+            own.append((number, values(model, rows, value)))
+    return put_together(own)
 
 
 def values(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:

@@ -54,6 +54,8 @@ class Context:
     """The place of the first sample or input among all, where a task is done in parts."""
     given: Some | None = None
     """The inputs of this part, where they are read already."""
+    group: str = "inputs"
+    """The option that names them."""
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the notes of the task."""
     kept: dict[str, Any] = field(default_factory=dict)

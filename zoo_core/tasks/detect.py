@@ -14,7 +14,7 @@ own data (an empty image under a model of digits). The others compare it with so
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from zoo_core.tasks.context import Context
 
-__all__ = ["AUROC", "Options", "auroc", "detect"]
+__all__ = ["AUROC", "Options", "auroc", "detect", "figures_of", "inputs_of"]
 
 _REFERENCE = "validation[0:1000]"
 """What the inputs are compared with; the test split is left to be an input."""
@@ -63,8 +63,8 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
     from zoo_core.tasks.inputs import caveat, condition, load_inputs
 
     model = condition(model, options.label, context.name)
-    batches = {"inputs": load_inputs(model, _inputs(options, context), context)}
-    if options.against:
+    batches = {context.group: load_inputs(model, inputs_of(options, context), context)}
+    if options.against and context.given is None:
         batches["against"] = load_inputs(model, options.against, context, argument("against"))
     background = context.once("background", lambda _: _background(options.background, model))
 
@@ -77,7 +77,7 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
     scores = {name: _scores(model, background, batch.x, context) for name, batch in batches.items()}
     if reference is not None:
         scores = {name: _with_typicality(each, reference) for name, each in scores.items()}
-    if options.by not in scores["inputs"]:
+    if options.by not in scores[context.group]:
         raise InvalidInput(f"{argument('by', options.by)}: {_missing(options.by, context.name)}")
     figures = [_figures(scores[group], reference) for group in batches]
     columns: dict[str, list[Any]] = {
@@ -143,7 +143,30 @@ def _above(values: Tensor, each: Tensor) -> Tensor:
     return (below + not_above).double() / (2 * len(values))
 
 
-def _inputs(options: Options, context: Context) -> tuple[object, ...]:
+def figures_of(parts: Iterable[Mapping[str, Sequence[Any]]]) -> tuple[str, ...]:
+    """The AUROC of each score over inputs of both groups that were scored in parts.
+
+    parts: their columns, by name.
+    """
+    import torch
+
+    found: dict[str, dict[str, list[Tensor]]] = {"inputs": {}, "against": {}}
+    for columns in parts:
+        for group in set(columns.get("group", ())):  # one, or none where nothing could be read
+            for name in set(_SCORES).intersection(columns):
+                values = torch.as_tensor(columns[name], dtype=torch.float64)
+                found[group].setdefault(name, []).append(values)
+    if not all(found.values()):
+        return ()
+    scores = {
+        group: {name: torch.cat(each[name]) for name in _SCORES if name in each}
+        for group, each in found.items()
+    }
+    return tuple(f"AUROC of {name} {value}" for name, value in _aurocs(scores).items())
+
+
+def inputs_of(options: Options, context: Context) -> tuple[object, ...]:
+    """The inputs; where only odd ones are given, rows of the model's own data."""
     if not options.inputs and options.against and context.data:
         if options.label is not None:
             raise InvalidInput(
@@ -251,7 +274,7 @@ def _summary(scores: Mapping[str, Scores], reference: Scores | None) -> tuple[st
 
 def _aurocs(scores: Mapping[str, Scores]) -> dict[str, AUROC]:
     """How well each score separates the odd inputs; nothing where none are given."""
-    if "against" not in scores:
+    if not {"inputs", "against"} <= scores.keys():
         return {}
     normal, odd = scores["inputs"], scores["against"]
     return {name: auroc(normal[name], odd[name]) for name in normal}
@@ -264,7 +287,7 @@ def _panels(scores: Mapping[str, Scores]) -> dict[str, dict[str, list[float]]]:
         f"{name}, AUROC {found[name]}" if found else name: {
             group: each[name].tolist() for group, each in scores.items()
         }
-        for name in scores["inputs"]
+        for name in next(iter(scores.values()))
     }
 
 

@@ -28,9 +28,12 @@ class MovingAverages(Callback):
     def prepare(self, loop: Loop) -> None:
         """Begin from the networks as they are, in a checkpoint and for what is published."""
         for name in loop.optimizers.of:
-            average = ModelEmaV3(loop.networks[name], self.decay, use_warmup=True, foreach=True)
+            # of a sharded network only some tensors are shares, and a list has one kind
+            foreach = name not in loop.optimizers.whole
+            average = ModelEmaV3(loop.networks[name], self.decay, use_warmup=True, foreach=foreach)
             self.of[name] = average
-            loop.state[f"{name}.ema"] = loop.kept[name] = average.module
+            loop.state[f"{name}.ema"] = average.module
+            loop.keep(name, average.module)
 
     def after_update(self, loop: Loop, network: str) -> None:
         """Move the average of a network."""

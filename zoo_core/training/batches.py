@@ -83,8 +83,10 @@ class Batches:
         self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
 
     def mean(self) -> Tensor:
-        """The mean of the training split, event_shape, in [0, 1]."""
-        return self.train.floats().mean(0)
+        """The mean of the training split, event_shape, in [0, 1]; one process computes it."""
+        # of all rows as floats at once, whose sum the last bits of older runs are of
+        mean = self.train.floats().mean(0) if self.fabric.is_global_zero else None
+        return self.fabric.broadcast(mean)
 
     def rows(self, epoch: int) -> tuple[Tensor, ...]:
         """The rows of each batch of an epoch, (B,) each, of all processes together."""

@@ -26,8 +26,9 @@ from zoo_core.header import read_header
 from zoo_core.loading.names import drop_shared
 from zoo_core.rules import is_int
 from zoo_core.text import printable
+from zoo_core.training.sharding import share_like, whole
 
-__all__ = ["Damaged", "Progress", "previous", "read", "write"]
+__all__ = ["Damaged", "Progress", "collect", "previous", "read", "write"]
 
 
 _NO_CHECKPOINT = (LookupError, TypeError, ValueError, RecursionError)
@@ -60,13 +61,16 @@ def previous(path: Path) -> Path:
     return path.with_name("previous.safetensors")
 
 
-def write(
-    path: Path,
-    progress: Progress,
+def collect(
     modules: Mapping[str, torch.nn.Module],
     optimizers: Mapping[str, Optimizer],
-) -> None:
-    """Write a checkpoint; the file appears whole or not at all, and the one before it is kept."""
+    *,
+    held: bool = True,
+) -> dict[str, Tensor]:
+    """The tensors of a checkpoint; of sharded networks every process has to collect them.
+
+    held: whether this process holds on to them.
+    """
     tensors = {
         f"modules/{name}/{key}": value
         for name, module in modules.items()
@@ -74,12 +78,24 @@ def write(
     }
     for name, optimizer in optimizers.items():
         tensors.update(_flatten(name, optimizer))
-    tensors = drop_shared(tensors)  # tied weights are a tensor for each of their names
+    found = {}
+    for key, value in tensors.items():
+        tensor = whole(value)
+        if held:
+            found[key] = tensor if tensor is value else tensor.cpu()
+    return drop_shared(found)  # tied weights are a tensor for each of their names
+
+
+def write(path: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+    """Write a checkpoint; the file appears whole or not at all, and the one before it is kept.
+
+    tensors: as `collect` gives them.
+    """
     # one key of metadata: the library writes several in no fixed order
     stood = asdict(progress)
     said = {**stood, "checksum": _checksum(stood, tensors)}
     with files.atomic(path) as partial:
-        save_file(tensors, partial, {"progress": json.dumps(said)})
+        save_file(dict(tensors), partial, {"progress": json.dumps(said)})
         if path.is_file():
             path.replace(previous(path))
 
@@ -120,7 +136,8 @@ def read(
     progress.data = dict(data)  # of checkpoints from before they held it, too
     try:
         for name, module in modules.items():
-            module.load_state_dict(_below(tensors, f"modules/{name}/"))
+            own, given = module.state_dict(), _below(tensors, f"modules/{name}/")
+            module.load_state_dict({key: share_like(v, own.get(key)) for key, v in given.items()})
         for name, optimizer in optimizers.items():
             _restore(optimizer, _below(tensors, f"optimizers/{name}/"))
     except (RuntimeError, *_NO_CHECKPOINT) as error:  # torch's, for missing or other tensors
@@ -175,8 +192,9 @@ def _flatten(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _restore(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, field = key.split("/", 1)
-        state.setdefault(int(index), {})[field] = value
+        state.setdefault(int(index), {})[field] = share_like(value, parameters[int(index)])
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -30,6 +30,7 @@ from zoo_core.training.protocols import Restarting, step_of
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.seeds import seed_default, seed_for, stream
+from zoo_core.training.sharding import filled
 from zoo_core.training.signals import Interrupted, stop_between_steps
 
 __all__ = ["Loop"]
@@ -101,6 +102,8 @@ class Loop:
                 self.networks, self.recipe, self.fabric, self.batches.steps_per_epoch
             )
         self.trainer.networks.update(self.optimizers.networks)
+        self.kept |= {name: each.network for name, each in self.optimizers.whole.items()}
+        self._votes_to_save = Votes(self.fabric) if self.optimizers.whole else None
         for callback in self.callbacks:
             callback.prepare(self)
         if self.resumed:
@@ -114,6 +117,8 @@ class Loop:
                 while self.progress.epoch < self.recipe.epochs and not self.finished:
                     self._epoch(lambda: votes.count(asked()))
             votes.close()
+            if self._votes_to_save:
+                self._votes_to_save.close()
         finally:
             for callback in self.callbacks:
                 callback.end(self)
@@ -176,7 +181,7 @@ class Loop:
                     f"stopped at step {self.progress.step}; go on with: "
                     + command_line("zoo", "train", "--resume", self.folder)
                 )
-            if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+            if self._is_time_to_save():
                 self.save()
             if self.finished:
                 break
@@ -218,13 +223,14 @@ class Loop:
     @torch.no_grad()
     def _validate(self) -> None:
         """Measure the validation split, and see whether it is the best so far."""
-        values = self.measure()
-        monitored = values[self.trainer.monitor]
-        best = monitored < self.progress.best
-        if best:
-            self.progress.best, self.progress.best_step = monitored, self.progress.step
-        for callback in self.callbacks:
-            callback.after_validation(self, Validation(values, best))
+        with filled(self.optimizers.whole):
+            values = self.measure()
+            monitored = values[self.trainer.monitor]
+            best = monitored < self.progress.best
+            if best:
+                self.progress.best, self.progress.best_step = monitored, self.progress.step
+            for callback in self.callbacks:
+                callback.after_validation(self, Validation(values, best))
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -261,9 +267,26 @@ class Loop:
             for network in self.trainer.networks.values():
                 network.train()
 
+    def keep(self, name: str, network: nn.Module) -> None:
+        """Validate and publish another network in the place of the one of a name."""
+        if copy := self.optimizers.whole.get(name):
+            copy.source = network
+        else:
+            self.kept[name] = network
+
     def save(self) -> None:
-        """Write a checkpoint."""
-        if self.fabric.is_global_zero:
+        """Write a checkpoint; every process of a sharded run has to call it."""
+        first = self.fabric.is_global_zero
+        if first or self.optimizers.whole:
+            tensors = checkpoint.collect(self.state, self.optimizers.of, held=first)
+        if first:
             self.last.parent.mkdir(exist_ok=True)
-            checkpoint.write(self.last, self.progress, self.state, self.optimizers.of)
+            checkpoint.write(self.last, self.progress, tensors)
         self._saved = time.monotonic()
+
+    def _is_time_to_save(self) -> bool:
+        """Whether the last checkpoint is old; where all have to write one, the first one says."""
+        old = time.monotonic() - self._saved > _CHECKPOINT_SECONDS
+        if self._votes_to_save is None:
+            return old
+        return self._votes_to_save.count(old and self.fabric.is_global_zero)

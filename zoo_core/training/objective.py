@@ -10,6 +10,7 @@ from lightning_fabric.wrappers import is_wrapped
 from torch import Tensor, nn
 
 from zoo_core.training.protocols import Update
+from zoo_core.training.sharding import find
 
 __all__ = ["Objective", "frozen", "network_of", "unwrapped"]
 
@@ -79,17 +80,23 @@ class Objective(ABC):
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
     """Compute gradients through a network, but none of its parameters."""
-    network.requires_grad_(False)
+    found = find(network)
+    shares = found.shares if found else ()
     try:
+        for parameter in (*network.parameters(), *shares):
+            parameter.requires_grad_(False)
         yield network
     finally:
-        network.requires_grad_(True)
+        for parameter in (*network.parameters(), *shares):
+            parameter.requires_grad_(True)
 
 
 @contextmanager
 def unwrapped(networks: dict[str, nn.Module], name: str) -> Iterator[None]:
     """Use a network without Fabric's wrapper, which refuses gradients of its gradients."""
     network = networks[name]
+    if found := find(network):
+        found.gather()
     networks[name] = cast("nn.Module", network.module) if is_wrapped(network) else network
     try:
         yield

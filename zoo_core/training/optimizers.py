@@ -10,11 +10,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning_fabric.strategies import ModelParallelStrategy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
+from zoo_core.training.sharding import Whole, find
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -49,6 +51,8 @@ class Optimizers:
         self.networks: dict[str, nn.Module] = {}
         """All networks on their device; those with an optimiser are wrapped for several processes
         and for mixed precision."""
+        self.whole: dict[str, Whole] = {}
+        """Of sharded networks, to validate and to publish them."""
         self.of: dict[str, Optimizer] = {}
         self._schedules: list[Any] = []
         self._gradients: dict[str, list[Tensor | None]] = {}
@@ -58,13 +62,16 @@ class Optimizers:
             if not any(parameter.requires_grad for parameter in network.parameters()):
                 self.networks[name] = fabric.to_device(network)
                 continue
+            if isinstance(fabric.strategy, ModelParallelStrategy):
+                self.whole[name] = Whole(fabric.to_device(network))
+            wrapped = fabric.setup_module(network)  # before its optimiser: it may get other weights
             settings = {"opt": "adam", "lr": 1e-3, **_settings(recipe.optimizer, name, networks)}
             optimizer = _optimizer(network, settings)
             if schedule := _settings(recipe.schedule, name, networks):
                 self._schedules.append(
                     _schedule(optimizer, schedule, recipe.epochs, steps_per_epoch)
                 )
-            wrapped, self.of[name] = fabric.setup(network, optimizer)
+            self.of[name] = fabric.setup_optimizers(optimizer)
             for method in _public_methods(network):
                 wrapped.mark_forward_method(method)
             self.networks[name] = wrapped
@@ -103,7 +110,7 @@ class Optimizers:
     def reduced(self, last: bool) -> Iterator[None]:
         """Add gradients up over the processes in the last part of a step only."""
         with ExitStack() as stack:
-            for name in self.of:
+            for name in self.of.keys() - self.whole.keys():  # the gradients of a share are its own
                 wrapped: Any = self.networks[name]
                 stack.enter_context(self.fabric.no_backward_sync(wrapped, enabled=not last))
             yield
@@ -112,7 +119,8 @@ class Optimizers:
         self, name: str, after: Callable[[str], None], weight: float, last: bool
     ) -> Callable[[Tensor], None]:
         network, optimizer = self.networks[name], self.of[name]
-        parameters = list(network.parameters())
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        shared = find(network)
         gradients = self._gradients.pop(name, [])
         called: list[str] = []
 
@@ -129,6 +137,8 @@ class Optimizers:
                 parameter.grad = gradient
             with torch.autocast(self.fabric.device.type, enabled=False):
                 self.fabric.backward(loss * weight if weight != 1 else loss)
+                if shared and last:
+                    shared.average_numbers()
                 if not last:
                     self._gradients[name] = [parameter.grad for parameter in parameters]
                     optimizer.zero_grad()  # so that no other loss adds to them
@@ -136,6 +146,8 @@ class Optimizers:
                 if self.recipe.clip:
                     self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
                 optimizer.step()
+                if shared:
+                    shared.let_go()
                 after(name)
             torch.clear_autocast_cache()  # it holds the weights as they were
 

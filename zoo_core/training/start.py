@@ -14,6 +14,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.loading.names import match, name_tensors
 from zoo_core.training.callbacks import Callback
 from zoo_core.training.defaults import OF_DATA
+from zoo_core.training.sharding import share_like
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,7 @@ class Start(Callback):
             )
         with torch.no_grad():
             for key in fitting:
-                own[key].copy_(given[key])
+                own[key].copy_(share_like(given[key], own[key]))
         if loop.fabric.is_global_zero:
             sys.stderr.write(self._describe(given, own, fitting))
 

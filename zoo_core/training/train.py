@@ -30,11 +30,13 @@ from zoo_core.training import start as starts
 from zoo_core.training.defaults import complete
 from zoo_core.training.entry import Publisher
 from zoo_core.training.fit import make_loop
+from zoo_core.training.host import host_of
 from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.run import Run, claim, prepare
 from zoo_core.training.seeds import seed_for
+from zoo_core.training.sharding import make_strategy
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
+    strategy: Literal["ddp", "fsdp"] = "ddp",
     quiet: bool = False,
     callbacks: Sequence[Callback] = (),
     **fields: object,
@@ -104,6 +107,8 @@ def train(
         device: auto, cpu, cuda or mps.
         devices: processes on this machine, one for each device.
         nodes: machines, each started with torchrun.
+        strategy: `ddp`, where each process has all weights, or `fsdp`, where each keeps a share of
+            them, of their gradients and of the optimiser's moments.
         quiet: whether to show no progress.
         callbacks: what is done beside the steps, before what the recipe asks for.
         fields: any other field of a Recipe; a table, as `config={"hidden": 200}`, is merged into
@@ -143,7 +148,7 @@ def train(
             recipe,
             folder,
             resume or what,
-            fabric=_fabric(recipe, device, devices, nodes),
+            fabric=_fabric(recipe, device, devices, nodes, strategy),
             resume=resume is not None or resume_if_any,
             force=force,
             over_memory=over_memory,
@@ -242,7 +247,11 @@ def _train(
     with _naming_recipe(what):
         family, architecture = plugins.find(recipe.architecture, recipe.family or None)
         cls = plugins.import_class(architecture.path)
-        data, validation = (_load(recipe, split, data_root) for split in ("train", "validation"))
+        host = host_of(fabric, folder)
+        data, validation = (
+            host.load(split, lambda split=split: _load(recipe, split, data_root))
+            for split in ("train", "validation")
+        )
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
         if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
             data, validation = in_columns(data, columns), in_columns(validation, columns)
@@ -263,6 +272,8 @@ def _train(
         if is_first(fabric):
             stack.enter_context(prepare(folder, recipe, resume=resume, force=force))
         stack.enter_context(together(fabric, folder))
+        fabric.barrier()
+        host.close()  # all have the data
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
         trainer = _trainer(architecture, model, recipe)
@@ -283,6 +294,8 @@ def _train(
         if fabric.is_global_zero and not quiet:
             say(_introduction(publisher.name, trainer, needed))
         loop.run(resume=resume)
+        if copy := loop.optimizers.whole.get("model"):
+            model = copy.network
         entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
     return Run(folder, entry, str(fabric.device))
 
@@ -329,10 +342,21 @@ def _introduction(name: str, trainer: Trainer, needed: int) -> str:
     return f"{name}: {counts['model']:,} parameters{beside}, {of_memory}"
 
 
-def _fabric(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
+def _fabric(recipe: Recipe, device: str, devices: int, nodes: int, strategy: str) -> Fabric:
+    if strategy not in ("ddp", "fsdp"):
+        raise InvalidInput(f"strategy is {strategy!r}; expected ddp or fsdp.")
     precision: Any = recipe.precision  # one of Fabric's own names
+    shared: Any = "auto"
+    if strategy == "fsdp" and devices * nodes > 1:
+        shared = make_strategy(devices * nodes)
     try:
-        return Fabric(accelerator=device, devices=devices, num_nodes=nodes, precision=precision)
+        return Fabric(
+            accelerator=device,
+            strategy=shared,
+            devices=devices,
+            num_nodes=nodes,
+            precision=precision,
+        )
     except (RuntimeError, ValueError) as error:
         raise InvalidInput(
             f"cannot train on {devices} x {device!r} with precision {recipe.precision} "

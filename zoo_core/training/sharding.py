@@ -1,0 +1,134 @@
+"""Sharded training: each process keeps a share of the weights, their gradients and moments.
+
+torch's `fully_shard` does it, a network at a time: before it computes, its weights are gathered,
+and after the backward pass they are let go and each process gets its share of the gradients.
+Checkpoints and published weights are whole, so a run may go on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, cast
+
+import torch.distributed as dist
+from lightning_fabric.strategies import ModelParallelStrategy
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
+__all__ = ["Sharded", "Whole", "filled", "find", "make_strategy", "share_like", "whole"]
+
+
+class Sharded(nn.Module):
+    """A network whose weights the processes share; calls of it gather them.
+
+    The hooks are on this wrapper alone: the network's own methods may call each other.
+
+    Args:
+        network: computes; its weights become shares.
+        mesh: of the processes.
+    """
+
+    def __init__(self, network: nn.Module, mesh: DeviceMesh) -> None:
+        super().__init__()
+        for parameter in network.parameters():  # of convolutions in channels_last
+            parameter.data = parameter.data.contiguous()
+        self.module = network
+        # numbers have no rows to share
+        self._numbers = [parameter for parameter in network.parameters() if not parameter.ndim]
+        fully_shard(self, mesh=mesh, ignored_params=set(self._numbers))
+        self.shares = list(network.parameters())
+        """What an optimiser moves, also while the weights are gathered."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the network computes."""
+        return self.module(*args, **kwargs)
+
+    def gather(self) -> None:
+        """Have all weights, to use the network without its wrapper; every process has to."""
+        cast("FSDPModule", self).unshard()
+
+    def let_go(self) -> None:
+        """Let gathered weights go, which an update has made old."""
+        cast("FSDPModule", self).reshard()
+
+    def average_numbers(self) -> None:
+        """Average the gradients of weights that are not shared out."""
+        for parameter in self._numbers:
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= dist.get_world_size()
+
+
+class Whole:
+    """A network as it computes without its wrapper: its weights are there for a while only.
+
+    Args:
+        network: not yet sharded.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.source = network
+        """Where its weights come from."""
+        self.network = deepcopy(network)
+        self.drop()
+
+    def fill(self) -> None:
+        """Gather the weights; every process has to."""
+        state = self.source.state_dict()
+        for name, parameter in self.network.named_parameters():
+            parameter.data = whole(state[name])
+        for name, buffer in self.network.named_buffers():
+            if name in state:  # others are constants
+                buffer.copy_(state[name])
+                dist.broadcast(buffer, 0)  # each process has statistics of its own rows
+
+    def drop(self) -> None:
+        """Let the memory of the weights go, and keep their shapes."""
+        for parameter in self.network.parameters():
+            parameter.data = parameter.data.new_empty(()).expand(parameter.shape)
+
+
+def make_strategy(processes: int) -> ModelParallelStrategy:
+    """Fabric's strategy for it, of as many processes as there are on all machines."""
+    return ModelParallelStrategy(
+        lambda network, mesh: Sharded(network, mesh["data_parallel"]),
+        data_parallel_size=processes,
+        tensor_parallel_size=1,
+    )
+
+
+def find(network: nn.Module) -> Sharded | None:
+    """The Sharded within Fabric's wrapper of a network; None where it is not sharded."""
+    return next((each for each in network.modules() if isinstance(each, Sharded)), None)
+
+
+@contextmanager
+def filled(copies: Mapping[str, Whole]) -> Iterator[None]:
+    """Have all weights of networks; every process has to come here."""
+    for copy in copies.values():
+        copy.fill()
+    try:
+        yield
+    finally:
+        for copy in copies.values():
+            copy.drop()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor of which the processes have shares, whole; every process has to ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def share_like(tensor: Tensor, other: Tensor | None) -> Tensor:
+    """This process's share of a tensor, where `other` is shared and has the same shape."""
+    if not isinstance(other, DTensor) or tensor.shape != other.shape:
+        return tensor
+    # every process has read the same tensor: nothing is sent
+    place = tensor.to(other.device)
+    return distribute_tensor(place, other.device_mesh, other.placements, src_data_rank=None)
