@@ -189,8 +189,9 @@ def test_odd_inputs_in_parts_have_the_auroc_of_one_piece(
         assert bool(done.figures) == (rank == 0)  # when all parts are there
     assert done.figures == tuple(each for each in once.figures if each.startswith("AUROC"))
     assert run_parts(model, "detect", tmp_path / "out", **settings).figures == done.figures
+    other = {"inputs": ("bars-and-stripes-4:test[0:9]",), "against": ()}
     with pytest.raises(InvalidInput, match=r'was begun with options .*"against": \[".*odd\.npy"\]'):
-        run_parts(model, "detect", tmp_path / "out", **{**settings, "against": ()})
+        run_parts(model, "detect", tmp_path / "out", **settings | other)
 
 
 @pytest.mark.parametrize("model", [toy_models.nade(6), toy_models.nade(1, 4, 4)])

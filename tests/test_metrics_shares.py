@@ -85,7 +85,7 @@ def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
     described = {"family": "autoregressive", "requires": "zoo-autoregressive", "name": "m.x"}
     record = {**described, "architecture": "nade", "config": config}
     loading.save(toy_models.nade(6), tmp_path / "m.safetensors", record)
-    x = np.random.default_rng(0).integers(0, 2, (30_000, 6), np.uint8)  # three batches of test rows
+    x = np.random.default_rng(0).integers(0, 2, (30_000, 6), np.uint8)  # six batches
     np.save(tmp_path / "x.npy", x)
     metric = ["--metric", "test_nll", "--set", "data=x.npy:test", "--json"]
     command = [sys.executable, "-m", "zoo_core", "eval", "./m.safetensors", *metric]
@@ -102,4 +102,4 @@ def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
     )
     assert two.returncode == 0, two.stderr
     assert json.loads(two.stdout) == json.loads(alone.stdout)
-    assert json.loads(two.stdout)[0]["n"] == 1500
+    assert json.loads(two.stdout)[0]["n"] == 3000

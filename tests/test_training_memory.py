@@ -16,6 +16,7 @@ def test_weights_count_with_gradients_moments_and_an_average() -> None:
     network = nn.Linear(10, 10)
     assert memory.of_weights([network], Recipe()) == 4 * 4 * 110
     assert memory.of_weights([network, network], Recipe(ema=0.9)) == 2 * 5 * 4 * 110
+    assert memory.of_weights([network], Recipe(), shares=8) == (2 + 4 / 8) * 4 * 110
     network.requires_grad_(False)
     assert memory.of_weights([network], Recipe()) == 4 * 110
 

@@ -14,7 +14,7 @@ own data (an empty image under a model of digits). The others compare it with so
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -143,7 +143,7 @@ def _above(values: Tensor, each: Tensor) -> Tensor:
     return (below + not_above).double() / (2 * len(values))
 
 
-def figures_of(parts: Iterable[Mapping[str, Sequence[Any]]]) -> tuple[str, ...]:
+def figures_of(parts: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """The AUROC of each score over inputs of both groups that were scored in parts.
 
     parts: their columns, by name.

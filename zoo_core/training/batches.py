@@ -85,8 +85,10 @@ class Batches:
     def mean(self) -> Tensor:
         """The mean of the training split, event_shape, in [0, 1]; one process computes it."""
         # of all rows as floats at once, whose sum the last bits of older runs are of
-        mean = self.train.floats().mean(0) if self.fabric.is_global_zero else None
-        return self.fabric.broadcast(mean)
+        own = self.train.floats().mean(0) if self.fabric.is_global_zero else None
+        mean = self.fabric.broadcast(own)
+        assert mean is not None
+        return mean
 
     def rows(self, epoch: int) -> tuple[Tensor, ...]:
         """The rows of each batch of an epoch, (B,) each, of all processes together."""

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "host_of"]
 
-_RESTARTS = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "SLURM_JOB_ID")
-_RESTARTS += ("SLURM_RESTART_COUNT", "SLURM_STEP_ID")
+_RESTARTS = (
+    "TORCHELASTIC_RUN_ID",
+    "TORCHELASTIC_RESTART_COUNT",
+    "SLURM_JOB_ID",
+    "SLURM_RESTART_COUNT",
+    "SLURM_STEP_ID",
+)
 """What is other for another start of the same command."""
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 60.0
@@ -182,4 +187,4 @@ def _open(folder: Path, name: str) -> Dataset:
     said |= {key: tuple(said[key]) for key in ("classes", "texts")}
     said["attributes"] = {key: tuple(values) for key, values in said["attributes"].items()}
     said["columns"] = tuple(Column.of(table) for table in said["columns"])
-    return Dataset(**said, **tensors)
+    return Dataset(**said | tensors)

@@ -14,6 +14,7 @@ import torch
 from zoo_core import memory
 from zoo_core.text import argument
 from zoo_core.training.seeds import stream
+from zoo_core.training.sharding import shares_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,16 +26,23 @@ __all__ = ["check", "of_loop", "of_weights"]
 
 _COPIES = 4
 """Of each weight: itself, its gradient and two moments of the optimiser."""
+_GATHERED = 2
+"""Of each weight that is shared out: itself and its gradient, while its network computes."""
 _BACKWARD = 1.5
 """What is kept and its gradients are there at once for a part of it."""
 _ROWS = (1, 3)
 
 
-def of_weights(networks: Iterable[nn.Module], recipe: Recipe) -> int:
-    """Bytes of networks with their gradients, an optimiser's moments and a moving average."""
-    copies = _COPIES + bool(recipe.ema)
+def of_weights(networks: Iterable[nn.Module], recipe: Recipe, shares: int = 1) -> int:
+    """Bytes of networks with their gradients, an optimiser's moments and a moving average.
+
+    shares: processes of which each keeps its share, and all weights and gradients for a while.
+    """
+    copies = (_COPIES + bool(recipe.ema)) / shares + (_GATHERED if shares > 1 else 0)
     return sum(
-        parameter.numel() * parameter.element_size() * (copies if parameter.requires_grad else 1)
+        int(parameter.numel() * parameter.element_size() * copies)
+        if parameter.requires_grad
+        else parameter.numel() * parameter.element_size()
         for network in networks
         for parameter in network.parameters()
     )
@@ -45,7 +53,7 @@ def of_loop(loop: Loop) -> int:
     data = (loop.batches.train.x, loop.batches.validation.x)
     held = sum(x.numel() * x.element_size() for x in data)
     mean = 4 * data[0].numel()  # all rows as numbers, once at the beginning
-    weights = of_weights(loop.networks.values(), loop.recipe)
+    weights = of_weights(loop.networks.values(), loop.recipe, shares_of(loop.fabric))
     return held + max(mean, weights + _of_batch(loop))
 
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning_fabric.strategies import ModelParallelStrategy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
-from zoo_core.training.sharding import Whole, find
+from zoo_core.training.sharding import Whole, find, shares_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -62,7 +61,7 @@ class Optimizers:
             if not any(parameter.requires_grad for parameter in network.parameters()):
                 self.networks[name] = fabric.to_device(network)
                 continue
-            if isinstance(fabric.strategy, ModelParallelStrategy):
+            if shares_of(fabric) > 1:
                 self.whole[name] = Whole(fabric.to_device(network))
             wrapped = fabric.setup_module(network)  # before its optimiser: it may get other weights
             settings = {"opt": "adam", "lr": 1e-3, **_settings(recipe.optimizer, name, networks)}
@@ -71,7 +70,7 @@ class Optimizers:
                 self._schedules.append(
                     _schedule(optimizer, schedule, recipe.epochs, steps_per_epoch)
                 )
-            self.of[name] = fabric.setup_optimizers(optimizer)
+            self.of[name] = cast("Optimizer", fabric.setup_optimizers(optimizer))
             for method in _public_methods(network):
                 wrapped.mark_forward_method(method)
             self.networks[name] = wrapped

@@ -13,15 +13,25 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, cast
 
 import torch.distributed as dist
-from lightning_fabric.strategies import ModelParallelStrategy
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
     from torch.distributed.device_mesh import DeviceMesh
 
-__all__ = ["Sharded", "Whole", "filled", "find", "make_strategy", "share_like", "whole"]
+__all__ = [
+    "Sharded",
+    "Whole",
+    "filled",
+    "find",
+    "make_strategy",
+    "share_like",
+    "shares_of",
+    "whole",
+]
 
 
 class Sharded(nn.Module):
@@ -101,6 +111,11 @@ def make_strategy(processes: int) -> ModelParallelStrategy:
         data_parallel_size=processes,
         tensor_parallel_size=1,
     )
+
+
+def shares_of(fabric: Fabric) -> int:
+    """Over how many processes weights are shared out; 1 where each has all."""
+    return fabric.world_size if isinstance(fabric.strategy, ModelParallelStrategy) else 1
 
 
 def find(network: nn.Module) -> Sharded | None:

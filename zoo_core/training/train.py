@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +37,7 @@ from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.run import Run, claim, prepare
 from zoo_core.training.seeds import seed_for
-from zoo_core.training.sharding import make_strategy
+from zoo_core.training.sharding import make_strategy, shares_of
 from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def _train(
         cls = plugins.import_class(architecture.path)
         host = host_of(fabric, folder)
         data, validation = (
-            host.load(split, lambda split=split: _load(recipe, split, data_root))
+            host.load(split, partial(_load, recipe, split, data_root))
             for split in ("train", "validation")
         )
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
@@ -266,7 +267,8 @@ def _train(
 
     # before it is built, and before anything is written
     with _naming_recipe(what):
-        check_memory(memory.of_weights([build_blank(cls, recipe.config)], recipe))
+        blank = [build_blank(cls, recipe.config)]
+        check_memory(memory.of_weights(blank, recipe, shares_of(fabric)))
     # of several processes the first one writes
     with claim(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
         if is_first(fabric):
