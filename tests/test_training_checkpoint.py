@@ -31,7 +31,8 @@ def path(tmp_path: Path) -> Path:
     network, optimizer = stepped(0)
     path, progress = tmp_path / "last.safetensors", Progress(7, 2, 0.5, 6, recipe="abc", data=DATA)
     counter = nn.BatchNorm1d(1)
-    checkpoint.write(path, progress, {"model": network, "counter": counter}, {"model": optimizer})
+    tensors = checkpoint.collect({"model": network, "counter": counter}, {"model": optimizer})
+    checkpoint.write(path, progress, tensors)
     return path
 
 
@@ -59,7 +60,7 @@ def test_one_of_other_data_is_refused_with_both_digests(path: Path) -> None:
 
 
 def test_one_that_names_no_data_is_of_any(path: Path) -> None:
-    checkpoint.write(path, Progress(recipe="abc"), {}, {})
+    checkpoint.write(path, Progress(recipe="abc"), {})
     assert checkpoint.read(path, {}, {}, recipe="abc", data=DATA).data == DATA
 
 
@@ -113,7 +114,8 @@ def test_one_of_an_older_version_without_a_checksum_is_read(path: Path) -> None:
 def test_the_one_before_is_kept(path: Path) -> None:
     network, _ = stepped(0)
     first = path.read_bytes()
-    checkpoint.write(path, Progress(8, 2, 0.5, 6, recipe="abc"), {"model": network}, {})
+    tensors = checkpoint.collect({"model": network}, {})
+    checkpoint.write(path, Progress(8, 2, 0.5, 6, recipe="abc"), tensors)
     assert checkpoint.previous(path).read_bytes() == first
     assert checkpoint.read(path, {"model": network}, {}, recipe="abc", data=DATA).step == 8
 
