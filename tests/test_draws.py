@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo_core import draws
-from zoo_core.draws import Streams
+from zoo_core.draws import Rows, Streams
 
 
 def seeded() -> torch.Generator:
@@ -127,3 +127,18 @@ def test_the_draws_of_streams_are_distributed_as_they_should_be() -> None:
     assert draws.bernoulli(torch.full((n,), 0.3), Streams(6)).mean() == pytest.approx(0.3, abs=0.02)
     assert set(draws.randint(3, n, generator=Streams(7)).tolist()) == {0, 1, 2}
     assert draws.rand(0, 3, generator=Streams(8)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("places", [slice(0, None, 2), slice(1, None, 2), slice(None)])
+def test_rows_of_a_batch_have_the_numbers_that_one_process_draws(places: slice) -> None:
+    whole, own = seeded(), torch.Generator().manual_seed(9)
+    rows = Rows(own, whole=seeded(), places=places, rows=7)
+    n = len(range(7)[places])
+    for _ in range(2):  # each draw goes on where the last one ended
+        expected = torch.randn(7, 3, generator=whole)[places]
+        assert torch.equal(draws.randn(n, 3, generator=rows), expected)
+        expected = torch.rand(3, 7, generator=whole)[:, places]
+        assert torch.equal(draws.rand(3, n, dim=1, generator=rows), expected)
+    # what is not of rows, or not drawn by these functions, is the process's own
+    assert torch.equal(draws.rand(9, generator=rows), torch.rand(9, generator=own))
+    assert torch.equal(torch.rand(2, generator=rows), torch.rand(2, generator=own))

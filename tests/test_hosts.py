@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 SETTINGS = ["nade", "--data", "bars-and-stripes", "--set", "config.hidden=8", "--threads", "1"]
 SETTINGS += ["--lr", "0.02", "--batch-size", "50", "--device", "cpu"]
@@ -51,10 +53,10 @@ def hosts() -> Iterator[list[str]]:
 
 
 def start(
-    folder: Path, *arguments: str, host: tuple[int, str] | None = None
+    folder: Path, *arguments: str, host: tuple[int, str] | None = None, home: Path | None = None
 ) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "zoo_core", "train", *arguments, "-o", str(folder)]
-    environment = dict(os.environ)
+    environment = {**os.environ, **({"ZOO_HOME": str(home)} if home else {})}
     if host is not None:
         rank, name = host
         command = ["ip", "netns", "exec", name, *command, "--nodes", "2"]
@@ -73,6 +75,43 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+NADE = ["--batch-size", "200", "--threads", "1", "--device", "cpu", "--epochs", "4", "-q"]
+RECIPES = Path(__file__).parent.parent / "plugins" / "autoregressive" / "recipes"
+GAN = ["gan", "--size", "8", "--gray", "--batch-size", "8", "--epochs", "13", *NADE[2:5], "-q"]
+GAN += ["--set", "config.hidden=[16]", "--set", "trainer.discriminator.dropout=0.0"]
+GAN += ["--set", "trainer.discriminator.dropout_inputs=0.0", "--lr", "0.0002"]
+"""A small GAN without noise beside its latents."""
+
+
+@pytest.mark.parametrize("name", ["nade.nltcs", "gan.images"])
+def test_two_machines_follow_the_losses_of_one(name: str, hosts: list[str], tmp_path: Path) -> None:
+    if name == "nade.nltcs":
+        columns = np.random.default_rng(0).random((2, 16))  # of two groups, of 16 answers each
+        group = np.random.default_rng(1).integers(0, 2, 3200)
+        x = np.random.default_rng(2).random((3200, 16)) < columns[group]
+        np.save(tmp_path / "nltcs.npy", x.astype(np.uint8))
+        settings = [str(RECIPES / "nade.nltcs.toml"), "--data", str(tmp_path / "nltcs.npy"), *NADE]
+    else:
+        images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
+        (tmp_path / "images").mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
+        settings = [*GAN, "--data", str(tmp_path / "images")]
+    alone, both = tmp_path / "one" / name, tmp_path / "both" / name
+    process = start(alone, *settings)
+    assert process.wait() == 0, process.communicate()[1]
+    processes = [
+        start(both, *settings, host=host, home=tmp_path / f"home-{host[0]}")
+        for host in enumerate(hosts)
+    ]
+    said = [process.communicate(timeout=20 * SECONDS)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert rows(alone)[-1]["step"] >= 50
+    for ours, theirs in zip(rows(both), rows(alone), strict=True):
+        for key in theirs.keys() - {"steps_per_s"}:
+            assert ours[key] == pytest.approx(theirs[key], abs=1e-4), (ours["step"], key)
 
 
 def test_two_machines_follow_one_and_one_that_is_cut_off_ends_the_run(

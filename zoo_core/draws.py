@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from zoo_core.philox import bits, box_muller, scramble, unit
 
 __all__ = [
+    "Rows",
     "Streams",
     "bernoulli",
     "categorical",
@@ -111,6 +113,41 @@ class Streams(torch.Generator):
         return taken
 
 
+class Rows(torch.Generator):
+    """A generator that gives one of several processes the numbers of its rows of a batch.
+
+    They are those that one process would draw for the batch, where the functions here draw a number
+    of rows that is this process's; for other code it is a generator of the process's own.
+
+    Args:
+        own: the state of this process's own stream is copied from it.
+        whole: the stream of the whole batch.
+        places: this process's rows among those of the batch.
+        rows: of the batch.
+    """
+
+    def __new__(cls, own: torch.Generator, **_: object) -> Self:
+        """Make torch's part, which takes the device alone."""
+        return super().__new__(cls, device=own.device)  # type: ignore[call-arg] # torch's stub has none
+
+    def __init__(
+        self, own: torch.Generator, *, whole: torch.Generator, places: slice, rows: int
+    ) -> None:
+        self.set_state(own.get_state())
+        self.whole, self.rows = whole, rows
+        self._places, self._own = places, len(range(rows)[places])
+
+    def draw(self, function: Callable[..., Tensor], size: Sequence[int], dim: int) -> Tensor:
+        """This process's numbers, by a function of a size and a generator.
+
+        dim: the dimension that counts rows.
+        """
+        if size[dim] != self._own:
+            return function(tuple(size), generator=self)
+        every = function((*size[:dim], self.rows, *size[dim + 1 :]), generator=self.whole)
+        return every.movedim(dim, 0)[self._places].movedim(0, dim).contiguous()
+
+
 def rand(
     *size: int,
     generator: torch.Generator | None,
@@ -122,6 +159,8 @@ def rand(
 
     dim: the dimension that counts samples.
     """
+    if isinstance(generator, Rows):
+        return generator.draw(partial(torch.rand, device=device, dtype=dtype), size, dim)
     if not isinstance(generator, Streams):
         return torch.rand(size, generator=generator, device=device, dtype=dtype)
     return _each(_uniform, size, generator, dim, dtype).to(device)
@@ -138,6 +177,8 @@ def randn(
 
     dim: the dimension that counts samples.
     """
+    if isinstance(generator, Rows):
+        return generator.draw(partial(torch.randn, device=device, dtype=dtype), size, dim)
     if not isinstance(generator, Streams):
         return torch.randn(size, generator=generator, device=device, dtype=dtype)
     return _each(_normal, size, generator, dim, dtype).to(device)

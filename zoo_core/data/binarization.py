@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo_core import draws
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
@@ -49,7 +50,7 @@ def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
     x: means, any shape, in [0, 1].
     """
-    u = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    u = draws.rand(*x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return (u < x).to(x.dtype)
 
 

@@ -47,6 +47,10 @@ class Part(NamedTuple):
     weight: float
     """Of their mean loss: summed over the parts, and averaged over the processes, weighted means
     are the mean over all rows of the step."""
+    places: slice = slice(None)
+    """Among the rows of the step, of all processes."""
+    of: int = 0
+    """Rows of the step; 0 where the places of these rows are not known."""
 
 
 class Batches:
@@ -105,9 +109,12 @@ class Batches:
         step: number of steps before this one.
         """
         rows = rows if self.labelled is None else self._more(rows, step)
-        share = self._share(rows)
+        places = self._places(len(rows))
+        share = rows[places]
         # a share of all rows is what each process has where there are too few
         processes = 1 if len(share) == len(rows) else self.fabric.world_size
+        if self.recipe.accumulate == 1:
+            return [Part(share, len(share) * processes / len(rows), places, len(rows))]
         return [
             Part(part, len(part) * processes / len(rows))
             for part in share.chunk(self.recipe.accumulate)
@@ -145,10 +152,11 @@ class Batches:
         chosen = torch.randperm(len(self.labelled), generator=random)[: self.recipe.labelled]
         return torch.cat([rows, self.labelled[chosen]])
 
-    def _share(self, rows: Tensor) -> Tensor:
-        """The rows of a batch that are this process's; all of them when there are too few."""
+    def _places(self, rows: int) -> slice:
+        """The places in a batch that are this process's; all of them when there are too few."""
         processes = self.fabric.world_size
-        return rows if len(rows) < processes else rows[self.fabric.global_rank :: processes]
+        enough = rows >= processes
+        return slice(self.fabric.global_rank, None, processes) if enough else slice(None)
 
 
 def _binarize(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:

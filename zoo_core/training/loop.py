@@ -17,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from zoo_core import draws
 from zoo_core.checks import trusted
 from zoo_core.errors import InvalidInput, naming
 from zoo_core.protocols import Trainer
@@ -202,6 +203,9 @@ class Loop:
         seed_default(seed_for(seed, f"default stream of {rank}", step), self.fabric.device)
         random = stream(seed, f"step of {rank}", step, self.fabric.device)
         parts = self.batches.parts(rows, step)
+        if self.fabric.world_size > 1 and (of := parts[0].of):  # the noise that one process has
+            whole = stream(seed, "step of 0", step, self.fabric.device)
+            random = draws.Rows(random, whole=whole, places=parts[0].places, rows=of)
         losses = [self._compute(part, random, last=part is parts[-1]) for part in parts]
         return {key: torch.stack([part[key] for part in losses]).sum(0) for key in losses[0]}
 
