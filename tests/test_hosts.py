@@ -77,11 +77,12 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-NADE = ["--batch-size", "200", "--threads", "1", "--device", "cpu", "--epochs", "4", "-q"]
+QUIET = ["--threads", "1", "--device", "cpu", "-q"]
+NADE = ["--batch-size", "200", "--epochs", "4", *QUIET]
 RECIPES = Path(__file__).parent.parent / "plugins" / "autoregressive" / "recipes"
-GAN = ["gan", "--size", "8", "--gray", "--batch-size", "8", "--epochs", "13", *NADE[2:5], "-q"]
+GAN = ["gan", "--size", "8", "--gray", "--batch-size", "8", "--epochs", "13", "--lr", "0.0002"]
 GAN += ["--set", "config.hidden=[16]", "--set", "trainer.discriminator.dropout=0.0"]
-GAN += ["--set", "trainer.discriminator.dropout_inputs=0.0", "--lr", "0.0002"]
+GAN += ["--set", "trainer.discriminator.dropout_inputs=0.0", *QUIET]
 """A small GAN without noise beside its latents."""
 
 
