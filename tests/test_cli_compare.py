@@ -180,6 +180,16 @@ def test_a_plot_is_not_overwritten(publish: Publish) -> None:
     assert Path("plot-samples.png").is_file()
 
 
+def test_force_overwrites_the_default_plot(publish: Publish) -> None:
+    publish(markov={})
+    Path("compare.png").write_text("an old one")
+    assert zoo("compare", "markov", "-n", "0").exit_code == 0
+    assert Path("compare-2.png").is_file() and Path("compare.png").read_text() == "an old one"
+    assert zoo("compare", "markov", "-n", "0", "-f").exit_code == 0
+    assert Path("compare.png").read_bytes().startswith(b"\x89PNG")
+    assert not Path("compare-3.png").exists()
+
+
 @pytest.mark.parametrize(
     ("spec", "whole"),
     [

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
+
+from zoo_core.cli import root
 
 Zoo = Callable[..., Result]
 
@@ -53,15 +55,19 @@ def test_a_licence_is_published_as_spdx_spells_it(zoo: Zoo, stripes: Path, tmp_p
     assert licence == {"code": "LicenseRef-Ours", "weights": "CC0-1.0"}
 
 
-def test_licences_are_asked_for_on_a_terminal(
-    zoo: Zoo, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_licences_are_asked_for_on_a_terminal_until_they_are_of_spdx(
+    stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoo_core.cli.publish._is_asked", lambda: True)
-    asked: list[str] = []
-    monkeypatch.setattr("click.prompt", lambda text, err: asked.append(text) or "MIT")
-    result = zoo("publish", str(stripes), str(tmp_path / "zoo"), "--no-pictures")
-    assert result.exit_code == 0
-    assert asked == [f"Licence of the {it} of bernoulli.stripes" for it in ("code", "weights")]
+    there = tmp_path / "zoo"
+    command = ["publish", str(stripes), str(there), "--no-pictures"]
+    result = CliRunner().invoke(root, command, input="MIT\nnonsense\ncc-by-4.0\n")
+    assert result.exit_code == 0, result.stderr
+    questions = [f"Licence of the {it} of bernoulli.stripes: " for it in ("code", "weights")]
+    assert [result.stderr.count(question) for question in questions] == [1, 2]
+    assert "Error: 'nonsense' is not a licence of SPDX: give an identifier" in result.stderr
+    licence = tomllib.loads((there / "registry.toml").read_text())["entry"][0]["licence"]
+    assert licence == {"code": "MIT", "weights": "CC-BY-4.0"}
 
 
 def test_a_bundle_travels(

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -30,6 +31,11 @@ def make_key(folder: Path, name: str) -> Path:
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
     subprocess.run(command, check=True)
     return folder / name
+
+
+def fingerprints(key: Path) -> list[str]:
+    run = subprocess.run(["ssh-keygen", "-l", "-f", str(key)], capture_output=True, text=True)
+    return re.findall(r"SHA256:\S+", run.stdout)
 
 
 @pytest.fixture
@@ -87,12 +93,17 @@ def test_strangers_and_other_purposes_are_refused(
     with pytest.raises(UntrustedRegistry, match="r is not used: it is not signed"):
         check(registry, signers, "r")
     stranger = make_key(tmp_path / "keys", "stranger")
-    with pytest.raises(UntrustedRegistry, match="or signed by others"):
+    (key_of_stranger,) = fingerprints(stranger)
+    said = f"it is signed, but not by an allowed signer: by the key {key_of_stranger}"
+    with pytest.raises(UntrustedRegistry, match=re.escape(said)):
         check(sign(registry, stranger), signers, "r")
+    changed = sign(registry, stranger).replace(b"schema = 1", b"schema =  1")
+    with pytest.raises(UntrustedRegistry, match="it was changed after it was signed"):
+        check(changed, signers, "r")
     monkeypatch.setattr(signatures, "NAMESPACE", "file")
     other = sign(registry, key)
     monkeypatch.undo()
-    with pytest.raises(UntrustedRegistry, match="changed after it was signed, or signed by others"):
+    with pytest.raises(UntrustedRegistry, match="or its signature is for another purpose"):
         check(other, signers, "r")
     assert UntrustedRegistry.exit_code == 10
 
@@ -102,7 +113,7 @@ def test_a_key_may_be_trusted_for_other_purposes_only(
 ) -> None:
     path = tmp_path / "signers"
     path.write_text(f'me@zoo namespaces="git" {key.with_suffix(".pub").read_text()}')
-    with pytest.raises(UntrustedRegistry):
+    with pytest.raises(UntrustedRegistry, match="it is signed, but not by an allowed signer"):
         check(sign(registry, key), path, "r")
 
 

@@ -1,5 +1,6 @@
 """An entry that is trained again is compared bit by bit."""
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import zoo_core
 from zoo_core.errors import InvalidInput, UnknownName
 from zoo_core.publishing import Item, place_of, publish
 from zoo_core.registry import Registry
-from zoo_core.training.replay import compare, replay
+from zoo_core.training.checksums import read_checksums
+from zoo_core.training.replay import compare, find_step, replay
 
 Zoo = Callable[..., Result]
 
@@ -58,6 +60,48 @@ def test_other_weights_say_where_the_trainings_part(runs: Path) -> None:
     assert parted.startswith("the recipe: sha256 ")
     assert result.tensors and all(0 < change < 10 for change in result.tensors.values())
     assert "is not reproduced: " in result.verdict and "tensors differ, by up to" in result.verdict
+    assert result.step == "the first step that differs: none, since the initial weights do"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        ("0:a 1:b 2:c", "0:x 1:y 2:z", "none, since the initial weights do"),
+        ("0:a 1:b 2:c", "0:a 1:y 2:z", "step 1"),
+        ("0:a 1:b 2:c 4:d", "0:a 1:b 2:z 4:d", "step 2"),
+        ("0:a 1:b 2:c 4:d 8:e", "0:a 1:b 2:c 4:d 8:z", "one of steps 5 to 8"),
+        ("0:a 1:b 2:c 4:d", "0:a 1:b 2:c", "one after step 2, the last with a checksum"),
+        ("4:d 8:e", "0:a 1:b 2:c 4:z 8:e", "one of steps 0 to 4"),
+    ],
+)
+def test_the_first_step_that_differs_lies_between_two_checksums(
+    then: str, now: str, said: str
+) -> None:
+    assert find_step(then.split(), now.split()) == f"the first step that differs: {said}"
+
+
+def test_weights_without_checksums_have_no_step(runs: Path) -> None:
+    entry = Registry.load().lookup("nade.stripes")
+    entry = dataclasses.replace(entry, weights=dataclasses.replace(entry.weights, checksums=()))
+    ours = runs / "nade.stripes" / "model.safetensors"
+    assert compare(entry, ours, ours).step == ""
+    other = runs / "other" / "nade.stripes" / "model.safetensors"
+    step = compare(entry, ours, other).step
+    assert step.startswith("the first step that differs: not known, since the registry has no ")
+
+
+def test_the_registry_has_the_checksums_of_a_run_and_another_rate_parts_at_step_1(
+    zoo: Zoo, runs: Path, tmp_path: Path
+) -> None:
+    entry = Registry.load().lookup("nade.stripes")
+    assert entry.weights.checksums == read_checksums(runs / "nade.stripes")
+    (recipe,) = (tmp_path / "zoo" / "recipes").iterdir()
+    text = recipe.read_text()
+    assert "lr = 0.001" in text
+    recipe.write_text(text.replace("lr = 0.001", "lr = 0.002"))
+    result = zoo("train", "--replay", "nade.stripes", "-q")
+    assert result.exit_code == 7
+    assert result.stdout.splitlines()[1] == "the first step that differs: step 1"
 
 
 def test_other_versions_may_give_the_same_weights(

@@ -30,6 +30,7 @@ from zoo_core.training.run import claim
 def test_a_run_folder_holds_what_it_promises(run: zoo_core.Run) -> None:
     assert {path.name for path in run.folder.iterdir()} - {"tensorboard", ".lock"} == {
         "checkpoints",
+        "checksums.txt",
         "curve.png",
         "entry.toml",
         "metrics.jsonl",

@@ -39,6 +39,8 @@ class Weights:
     sha256: str
     bytes: int
     parameters: int
+    checksums: tuple[str, ...] = ()
+    """STEP:CHECKSUM of the networks while they were trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +382,9 @@ def _entry(raw: dict[str, Any], common: Mapping[str, Any]) -> Entry:
         recipe=raw.get("recipe", ""),
         licence=Licence(**raw["licence"]),
         config=raw["config"],
-        weights=Weights(**raw["weights"]),
+        weights=Weights(
+            **raw["weights"] | {"checksums": tuple(raw["weights"].get("checksums", ()))}
+        ),
         paper=Paper(**paper) if paper else None,
         metrics=tuple(Metric(**metric) for metric in raw.get("metrics", ())),
         **common,

@@ -87,6 +87,11 @@ def _is_by_name(value: object) -> bool:
     return isinstance(value, dict) and _is_tables(list(value.values())) and is_plain(value)
 
 
+def _are_checksums(value: object) -> bool:
+    is_checksum = matching(r"[0-9]{1,18}:[0-9a-f]{16}")
+    return isinstance(value, list) and all(map(is_checksum, value))
+
+
 def _line(expected: str = "one line of text", *, required: bool = True) -> Rule:
     return Rule(expected, is_line, required)
 
@@ -115,6 +120,7 @@ _WEIGHTS = {
     "sha256": Rule("64 hexadecimal digits in lower case", matching("[0-9a-f]{64}")),
     "bytes": _count("the file's size, a whole number"),
     "parameters": _count("the number of parameters, a whole number"),
+    "checksums": Rule("a list of texts STEP:CHECKSUM", _are_checksums, required=False),
 }
 
 _PAPER = {

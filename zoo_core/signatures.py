@@ -100,9 +100,9 @@ def check(data: bytes, signers: Path, where: str) -> Signature:
     # one way to write a signature: what is changed in it is changed, also where it means the same
     if _armour(blob) != begin + rest:
         raise _refusal(where, "its signature is not well formed", signers)
-    signer = _signer(body, blob, signers)
+    signer, why = _verify(body, blob, signers)
     if not signer:
-        raise _refusal(where, "it was changed after it was signed, or signed by others", signers)
+        raise _refusal(where, why, signers)
     return Signature(signer, int(serial[1]))
 
 
@@ -135,8 +135,8 @@ def _is_signer(line: str) -> bool:
     return key.startswith(len(kind).to_bytes(4, "big") + kind) and len(key) > len(kind) + 4
 
 
-def _signer(body: bytes, blob: bytes, signers: Path) -> str:
-    """The signer of a sound signature; empty where none of the allowed ones made it."""
+def _verify(body: bytes, blob: bytes, signers: Path) -> tuple[str, str]:
+    """The allowed signer whose signature this is, or else an empty text and why there is none."""
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as folder:
@@ -147,8 +147,13 @@ def _signer(body: bytes, blob: bytes, signers: Path) -> str:
         for name in [] if code else names.decode("utf-8", "replace").splitlines():
             asked = ["-Y", "verify", *common, "-I", name, "-n", NAMESPACE]
             if _ssh_keygen(asked, body)[0] == 0:
-                return printable(name)
-    return ""
+                return printable(name), ""
+        asked = ["-Y", "check-novalidate", "-s", str(file), "-n", NAMESPACE]
+        code, said, _ = _ssh_keygen(asked, body)
+    if code:
+        return "", "it was changed after it was signed, or its signature is for another purpose"
+    key = said.decode("utf-8", "replace").split()[-1]
+    return "", f"it is signed, but not by an allowed signer: by the key {printable(key)}"
 
 
 def _armour(blob: bytes) -> bytes:

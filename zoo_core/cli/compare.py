@@ -51,7 +51,7 @@ __all__ = ["command"]
     type=UserPath(),
     help="PNG of the plot; samples go beside it. [default: compare.png, here]",
 )
-@click.option("--force", "-f", is_flag=True, help="Overwrite.")
+@click.option("--force", "-f", is_flag=True, help="Overwrite the files of -o, or of its default.")
 @json_option()
 def command(
     names: tuple[str, ...],
@@ -107,7 +107,9 @@ def _paths(
     if output is None and as_json:
         return None, None
     if output is None:
-        plot, pictures = free_names("compare", (".png", "-samples.png"))
+        endings = (".png", "-samples.png")
+        named = [Path(f"compare{ending}") for ending in endings]
+        plot, pictures = named if force else free_names("compare", endings)
     elif output.suffix.lower() != ".png":
         raise InvalidInput(f"--output {output}: the plot is a picture; expected a name in .png.")
     else:

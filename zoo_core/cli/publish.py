@@ -81,8 +81,17 @@ def _licensed(item: "Item", given: dict[str, str]) -> "Item":
             "their data)."
         )
     for what in missing:
-        given[what] = _spdx(click.prompt(f"Licence of the {what} of {item.name}", err=True))
+        question = f"Licence of the {what} of {item.name}"
+        given[what] = click.prompt(question, err=True, value_proc=_answer)
     return item.licensed(given)
+
+
+def _answer(text: str) -> str:
+    """A licence as `_spdx` gives it; what makes the prompt ask again for one that it refuses."""
+    try:
+        return _spdx(text)
+    except InvalidInput as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _spdx(licence: str) -> str:

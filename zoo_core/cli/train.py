@@ -150,7 +150,7 @@ def _replay(name: str, given: dict[str, object], words: list[str]) -> None:
             f"--like {name} to train with other settings."
         )
     result = replay(name, **given)
-    for line in result.parted:
+    for line in filter(None, [*result.parted, result.step]):
         click.echo(line)
     click.echo(result.verdict)
     if not result.same_weights:

@@ -1,8 +1,9 @@
 """What a run does beside its steps is done by callbacks, which the loop calls at fixed points.
 
 Each has a module of its own: moving averages in `averages`, what is published in `publishing`,
-what is shown and written in `report` and `previews`, when to stop in `patience`, weights to start
-from in `start`. None of them changes a number of a step that is computed without it.
+what is shown and written in `report`, `previews` and `checksums`, when to stop in `patience`,
+weights to start from in `start`. None of them changes a number of a step that is computed without
+it.
 """
 
 from __future__ import annotations

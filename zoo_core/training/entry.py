@@ -21,6 +21,7 @@ from zoo_core.header import read_header
 from zoo_core.metrics import complete, find, measure
 from zoo_core.protocols import Bound, DensityModel
 from zoo_core.tasks import able
+from zoo_core.training.checksums import read_checksums
 from zoo_core.training.run import toml
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class Publisher:
                 "sha256": loading.open_source(path).sha256,
                 "bytes": path.stat().st_size,
                 "parameters": parameters,
+                "checksums": read_checksums(self.folder),
             },
         }
         if metrics:

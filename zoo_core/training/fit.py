@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core.training.averages import MovingAverages
 from zoo_core.training.batches import Batches
+from zoo_core.training.checksums import Checksums
 from zoo_core.training.loop import Loop
 from zoo_core.training.patience import Patience
 from zoo_core.training.previews import Previews
@@ -52,7 +53,7 @@ def make_loop(
         usual.append(MovingAverages(recipe.ema))
     if publish:
         usual.append(Publishing(publish, recipe.keep))
-    usual += [Reporting(quiet=quiet), Previews(quiet=quiet)]
+    usual += [Reporting(quiet=quiet), Previews(quiet=quiet), Checksums()]
     if recipe.patience:
         usual.append(Patience(recipe.patience))
     batches = Batches(recipe, train, validation, trainer, fabric)

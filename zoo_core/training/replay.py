@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from zoo_core.header import read_header
 from zoo_core.registry import Entry, Registry
 from zoo_core.store import Store
 from zoo_core.text import argument
+from zoo_core.training.checksums import read_checksums
 from zoo_core.training.recipe import read_table
 
-__all__ = ["Replay", "compare", "replay"]
+__all__ = ["Replay", "compare", "find_step", "replay"]
 
 _PROVENANCE = "zoo"
 """Key of the metadata in which weights say of themselves what they are."""
@@ -44,6 +46,8 @@ class Replay:
     """Each metric that both files hold: the registry's, and that of this time."""
     machine: str = ""
     """The threads and the processor of this time, which decide last bits and no file keeps."""
+    step: str = ""
+    """Of other weights: the first step after which they were others, as far as it is known."""
 
     @property
     def verdict(self) -> str:
@@ -119,7 +123,35 @@ def compare(entry: Entry, published: Path, path: Path) -> Replay:
             for metric in entry.metrics
             if metric.name in measured
         },
+        step=find_step(entry.weights.checksums, read_checksums(path.parent)) if tensors else "",
     )
+
+
+def find_step(then: Iterable[str], now: Iterable[str]) -> str:
+    """One sentence on the first step after which two runs have other weights.
+
+    then, now: STEP:CHECKSUM each.
+    """
+    theirs, ours = (
+        {int(step): value for step, value in (line.split(":") for line in lines)}
+        for lines in (then, now)
+    )
+    shared = sorted(theirs.keys() & ours.keys())
+    if not shared:
+        return (
+            "the first step that differs: not known, since the registry has no checksums of these "
+            "weights during training; data, recipe, versions and the weights at the end were "
+            "compared"
+        )
+    same = [*takewhile(lambda step: theirs[step] == ours[step], shared)]
+    last = same[-1] if same else -1
+    if same == shared:
+        return f"the first step that differs: one after step {last}, the last with a checksum"
+    step = shared[len(same)]
+    if step == 0:
+        return "the first step that differs: none, since the initial weights do"
+    steps = f"step {step}" if step == last + 1 else f"one of steps {last + 1} to {step}"
+    return f"the first step that differs: {steps}"
 
 
 def _differences(published: Path, path: Path) -> dict[str, float]:

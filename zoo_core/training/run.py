@@ -3,6 +3,7 @@
 runs/nade.mnist/
     recipe.toml         the settings, complete
     metrics.jsonl       losses and validations; curve.png draws them
+    checksums.txt       of the weights after steps 0, 1, 2, 4, 8, …
     checkpoints/        from which a killed run goes on
     model.safetensors   the weights that the recipe keeps: `zoo run runs/nade.mnist`
     entry.toml          a registry entry for them, at the end
@@ -40,7 +41,10 @@ __all__ = ["Run", "claim", "prepare", "toml"]
 _RECIPE = "recipe.toml"
 _STARTED = "metrics.jsonl", "checkpoints", loading.WEIGHTS
 """Where one of them is, a folder holds a run."""
-_FILES = _RECIPE, "metrics.jsonl", "curve.png", "entry.toml", loading.WEIGHTS, "samples.gif"
+_FILES = (
+    *(_RECIPE, "metrics.jsonl", "checksums.txt", "curve.png", "entry.toml"),
+    *(loading.WEIGHTS, "samples.gif"),
+)
 """What a run overwrites."""
 _OWN = (
     *_FILES,
