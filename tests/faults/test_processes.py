@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,17 @@ def test_the_holder_of_a_lock_is_stopped(
     serve: Any, blob: Any, check: Any, count: Any, tries: int, tmp_path: Path
 ) -> None:
     """Nobody waits without an end: the others say for whom they waited, and go."""
-    server = serve({"slow": lambda request: request.slowly(4.0)})
-    promised = blob(f"{server.url}/slow/w")
+    go_on = threading.Event()
+
+    def waits(request: Any) -> None:
+        request.answer(stop=800_000)
+        go_on.wait(60)
+        request.send(request.body[800_000:])
+
+    server = serve({"waits": waits})
+    promised = blob(f"{server.url}/waits/w")
     for number in range(tries):
+        go_on.clear()
         home = tmp_path / str(number)
         path = Store(home).path(promised.sha256)
         holder = pull(home, promised.sources[0], promised)
@@ -137,6 +146,7 @@ def test_the_holder_of_a_lock_is_stopped(
             assert other.returncode == 9, said
             assert f"is being pulled by process {holder.pid}, which made no progress" in said
         assert not check(home)
+        go_on.set()
         holder.send_signal(signal.SIGCONT)
         assert holder.wait(60) == 0, holder.communicate()[1]
         holder.communicate()
@@ -153,10 +163,16 @@ CALLS = {
 }
 
 
+def trace(call: str, inject: str, log: object = os.devnull) -> tuple[str, ...]:
+    """The command before a command, which injects an error into one of its system calls."""
+    at_these_only = ("strace", "-f", "--seccomp-bpf", "-o", str(log))
+    return (*at_these_only, "-e", f"trace={call}", "-e", f"inject={call}:{inject}")
+
+
 def can_trace() -> bool:
     if not shutil.which("strace"):
         return False
-    run = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True)
+    run = subprocess.run([*trace("write", "error=EIO:when=99"), "true"], capture_output=True)
     return run.returncode == 0
 
 
@@ -173,13 +189,14 @@ def test_what_the_system_refuses(
         error = CALLS[call][number % len(CALLS[call])]
         nth = 1 + number // len(CALLS[call])
         home = tmp_path / f"{call}-{number}"
-        inject = f"inject={call}:error={error}:when={nth}"
-        trace = ("strace", "-f", "-o", os.devnull, "-e", f"trace={call}", "-e", inject)
-        process = pull(home, source, promised, before=trace)
+        inject = f"error={error}:when={nth}"
+        log = tmp_path / f"{home.name}.log"
+        process = pull(home, source, promised, before=trace(call, inject, log))
         _, said = process.communicate(timeout=60)
         assert process.returncode in (0, 8), said
         assert check(home, source.read_bytes()) or process.returncode == 8
-        count(f"{call} fails", f"exit {process.returncode}")
+        is_injected = "INJECTED" in log.read_text()
+        count(f"{call} fails", f"exit {process.returncode}" if is_injected else "no such call")
         assert pull(home, source, promised).wait(60) == 0
         assert check(home, source.read_bytes())
 
@@ -194,9 +211,8 @@ def test_what_is_written_short(
     promised = blob(source, body=source.read_bytes())
     for number in range(tries):
         home = tmp_path / str(number)
-        inject = f"inject=write:retval=1048576:when={2 + number % 3}"
-        trace = ("strace", "-f", "-o", os.devnull, "-e", "trace=write", "-e", inject)
-        process = pull(home, source, promised, before=trace)
+        inject = f"retval=1048576:when={2 + number % 3}"
+        process = pull(home, source, promised, before=trace("write", inject))
         _, said = process.communicate(timeout=60)
         stored = check(home, source.read_bytes())
         assert stored is (process.returncode == 0), said
