@@ -157,7 +157,7 @@ class Publisher:
                 "sha256": loading.open_source(path).sha256,
                 "bytes": path.stat().st_size,
                 "parameters": parameters,
-                "checksums": read_checksums(self.folder),
+                "checksums": [*read_checksums(self.folder)],
             },
         }
         if metrics:
