@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo_core import transfer, web
 from zoo_core.store import Blob
 
 DATA = random.Random(0).randbytes(1_500_000)
@@ -51,7 +52,11 @@ def count() -> Callable[[str, str], None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    monkeypatch.setattr(transfer, "LONGEST", 0.2)
+    monkeypatch.setattr(web, "HEADER", 0.4)
+    monkeypatch.setattr(web, "WINDOW", 0.4)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from zoo_core import transfer, web
+from zoo_core import transfer
 from zoo_core.errors import DigestMismatch, NetworkError, ZooError
 from zoo_core.store import Store
 
@@ -178,14 +178,6 @@ ROWS: dict[str, tuple[Callable[[Any], None], type[ZooError] | None]] = {
         None,
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "PAUSE", 0.001)
-    monkeypatch.setattr(transfer, "LONGEST", 0.2)
-    monkeypatch.setattr(web, "HEADER", 0.4)
-    monkeypatch.setattr(web, "WINDOW", 0.4)
 
 
 @pytest.mark.parametrize("row", ROWS)
