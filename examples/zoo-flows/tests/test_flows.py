@@ -89,3 +89,12 @@ def test_the_shipped_entry_is_found_and_has_the_figure_it_claims() -> None:
     claimed = entry.metric("test_nll")
     measured = measure("test_nll", zoo_core.load(entry.name), claimed.protocol)
     assert abs(measured.value - claimed.value) < claimed.tolerance
+
+
+def test_the_shipped_digits_are_ink_in_the_middle_of_a_dark_image() -> None:
+    entry = zoo_core.Registry.load().lookup("spline-flow.mnist-14")
+    assert [metric.name for metric in entry.metrics] == ["dequantized_bits"]
+    x = zoo_core.load(entry.name).sample(64, generator=torch.Generator().manual_seed(0))
+    assert x.shape == (64, 1, 14, 14)
+    assert 0.05 < x.mean() < 0.3
+    assert x[..., 4:10, 4:10].mean() > 5 * x[..., :2].mean()
