@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core
+from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.comparison import Comparison, parameters
 from zoo_core.protocols import ELBO
@@ -92,6 +93,21 @@ def test_rows_of_another_shape_name_the_model_and_what_to_do(tmp_path: Path) -> 
         (tmp_path / f"{split}.csv").write_text("0,1,1,0\n1,1,0,0\n")
     with pytest.raises(InvalidInput, match=r"coins takes rows of shape \(1, 3, 3\), but those of"):
         Comparison(f"{tmp_path}:test").stand("coins", FairCoins())
+
+
+def test_a_table_in_memory_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a,b\n" + "".join(f"{i % 3 or ''},{i / 7}\n" for i in range(60)))
+    model = zoo_core.train("mixed-tree", data="t.csv", quiet=True, output="run").model
+    read = Comparison("t.csv:test").stand("tree", model)
+    table = load_dataset("t.csv:test")
+    Path("t.csv").unlink()
+    held = Comparison("t.csv:test", table=table).stand("tree", model)
+    assert held.nats and read.nats
+    assert held.nats.value == pytest.approx(read.nats.value, abs=1e-6)
+    assert (held.nats.n, held.values, held.kind) == (read.nats.n, read.values, read.kind)
 
 
 def test_comparing_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

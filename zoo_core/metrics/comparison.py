@@ -108,10 +108,13 @@ class Comparison:
         data: a data set with a split, as `mnist:test`; binary models see one fixed draw of it.
         root: folder of the data sets.
         samples: how many samples of each model that can be sampled.
+        table: the rows, where they are a table that is in memory; it is not read again then.
     """
 
-    def __init__(self, data: str, root: Root = None, *, samples: int = 0) -> None:
-        self.data, self.root, self.samples = data, root, samples
+    def __init__(
+        self, data: str, root: Root = None, *, samples: int = 0, table: Dataset | None = None
+    ) -> None:
+        self.data, self.root, self.samples, self.table = data, root, samples, table
         # models of one shape and kind share the rows: they are read and sampled once
         self.rows = lru_cache(maxsize=4)(self._rows)
 
@@ -122,8 +125,10 @@ class Comparison:
         """
         kind, measured, bits = _kind(model), None, None
         if isinstance(model, DensityModel | Bound):
-            rows = parts(
-                model, self._protocol(model), self.root, lambda *_: self._whole(name, model)
+            rows = (
+                parts(model, self._protocol(model), self.root, lambda *_: self._whole(name, model))
+                if self.table is None
+                else [self._whole(name, model)]
             )
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)  # bounds are estimated from samples
@@ -144,7 +149,8 @@ class Comparison:
 
     def _whole(self, name: str, model: nn.Module) -> Dataset:
         shape = _event_shape(model)
-        rows = fit_columns(model, self.rows(self._protocol(model)))
+        table = self.rows(self._protocol(model)) if self.table is None else self.table
+        rows = fit_columns(model, table)
         if rows.event_shape != shape:
             raise InvalidInput(
                 f"{name} takes rows of shape {shape}, but those of {self.data} have "

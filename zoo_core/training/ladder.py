@@ -367,8 +367,8 @@ class _Ladder:
         return run, standing, limit.reached
 
     def _stand(self, name: str, run: Run, split: str) -> Standing:
-        comparison = Comparison(f"{self.data}:{split}", self.data_root)
-        return comparison.stand(name, run.model)
+        rows = load_dataset(self.data, split=split, root=self.data_root, columns=self.columns)
+        return Comparison(self.data, self.data_root, table=rows).stand(name, run.model)
 
 
 def _key(name: str, recipe: Mapping[str, Any]) -> str:
