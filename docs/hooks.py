@@ -71,6 +71,9 @@ WIDTH = 80
 FORMULA = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.M | re.S)
 """TeX between two lines of two dollars."""
 
+THIN_SPACE = ("<mi>log</mi>", '<mi>log</mi><mspace width="0.17em"></mspace>')
+"""Before a logarithm's argument, which the converter sets without a space."""
+
 LINK = re.compile(r"\]\(([^)\s#:]+\.(?:md|py))")
 
 
@@ -162,7 +165,8 @@ def formulas(markdown: str) -> str:
     """Formulas as MathML, which browsers show by themselves: no script, no font, no request."""
 
     def typeset(formula: re.Match[str]) -> str:
-        return f'<div class="formula" tabindex="0">{convert(formula[1], display="block")}</div>'
+        typed = convert(formula[1], display="block").replace(*THIN_SPACE)
+        return f'<div class="formula" tabindex="0">{typed}</div>'
 
     return FORMULA.sub(typeset, markdown)
 

@@ -118,6 +118,7 @@ def test_formulas_are_typeset_without_a_script(site: Path) -> None:
     for name in ("chain-rule", "elbo", "attention", "bayes", "gan"):
         text = (site / "ideas" / name / "index.html").read_text("utf-8")
         assert '<div class="formula" tabindex="0"><math' in text and "$$" not in text, name
+        assert "<mi>log</mi><mi>" not in text, f"{name}: no space behind a logarithm"
 
 
 # In a browser

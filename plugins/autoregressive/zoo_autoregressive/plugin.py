@@ -55,6 +55,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.categorical:Categorical",
             summary="Independent variables of several values, such as 256 grey levels",
             tasks=_ALL,
+            exports=("conditionals",),
             trainer=_COUNTING,
         ),
         Architecture(
@@ -62,6 +63,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.markov:Markov",
             summary="First-order chain: each variable depends on the one before",
             tasks=_ALL,
+            exports=("conditionals", "step"),
             trainer=_COUNTING,
             ladder={"markov": _ALPHAS},
         ),
@@ -70,12 +72,14 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.ar:AR",
             summary="Regression on the k variables before: logistic, or Gaussian for real values",
             tasks=_ALL,
+            exports=("conditionals", "step"),
         ),
         Architecture(
             name="chow-liu",
             path="zoo_autoregressive.chow_liu:ChowLiu",
             summary="The best tree: which variable depends on which is learned",
             tasks=_ALL,
+            exports=("conditionals", "step"),
             paper="Chow & Liu 1968, Approximating Discrete Probability Distributions with "
             "Dependence Trees",
             trainer=_COUNTING,
