@@ -61,6 +61,7 @@ _NUMBERS = ("parameters", "published")
 _BEST = (
     "dcgan.faces",
     "stargan.faces-hair",
+    "gan-cls.faces",
     "keypatch.faces",
     "vae.faces",
     "diagonal-bilstm.mnist",

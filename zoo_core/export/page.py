@@ -54,7 +54,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "gan-cls.faces": ("read", "decode"),
     "progan.faces": ("growth",),
     "progan.emoji": ("growth",),
-    "gan-cls.emoji": ("read", "decode"),
     "made.mnist": ("conditionals",),
 }
 """Entries of the page and their functions, those first that stay where all would be too much; what
