@@ -201,3 +201,15 @@ def test_what_is_done_is_counted_of_those_that_are_read(tmp_path: Path) -> None:
     with pytest.raises(Unreadable):
         fit(LAB, (1, 8, 8), done)
     assert not done
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp"])
+def test_of_several_frames_the_first_is_taken_and_said(
+    tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [Image.new("L", (4, 4), level) for level in (0, 255, 255)]
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data, _ = load_images([path], shape=(1, 4, 4))
+    assert not data.x.any()
+    assert "of several frames, of which the first was taken" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Few labels: which are kept."""
+"""Few labels: which are kept; labels as a model numbers them."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from torch import Tensor
 
 from factories import numbers
 from zoo_core.data import Dataset, with_labels
+from zoo_core.data.labels import match_labels
 from zoo_core.errors import InvalidInput
 
 
@@ -54,3 +55,23 @@ def test_data_without_labels() -> None:
     data = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
     with pytest.raises(InvalidInput, match="labels is 3, but numbers has no labels"):
         with_labels(data, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "expected"),
+    [
+        (("cat", "dog"), 2, [0, 1, 1]),
+        (("3", "7"), 10, [3, 7, 7]),
+        (("3", "7"), 2, [0, 1, 1]),  # those that the model was trained on
+        (("10", "2"), 11, None),  # in the order of their names, 10 is the third of eleven
+        (("cat", "dog"), 3, None),
+        (("3", "x"), 10, None),
+        ((), 2, [0, 1, 1]),
+        ((), 1, None),
+    ],
+)
+def test_labels_are_numbered_as_the_model_does(
+    names: tuple[str, ...], classes: int, expected: list[int] | None
+) -> None:
+    found = match_labels(torch.tensor([0, 1, 1]), names, classes)
+    assert (None if found is None else found.tolist()) == expected

@@ -9,7 +9,7 @@ import pytest
 from factories import pictures
 from zoo_core import errors
 from zoo_core.data import data_root, load_dataset, load_images
-from zoo_core.data.resolve import absolute_spec, parse_spec
+from zoo_core.data.resolve import absolute_spec, check_fitted, parse_spec
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,21 @@ def test_a_file_from_here_has_a_whole_path(tmp_path: Path, monkeypatch: pytest.M
     assert [absolute_spec(spec) for spec in ("mnist", "b.csv", "hf://a/b")] == [
         *("mnist", "b.csv", "hf://a/b")
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "gray", "given"), [(5, False, "size=5"), (None, True, "gray=True")]
+)
+def test_a_size_that_would_be_ignored_is_refused(
+    tmp_path: Path, size: int | None, gray: bool, given: str
+) -> None:
+    (tmp_path / "t.csv").write_text("1,0\n" * 40)
+    with pytest.raises(
+        errors.InvalidInput, match=f"{given} would be ignored: .* holds 2 categories"
+    ):
+        check_fitted(load_dataset(str(tmp_path / "t.csv")), size, gray)
+    bars = load_dataset("bars-and-stripes")
+    check_fitted(bars, 3, True)
+    if size:
+        with pytest.raises(errors.InvalidInput, match=given):
+            check_fitted(bars, size, gray)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from factories import picture, pictures
-from zoo_core.data import load_dataset
+from zoo_core.data import load_dataset, load_images
 from zoo_core.data.walk import find_images
 
 
@@ -56,3 +56,12 @@ def test_deep_folders_are_walked(tmp_path: Path) -> None:
     os.chdir(folder)  # the path is near the longest that there can be
     picture(Path("a.png"))
     assert len(find_images(tmp_path)) == 1
+
+
+def test_a_link_to_itself_is_no_picture_and_fails_none(tmp_path: Path) -> None:
+    found = pictures(tmp_path / "a", 3)
+    for name in ("self", "self.png"):
+        (found / name).symlink_to(name)
+    (found / "nowhere.png").symlink_to("gone.png")
+    data, names = load_images([found], shape=(1, 8, 8))
+    assert len(data) == len(names) == 3

@@ -172,3 +172,8 @@ def test_rows_without_labels(tmp_path: Any) -> None:
     (tmp_path / "t.csv").write_text("0,1\n" * 20)
     with pytest.raises(InvalidInput, match="has no labels: there are no classes to compare"):
         measure("classification_error", Rule(stripes), {"data": f"{tmp_path / 't.csv'}:test"})
+
+
+def test_classes_that_are_not_the_models_have_no_error() -> None:
+    with pytest.raises(InvalidInput, match=r"has other classes than the 3 of the model: .*, .*\. "):
+        measure("classification_error", Rule(stripes, 3), BARS)

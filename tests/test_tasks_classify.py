@@ -57,6 +57,31 @@ def test_labels_give_the_error(tmp_path: Path) -> None:
     assert not unlabelled.figures[0].startswith("error") and "label" not in unlabelled.rows[0]
 
 
+def test_classes_of_other_data_are_no_error(tmp_path: Path) -> None:
+    from factories import picture
+
+    names = {"0": 0, "1": 255, "cat": 0, "dog": 0, "eel": 0}
+    for name, level in names.items():
+        picture(
+            tmp_path / ("digits" if name in "01" else "pets") / name / "a.png", (4, 4), "L", level
+        )
+    result = run("classify", Lit(), tmp_path / "digits" / "1", tmp_path / "pets")
+    assert not result.figures[0].startswith("error")
+    assert "label" not in result.rows[0]
+    result = run("classify", Lit(), tmp_path / "pets")
+    assert "the inputs' classes cat, dog, eel are not the model's 2: no error" in result.notes[-2]
+
+
+def test_a_folder_of_some_digits_is_of_those(tmp_path: Path) -> None:
+    from factories import picture
+
+    picture(tmp_path / "digits" / "1" / "a.png", (4, 4), "L", 255)
+    result = run("classify", Lit(), tmp_path / "digits")
+    assert [row["label"] for row in result.rows] == [1]
+    assert result.figures[0].startswith("error 0.00 %")
+    assert "the inputs' classes 1 are taken for those numbers of the model's" in result.notes
+
+
 def test_the_bars_are_as_high_as_the_probabilities() -> None:
     result = run("classify", Lit(), f"{BARS}[0:1]")
     assert result.images is not None and result.images.shape == (2, 1, 4, 4)

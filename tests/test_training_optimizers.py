@@ -74,6 +74,10 @@ def test_optimisers_forget() -> None:
     ("settings", "message"),
     [
         ({"optimizer": {"opt": "nope", "lr": 1}}, r"the recipe's \[optimizer\] .*nope.* does not"),
+        (
+            {"optimizer": {}, "schedule": {"sched": "cosine", "num_epochs": -3}},
+            r"the recipe's \[schedule\] .*num_epochs.* does not work: AssertionError",
+        ),
         ({"optimizer": {"opt": "sgd", "speed": 1}}, r"the recipe's \[optimizer\] .* does not work"),
         (
             {"optimizer": {"opt": "sgd"}, "schedule": {"sched": "plateau"}},

@@ -154,3 +154,8 @@ def test_the_digests_of_published_recipes_stay() -> None:
 def test_a_recipe_can_be_made_in_python() -> None:
     recipe = Recipe("nade", "x", epochs=3)
     assert recipe.digest == recipes.parse({**SOUND, "epochs": 3}, "").digest
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('architecture = "nade"\ndata = "x"\n', "utf-8-sig")
+    assert recipes.read(tmp_path / "a.toml") == Recipe("nade", "x")

@@ -61,7 +61,7 @@ def _document(data: bytes, origin: str) -> dict[str, Any]:
                 f"{origin}: line {number} has {dots:,} dots; expected at most {MAX_DOTS}."
             )
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidRegistry(f"{origin}: not UTF-8 text ({error}).") from None
     except ValueError as error:  # TOMLDecodeError, and that of numbers with thousands of digits

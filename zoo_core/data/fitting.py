@@ -117,6 +117,8 @@ def open_image(path: Picture, done: Counter[str]) -> Image.Image:
         _check_size(image.width * image.height, file)
         if _orientation(image, file) > 1:
             done["turned upright by EXIF"] += 1
+        if getattr(image, "is_animated", False):
+            done["of several frames, of which the first was taken"] += 1
         image.load()
         return ImageOps.exif_transpose(image)
 

@@ -1,15 +1,17 @@
-"""Semi-supervised learning: keep a few of a data set's labels."""
+"""Labels: keep a few of a data set's, for semi-supervised learning; number them as a model does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
 from zoo_core.errors import InvalidInput
 
-__all__ = ["with_labels"]
+__all__ = ["match_labels", "with_labels"]
 
 
 def with_labels(dataset: Dataset, n: int, seed: int) -> Dataset:
@@ -35,3 +37,23 @@ def with_labels(dataset: Dataset, n: int, seed: int) -> Dataset:
     labels = torch.full_like(dataset.labels, -1)
     labels[rows] = dataset.labels[rows]
     return replace(dataset, labels=labels)
+
+
+def match_labels(labels: Tensor, names: Sequence[str], classes: int) -> Tensor | None:
+    """Labels as a model numbers its classes, (N,); None where the data have other classes.
+
+    A folder's classes are numbered in the order of their names. Where there are as many as the
+    model has, they are the same; where all are called by digits, as folders 3 and 7, they are those
+    of a model of up to ten classes.
+
+    labels: (N,), int64, from 0.
+    names: the data's classes, where that is known.
+    classes: how many the model has.
+    """
+    if not names:
+        return labels if not len(labels) or int(labels.max()) < classes else None
+    if len(names) == classes:
+        return labels
+    numbers = [int(name) if name.isdecimal() else classes for name in names]
+    # of more than ten the order of the names is another than that of the numbers
+    return torch.tensor(numbers)[labels] if max(numbers) < classes <= 10 else None

@@ -29,11 +29,12 @@ from zoo_core.data.tables import is_table, load_table
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.files import exists, user_path
 from zoo_core.hookspecs import DataSet
-from zoo_core.text import printable, quoted
+from zoo_core.text import argument, printable, quoted
 
 __all__ = [
     "Spec",
     "absolute_spec",
+    "check_fitted",
     "data_root",
     "dataset",
     "find_path",
@@ -138,6 +139,23 @@ def load_dataset(
 
 dataset = load_dataset
 """`load_dataset`, by the name that `zoo_core.dataset("mnist:train")` has."""
+
+
+def check_fitted(data: Dataset, size: int | None, gray: bool) -> None:
+    """Refuse a size or grey for rows that are not resized or made grey: tables, binary images.
+
+    Raises InvalidInput that names the one which would be ignored.
+    """
+    shape = data.event_shape if data.x.ndim == 4 else (0, 0, 0)
+    for given, fits in (
+        (argument("size", size), size is None or shape[1:] == (size, size)),
+        (argument("gray", gray), not gray or shape[0] == 1),
+    ):
+        if not fits:
+            raise InvalidInput(
+                f"{given} would be ignored: {printable(data.name)} holds {data.holds}, and only "
+                "images of 256 levels are resized or made grey. Leave it out."
+            )
 
 
 def _load(

@@ -41,7 +41,7 @@ def find_images(folder: Path) -> list[Path]:
             continue
         for item in items:
             path = here / item.name
-            if not item.is_dir():
+            if not _is_folder(item):
                 found += [path] if is_image(path) else []
             elif _is_hidden(item.name):
                 hidden.append(str(path))
@@ -56,6 +56,13 @@ def find_images(folder: Path) -> list[Path]:
         if paths:
             note(f"{shown}: {what}: {list_names(sorted(paths))}")
     return sorted(found)
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _is_hidden(name: str) -> bool:

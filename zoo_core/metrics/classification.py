@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.data import Dataset
+from zoo_core.data.labels import match_labels
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import (
@@ -77,7 +78,12 @@ def classification_error(
 ) -> Measured:
     """Share of rows that the model misclassifies, in percent."""
     rows = load(protocol, data_root)
-    labels = labels_of(rows)
+    labels = match_labels(labels_of(rows), rows.classes, model.classes)
+    if labels is None:
+        raise InvalidInput(
+            f"{rows.name} has other classes than the {model.classes} of the model"
+            f"{': ' * bool(rows.classes)}{', '.join(rows.classes)}. There is no error to measure."
+        )
     return _share(each(model, rows, model.classify) != labels)
 
 

@@ -37,10 +37,15 @@ def classify(model: ConditionalDensity, options: Options, context: Context) -> R
     batch = load_inputs(model, options.inputs, context)
     log_p = joint(model, batch.x, context)
     p, nats = log_p.softmax(1), -log_p.logsumexp(1)
+    batch, others = _match(batch, model.classes)
     result = Result(
         summary=f"{len(p):,} input{'s' if len(p) > 1 else ''} classified by {context.name}",
         figures=(*_errors(p, batch), f"mean −log ∑ p(x|y) p(y) {float(nats.mean()):.2f} nats"),
-        notes=(*batch.notes, f"by Bayes' rule; each of the {model.classes} classes as probable"),
+        notes=(
+            *batch.notes,
+            *others,
+            f"by Bayes' rule; each of the {model.classes} classes as probable",
+        ),
         rows=_rows(p, batch),
         tensors={"probabilities": p, "nats": nats, "log_joint": log_p},
         texts={"inputs": batch.names},
@@ -70,6 +75,22 @@ def joint(model: ConditionalDensity, x: Tensor, context: Context) -> Tensor:
             for part in context.batches(x)
         ]
     return torch.cat(parts).double().cpu() + prior
+
+
+def _match(batch: Batch, classes: int) -> tuple[Batch, tuple[str, ...]]:
+    """The batch with its labels as the model numbers them, and what is to be said of them."""
+    from zoo_core.data.labels import match_labels
+
+    if batch.labels is None or not batch.classes:
+        return batch, ()
+    labels, names = match_labels(batch.labels, batch.classes, classes), ", ".join(batch.classes)
+    if labels is batch.labels:
+        return batch, ()
+    if labels is None:
+        note = f"the inputs' classes {names} are not the model's {classes}: no error is counted"
+    else:
+        note = f"the inputs' classes {names} are taken for those numbers of the model's"
+    return batch._replace(labels=labels), (note,)
 
 
 def _errors(p: Tensor, batch: Batch) -> tuple[str, ...]:

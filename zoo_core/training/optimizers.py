@@ -189,9 +189,10 @@ def _explain_errors(section: str, settings: Mapping[str, object]) -> Iterator[No
     """Say which section of the recipe timm or torch did not take."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of any kind, such as AssertionError, which has no words
+        reason = str(error) or type(error).__name__
         raise InvalidInput(
-            f"the recipe's [{section}] {dict(settings)} does not work: {error}."
+            f"the recipe's [{section}] {dict(settings)} does not work: {reason}."
         ) from None
 
 

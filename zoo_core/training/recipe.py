@@ -171,7 +171,7 @@ def read_table(path: Path) -> dict[str, Any]:
     Raises InvalidInput for a file that is not TOML.
     """
     try:
-        return tomllib.loads(read_limited(path, _MAX_BYTES).decode("utf-8"))
+        return tomllib.loads(read_limited(path, _MAX_BYTES).decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else printable(error)
         raise InvalidInput(f"{printable(path)} cannot be read: {why}.") from None

@@ -17,7 +17,7 @@ from zoo_core.config import check_trainer
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
-from zoo_core.data.resolve import absolute_spec
+from zoo_core.data.resolve import absolute_spec, check_fitted
 from zoo_core.errors import InvalidInput, PluginError, naming
 from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
@@ -278,7 +278,8 @@ def _train(
         host.close()  # all have the data
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
-        trainer = _trainer(architecture, model, recipe)
+        with _naming_recipe(what):
+            trainer = _trainer(architecture, model, recipe)
         loop = make_loop(
             trainer,
             recipe,
@@ -304,7 +305,7 @@ def _train(
 
 def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
     """A split of the recipe's data, in its size, colours and columns."""
-    return load_dataset(
+    data = load_dataset(
         recipe.data,
         split=split,
         root=root,
@@ -312,6 +313,8 @@ def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
         gray=recipe.gray,
         columns=recipe.columns,
     )
+    check_fitted(data, recipe.size, recipe.gray)
+    return data
 
 
 @contextmanager
