@@ -33,6 +33,8 @@ def columns(cells: Cells) -> list[list[object]]:
         ('a,b\n1,"x\ny"\n2,"say ""no"""\n', ("a", "b"), [[1, 2], ["x\ny", 'say "no"']]),
         ("\ufeffa,b\r\n1,x\r\n\r\n2,y\r\n", ("a", "b"), [[1, 2], ["x", "y"]]),
         ("a\nx\ny\n", ("a",), [["x", "y"]]),
+        ("no\nyes\nno\n", ("x0",), [["no", "yes", "no"]]),  # nor what its column holds
+        ("a,b\nb,a\na,c\n", ("a", "b"), [["b", "a"], ["a", "c"]]),
         (",a\n0,5\n1,6\n", ("", "a"), [[0, 1], [5, 6]]),
         ("a,b\n1e3,-2.5\n+3,0\n", ("a", "b"), [[1000, 3], [-2.5, 0]]),
     ],

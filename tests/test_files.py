@@ -1,5 +1,6 @@
 """Files and paths of a user's: regular files only, no further than a limit; ours appear whole."""
 
+import errno
 import os
 import resource
 import stat
@@ -7,8 +8,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import torch
+from safetensors import SafetensorError
 
-from zoo_core.errors import InvalidInput, InvalidWeights
+from zoo_core.errors import DiskError, InvalidInput, InvalidWeights, ZooError
 from zoo_core.files import (
     atomic,
     check_regular,
@@ -16,6 +19,8 @@ from zoo_core.files import (
     open_regular,
     publish,
     read_limited,
+    save_tensors,
+    unwritten,
     user_path,
     write_atomic,
 )
@@ -155,3 +160,34 @@ def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_end(
     publish(tmp_path / "b.partial", tmp_path / "b")
     assert order == ["file", "rename", "folder"] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space" })',
+    ],
+    ids=["safetensors 0.8", "safetensors 0.5"],
+)
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, text: str) -> None:
+    failure = mock.patch("safetensors.torch.save_file", side_effect=SafetensorError(text))
+    full = pytest.raises(OSError, match="No space left on device")
+    with failure, full as caught, atomic(tmp_path / "a.safetensors") as partial:
+        save_tensors({"x": torch.zeros(2)}, partial)
+    assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "a.safetensors"))
+    assert type(unwritten(tmp_path / "a", caught.value)) is DiskError
+    assert type(unwritten(tmp_path / "a", OSError(errno.EISDIR, "Is a directory"))) is ZooError
+    assert not any(tmp_path.iterdir())
+
+
+def test_tensors_that_cannot_be_saved_are_no_error_of_the_system(tmp_path: Path) -> None:
+    failure = mock.patch("safetensors.torch.save_file", side_effect=SafetensorError("no such"))
+    with failure, pytest.raises(SafetensorError):
+        save_tensors({"x": torch.zeros(2)}, tmp_path / "a.safetensors")
+
+
+def test_saved_tensors_are_read_by_all(tmp_path: Path) -> None:
+    save_tensors({"x": torch.ones(2)}, tmp_path / "a.safetensors", {"a": "b"})
+    assert stat.S_IMODE((tmp_path / "a.safetensors").stat().st_mode) == 0o644
+    assert read_header(tmp_path / "a.safetensors").metadata == {"a": "b"}

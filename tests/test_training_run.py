@@ -1,5 +1,6 @@
 """A run folder: what it holds, what it says of itself, and that it is not overwritten."""
 
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import zoo_core
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
-from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.errors import DiskError, InvalidInput, OutputExists
 from zoo_core.header import read_header
 from zoo_core.training import recipe as recipes
 from zoo_core.training.callbacks import Callback
@@ -263,3 +264,20 @@ def test_weights_without_checkpoints_are_not_overwritten_by_a_resumed_run(old: P
     with pytest.raises(InvalidInput, match="Start a new run from them"):
         zoo_core.train("nade", **SMALL, epochs=4, output=old, resume_if_any=True, quiet=True)
     assert contents(old) == before
+
+
+def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(tensors: object, path: Path, metadata: object = None) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("zoo_core.files.save_tensors", fail)
+    folder = tmp_path / "r"
+    with pytest.raises(DiskError) as caught:
+        zoo_core.train("nade", **SMALL, epochs=1, output=folder, quiet=True)
+    place = folder / "checkpoints" / "last.safetensors"
+    assert str(caught.value) == (
+        f"{place}: No space left on device. Make room there, and go on with "
+        f"zoo train --resume {folder}."
+    )
+    monkeypatch.undo()
+    assert zoo_core.train(resume=folder, quiet=True).metrics

@@ -93,7 +93,7 @@ class CheckFailed(ZooError):
 
 
 class DiskError(ZooError):
-    """The store has no room, or cannot be written."""
+    """A disk is full, or the store cannot be written."""
 
     exit_code = 8
 

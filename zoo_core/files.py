@@ -10,16 +10,21 @@ another process meets half of it.
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from zoo_core.errors import InvalidInput
-from zoo_core.text import quoted
+from zoo_core.errors import DiskError, InvalidInput, ZooError
+from zoo_core.text import printable, quoted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
+    "FULL",
     "atomic",
     "check_regular",
     "digest",
@@ -27,9 +32,14 @@ __all__ = [
     "open_regular",
     "publish",
     "read_limited",
+    "save_tensors",
+    "unwritten",
     "user_path",
     "write_atomic",
 ]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the system says of a disk that is full, or is not written to."""
 
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -104,7 +114,12 @@ def atomic(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
     scratch.mkdir(0o700)
     try:
         partial = scratch / path.name
-        yield partial
+        try:
+            yield partial
+        except OSError as error:  # the name that a user knows
+            if error.filename == str(partial):
+                error.filename = str(path)
+            raise
         if exclusive:
             _take_name(partial, path)
         publish(partial, path)
@@ -117,6 +132,28 @@ def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:
     """Write a file whole, as `atomic` does."""
     with atomic(path, exclusive=exclusive) as partial:
         partial.write_bytes(data)
+
+
+def save_tensors(
+    tensors: Mapping[str, "Tensor"], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors, readable by all; raises OSError, as any writing does."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(tensors), path, metadata)
+    except SafetensorError as error:  # which has the system's number in its text alone
+        if number := re.search(r"(?:os error|code:) (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
+    path.chmod(0o644)  # the library gives it to its owner alone
+
+
+def unwritten(path: Path, error: OSError) -> ZooError:
+    """The error that says why a file could not be written."""
+    kind = DiskError if error.errno in FULL else ZooError
+    return kind(f"cannot write {printable(path)}: {error.strerror or error}.")
 
 
 def publish(partial: Path, path: Path) -> None:

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 
 from zoo_core import environment
 from zoo_core.errors import DiskError, InvalidInput, ZooError, did_you_mean
+from zoo_core.files import FULL
 from zoo_core.text import flags_in_messages, printable
 
 __all__ = ["COMMANDS", "main", "root"]
@@ -52,7 +53,7 @@ of their modules is imported."""
 INTERRUPTED = 130
 
 _EXIT_CODES: dict[int, int] = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS), DiskError.exit_code),
+    **dict.fromkeys(FULL, DiskError.exit_code),
     errno.ENAMETOOLONG: InvalidInput.exit_code,
 }
 """Of what the system refuses; 1 of the rest."""

@@ -1,9 +1,9 @@
 """The cells of a table as its file has them: CSV, Parquet or NPY.
 
 Of a CSV the delimiter is the comma, semicolon, tab or bar that divides its first lines alike, else
-white space. The first line is a header where none of its cells is a number. Cells that are empty,
-or NA, N/A, NaN, null, None or ?, are missing. Where the delimiter is not the comma, numbers may
-have a decimal comma.
+white space. The first line is a header where none of its cells is a number, and not all of them
+stand in their columns' next rows too. Cells that are empty, or NA, N/A, NaN, null, None or ?, are
+missing. Where the delimiter is not the comma, numbers may have a decimal comma.
 """
 
 from __future__ import annotations
@@ -297,9 +297,18 @@ def _open_csv(path: Path) -> Iterator[tuple[Iterator[list[str]], list[str], str]
         delimiter = _delimiter(head)
         rows = _rows(chain(head, text), delimiter)
         first = next(rows, [])
-        header = bool(first) and not any(_is_number(cell) for cell in first)
-        whole = rows if header or not first else chain([first], rows)
+        ahead = list(islice(rows, _LOOKED_AT))
+        header = _is_header(first, ahead)
+        whole = chain(ahead if header or not first else [first, *ahead], rows)
         yield whole, first if header else [], "." if delimiter == "," else ","
+
+
+def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a line names columns: it has no number, and does not hold what its columns hold."""
+    if not any(first) or any(map(_is_number, first)):
+        return False
+    named = [i for i, cell in enumerate(first) if cell]
+    return not all(any(row[i : i + 1] == [first[i]] for row in rows) for i in named)
 
 
 def _rows(lines: Iterator[str], delimiter: str | None) -> Iterator[list[str]]:

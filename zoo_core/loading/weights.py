@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput, InvalidWeights, naming
-from zoo_core.files import atomic
+from zoo_core.files import atomic, save_tensors
 from zoo_core.header import Header, read_header
 from zoo_core.loading.names import Named, drop_shared, match, name_tensors, unwrap
 from zoo_core.rules import is_line
@@ -107,16 +107,14 @@ def write(
 
     dtype: floating type in the file; None keeps the model's.
     """
-    from safetensors.torch import save_file
-
     kind = floating_type(dtype)
     state = {
         name: tensor.to(kind if tensor.is_floating_point() else None)
         for name, (tensor, _) in name_tensors(unwrap(model)).items()
     }
     with atomic(path) as partial:
-        save_file(drop_shared(state), partial, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
-        partial.chmod(0o644)  # the library gives it to its owner alone
+        said = {_KEY: json.dumps(dict(metadata), sort_keys=True)}
+        save_tensors(drop_shared(state), partial, said)
 
 
 def floating_type(name: str | torch.dtype | None) -> torch.dtype | None:

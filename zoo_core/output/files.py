@@ -16,8 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo_core.errors import InvalidInput, OutputExists, ZooError
-from zoo_core.files import write_atomic
+from zoo_core.errors import InvalidInput, OutputExists
+from zoo_core.files import unwritten, write_atomic
 from zoo_core.output.table import columns_of
 from zoo_core.text import argument
 
@@ -292,7 +292,7 @@ def _put(path: Path, data: bytes, force: bool) -> None:
     except FileExistsError:  # another process took the name since it was free
         raise OutputExists(_exists(path)) from None
     except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise unwritten(path, error) from error
 
 
 def _exists(path: Path) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -95,7 +94,7 @@ def write(path: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None
     stood = asdict(progress)
     said = {**stood, "checksum": _checksum(stood, tensors)}
     with files.atomic(path) as partial:
-        save_file(dict(tensors), partial, {"progress": json.dumps(said)})
+        files.save_tensors(tensors, partial, {"progress": json.dumps(said)})
         if path.is_file():
             path.replace(previous(path))
 

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from zoo_core import loading
-from zoo_core.errors import InvalidInput, OutputExists
-from zoo_core.files import exists, write_atomic
-from zoo_core.text import argument, printable, quoted
+from zoo_core.errors import DiskError, InvalidInput, OutputExists
+from zoo_core.files import FULL, exists, write_atomic
+from zoo_core.text import argument, command_line, printable, quoted
 from zoo_core.training.recipe import Recipe, read
 
 if TYPE_CHECKING:
@@ -148,6 +148,11 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> Itera
             _move(folder, None)
             _move(folder / _REPLACED, folder)
             shutil.rmtree(folder / _REPLACED, ignore_errors=True)
+        elif isinstance(error, OSError) and error.errno in FULL:
+            raise DiskError(
+                f"{printable(error.filename or folder)}: {error.strerror}. Make room there, and go "
+                f"on with {command_line('zoo', 'train', '--resume', folder)}."
+            ) from error
         raise
     finally:
         if _has_begun(folder):
@@ -167,10 +172,13 @@ def _check_resumable(folder: Path, recipe: Recipe) -> None:
             f"{printable(folder)} was trained with {other}; a run is resumed with its own "
             "settings. Leave others out, or start a new run in another folder."
         )
-    if (folder / loading.WEIGHTS).exists() and not any((folder / "checkpoints").glob("*")):
+    checkpoints = folder / "checkpoints"
+    ended = (folder / "entry.toml").exists() or not checkpoints.exists()
+    if ended and (folder / loading.WEIGHTS).exists() and not any(checkpoints.glob("*")):
+        start = argument("start", str(folder), "--from")
         raise InvalidInput(
             f"{printable(folder)} holds weights and no checkpoint: the run would begin anew and "
-            f"overwrite them. Start a new run from them ({argument('start', folder)})."
+            f"overwrite them. Start a new run from them ({start})."
         )
 
 

@@ -16,13 +16,12 @@ from typing import Any
 import torch
 from filelock import FileLock
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from zoo_core.data.faces import worker
 from zoo_core.errors import DigestMismatch, InvalidInput
-from zoo_core.files import atomic
+from zoo_core.files import atomic, save_tensors
 from zoo_core.text import argument
 
 __all__ = ["VERSIONS", "Job", "check_packages", "digest_of", "draw", "load_or_make"]
@@ -140,5 +139,4 @@ def _write(path: Path, tensors: dict[str, Tensor], digest: str) -> None:
             "has faces whose digest is not checked."
         )
     with atomic(path) as partial:
-        save_file(tensors, partial, {"digest": found, **VERSIONS})
-        partial.chmod(0o644)  # readable by others, as data sets are
+        save_tensors(tensors, partial, {"digest": found, **VERSIONS})
