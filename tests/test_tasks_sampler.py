@@ -86,6 +86,14 @@ def test_what_is_sampled_in_another_way_is_refused(tmp_path: Path, onnxruntime: 
         assert not Store().sampler(origin.sha256).exists()
 
 
+def test_a_step_of_one_input_at_a_time_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnxruntime: Any
+) -> None:
+    monkeypatch.setattr("zoo_core.export.onnx.takes_one_input", lambda converted: True)
+    with pytest.raises(InvalidInput, match="without torch: its step takes one input at a time"):
+        sampler.export(source(tmp_path, "nade", "autoregressive"))
+
+
 def test_the_command_says_which_engine_sampled(tmp_path: Path, onnxruntime: Any) -> None:
     path = save_case(case_of("nade", "autoregressive"), tmp_path, "mine")
     for engine in ("torch", "onnx", "auto"):

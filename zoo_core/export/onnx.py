@@ -169,7 +169,8 @@ class _Call(nn.Module):
 def _trace(model: nn.Module, function: Function) -> tuple[ExportedProgram, bool]:
     """The graph of a function, and whether it takes one input alone."""
     call = _Call(model, function).eval()
-    n = torch.export.Dim("n", min=1)
+    # torch 2.7 wants n to be less than the largest number that it has
+    n = torch.export.Dim("n", min=1, max=2**31 - 1)
     sizes = tuple({0: n} if "n" in value.shape else None for value in function.inputs)
     examples = function.examples(3)
     try:

@@ -179,6 +179,8 @@ def export(source: Source) -> Sampler:
     wanted = run(model, "sample", n=_TRIED, seed=1)
     assert wanted.images is not None
     converted = onnx.convert(model, offered[name])
+    if onnx.takes_one_input(converted):
+        raise _refused(source, f"its {name} takes one input at a time")
     said = json.loads(converted.model.metadata_props[runtime.KEY])
     said |= {"key": _key(source), "notes": wanted.notes}
     if name == "decode":
