@@ -17,7 +17,7 @@ from torch import Tensor
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
 from zoo_core.data.binarization import binarize_parts, needs_binarization
 from zoo_core.data.columns import fit_columns
-from zoo_core.data.resolve import check_fitted, parse_spec
+from zoo_core.data.resolve import parse_spec
 from zoo_core.data.streams import open_split
 from zoo_core.errors import InvalidInput
 from zoo_core.options import option
@@ -103,9 +103,7 @@ def load(
         raise InvalidInput("the protocol names no data: expected data = 'mnist:test' or the like.")
     if not spec:
         spec = f"{parse_spec(protocol.data, data_root).name}:{split}" if split else protocol.data
-    data = load_dataset(spec, root=data_root, size=protocol.size, gray=protocol.gray)
-    check_fitted(data, protocol.size, protocol.gray)
-    return data
+    return load_dataset(spec, root=data_root, size=protocol.size, gray=protocol.gray)
 
 
 def load_binarized(
