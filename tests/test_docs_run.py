@@ -238,7 +238,7 @@ def _task_flags(arguments: Sequence[str]) -> list[click.Option]:
     named = [b for a, b in pairwise(arguments) if a in ("--task", "-t")]
     records = [r for name, r in plugins.offers(Task).items() if not named or name in named]
     flags = [option_flag(option) for record in records for option in options_of(record).values()]
-    return flags or [click.Option([flag]) for flag in ("--k", "--kk", "--invert")]
+    return flags or [click.Option([flag]) for flag in ("-n", "--k", "--kk", "--invert")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -17,11 +17,11 @@ from zoo_core.training.recipe import Recipe
 @pytest.mark.parametrize(
     ("settings", "publish", "names"),
     [
-        ({"ema": 0.0}, False, ["Reporting", "Previews"]),
+        ({"ema": 0.0}, False, ["Reporting", "Previews", "Checksums"]),
         (
             {"ema": 0.9, "patience": 2},
             True,
-            ["MovingAverages", "Publishing", "Reporting", "Previews", "Patience"],
+            ["MovingAverages", "Publishing", "Reporting", "Previews", "Checksums", "Patience"],
         ),
     ],
 )

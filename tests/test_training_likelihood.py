@@ -7,6 +7,7 @@ from zoo_autoregressive.bernoulli import Bernoulli
 from zoo_autoregressive.counting import Counting
 
 from toy_models import nade
+from zoo_core.config import check_trainer
 from zoo_core.errors import InvalidInput
 from zoo_core.training.likelihood import MaximumLikelihood
 
@@ -67,5 +68,5 @@ def test_validation_has_no_noise() -> None:
 
 @pytest.mark.parametrize("noise", [-0.1, 1.0])
 def test_noise_is_a_probability(noise: float) -> None:
-    with pytest.raises(InvalidInput, match="expected a probability from 0, below 1"):
-        MaximumLikelihood(Bernoulli(shape=(4,)), noise=noise)
+    with pytest.raises(InvalidInput, match=r"trainer\.noise is .* of at least 0 and below 1"):
+        check_trainer(MaximumLikelihood, {"noise": noise})

@@ -22,7 +22,7 @@ _WORDS = 8
 _FEW = 4096
 """Values of a counter up to which importing NumPy's own Philox takes longer than computing them."""
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
-_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+_WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 """What the key's words grow by from round to round."""
 
 
@@ -61,7 +61,7 @@ def _rounds(key: int, counter: int, n: int) -> NDArray[np.uint64]:
         for _ in range(10):
             (high, low), (other_high, other_low) = map(_product, _MULTIPLIERS, c[::2])
             c = [other_high ^ c[1] ^ k[0], other_low, high ^ c[3] ^ k[1], low]
-            k = [word + np.uint64(step) for word, step in zip(k, _STEPS, strict=True)]
+            k = [word + np.uint64(step) for word, step in zip(k, _WEYL, strict=True)]
     return np.stack(c, 1)
 
 

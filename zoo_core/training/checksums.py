@@ -27,7 +27,8 @@ _LINE = re.compile(r"\d+:[0-9a-f]{16}")
 class Checksums(Callback):
     """Writes a checksum of all networks before the first step and after steps 1, 2, 4, 8 and so on.
 
-    Twenty of them cover a million steps, and say within a factor of two when two runs part.
+    Twenty of them cover a million steps, and say within a factor of two when two runs part. A run
+    whose processes share the weights out has none: no process has all of them.
     """
 
     def begin(self, loop: Loop) -> None:
@@ -44,7 +45,7 @@ class Checksums(Callback):
             self._add(loop)
 
     def _add(self, loop: Loop) -> None:
-        if loop.fabric.is_global_zero:
+        if loop.fabric.is_global_zero and not loop.optimizers.whole:
             self._lines.append(f"{loop.progress.step}:{checksum(loop.networks)}")
             write_atomic(loop.folder / _FILE, "\n".join([*self._lines, ""]).encode())
 

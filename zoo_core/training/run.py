@@ -147,6 +147,8 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> Itera
         if begins and not _has_begun(folder) and (replaces or isinstance(error, InvalidInput)):
             _move(folder, None)
             _move(folder / _REPLACED, folder)
+            if replaces:  # also where it was stopped before its first row
+                (folder / "checkpoints").mkdir(exist_ok=True)
             shutil.rmtree(folder / _REPLACED, ignore_errors=True)
         elif isinstance(error, OSError) and error.errno in FULL:
             raise DiskError(

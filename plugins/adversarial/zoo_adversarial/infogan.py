@@ -55,7 +55,7 @@ from zoo_core.training.objective import network_of
 
 __all__ = ["InfoGAN", "InfoTrainer", "Recogniser"]
 
-_PRESETS = ("paper", "compact", "dcgan")
+_NETWORKS = ("paper", "compact", "dcgan")
 _OF_Q = 128
 """Units of Q's own hidden layer."""
 _CODE_REACH = 2.0
@@ -85,7 +85,7 @@ class InfoGAN(LatentGenerator):
         hidden: int = 1024,
         preset: str = "paper",
     ) -> None:
-        check_choice("preset", preset, _PRESETS)
+        check_choice("preset", preset, _NETWORKS)
         super().__init__(divisible_shape(shape, 4), z + clusters + codes, "uniform")
         self.z, self.classes, self.codes = z, clusters, codes
         self.opponent_of = partial(
@@ -96,7 +96,7 @@ class InfoGAN(LatentGenerator):
         elif preset == "compact":
             self.network = compact_generator(self.latent_dim, shape, channels)
         else:
-            self.network = _generator(self.latent_dim, shape, channels, hidden)
+            self.network = _paper_generator(self.latent_dim, shape, channels, hidden)
         self.network.apply(initialise)
         self.Q = self.opponent().Q.requires_grad_(False)
 
@@ -241,7 +241,9 @@ class Discriminator(nn.Module):
             self.Q = Recogniser(trunk, nn.Linear(features, codes), features)
         else:
             features = hidden
-            self.Q = Recogniser(_trunk(shape, channels, hidden), _codes(hidden, codes), hidden)
+            self.Q = Recogniser(
+                _paper_trunk(shape, channels, hidden), _codes(hidden, codes), hidden
+            )
         self.score = nn.Linear(features, 1)
         if preset != "dcgan":  # whose layers without norm have a scale of their own
             self.apply(initialise)
@@ -341,7 +343,7 @@ def _dcgan(shape: Sequence[int], z: int, channels: int) -> DCGAN:
     return DCGAN(shape, z, channels, up="nearest")
 
 
-def _generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
+def _paper_generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
     (C, H, W), c = divisible_shape(shape, 4), channels
     maps = (2 * c, H // 4, W // 4)
     return nn.Sequential(
@@ -360,7 +362,7 @@ def _generator(z: int, shape: Sequence[int], channels: int, hidden: int) -> nn.S
     )
 
 
-def _trunk(shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
+def _paper_trunk(shape: Sequence[int], channels: int, hidden: int) -> nn.Sequential:
     C, H, W = shape
     return nn.Sequential(
         nn.Conv2d(C, channels, 4, 2, 1),

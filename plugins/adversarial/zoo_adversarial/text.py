@@ -18,7 +18,7 @@ from zoo_core.errors import InvalidInput
 
 __all__ = ["WORDS", "Characters", "Sentences", "Whitening", "text_encoder"]
 
-_KERNEL, _POOL = 4, 3
+_WINDOW, _POOL = 4, 3
 """Characters that a convolution sees, and that one step of the recurrent layer stands for."""
 WORDS = 1024
 """Hashes of words, half of them of pairs of neighbours."""
@@ -42,8 +42,8 @@ class Characters(nn.Module):
         self.alphabet, self.size, self.code = alphabet, length, code
         marks = set(string.punctuation) - set(alphabet)
         self._blanks = str.maketrans(dict.fromkeys(marks, " "))
-        self.first = nn.Conv1d(len(alphabet), code, _KERNEL, padding=_KERNEL // 2)
-        self.second = nn.Conv1d(code, code, _KERNEL, padding=_KERNEL // 2)
+        self.first = nn.Conv1d(len(alphabet), code, _WINDOW, padding=_WINDOW // 2)
+        self.second = nn.Conv1d(code, code, _WINDOW, padding=_WINDOW // 2)
         self.recurrent = nn.GRU(code, code, batch_first=True)
         self.last = nn.Linear(code, code, bias=False)
         self.whitening = Whitening(code) if whiten else nn.Identity()

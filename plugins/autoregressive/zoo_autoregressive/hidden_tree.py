@@ -303,7 +303,7 @@ class TreeLikelihood(MaximumLikelihood):
         """Count the rows of a batch while the tree is learned, and apply its loss."""
         if step <= self.counted:
             total = network_of(self.networks, "statistics", Total).add(
-                self._tree.to(x.device).statistics(x)
+                self._tree.to(x.device).statistics(x.flatten(1))
             )
             if step.bit_count() == 1:
                 self.model.connect(self._tree.forest(total)[1])

@@ -39,7 +39,7 @@ __all__ = ["MixedTree"]
 _STRUCTURES = ("tree", "chain", "independent")
 _MOST = 2**26
 """Counts of two values, and numbers of all tables, that are held: half a gigabyte of each."""
-_FEW = 32
+_FEW_VALUES = 32
 """Values of a column whose indicators are multiplied as matrices."""
 _ROUNDING = 1e-6
 """Nats below which the gain of an edge is none, but rounding."""
@@ -120,7 +120,7 @@ class MixedTree(Filling):
         for i, (start, k, later) in enumerate(
             zip(self._starts, self.sizes, self._later, strict=True)
         ):
-            if k <= _FEW:
+            if k <= _FEW_VALUES:
                 both = on[:, start : start + k].t() @ on[:, later]
             else:  # sums of rows: a product of indicators grows with the categories
                 both = on.new_zeros(1 + k, later.stop - later.start)
