@@ -119,6 +119,17 @@ def test_check_holds_files_against_entries(zoo: Zoo, run: Path, tmp_path: Path) 
     assert "There is no file" in problem(weights.unlink)
 
 
+def test_check_names_metrics_that_nobody_offers(zoo: Zoo, tmp_path: Path) -> None:
+    registry = tmp_path / "registry.toml"
+    text = Path(__file__).parents[1].joinpath("registry.toml").read_text()
+    start = text.index('name = "bernoulli.nltcs"')
+    entry = "[[entry]]\n" + text[start:].partition("[[entry]]")[0]
+    registry.write_text("schema = 1\n\n" + entry.replace("test_nll", "test_nlx"))
+    result = zoo("registry", "check", str(registry))
+    assert result.exit_code == 1
+    assert "no metric is called 'test_nlx'. Did you mean test_nll?" in result.stdout
+
+
 def test_all_that_is_read_is_checked() -> None:
     assert Registry.load().sources[0] == str(own_registry())
 

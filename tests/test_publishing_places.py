@@ -80,6 +80,8 @@ def test_another_kind_of_artifact_is_not_overwritten(item: Item, containers: Con
         (f"oci://a.org/zoo@sha256:{'a' * 64}", "a digest is of what is there already"),
         ("oci://a.org/zoo:v1/x", "a digest is of what is there already, and a file is no place"),
         ("oci://a.org/Zoo", "an address is oci://HOST/REPOSITORY:TAG"),
+        ("zoo/registry.toml", "it is a file. Give the folder that its registry.toml is in: zoo"),
+        ("s3://b/registry.toml", "it is a file. Give the folder .* is in: s3://b"),
         ("nope://a", "Protocol not known: nope"),
     ],
 )

@@ -18,7 +18,7 @@ from zoo_core.errors import (
     did_you_mean,
 )
 from zoo_core.files import digest, write_atomic
-from zoo_core.text import printable
+from zoo_core.text import printable, quoted
 from zoo_core.urls import hidden, is_url, local_path
 
 if TYPE_CHECKING:
@@ -196,7 +196,9 @@ def _whose(origin: str) -> str:
 
 def _problems(entry: "Entry", *, fetch: bool) -> Iterator[str]:
     """What is wrong with an entry, a sentence each."""
+    from zoo_core import plugins
     from zoo_core.header import read_header
+    from zoo_core.hookspecs import Metric
     from zoo_core.store import Store
 
     store, blob = Store(), entry.blob
@@ -214,5 +216,9 @@ def _problems(entry: "Entry", *, fetch: bool) -> Iterator[str]:
         yield str(error)
     if entry.recipe and (recipe := local_path(entry.recipe_file)) and not recipe.is_file():
         yield f"there is no recipe {printable(recipe)}"
+    if entry.family in plugins.installed():
+        known = plugins.offers(Metric)
+        for name in [metric.name for metric in entry.metrics if metric.name not in known]:
+            yield f"no metric is called {quoted(name)}.{did_you_mean(name, known)}"
     if "unknown" in (entry.licence.code, entry.licence.weights):
         yield "its licence is unknown: say under which terms code and weights are given"

@@ -45,6 +45,12 @@ def place_of(text: str) -> Place:
 
     Raises InvalidInput for one that cannot be written to.
     """
+    folder, _, name = text.rpartition("/")
+    if name == "registry.toml" or Path(text).is_file():
+        raise InvalidInput(
+            f"cannot publish to {hidden(text)}: it is a file. Give the folder that its "
+            f"registry.toml is in: {hidden(folder) or '.'}."
+        )
     if path := local_path(text):
         return _Folder(user_path(path))
     scheme = text.partition("://")[0]
