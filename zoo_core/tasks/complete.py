@@ -62,7 +62,7 @@ def complete(model: AnyCompleter, options: Options, context: Context) -> Result:
 def _complete_kept(model: Completer, options: Options, context: Context) -> Result:
     import torch
 
-    from zoo_core.tasks.inputs import load_inputs, table_rows, unread_files
+    from zoo_core.tasks.inputs import beside, load_inputs, table_rows, unread_files
 
     batch = load_inputs(model, options.inputs, context)
     missing = int(batch.x.isnan().sum())
@@ -83,7 +83,7 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
     )
     if len(model.event_shape) != 3:
         rows = [
-            {"input": name, **row}
+            beside({"input": name}, row)
             for part in completed
             for name, row in zip(batch.names, table_rows(model, part), strict=True)
         ]

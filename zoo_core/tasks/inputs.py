@@ -16,7 +16,7 @@ from zoo_core.protocols import ConditionalDensity, DensityModel
 from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "as_floats",
+    "beside",
     "caveat",
     "column_names",
     "condition",
@@ -164,6 +165,19 @@ def column_names(model: object, n: int) -> list[str]:
     """The names of a table's columns, where the model knows them; else x0, x1 and so on."""
     columns: tuple[Column, ...] = getattr(model, "columns", ())
     return [column.name for column in columns] or [f"x{i}" for i in range(n)]
+
+
+def beside(own: Mapping[str, Any], cells: Mapping[str, Any]) -> dict[str, Any]:
+    """A result's own columns before those of a table, which keep their names.
+
+    Its `nats` are called `nats_` where the table has a column `nats`.
+    """
+    named = {}
+    for name, value in own.items():
+        while name in cells:
+            name += "_"
+        named[name] = value
+    return {**named, **cells}
 
 
 def table_rows(model: object, x: Tensor) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
 
     For prompts, sample from codes between neighbouring ones.
     """
-    from zoo_core.tasks.inputs import table_rows
+    from zoo_core.tasks.inputs import beside, table_rows
     from zoo_core.tasks.latents import decode_latents
 
     if options.prompts:
@@ -82,7 +82,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     if x.ndim != 4:
         at = [{"way": name, "step": step} for name in ends.names for step in range(steps)]
         tables = zip(at, table_rows(model, x), strict=True)
-        return replace(result, rows=[{**place, **variables} for place, variables in tables])
+        return replace(result, rows=[beside(place, variables) for place, variables in tables])
     there = x.unflatten(0, (n, steps)).unbind(1)
     return replace(result, images=x, columns=steps, frames=[*there, *there[-2:0:-1]])
 

@@ -54,7 +54,7 @@ def plane(model: Decoder, side: int, context: Context) -> Tensor:
 
 def _tiles(model: Decoder, options: Options, context: Context) -> Result:
     from zoo_core.precision import weight_of
-    from zoo_core.tasks.inputs import table_rows
+    from zoo_core.tasks.inputs import beside, table_rows
     from zoo_core.tasks.latents import decode_latents, latent_columns
 
     side = options.side
@@ -71,7 +71,7 @@ def _tiles(model: Decoder, options: Options, context: Context) -> Result:
     if x.ndim == 4:
         return replace(result, rows=rows, images=x, columns=side)
     tables = zip(rows, table_rows(model, x), strict=True)
-    return replace(result, rows=[{**row, **variables} for row, variables in tables])
+    return replace(result, rows=[beside(row, variables) for row, variables in tables])
 
 
 def _scatter(model: Decoder, options: Options, context: Context) -> Result:

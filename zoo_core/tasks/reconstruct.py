@@ -26,7 +26,7 @@ class Options(Inputs):
 def reconstruct(model: LatentVariable, options: Options, context: Context) -> Result:
     """Show what is left of each input when only its latents are kept."""
     from zoo_core import output
-    from zoo_core.tasks.inputs import load_inputs, table_rows
+    from zoo_core.tasks.inputs import beside, load_inputs, table_rows
     from zoo_core.tasks.latents import decode_latents, encode_inputs
 
     batch = load_inputs(model, options.inputs, context)
@@ -46,7 +46,7 @@ def reconstruct(model: LatentVariable, options: Options, context: Context) -> Re
     )
     if x.ndim != 4:
         tables = zip(rows, table_rows(model, mean), strict=True)
-        return replace(result, rows=[{**row, **variables} for row, variables in tables])
+        return replace(result, rows=[beside(row, variables) for row, variables in tables])
     columns = min(len(x), _COLUMNS)
     images, names = output.stacked((x, mean), columns, ("input", "reconstruction"))
     return replace(result, rows=rows, images=images, columns=columns, names=names, frames=[x, mean])

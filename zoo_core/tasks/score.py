@@ -25,7 +25,7 @@ class Options(LabelledInputs):
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
     from zoo_core.output.table import Table, columns_of
-    from zoo_core.tasks.inputs import caveat, condition, load_inputs, nats, table_rows
+    from zoo_core.tasks.inputs import beside, caveat, condition, load_inputs, nats, table_rows
 
     model = condition(model, options.label, context.name)
     batch = load_inputs(model, options.inputs, context)
@@ -40,7 +40,7 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     if any(column.kind == "real" for column in columns):  # a density has none: its unit decides
         del values["bits_per_dim"], figures[1]
     each = {name: value.tolist() for name, value in values.items()}
-    rows = Table({"input": batch.names, **cells, **each, **kind})
+    rows = Table(beside({"input": batch.names}, cells) | beside({**each, **kind}, cells))
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
         figures=tuple(figures),

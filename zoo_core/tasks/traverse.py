@@ -161,10 +161,10 @@ def _frames(parts: Sequence[Tensor]) -> list[Tensor]:
 def _table(
     model: Decoder, rows: Sequence[_Row], parts: Sequence[Tensor]
 ) -> list[dict[str, float | str]]:
-    from zoo_core.tasks.inputs import table_rows
+    from zoo_core.tasks.inputs import beside, table_rows
 
     return [
-        {"varies": row.name, "step": step, **variables}
+        beside({"varies": row.name, "step": step}, variables)
         for row, part in zip(rows, parts, strict=True)
         for step, variables in enumerate(table_rows(model, part))
     ]

@@ -163,3 +163,15 @@ def test_pandas_reads_what_each_task_makes_of_a_table_with_missing_cells() -> No
     again = pandas.concat([given] * 3, ignore_index=True)
     known = whole[HEAD].where(again.notna())
     pandas.testing.assert_frame_equal(known, again, check_dtype=False)
+
+
+def test_columns_of_a_table_keep_their_names_beside_those_of_results(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("input,nats\n" + "".join(f"{'ab'[i % 2]},{i % 3}\n" for i in range(60)))
+    run = zoo_core.train("mixed-tree", data=table, epochs=1, output=tmp_path / "run", quiet=True)
+    rows = zoo_core.run(run.folder, "score", inputs=[str(table)]).rows
+    assert list(rows[0]) == ["input_", "input", "nats", "nats_", "bits_per_dim"]
+    assert [row["input"] for row in rows[:4]] == ["a", "b", "a", "b"]
+    assert {row["nats"] for row in rows} == {"0", "1", "2"}
+    completed = zoo_core.run(run.folder, "complete", inputs=[str(table)]).rows
+    assert list(completed[0]) == ["input_", "input", "nats"]
