@@ -192,7 +192,7 @@ def test_columns_of_many_values_are_counted_as_those_of_few(
         model = MixedTree((3,), columns, structure=structure)
         product = model.statistics(x)
         assert len(product) == size
-        monkeypatch.setattr(mixed_tree, "_FEW", 0)
+        monkeypatch.setattr(mixed_tree, "_FEW_VALUES", 0)
         assert torch.equal(model.statistics(x), product)
         monkeypatch.undo()
     monkeypatch.setattr(mixed_tree, "_MOST", 35)
