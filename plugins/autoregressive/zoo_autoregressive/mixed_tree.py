@@ -278,13 +278,11 @@ class MixedTree(Filling):
         owner = torch.arange(D).repeat_interleave(sizes)
         gain = torch.zeros(D, D, dtype=torch.float64)
         for i, N in enumerate(pairs[:-1]):
-            N, owners = N.double(), owner[self._later[i]] - (i + 1)
-            on = _sums(
-                N, owners, D - i - 1
-            )  # how often a value occurs where another column is there
+            N, later, owners = N.double(), D - i - 1, owner[self._later[i]] - (i + 1)
+            on = _sums(N, owners, later)  # how often a value occurs where another column is there
             other = N.sum(0)
             n = on.sum(0)
-            surprise = _sums(_xlogx(N).sum(0) - _xlogx(other), owners, D - i - 1)
+            surprise = _sums(_xlogx(N).sum(0) - _xlogx(other), owners, later)
             cost = 0.5 * (self.sizes[i] - 1) * (sizes[i + 1 :] - 1) * n.clamp(min=1).log()
             gain[i, i + 1 :] = surprise + (_xlogx(n) - _xlogx(on).sum(0)) - cost
         gain = gain.masked_fill(gain.abs() < _ROUNDING, 0.0)
