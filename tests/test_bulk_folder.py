@@ -50,6 +50,14 @@ def test_a_source_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
         folder(tmp_path, sources=[source | {"name": "y.npy"}])
 
 
+def test_a_folder_whose_manifest_was_never_finished_is_begun_again(tmp_path: Path) -> None:
+    scratch = tmp_path / "out" / ".writing-0123456789abcdef"
+    scratch.mkdir(parents=True)  # as a process leaves it that is killed while it writes the first
+    (scratch / "manifest.json").write_text("{")
+    made = folder(tmp_path)
+    assert json.loads((made.path / "manifest.json").read_text())["complete"] is False
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -258,6 +258,7 @@ def test_files_that_are_no_runs_are_not_overwritten(tmp_path: Path, name: str, f
 
 def test_weights_without_checkpoints_are_not_overwritten_by_a_resumed_run(old: Path) -> None:
     shutil.rmtree(old / "checkpoints")
+    (old / "checkpoints" / ".writing-killed").mkdir(parents=True)  # one that was never finished
     before = contents(old)
     with pytest.raises(InvalidInput, match="holds weights and no checkpoint: the run would be"):
         zoo_core.train(resume=old, quiet=True)

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FULL",
+    "SCRATCH",
     "atomic",
     "check_regular",
     "digest",
     "exists",
+    "is_empty",
     "open_regular",
     "publish",
     "read_limited",
@@ -40,6 +42,9 @@ __all__ = [
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What the system says of a disk that is full, or is not written to."""
+
+SCRATCH = ".writing-"
+"""How the names of unfinished files begin; a process that is killed leaves them behind."""
 
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -89,6 +94,11 @@ def exists(path: str | os.PathLike[str]) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - that of Path raises for such a path
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but unfinished files, of a process at work or a killed one."""
+    return all(path.name.startswith(SCRATCH) for path in folder.iterdir())
+
+
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path as a user writes it, with `~` for a home; raises InvalidInput for an unknown user."""
     text = os.fspath(path)
@@ -110,7 +120,7 @@ def atomic(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
     from shutil import rmtree  # slow to import, and most starts write nothing
 
     # in the same folder, hence on the same file system; the name keeps its suffix
-    scratch = path.parent / f".writing-{os.urandom(8).hex()}"
+    scratch = path.parent / f"{SCRATCH}{os.urandom(8).hex()}"
     scratch.mkdir(0o700)
     try:
         partial = scratch / path.name

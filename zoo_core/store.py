@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core import environment
 from zoo_core.errors import BusyError, DiskError, InvalidInput, NetworkError, ZooError
-from zoo_core.files import digest, write_atomic
+from zoo_core.files import SCRATCH, digest, write_atomic
 from zoo_core.partial import Partial, Progress, is_orphan, owner, partials
 from zoo_core.urls import hidden, local_path
 
@@ -163,7 +163,7 @@ class Store:
         for path in sorted((self.home / "blobs").glob("sha256-*.partial")):
             if is_orphan(path) or _age(path) > OLD:
                 found[path] = "a pull that ended before its end"
-        for path in sorted(self.home.glob("**/.writing-*")):
+        for path in sorted(self.home.glob(f"**/{SCRATCH}*")):
             if _age(path) > OLD:
                 found[path] = "a file that was never finished"
         for path in sorted((self.home / "damaged").glob("sha256-*")):

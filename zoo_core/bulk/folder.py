@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import DigestMismatch, InvalidInput
-from zoo_core.files import digest, write_atomic
+from zoo_core.files import SCRATCH, digest, is_empty, write_atomic
 from zoo_core.text import printable
 
 __all__ = ["MANIFEST", "Folder", "Part"]
@@ -55,9 +55,11 @@ class Folder:
 
     def check(self) -> None:
         """Raise InvalidInput where the folder holds something else than these parts."""
+        # listed before the manifest is looked for: another process may be writing it
+        other = self.path.exists() and not (self.path.is_dir() and is_empty(self.path))
         if (self.path / MANIFEST).exists():
             self._compare(self._read())
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif other:
             raise InvalidInput(
                 f"{printable(self.path)} is there and holds no {MANIFEST}: it was not begun by "
                 "zoo run. Give a new folder."
@@ -94,7 +96,7 @@ class Folder:
             )
         if before != now:
             self._write(now)
-        for scratch in self.path.glob(".writing-*"):  # of processes that were killed
+        for scratch in self.path.glob(f"{SCRATCH}*"):  # of processes that were killed
             shutil.rmtree(scratch, ignore_errors=True)
         return True
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 
 from zoo_core.errors import DigestMismatch, InvalidInput, OutputExists
-from zoo_core.files import atomic, digest
+from zoo_core.files import SCRATCH, atomic, digest
 from zoo_core.publishing.items import Item
 from zoo_core.publishing.places import place_of
 from zoo_core.publishing.wheels import write
@@ -52,7 +52,7 @@ def pack(
             f"{printable(path)} is there already; {argument('force', True)} replaces it."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as scratch:
         publish(items, place_of(scratch), key=key)
         folder = Path(scratch)
         if wheels:
@@ -104,7 +104,7 @@ def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
             "it is. Choose another folder."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=SCRATCH) as scratch:
         fresh = Path(scratch) / "bundle"
         _extract(path, fresh)
         for entry in Registry.load([fresh]).entries.values():

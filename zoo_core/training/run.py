@@ -176,7 +176,7 @@ def _check_resumable(folder: Path, recipe: Recipe) -> None:
         )
     checkpoints = folder / "checkpoints"
     ended = (folder / "entry.toml").exists() or not checkpoints.exists()
-    if ended and (folder / loading.WEIGHTS).exists() and not any(checkpoints.glob("*")):
+    if ended and (folder / loading.WEIGHTS).exists() and not any(checkpoints.glob("[!.]*")):
         start = argument("start", str(folder), "--from")
         raise InvalidInput(
             f"{printable(folder)} holds weights and no checkpoint: the run would begin anew and "
