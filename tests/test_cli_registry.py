@@ -130,6 +130,14 @@ def test_check_names_metrics_that_nobody_offers(zoo: Zoo, tmp_path: Path) -> Non
     assert "no metric is called 'test_nlx'. Did you mean test_nll?" in result.stdout
 
 
+def test_check_names_successors_that_are_not_there(zoo: Zoo, write_registry: Write) -> None:
+    withdrawn = [{"name": "nade.old", "successor": "nade.gone"}]
+    path = write_registry(withdrawn=withdrawn, entry=[])
+    result = zoo("registry", "check", str(path))
+    assert result.exit_code == 1
+    assert result.stdout == "nade.old: its successor 'nade.gone' is no entry\n"
+
+
 def test_all_that_is_read_is_checked() -> None:
     assert Registry.load().sources[0] == str(own_registry())
 

@@ -206,6 +206,7 @@ TABLES: dict[str, Mapping[str, Rule]] = {
     "`[entry.paper]`": schema._PAPER,
     "`licence`": schema._LICENCE,
     "`[entry.deprecated]`": schema._DEPRECATED,
+    "`[[withdrawn]]`": schema._WITHDRAWN,
 }
 
 

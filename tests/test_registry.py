@@ -246,6 +246,37 @@ def test_a_deprecated_entry_warns_and_forwards(
     assert not capsys.readouterr().err
 
 
+def test_a_withdrawn_name_warns_and_forwards(
+    entry: Callable[..., dict[str, Any]],
+    write_registry: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = {"name": "nade.old", "successor": "nade.new", "reason": "blurred"}
+    older = {"name": "nade.older", "successor": "nade.old"}
+    path = write_registry(entry(name="nade.new"), entry(name="nade.more"), withdrawn=[old, older])
+    registry = Registry.load([path])
+    assert registry.lookup("nade.older").name == "nade.new"
+    assert capsys.readouterr().err == (
+        "warning: nade.older is withdrawn; nade.old is used instead.\n"
+        "warning: nade.old is withdrawn (blurred); nade.new is used instead.\n"
+    )
+    assert [e.name for e in registry.match()] == ["nade.new", "nade.more"]
+    assert [e.name for e in registry.select(["nade.old"])] == ["nade.new"]
+    assert [e.name for e in registry.match(["nade.old"])] == ["nade.new"]
+
+
+@pytest.mark.parametrize("successor", ["nade.gone", "nade.old"])
+def test_what_is_withdrawn_has_a_successor_that_is_there(
+    successor: str, entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]
+) -> None:
+    old = {"name": "nade.old", "successor": successor}
+    path = write_registry(entry(name="nade.new"), withdrawn=[old])
+    with pytest.raises(
+        InvalidRegistry, match=r"'nade.old' is withdrawn for '\S+', which is not an"
+    ):
+        Registry.load([path]).lookup("nade.old")
+
+
 @pytest.mark.parametrize("successor", ["nade.gone", "nade.old", "nade.circle"])
 def test_a_successor_must_be_there(
     successor: str,

@@ -24,6 +24,7 @@ __all__ = [
     "Paper",
     "Registry",
     "Weights",
+    "Withdrawn",
     "is_path",
     "list_entries",
     "own_registry",
@@ -157,6 +158,18 @@ class Entry:
         return asdict(shown)
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An entry that is there no more."""
+
+    name: str
+    successor: str
+    """The entry that takes its place: a lookup warns and gives that one."""
+    origin: str
+    """Path or URL of the registry that says so."""
+    reason: str = ""
+
+
 class Registry:
     """Entries of one or more registry files, in their order."""
 
@@ -165,8 +178,10 @@ class Registry:
         entries: dict[str, Entry],
         sources: tuple[str, ...],
         left_out: Mapping[str, ZooError] | None = None,
+        withdrawn: Mapping[str, Withdrawn] | None = None,
     ) -> None:
         self.entries = entries
+        self.withdrawn = withdrawn or {}
         self.sources = sources
         self.left_out = left_out or {}
         """Why a registry of a family, or an added one, could not be used, by its origin."""
@@ -206,53 +221,63 @@ class Registry:
             others = {str(p): True for p in plugins.registries() if p != own_registry()}
             others |= dict.fromkeys(environment.added_registries(), False)
         entries: dict[str, Entry] = {}
+        withdrawn: dict[str, Withdrawn] = {}
         origins = tuple(origin_of(str(source)) for source in sources)
         for origin in dict.fromkeys(origins):
             shipped = origin == str(own_registry())
-            _merge(entries, _read(origin, refresh, shipped=shipped, trusted=trusted))
+            more, gone = _read(origin, refresh, shipped=shipped, trusted=trusted)
+            _merge(entries, more)
+            withdrawn = gone | withdrawn
         left_out: dict[str, ZooError] = {}
         for origin, shipped in others.items():
             try:
                 merged = dict(entries)
-                _merge(merged, _read(origin, refresh, shipped=shipped))
+                more, gone = _read(origin, refresh, shipped=shipped)
+                _merge(merged, more)
             except (InvalidRegistry, NetworkError) as error:
                 whose = "a family's" if shipped else "an added"
                 sys.stderr.write(f"warning: {whose} registry is left out: {error}\n")
                 left_out[origin] = error
             else:
                 entries, origins = merged, (*origins, origin)
-        return cls(entries, origins, left_out)
+                withdrawn = gone | withdrawn
+        return cls(entries, origins, left_out, withdrawn)
 
     def lookup(self, name: str) -> Entry:
         """Find an entry by name, or the first one of a bare architecture name.
 
-        A deprecated entry says so on stderr and gives its successor.
+        One that is deprecated or withdrawn says so on stderr and gives its successor.
 
         Raises UnknownName with the near matches, and InvalidRegistry for successors in a circle.
         """
-        if name in self.entries:
-            return self._current(self.entries[name])
+        if name in self.entries or name in self.withdrawn:
+            return self._current(name)
         for entry in self.entries.values():
             if entry.architecture == name and not entry.successor:
                 return entry
         raise UnknownName(self._explain_unknown(name))
 
-    def _current(self, entry: Entry) -> Entry:
-        """The entry, or what took its place."""
-        seen = [entry.name]
-        while entry.successor:
-            if entry.successor not in self.entries or entry.successor in seen:
+    def _current(self, name: str) -> Entry:
+        """The entry of a name, or what took its place."""
+        seen = {name}
+        while (old := self.entries.get(name) or self.withdrawn[name]).successor:
+            state = "deprecated" if isinstance(old, Entry) else "withdrawn"
+            name = old.successor
+            if name in seen or not (name in self.entries or name in self.withdrawn):
                 raise InvalidRegistry(
-                    f"{hidden(entry.origin)}: entry '{entry.name}' is deprecated for "
-                    f"'{entry.successor}', which is not an entry that can take its place."
+                    f"{hidden(old.origin)}: entry '{old.name}' is {state} for '{name}', which is "
+                    "not an entry that can take its place."
                 )
-            why = f" ({entry.reason})" if entry.reason else ""
-            sys.stderr.write(
-                f"warning: {entry.name} is deprecated{why}; {entry.successor} is used instead.\n"
-            )
-            entry = self.entries[entry.successor]
-            seen.append(entry.name)
-        return entry
+            why = f" ({old.reason})" if old.reason else ""
+            sys.stderr.write(f"warning: {old.name} is {state}{why}; {name} is used instead.\n")
+            seen.add(name)
+        assert isinstance(old, Entry)  # what is withdrawn has a successor
+        return old
+
+    def replaced(self) -> Iterator[Entry | Withdrawn]:
+        """What is deprecated or withdrawn, each with its successor."""
+        yield from (entry for entry in self.entries.values() if entry.successor)
+        yield from self.withdrawn.values()
 
     def match(self, globs: Iterable[str] = ()) -> list[Entry]:
         """Entries that fit any of the patterns, in file order; all when there is no pattern.
@@ -260,7 +285,7 @@ class Registry:
         Patterns are globs over names, or bare architecture names. Raises UnknownName for a name
         without wildcards that no entry has.
         """
-        patterns = list(globs)
+        patterns = [self._current(glob).name if glob in self.withdrawn else glob for glob in globs]
         for pattern in patterns:
             if not _is_glob(pattern):
                 self._check_known(pattern)
@@ -357,14 +382,17 @@ def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
 # Reading
 
 
-def _read(origin: str, refresh: bool, *, shipped: bool, trusted: bool = False) -> list[Entry]:
+def _read(
+    origin: str, refresh: bool, *, shipped: bool, trusted: bool = False
+) -> tuple[list[Entry], dict[str, Withdrawn]]:
     document = read_document(origin, refresh=refresh, trusted=shipped or trusted)
     common = {
         "origin": origin,
         "shipped": shipped,
         "mirrors": tuple(document.get("mirrors", ())),
     }
-    return [_entry(raw, common) for raw in document["entry"]]
+    withdrawn = (Withdrawn(**raw, origin=origin) for raw in document.get("withdrawn", ()))
+    return [_entry(raw, common) for raw in document["entry"]], {w.name: w for w in withdrawn}
 
 
 def _entry(raw: dict[str, Any], common: Mapping[str, Any]) -> Entry:

@@ -151,11 +151,13 @@ _DEPRECATED = {
     "reason": _line("one line of text", required=False),
 }
 
+_NAME = Rule(
+    "architecture.variant in lower case, digits and hyphens, such as nade.mnist",
+    matching(r"[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9.-]*"),
+)
+
 _ENTRY = {
-    "name": Rule(
-        "architecture.variant in lower case, digits and hyphens, such as nade.mnist",
-        matching(r"[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9.-]*"),
-    ),
+    "name": _NAME,
     "summary": _line(),
     "family": _line("a family's name, such as autoregressive"),
     "requires": Rule(
@@ -176,6 +178,8 @@ _ENTRY = {
     "metrics": Rule("an array of tables, [[entry.metrics]]", _is_tables, False, _METRIC),
 }
 
+_WITHDRAWN = {"name": _NAME, **_DEPRECATED}
+
 _REGISTRY = {
     "schema": Rule(
         f"{SCHEMA}, the schema that this version of zoo reads",
@@ -183,6 +187,7 @@ _REGISTRY = {
     ),
     "mirrors": _lines("a list of paths or URLs", required=False),
     "entry": Rule("an array of tables, [[entry]]", _is_tables, required=False),
+    "withdrawn": Rule("an array of tables, [[withdrawn]]", _is_tables, False, _WITHDRAWN),
 }
 
 _PUBLISHED = {key: rule._replace(required=False) for key, rule in _METRIC.items()}

@@ -129,6 +129,15 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
         for problem in _problems(entry, fetch=fetch)
     ]
     rows += [
+        {
+            "entry": old.name,
+            "problem": f"its successor {quoted(old.successor)} is no entry",
+            "registry": hidden(old.origin),
+        }
+        for old in registry.replaced()
+        if not (old.successor in registry.entries or old.successor in registry.withdrawn)
+    ]
+    rows += [
         {"entry": "", "problem": f"left out: {failure}", "registry": hidden(origin)}
         for origin, failure in registry.left_out.items()
     ]

@@ -135,9 +135,7 @@ def filled_fid(model: PartCompleter, protocol: OfFilled, data_root: Root = None)
     Raises InvalidInput for a model that does not encode and decode.
     """
     if not protocol.by:
-        raise InvalidInput(
-            "the protocol names no model: expected by = 'vae.conv-emoji' or the like."
-        )
+        raise InvalidInput("the protocol names no model: expected by = 'vae.faces' or the like.")
     by = loading.load(protocol.by)
     if not isinstance(by, LatentVariable):
         raise InvalidInput(
