@@ -105,6 +105,19 @@ def test_a_training_that_is_slower_than_planned_is_stopped_and_said_to_be(
     assert time.monotonic() - began < 60
 
 
+def test_what_is_stopped_is_named_as_a_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mixed-independent` and `mixed-chain` are rungs of the architecture `mixed-tree`."""
+    rows = [f"{i * 37 % 60 / 4},{i % 2}" for i in range(8000)]  # two batches of 5,000
+    (tmp_path / "t.csv").write_text("r,a\n" + "\n".join(rows) + "\n")
+    monkeypatch.setattr(ladder, "_SLACK", 0)
+    names = ("mixed-independent", "mixed-chain")
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", 60, only=names)
+    assert {line.split(":")[0] for line in said if ": stopped at" in line} == set(names)
+    assert {rung.validation.name for rung in rungs.values()} == set(names)
+
+
 def test_the_best_rung_has_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what is left when settings are chosen; the others share the rest alike."""
     found, shares = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 4.0}, dict[str, float]()

@@ -33,7 +33,6 @@ from zoo_core.training.train import train
 
 if TYPE_CHECKING:
     from zoo_core.data import Dataset
-    from zoo_core.hookspecs import Architecture
     from zoo_core.training.run import Run
 
 __all__ = ["Rung", "climb", "folder_of", "ladder"]
@@ -247,7 +246,7 @@ class _Ladder:
 
         share: seconds that it may take, about.
         """
-        began, (name, record, tried) = time.monotonic(), candidate
+        began, (name, _, tried) = time.monotonic(), candidate
         best, chosen, needed = math.inf, tried[0], self._beside
         try:
             for number, settings in enumerate(tried if len(tried) > 1 else ()):
@@ -256,8 +255,8 @@ class _Ladder:
                     others = "; ".join(_difference(other, tried) for other in tried[number:])
                     self.say(f"{name}: no time to try {others}")
                     break
-                recipe, trying = self._recipe(record, settings, seconds), time.monotonic()
-                _, found, _ = self._timed(record.name, recipe, f"{number}", seconds)
+                recipe, trying = self._recipe(candidate, settings, seconds), time.monotonic()
+                _, found, _ = self._timed(candidate, recipe, f"{number}", seconds)
                 # counting takes as long with other settings
                 needed = time.monotonic() - trying if candidate.counted else self._beside
                 said = _difference(settings, tried)
@@ -274,25 +273,25 @@ class _Ladder:
 
         share: seconds that it may take, about, for all seeds.
         """
-        began, (name, record, _), settings = time.monotonic(), choice.rung, choice.settings
+        began, rung, settings = time.monotonic(), choice.rung, choice.settings
         try:
             each = share / self.seeds
-            recipe = self._recipe(record, settings, each)
-            folder = self.folder / f"{name}.{variant(self.data)}"
-            run, validation, _ = self._timed(record.name, recipe, folder, each)
-            validations, tests = [validation], [self._stand(name, run, "test")]
+            recipe = self._recipe(rung, settings, each)
+            folder = self.folder / f"{rung.name}.{variant(self.data)}"
+            run, validation, _ = self._timed(rung, recipe, folder, each)
+            validations, tests = [validation], [self._stand(rung.name, run, "test")]
             for seed in range(1, self.seeds):  # all but the seed is the same
                 each = _left(began + share) / (self.seeds - seed)
                 seeded = recipe | {"seed": seed}
-                other, validation, stopped = self._timed(record.name, seeded, f"seed{seed}", each)
+                other, validation, stopped = self._timed(rung, seeded, f"seed{seed}", each)
                 if not stopped:
                     validations.append(validation)
-                    tests.append(self._stand(name, other, "test"))
+                    tests.append(self._stand(rung.name, other, "test"))
         except InvalidInput as error:
-            self.say(f"{name} is left out: {error}")
+            self.say(f"{rung.name} is left out: {error}")
             return None
         return Rung(
-            name=name,
+            name=rung.name,
             run=run,
             settings=settings,
             validation=mean_of(validations),
@@ -302,7 +301,7 @@ class _Ladder:
         )
 
     def _recipe(
-        self, record: Architecture, settings: Mapping[str, Any], seconds: float
+        self, rung: Candidate, settings: Mapping[str, Any], seconds: float
     ) -> dict[str, Any]:
         """What `train` is given for a training of about so long."""
         recipe: dict[str, Any] = {
@@ -316,20 +315,20 @@ class _Ladder:
         }
         if "epochs" in settings:
             return recipe
-        epochs = self._epochs(record.name, recipe, seconds)
+        epochs = self._epochs(rung, recipe, seconds)
         schedule = {"sched": "cosine", "warmup_epochs": 0}
         return recipe | {"epochs": epochs, "patience": _PATIENCE, "schedule": schedule}
 
-    def _epochs(self, name: str, recipe: dict[str, Any], seconds: float) -> int:
+    def _epochs(self, rung: Candidate, recipe: dict[str, Any], seconds: float) -> int:
         """How many epochs fit into so many seconds, by the pace of the last training.
 
         The first time a few are trained for that alone, where there is time for it.
         """
-        began, key = time.monotonic(), _key(name, recipe)
+        began, key = time.monotonic(), _key(rung.record.name, recipe)
         if key not in self._paces:
             if seconds < 2 * self._beside:
                 return 1
-            self._timed(name, recipe | {"epochs": _MEASURED}, "measured", seconds / 6)
+            self._timed(rung, recipe | {"epochs": _MEASURED}, "measured", seconds / 6)
         pace = self._paces[key]
         left = _left(began + seconds) - pace.beside
         return int(min(_MOST_EPOCHS, max(1, left / max(1e-4, pace.epoch))))
@@ -340,7 +339,7 @@ class _Ladder:
         return next((pace.beside for pace in reversed(self._paces.values())), 0.0)
 
     def _timed(
-        self, name: str, recipe: dict[str, Any], folder: str | Path, seconds: float
+        self, rung: Candidate, recipe: dict[str, Any], folder: str | Path, seconds: float
     ) -> tuple[Run, Standing, bool]:
         """Train, measure on validation, and remember the pace; at last whether it was stopped.
 
@@ -351,17 +350,18 @@ class _Ladder:
         limit = TimeLimit(began + _SLACK * seconds)
         kept = isinstance(folder, Path)
         where = folder if kept else self.folder / _TRIES / folder
-        run = train(name, **recipe, output=where, force=self.force or not kept, callbacks=[limit])
+        force = self.force or not kept
+        run = train(rung.record.name, **recipe, output=where, force=force, callbacks=[limit])
         if limit.reached and folder != "measured":
             self.say(
-                f"{name}: stopped at {limit.seconds:.0f} s, after "
+                f"{rung.name}: stopped at {limit.seconds:.0f} s, after "
                 f"{limit.epochs / recipe['epochs']:.0%} of {recipe['epochs']:,} epochs: it was "
                 "slower than planned"
             )
-        standing = self._stand(name, run, "validation")
+        standing = self._stand(rung.name, run, "validation")
         beside = time.monotonic() - began - limit.seconds
         epoch = limit.seconds / max(limit.epochs, 1e-9)
-        key = _key(name, recipe)
+        key = _key(rung.record.name, recipe)
         self._paces.pop(key, None)  # the last one is that of the last training
         self._paces[key] = _Pace(epoch, beside)
         return run, standing, limit.reached

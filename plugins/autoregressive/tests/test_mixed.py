@@ -126,6 +126,18 @@ def test_conditionals_sum_to_the_nats_of_the_cells_that_are_there(
     assert not each[x.isnan()].abs().max() > 1e-5
 
 
+def test_one_column_in_turn_has_the_nats_of_all_at_once() -> None:
+    """The likelihood computes the outputs of each column alone; training those of all."""
+    model = built(MixedEoNADE, REAL, hidden=(16, 8), orders=1)
+    x = torch.cat([rows(20), torch.randn(20, 1)], 1)
+    x[::3, 1] = x[::4, 3] = NAN
+    known, total = torch.zeros(4, dtype=torch.bool), torch.zeros(20)
+    for i in model.orders[0].tolist():
+        total += model.log_p(x, known)[:, i]
+        known[i] = True
+    torch.testing.assert_close(model.log_prob(x), total)
+
+
 def test_the_orders_sum_missing_cells_out() -> None:
     """By each order in which they come last."""
     model = built(MixedEoNADE, hidden=(16,), orders=1)

@@ -324,11 +324,23 @@ class Heads:
             chosen = logits.log_softmax(2).gather(2, k.unsqueeze(2)).squeeze(2)
             log_p = log_p.index_copy(1, discrete, chosen)
         if len(real := self._real.to(x.device)):
-            log_π, μ, log_σ = _mixture(outputs[:, self._real_places.to(x.device)])
-            z = (x[:, real].nan_to_num().unsqueeze(2) - μ) * torch.exp(-log_σ)
-            normal = -0.5 * z * z - log_σ - 0.5 * math.log(2 * math.pi)
-            density = (log_π + normal).logsumexp(2) - self._log_std.to(x.device)
-            log_p = log_p.index_copy(1, real, density)
+            mixtures = outputs[:, self._real_places.to(x.device)]
+            density = _log_density(mixtures, x[:, real].nan_to_num())
+            log_p = log_p.index_copy(1, real, density - self._log_std.to(x.device))
+        return log_p.masked_fill(x.isnan(), 0.0)
+
+    def log_p_of(self, outputs: Tensor, i: int, x: Tensor) -> Tensor:
+        """log p of column i's cells by its own outputs: (B,), nats; 0 where it is missing.
+
+        outputs: (B, O_i). x: encoded cells, (B,), NaN where missing.
+        """
+        outputs, value = single(outputs), single(x).nan_to_num()
+        if self._sizes[i]:
+            k = value.long().unsqueeze(1)
+            log_p = outputs.log_softmax(1).gather(1, k).squeeze(1)
+        else:
+            real = int((self._real == i).nonzero())
+            log_p = _log_density(outputs.unflatten(1, (3, self.M)), value) - self._log_std[real]
         return log_p.masked_fill(x.isnan(), 0.0)
 
     def sample(
@@ -359,6 +371,14 @@ def _mixture(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     weights, μ, log_σ = outputs.unbind(-2)
     return weights.log_softmax(-1), μ, log_σ.clamp(min=SMALLEST_SCALE)
+
+
+def _log_density(mixtures: Tensor, x: Tensor) -> Tensor:
+    """log density of real cells, (…), by the outputs of their mixtures, (…, 3, M)."""
+    log_π, μ, log_σ = _mixture(mixtures)
+    z = (x.unsqueeze(-1) - μ) * torch.exp(-log_σ)
+    normal = -0.5 * z * z - log_σ - 0.5 * math.log(2 * math.pi)
+    return (log_π + normal).logsumexp(-1)
 
 
 def choose(logits: Tensor, u: Tensor) -> Tensor:

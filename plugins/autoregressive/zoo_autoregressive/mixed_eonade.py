@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -106,18 +106,35 @@ class MixedEoNADE(Filling):
 
     def _outputs(self, x: Tensor) -> Tensor:
         """(B, O) of encoded rows, (B, D), NaN where a cell is not given."""
-        h = self.heads.inputs(x)
-        for layer in self.layers:
-            h = functional.dropout(torch.relu(layer(h)), self.dropout, self.training)
-        outputs: Tensor = self.V(h)
+        outputs: Tensor = self.V(self._hidden(self._first(self.heads.inputs(x))))
         return outputs
 
+    @property
+    def _first(self) -> nn.Linear:
+        return cast("nn.Linear", self.layers[0])
+
+    def _hidden(self, a: Tensor) -> Tensor:
+        """The last hidden units, (B, H), by what is before the first nonlinearity."""
+        h = self._active(a)
+        for layer in self.layers[1:]:
+            h = self._active(layer(h))
+        return h
+
+    def _active(self, a: Tensor) -> Tensor:
+        return functional.dropout(torch.relu(a), self.dropout, self.training)
+
     def _log_prob_in(self, x: Tensor, order: Tensor) -> Tensor:
-        """Log-probability of each row's cells in one order, (B,), nats."""
-        total, known = single(x.new_zeros(len(x))), torch.zeros_like(order, dtype=torch.bool)
+        """Log-probability of each row's cells in one order, (B,), nats.
+
+        Only the outputs of the column in turn are computed: those of all grow with D².
+        """
+        total, inputs, first = single(x.new_zeros(len(x))), self.heads.inputs(x), self._first
+        a = first.bias.expand(len(x), -1)
         for i in order.tolist():
-            total = total + self.log_p(x, known)[:, i]
-            known[i] = True
+            own, given = self.heads.outputs_of(i), self.heads.inputs_of(i)
+            outputs = functional.linear(self._hidden(a), self.V.weight[own], self.V.bias[own])
+            total = total + self.heads.log_p_of(outputs, i, x[:, i])
+            a = a + inputs[:, given] @ first.weight[:, given].t()
         return total
 
     def _fill(self, x: Tensor, generator: torch.Generator | None, temperature: float) -> Tensor:
