@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from toy_training import moved
 from zoo_adversarial.keypatch import KeyPatch
-from zoo_adversarial.keypatch_trainer import Assembly
+from zoo_adversarial.keypatch_trainer import Assembly, _spread
 from zoo_adversarial.patches import crops, key_patches, masks, overlap
 
 from zoo_core.data import Dataset
@@ -254,6 +254,35 @@ def test_each_batch_has_a_random_number_of_parts() -> None:
     numbers = [trainer._inspect(x, stream).parts.shape[1] for _ in range(40)]
     assert set(numbers) == {1, 2, 3, 4}
     assert trainer._inspect(x).parts.shape[1] == 3  # a validation has the model's number
+
+
+def test_several_completions_of_the_same_parts_are_generated_at_once() -> None:
+    G, x = model().eval(), images(2)
+    parts, z = crops(x, G.find_parts(x)) * 2 - 1, G.noise(6, generator=random())
+    with torch.no_grad():
+        together, mask = G(parts, z)
+        one_by_one = [G(parts, some) for some in z.chunk(3)]
+    assert torch.allclose(together, torch.cat([y for y, _ in one_by_one]), atol=1e-6)
+    assert mask.shape == (2, 1, 16, 16)
+
+
+def test_completions_are_to_differ_beside_the_parts_as_their_noise_does() -> None:
+    z = torch.tensor([[0.0], [0.0], [0.5], [1.0]])
+    mask = torch.zeros(2, 1, 2, 2)
+    mask[:, :, 0] = 1
+    y = torch.zeros(4, 3, 2, 2)
+    y[2:, :, 0] = 1  # differences within the parts do not count
+    y[2, :, 1], y[3, :, 1] = 0.1, 0.8
+    assert _spread(y, z, mask).tolist() == pytest.approx([0.2, 0.8])
+    y[3, :, 1, 0] = -0.8
+    assert _spread(y, z, mask).tolist() == pytest.approx([0.2, 0.8])
+
+    def loss(w_vary: float) -> float:
+        torch.manual_seed(0)
+        trainer = Assembly(model(), n_critic=1, flip=False, w_vary=w_vary, vary=1e-9)
+        return float(moved(trainer, images(4))[1]["model"])
+
+    assert loss(1e9) - loss(2e9) == pytest.approx(1, rel=1e-3)  # it counts up to a limit
 
 
 def test_masks_can_be_compared_by_their_overlap() -> None:

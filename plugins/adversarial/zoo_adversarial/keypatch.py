@@ -33,6 +33,10 @@ Differences from the paper:
   paper's rates masks covered the whole image for the first 1,000 steps.
 - The recipe of faces enlarges maps by nearest neighbours before a 3x3 convolution (`up`), has R1
   and no norm in the discriminator, and one to five parts, at random, in each batch.
+- Nothing in the paper's losses requires that noise be visible, and completions of the same parts
+  came out alike. The recipe of faces subtracts `w_vary` times how far two completions of the same
+  parts are from each other beside these, divided by how far their noise is apart, up to `vary`
+  (Yang, Hong, Jang, Zhao & Lee 2019, Diversity-Sensitive Conditional GANs, arXiv 1901.09024).
 - w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
   The recipe keeps it at 5·10⁻²: with a smaller weight, generated images look real but show the
   parts less.
@@ -99,13 +103,16 @@ class KeyPatch(nn.Module):
         self.apply(initialise)
 
     def forward(self, parts: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Generate images, (B, C, S, S), in [−1, 1], and masks, (B, 1, S, S), in [0, 1].
+        """Generate images, (kB, C, S, S), in [−1, 1], and masks, (B, 1, S, S), in [0, 1].
 
-        parts: each at full size, (B, n, C, S, S), in [−1, 1]. z: (B, z), in [−1, 1].
+        parts: each at full size, (B, n, C, S, S), in [−1, 1].
+        z: (kB, z), in [−1, 1]; the parts are completed with the first B, then with the next, …
         """
         levels, code = self.encoder(parts)
         mask, features = self.placing(levels[::-1], code)
-        image, _ = self.drawing(features, torch.cat([code, z], 1))
+        times = len(z) // len(parts)
+        features = [each.repeat(times, 1, 1, 1) for each in features]
+        image, _ = self.drawing(features, torch.cat([code.repeat(times, 1), z], 1))
         return image.tanh(), mask.sigmoid()
 
     def noise(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:

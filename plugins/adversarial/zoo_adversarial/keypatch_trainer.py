@@ -59,6 +59,8 @@ class Assembly(AdversarialBase):
         penalty_every: steps between penalties, each weighted by that number.
         most: 0 to train on the model's number of parts; else each batch has a random number of
             parts, from one to `most`, chosen among each image's `most` best.
+        w_vary: weight of the difference between two completions of the same parts, beside them.
+        vary: the difference, as a multiple of that of their noise, above which more is not sought.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Assembly(AdversarialBase):
         r1: NonNegative = 0.0,
         penalty_every: Size = 1,
         most: Count = 0,
+        w_vary: NonNegative = 0.0,
+        vary: Positive = 0.2,
     ) -> None:
         check_choice("trainer.mask_loss", mask_loss, _SPATIAL)
         check_choice("trainer.cut", cut, _CUTS)
@@ -84,6 +88,7 @@ class Assembly(AdversarialBase):
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
         self.n_critic, self.flip, self.most = n_critic, flip, most
         self.r1, self.penalty_every = r1, penalty_every
+        self.w_vary, self.vary = w_vary, vary
         for network in self.networks.values():
             network.to(memory_format=torch.channels_last)
 
@@ -108,16 +113,21 @@ class Assembly(AdversarialBase):
             x = mirror(x, generator)
         sight, G = self._inspect(x, generator if self.most else None), self._generator
         turn = step % self.n_critic == 0
-        z = G.noise(len(x), generator=generator)
+        z = G.noise((2 if self.w_vary else 1) * len(x), generator=generator)
         with torch.set_grad_enabled(turn):
-            y, mask = self.networks["model"](sight.parts, z)
+            drawn, mask = self.networks["model"](sight.parts, z)
+        y = drawn[: len(x)]
         penalty = self.lazy_r1(step, lambda: slope_penalty(self.networks["discriminator"], sight.x))
         values = self._discriminate(sight, y.detach(), penalty, update["discriminator"])
         place = self.spatial(mask, sight.mask)
         look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)
         if turn:
             with frozen(self.networks["discriminator"]) as D:
-                loss = _GAME.generator(D(y)) + self.weight(step * len(x)) * (place + look)
+                loss = _GAME.generator(D(drawn)) + self.weight(step * len(x)) * (place + look)
+                if self.w_vary:
+                    spread = _spread(drawn, z, sight.mask)
+                    values["spread"] = spread.detach().mean()
+                    loss = loss - self.w_vary * spread.clamp_max(self.vary).mean()
                 update["model"](loss)
         pixels = mask[0].numel()
         parts = {"mask": place.detach() / pixels, "parts": look.detach() / y[0].numel()}
@@ -206,3 +216,14 @@ _CUTS = ("predicted", "true")
 def _appearance(y: Tensor, cut: Tensor, sight: _Sight) -> Tensor:
     """Σ|x̂ ⊙ cut − x ⊙ M|, a mean over images, ()."""
     return (y * cut - sight.x * sight.mask).abs().sum() / len(y)
+
+
+def _spread(y: Tensor, z: Tensor, mask: Tensor) -> Tensor:
+    """How far two completions of each image are apart beside its parts, by their noise, (B,).
+
+    y: the first completion of all, then the second, (2B, C, S, S). z: their noise, (2B, z).
+    """
+    (first, second), (one, other) = y.chunk(2), z.chunk(2)
+    beside = (1 - mask).expand_as(first)
+    apart = ((first - second).abs() * beside).sum((1, 2, 3)) / beside.sum((1, 2, 3)).clamp_min(1)
+    return apart / (one - other).abs().mean(1)
