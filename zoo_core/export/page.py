@@ -50,7 +50,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "infogan.mnist": ("decode",),
     "vae.faces": ("decode",),
     "stargan.faces-hair": ("translate",),
-    "stargan.emoji": ("translate",),
     "gan-cls.faces": ("read", "decode"),
     "progan.faces": ("growth",),
     "progan.emoji": ("growth",),
