@@ -1,6 +1,8 @@
 """What a model is given is checked, in words that say what was given and what was expected."""
 
 import math
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,19 @@ from zoo_autoregressive.nade import NADE
 from zoo_autoregressive.pixelcnn import PixelCNN
 
 import zoo_core
+from zoo_core import draws
 from zoo_core.checks import (
     check_inputs,
     check_labels,
     check_latents,
+    check_mask,
+    check_path,
+    check_prompt,
     check_rows,
     check_sampling,
+    check_tensor,
+    check_texts,
+    check_whole,
     trusted,
 )
 from zoo_core.data.columns import Column
@@ -42,6 +51,16 @@ OF_SHAPE = (
         r"given \(2, 1, 2, 2\), int64\. x\.float\(\) makes floats of it",
     ),
     ([[0.0]], "given a list"),
+    (None, "given None"),
+    ("7", "given '7', str"),
+    (
+        torch.zeros(2, 1, 2, 2).to_sparse(),
+        r"given \(2, 1, 2, 2\), float32, sparse_coo\. x\.to_dense\(\) holds every value",
+    ),
+    (
+        torch.zeros(2, 1, 2, 2, device="meta"),
+        r"given \(2, 1, 2, 2\), float32, meta\. It holds no values",
+    ),
     (np.zeros((2, 1, 2, 2)), r"given a ndarray\. torch\.from_numpy\(x\)\.float\(\) makes a tensor"),
 )
 
@@ -130,16 +149,27 @@ def test_latents_labels_and_samplings() -> None:
     assert check_labels(Takes(), torch.tensor([0, 4]), 2).tolist() == [0, 4]
     for label, message in (
         (5, "unknown label 5: expected 0 to 3"),
-        (0.5, "takes a label for all, or 2 of them, as whole numbers"),
+        (0.5, r"label for all, or 2 of them, as whole numbers from 0 to 3; given 0\.5, float"),
+        ("1", "given '1', str"),
+        (b"1", "given b'1', bytes"),
+        (True, "given True, bool"),
+        (["1"], "given a list"),
+        ({}, "given a dict"),
+        (torch.tensor([True, False]), r"given \(2,\), bool"),
         (torch.tensor([0, 1, 2]), r"given \(3,\), int64"),
     ):
         with pytest.raises(InvalidInput, match=message):
-            check_labels(Takes(), label, 2)
+            check_labels(Takes(), label, 2)  # type: ignore[arg-type]
     check_sampling(0, 0.1)
     for n, temperature, message in (
         (-1, 1.0, "n is -1; expected a whole number"),
         (1.5, 1.0, r"n is 1\.5"),
         (True, 1.0, "n is True"),
+        ("2", 1.0, "n is '2'; expected a whole number of samples, 0 or more"),
+        ([0] * 999, 1.0, r"n is \[0, 0, .{90,99}; expected"),
+        (1, "1", "temperature is '1'; expected a number above 0"),
+        (1, True, "temperature is True"),
+        (1, None, "temperature is None"),
         (1, 0.0, r"temperature is 0\.0; expected a number above 0"),
         (1, math.nan, "temperature is nan"),
     ):
@@ -147,6 +177,92 @@ def test_latents_labels_and_samplings() -> None:
             check_sampling(n, temperature)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match=r"so many samples take about 4,000,000\.0 GB"):
         check_sampling(10**15)  # of no shape that is known
+
+
+@pytest.mark.parametrize("generator", [5, "5", 5.0, [5]])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda g: draws.rand(2, generator=g),
+        lambda g: draws.randn(2, generator=g),
+        lambda g: draws.randint(3, 2, generator=g),
+        lambda g: draws.bernoulli(torch.ones(2), g),
+        lambda g: draws.categorical(torch.ones(2, 3), g),
+        lambda g: draws.categories(torch.ones(3), 2, g),
+    ],
+    ids=["rand", "randn", "randint", "bernoulli", "categorical", "categories"],
+)
+def test_what_is_no_generator_is_refused(draw: Callable[[Any], Tensor], generator: Any) -> None:
+    given = re.escape(repr(generator))
+    with pytest.raises(InvalidInput, match=rf"generator is {given}; .*\.manual_seed\(seed\)"):
+        draw(generator)
+
+
+def test_prompts_and_texts() -> None:
+    check_prompt(Takes(), "a text", 2, 3)
+    for codes in (torch.zeros(1, 3), torch.zeros(2, 3)):
+        check_prompt(Takes(), codes, 2, 3)
+    takes = r"Takes takes a prompt that is a text, or codes of texts of shape \(1, 3\) or \(2, 3\)"
+    for prompt, given in (
+        (["a", "b"], r"given a list\. model\.read\(texts\) makes codes of several texts"),
+        (("a",), "given a tuple"),
+        (5, "given 5, int"),
+        (b"a", r"given b'a', bytes\.$"),
+        (torch.zeros(3, 3), r"given \(3, 3\), float32\.$"),
+    ):
+        with pytest.raises(InvalidInput, match=f"{takes}; {given}"):
+            check_prompt(Takes(), prompt, 2, 3)  # type: ignore[arg-type]
+    check_texts(["a", "b"])
+    check_texts(())
+    for texts, message in (
+        ("ab", r"a list of texts; given the text 'ab'\. Write \[text\]"),
+        (b"ab", "given b'ab', bytes"),
+        (None, "given None"),
+        (["a", 5], "number 1 is 5, int"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            check_texts(texts)
+
+
+def test_masks_paths_and_other_tensors() -> None:
+    check_mask(Takes((2,)), torch.tensor([True, False]))
+    for mask, given in (
+        (None, "None"),
+        ([True, False], "a list"),
+        (np.ones(2, bool), "a ndarray"),
+        (torch.ones(2), r"\(2,\), float32"),
+    ):
+        with pytest.raises(
+            InvalidInput, match=rf"takes a mask of shape \(2,\), bool; given {given}"
+        ):
+            check_mask(Takes((2,)), mask)
+    z = torch.zeros(3)
+    check_path(Takes(), z, z, 2)
+    for ends, message in (
+        ((z, None, 2), r"takes two latents of shape \(3,\), floats; given None"),
+        ((z, torch.zeros(1, 3), 2), r"given \(1, 3\), float32"),
+        ((torch.zeros(2), z, 2), r"takes latents of shape \(B, 3\), floats; given \(1, 2\)"),
+        ((z, z, 1), "steps is 1; expected a whole number of steps, 2 or more"),
+        ((z, z, 2.0), r"steps is 2\.0"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            check_path(Takes(), *ends)  # type: ignore[arg-type]
+    boxes = torch.zeros(2, 5, 4, dtype=torch.int64)
+    check_tensor("boxes", boxes, (2, None, 4), torch.int64)
+    for wrong, given in (
+        (boxes.float(), r"\(2, 5, 4\), float32"),
+        (boxes[0], r"\(5, 4\), int64"),
+        (None, "None"),
+    ):
+        with pytest.raises(
+            InvalidInput, match=rf"boxes of shape \(2, any, 4\), int64; given {given}"
+        ):
+            check_tensor("boxes", wrong, (2, None, 4), torch.int64)
+    check_whole("variable", 3, "the number of a variable", 0, 3)
+    with pytest.raises(
+        InvalidInput, match="variable is 4; expected the number of a variable, 0 to 3"
+    ):
+        check_whole("variable", 4, "the number of a variable", 0, 3)
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)

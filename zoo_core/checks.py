@@ -1,4 +1,4 @@
-"""Checks of a model's arguments: shapes, ranges, levels, labels.
+"""Checks of a model's arguments: types, shapes, ranges, levels, labels, prompts.
 
 Each method of a model that others call begins with one of these; messages are the same for all
 models. A training loop has checked its data, and turns the checks off by `trusted`. In a graph that
@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Real
 from typing import Any
 
 import torch
@@ -19,13 +20,20 @@ from torch import Tensor
 from zoo_core import memory
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
+from zoo_core.text import quoted
 
 __all__ = [
     "check_inputs",
     "check_labels",
     "check_latents",
+    "check_mask",
+    "check_path",
+    "check_prompt",
     "check_rows",
     "check_sampling",
+    "check_tensor",
+    "check_texts",
+    "check_whole",
     "trusted",
 ]
 
@@ -34,6 +42,8 @@ _TOLERANCE = 1e-3
 """How far a value may be from its level, in levels, or beyond [0, 1]."""
 _MUCH = 2**28
 """Bytes, from which it is worth a look how much memory there is."""
+_SHOWN = 100
+"""Characters of a value that a message shows."""
 
 
 @contextmanager
@@ -59,12 +69,19 @@ def check_inputs(model: Any, x: Tensor, known: Tensor | None = None) -> None:
     _check_tensor(model, "inputs", x, shape)
     _check_type(model, "inputs", x)
     if known is not None:
-        if known.dtype != torch.bool or tuple(known.shape) != shape:
-            wanted = f"takes a mask of shape {shape}, bool"
-            raise _refusal(model, wanted, f"given {_describe(known)}")
+        check_mask(model, known)
         x = torch.where(known.to(x.device), x, 0)
     if x.numel():
         _check_values(model, x.detach())
+
+
+def check_mask(model: Any, known: Tensor) -> None:
+    """Refuse anything but a mask of a model's variables, event_shape, bool."""
+    shape = tuple(model.event_shape)
+    mask = isinstance(known, Tensor) and known.dtype == torch.bool and _is_there(known)
+    if mask and tuple(known.shape) == shape:
+        return
+    raise _refusal(model, f"takes a mask of shape {shape}, bool", f"given {_describe(known)}")
 
 
 def check_rows(model: Any, x: Tensor, known: Tensor | None = None) -> None:
@@ -109,21 +126,43 @@ def check_latents(model: Any, z: Tensor) -> None:
         raise _refusal(model, "takes finite latents", "given NaN or infinity")
 
 
+def check_path(model: Any, z0: Tensor, z1: Tensor, steps: int) -> None:
+    """Refuse anything but two latents of a model, (latent_dim,) each, and at least two steps."""
+    for z in (z0, z1):
+        if not isinstance(z, Tensor) or z.ndim != 1:
+            wanted = f"takes two latents of shape ({model.latent_dim},), floats"
+            raise _refusal(model, wanted, f"given {_describe(z)}")
+        check_latents(model, z.unsqueeze(0))
+    check_whole("steps", steps, "a whole number of steps", 2)
+
+
 def check_sampling(n: int, temperature: float = 1.0, shape: Sequence[int] = ()) -> None:
     """Refuse a number of samples that is none or exceeds memory, or a temperature not above 0.
 
     shape: of one sample.
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-        raise InvalidInput(f"n is {n!r}; expected a whole number of samples, 0 or more.")
-    if not 0 < temperature < math.inf:
+    check_whole("n", n, "a whole number of samples")
+    if not (_is_number(temperature) and 0 < temperature < math.inf):
         raise InvalidInput(
-            f"temperature is {temperature!r}; expected a number above 0: 1 samples the model, "
-            "less than 1 what is more probable."
+            f"temperature is {quoted(temperature, _SHOWN)}; expected a number above 0: 1 samples "
+            "the model, less than 1 what is more probable."
         )
     if not torch.compiler.is_compiling() and (needed := 4 * n * math.prod(shape)) > _MUCH:
         samples = f"samples of shape {tuple(shape)}" if shape else "samples"
         memory.require(f"n is {n:,}: so many {samples} take", needed, "Ask for fewer at a time.")
+
+
+def check_whole(name: str, value: int, what: str, least: int = 0, most: int | None = None) -> None:
+    """Refuse anything but a whole number of a range; True and 2.0 are none.
+
+    name: of the argument. what: it is, for the message: `a whole number of samples`.
+    most: None for no bound.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and least <= value and (most is None or value <= most):
+        return
+    bounds = f"{least} or more" if most is None else f"{least} to {most}"
+    raise InvalidInput(f"{name} is {quoted(value, _SHOWN)}; expected {what}, {bounds}.")
 
 
 def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
@@ -136,18 +175,66 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
     classes = model.classes
     if label is None:
         return torch.full((n,), classes)
-    y = torch.as_tensor(label)
     if not classes:
-        raise InvalidInput(f"unknown label {label}: this model was trained without labels.")
-    if y.is_floating_point() or y.shape not in ((), (1,), (n,)):
+        shown = quoted(label, _SHOWN)
+        raise InvalidInput(f"unknown label {shown}: this model was trained without labels.")
+    y = _whole_numbers(label)
+    if y is None or y.shape not in ((), (1,), (n,)):
         raise _refusal(
             model,
-            f"takes a label for all, or {n} of them, as whole numbers",
-            f"given {_describe(y)}",
+            f"takes a label for all, or {n} of them, as whole numbers from 0 to {classes - 1}",
+            f"given {_describe(label)}",
         )
     if y.numel() and (int(y.min()) < 0 or int(y.max()) > classes):
-        raise InvalidInput(f"unknown label {label}: expected 0 to {classes - 1}.")
+        shown = quoted(label, _SHOWN)
+        raise InvalidInput(f"unknown label {shown}: expected 0 to {classes - 1}.")
     return y.expand(n)
+
+
+def check_prompt(model: object, prompt: str | Tensor, n: int, code: int) -> None:
+    """Refuse anything but a text for all, or codes of texts, (1, code) or (n, code).
+
+    n: number of samples. code: features of a code.
+    """
+    if isinstance(prompt, str):
+        return
+    if isinstance(prompt, Tensor) and tuple(prompt.shape) in ((1, code), (n, code)):
+        return
+    texts = not isinstance(prompt, Tensor | bytes)
+    raise _refusal(
+        model,
+        f"takes a prompt that is a text, or codes of texts of shape (1, {code}) or ({n}, {code})",
+        f"given {_describe(prompt)}",
+        "model.read(texts) makes codes of several texts." if texts else "",
+    )
+
+
+def check_tensor(name: str, x: Tensor, shape: Sequence[int | None], dtype: torch.dtype) -> None:
+    """Refuse anything but a tensor of a type and a shape, in which None is any number.
+
+    For what the other checks do not know: boxes, positions.
+
+    name: of the argument.
+    """
+    like = isinstance(x, Tensor) and x.dtype == dtype and x.ndim == len(shape) and _is_there(x)
+    if like and all(side in (own, None) for own, side in zip(x.shape, shape, strict=True)):
+        return
+    sides = ", ".join("any" if side is None else str(side) for side in shape)
+    kind = str(dtype).removeprefix("torch.")
+    raise InvalidInput(f"expected {name} of shape ({sides}), {kind}; given {_describe(x)}.")
+
+
+def check_texts(texts: Sequence[str] | object) -> None:
+    """Refuse anything but a list of texts, or another sequence of them; one text is none."""
+    if isinstance(texts, str):
+        raise InvalidInput(
+            f"expected a list of texts; given the text {quoted(texts, _SHOWN)}. Write [text]."
+        )
+    if isinstance(texts, bytes) or not isinstance(texts, Sequence):
+        raise InvalidInput(f"expected a list of texts; given {_describe(texts)}.")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidInput(f"expected a list of texts; number {i} is {_describe(text)}.")
 
 
 def _unchecked() -> bool:
@@ -155,13 +242,16 @@ def _unchecked() -> bool:
 
 
 def _check_tensor(model: object, what: str, x: Tensor, shape: Sequence[int]) -> None:
-    """Refuse anything but floats of shape (B, *shape)."""
-    if isinstance(x, Tensor) and x.is_floating_point() and tuple(x.shape[1:]) == shape and x.ndim:
+    """Refuse anything but floats of shape (B, *shape), which are there: neither sparse nor meta."""
+    floats = isinstance(x, Tensor) and x.is_floating_point()
+    if floats and tuple(x.shape[1:]) == shape and x.ndim and _is_there(x):
         return
     wanted = ", ".join(map(str, ("B", *shape)))
     hint = ""
     if type(x).__module__ == "numpy":
         hint = "torch.from_numpy(x).float() makes a tensor of it."
+    elif isinstance(x, Tensor) and not _is_there(x):
+        hint = "It holds no values." if x.is_meta else "x.to_dense() holds every value."
     elif isinstance(x, Tensor) and tuple(x.shape) == shape:
         hint = "That is one of them: x.unsqueeze(0) makes a batch of it."
     elif isinstance(x, Tensor) and tuple(x.shape[1:]) == shape:
@@ -228,10 +318,36 @@ def _within(x: Tensor, low: float, high: float) -> bool:
     return low <= float(least) and float(greatest) <= high
 
 
+def _is_there(x: Tensor) -> bool:
+    """Whether every value is in memory."""
+    return x.layout == torch.strided and not x.is_meta
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _whole_numbers(label: object) -> Tensor | None:
+    """A label, or several, as a tensor; None for what are no whole numbers."""
+    if isinstance(label, str | bytes):
+        return None
+    try:
+        y = torch.as_tensor(label)
+    except (TypeError, ValueError, RuntimeError):  # of texts, of nested lists, of anything else
+        return None
+    whole = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
+    return y if whole and _is_there(y) else None
+
+
 def _describe(x: object) -> str:
+    if x is None:
+        return "None"
+    if isinstance(x, str | bytes | int | float | complex):
+        return f"{quoted(x, _SHOWN)}, {type(x).__name__}"
     if not isinstance(x, Tensor):
         return f"a {type(x).__name__}"
-    return f"{tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"
+    there = "" if _is_there(x) else ", meta" if x.is_meta else f", {x.layout}"
+    return f"{tuple(x.shape)}, {x.dtype!s}{there}".replace("torch.", "")
 
 
 def _refusal(model: object, wanted: str, given: str, hint: str = "") -> InvalidInput:

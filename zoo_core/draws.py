@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.errors import InvalidInput
 from zoo_core.philox import bits, box_muller, scramble, unit
+from zoo_core.text import quoted
 
 __all__ = [
     "Rows",
@@ -162,7 +164,7 @@ def rand(
     if isinstance(generator, Rows):
         return generator.draw(partial(torch.rand, device=device, dtype=dtype), size, dim)
     if not isinstance(generator, Streams):
-        return torch.rand(size, generator=generator, device=device, dtype=dtype)
+        return torch.rand(size, generator=_of_torch(generator), device=device, dtype=dtype)
     return _each(_uniform, size, generator, dim, dtype).to(device)
 
 
@@ -180,7 +182,7 @@ def randn(
     if isinstance(generator, Rows):
         return generator.draw(partial(torch.randn, device=device, dtype=dtype), size, dim)
     if not isinstance(generator, Streams):
-        return torch.randn(size, generator=generator, device=device, dtype=dtype)
+        return torch.randn(size, generator=_of_torch(generator), device=device, dtype=dtype)
     return _each(_normal, size, generator, dim, dtype).to(device)
 
 
@@ -189,14 +191,14 @@ def randint(
 ) -> Tensor:
     """A whole number from 0 to high - 1 for each sample, (n,), int64, as torch.randint."""
     if not isinstance(generator, Streams):
-        return torch.randint(high, (n,), generator=generator, device=device)
+        return torch.randint(high, (n,), generator=_of_torch(generator), device=device)
     return (rand(n, generator=generator, device=device) * high).long().clamp_max(high - 1)
 
 
 def bernoulli(p: Tensor, generator: torch.Generator | None) -> Tensor:
     """Ones with the probabilities p, (n, …), else zeros; as torch.bernoulli."""
     if not isinstance(generator, Streams):
-        return torch.bernoulli(p, generator=generator)
+        return torch.bernoulli(p, generator=_of_torch(generator))
     return (rand(*p.shape, generator=generator, device=p.device) < p).to(p.dtype)
 
 
@@ -206,7 +208,7 @@ def categorical(p: Tensor, generator: torch.Generator | None) -> Tensor:
     p: probabilities, (n, …, K).
     """
     if not isinstance(generator, Streams):
-        return p.flatten(0, -2).multinomial(1, generator=generator).view(p.shape[:-1])
+        return p.flatten(0, -2).multinomial(1, generator=_of_torch(generator)).view(p.shape[:-1])
     u = rand(*p.shape[:-1], 1, generator=generator, device=p.device)
     return invert(p, u).squeeze(-1)
 
@@ -219,7 +221,7 @@ def categories(p: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
     if not n:  # which multinomial refuses
         return torch.empty(0, *p.shape[:-1], dtype=torch.int64, device=p.device)
     if not isinstance(generator, Streams):
-        drawn = p.multinomial(n, replacement=True, generator=generator)
+        drawn = p.multinomial(n, replacement=True, generator=_of_torch(generator))
         return drawn.t() if p.ndim == 2 else drawn
     u = rand(n, *p.shape[:-1], generator=generator, device=p.device)
     return invert(p, u.t()).t() if p.ndim == 2 else invert(p, u)
@@ -237,6 +239,16 @@ def invert(p: Tensor, u: Tensor) -> Tensor:
 def of_samples(generator: torch.Generator | None, places: Tensor) -> torch.Generator | None:
     """What some of the samples draw from, of what all draw from."""
     return generator.take(places.tolist()) if isinstance(generator, Streams) else generator
+
+
+def _of_torch(generator: torch.Generator | None) -> torch.Generator | None:
+    """Refuse what is no generator, as a seed."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return generator
+    raise InvalidInput(
+        f"generator is {quoted(generator, 100)}; expected a torch.Generator, or None. "
+        "torch.Generator().manual_seed(seed) makes one of a seed."
+    )
 
 
 def _each(

@@ -259,7 +259,7 @@ def test_only_the_direction_of_a_latent_matters_and_temperature_takes_variety() 
 
 def test_earlier_readouts_learn_without_moving_anything_else() -> None:
     G = generator().requires_grad_(True)
-    maps = G.features(normalise(G.latent(4, generator=random())), 2)
+    maps = G.feature_maps(normalise(G.latent(4, generator=random())), 2)
     G.readout_loss(maps, G.images(maps)).backward()
     moved = {name for name, p in G.named_parameters() if p.grad is not None}
     assert moved == {f"to_rgb.{s}.{kind}" for s in (0, 1) for kind in ("weight", "bias")}

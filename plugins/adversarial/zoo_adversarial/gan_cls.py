@@ -69,7 +69,7 @@ from zoo_adversarial.layers import (
 )
 from zoo_adversarial.text import Characters, Sentences, text_encoder
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.checks import check_inputs, check_prompt, check_sampling, check_texts
 from zoo_core.config import Size
 from zoo_core.errors import InvalidInput
 from zoo_core.export import Function, Value
@@ -173,6 +173,7 @@ class GANCLS(LatentGenerator):
 
         Raises InvalidInput for a text that the model cannot read.
         """
+        check_texts(texts)
         code: Tensor = self.text(self.text.tokens(texts).to(self.known.device))
         return code
 
@@ -211,12 +212,8 @@ class GANCLS(LatentGenerator):
         z = self.latent(n, generator=generator, truncation=truncation)
         noise, code = temperature * z[:, : self.z], z[:, self.z :]
         if prompt is not None:
+            check_prompt(self, prompt, n, self.text.code)
             code = self.read([prompt]) if isinstance(prompt, str) else prompt
-            if tuple(code.shape) not in ((1, self.text.code), (n, self.text.code)):
-                raise InvalidInput(
-                    f"the prompt has shape {tuple(code.shape)}; expected a text, or codes of shape "
-                    f"(1, {self.text.code}) or ({n}, {self.text.code})."
-                )
         return self.decode(torch.cat([noise, code.expand(n, -1)], 1))
 
     def fits(self, x: Tensor, texts: Sequence[str]) -> Tensor:
@@ -232,6 +229,7 @@ class GANCLS(LatentGenerator):
                 "A recipe's config.judge = true keeps it."
             )
         check_inputs(self, x)
+        check_texts(texts)
         code = self.judge.read(self.text.tokens(texts).to(x.device))
         fit: Tensor = self.judge(self.judge.features(x * 2 - 1), code)
         return fit

@@ -47,7 +47,7 @@ from zoo_adversarial.layers import (
 )
 from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_labels, check_sampling
+from zoo_core.checks import check_inputs, check_labels, check_path, check_sampling
 from zoo_core.config import NonNegative, Size
 from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
@@ -161,6 +161,7 @@ class InfoGAN(LatentGenerator):
 
         A line suits uniform latents and a category.
         """
+        check_path(self, z0, z1, steps)
         return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
 
     def traversals(self) -> list[Traversal]:

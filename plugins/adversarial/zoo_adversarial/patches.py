@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_core.checks import check_tensor
 from zoo_core.errors import InvalidInput
 
 __all__ = ["crops", "key_patches", "masks", "overlap"]
@@ -63,6 +64,7 @@ def crops(x: Tensor, boxes: Tensor) -> Tensor:
 
     Raises InvalidInput for a box outside the image.
     """
+    check_tensor("boxes", boxes, (len(x), None, 4), torch.int64)
     H, W = x.shape[-2:]
     left, top, w, h = boxes.to(x.dtype).unbind(2)
     inside = (left >= 0) & (top >= 0) & (w > 0) & (h > 0) & (left + w <= W) & (top + h <= H)

@@ -109,9 +109,9 @@ class ProGAN(nn.Module):
 
         Returns (n, C, 4·2^stage, 4·2^stage), about in [−1, 1].
         """
-        return self.images(self.features(z, stage), alpha)
+        return self.images(self.feature_maps(z, stage), alpha)
 
-    def features(self, z: Tensor, stage: int, temperature: float = 1.0) -> list[Tensor]:
+    def feature_maps(self, z: Tensor, stage: int, temperature: float = 1.0) -> list[Tensor]:
         """Feature maps of each stage up to one, [(n, channels[s], 4·2^s, 4·2^s), …]."""
         maps = [self.first(z)]
         if temperature != 1:
@@ -155,7 +155,7 @@ class ProGAN(nn.Module):
         check_sampling(n, temperature, self.event_shape)
         stage, alpha = self.growth_now
         z = normalise(self.latent(n, generator=generator))
-        return self._finish(self.images(self.features(z, stage, temperature), alpha))
+        return self._finish(self.images(self.feature_maps(z, stage, temperature), alpha))
 
     def growth(self, n: int, *, generator: torch.Generator | None = None) -> list[Tensor]:
         """Generate n images at the resolution of each stage so far.
@@ -163,7 +163,7 @@ class ProGAN(nn.Module):
         Returns [(n, C, 4, 4), (n, C, 8, 8), …], in [0, 1].
         """
         stage, alpha = self.growth_now
-        maps = self.features(normalise(self.latent(n, generator=generator)), stage)
+        maps = self.feature_maps(normalise(self.latent(n, generator=generator)), stage)
         return [
             _to_unit(self.images(maps[: s + 1], alpha if s == stage else 1.0))
             for s in range(stage + 1)
@@ -209,7 +209,7 @@ class ProGAN(nn.Module):
 
     def _stages(self, z: Tensor, stage: int) -> list[Tensor]:
         """Images of each stage at its own resolution, in [0, 1]."""
-        maps = self.features(normalise(z), stage)
+        maps = self.feature_maps(normalise(z), stage)
         return [_to_unit(self.images(maps[: s + 1])) for s in range(stage + 1)]
 
     def _finish(self, x: Tensor) -> Tensor:

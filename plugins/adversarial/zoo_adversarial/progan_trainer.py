@@ -77,7 +77,7 @@ class Progressive(AdversarialTrainer):
         """Generate n images of the stage; their source is the feature maps."""
         G = self._generator
         stage, alpha = G.growth_now
-        maps = G.features(normalise(G.latent(n, generator=generator)), stage)
+        maps = G.feature_maps(normalise(G.latent(n, generator=generator)), stage)
         return Generated(G.images(maps, alpha), maps)
 
     def judge(self, x: Tensor) -> Judged:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.text import quoted
 
 __all__ = [
     "ImagePool",
@@ -191,11 +192,16 @@ def checked_domains(domains: Sequence[str], least: int, most: int | None = None)
 def domain_of(name: str, domains: Sequence[str]) -> int:
     """The place of a domain.
 
-    Raises UnknownName for one that the model does not know.
+    Raises UnknownName for one that the model does not know, InvalidInput for what is no name.
     """
+    if not isinstance(name, str):
+        raise InvalidInput(
+            f"the domain is {quoted(name, 100)}, {type(name).__name__}; expected a name: "
+            f"{' or '.join(domains)}."
+        )
     if name not in domains:
         raise UnknownName(
-            f"{name!r} is no domain of this model.{did_you_mean(name, domains)} "
+            f"{quoted(name, 100)} is no domain of this model.{did_you_mean(name, domains)} "
             f"It translates to {', '.join(domains)}."
         )
     return list(domains).index(name)

@@ -35,7 +35,13 @@ from torch.nn import functional
 
 from zoo_autoregressive.layers import keep_order, permutation, prefix_length, unpermute
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_labels, check_sampling
+from zoo_core.checks import (
+    check_inputs,
+    check_labels,
+    check_mask,
+    check_sampling,
+    check_whole,
+)
 from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type
@@ -232,6 +238,8 @@ class Attention(nn.Module):
         x: inputs, (B, *event_shape), in [0, 1].
         variable: its number, at its place in x.
         """
+        check_inputs(self, x)
+        check_whole("variable", variable, "the number of a variable", 0, len(self.order) - 1)
         t = int((self.order == variable).nonzero())
         s, maps = self._sequence(self.categories(x)[:, :-1], None), []
         for block in self.blocks:
@@ -260,6 +268,7 @@ class Attention(nn.Module):
         Raises InvalidInput when an unknown variable comes before a known one, or for an
         unknown label.
         """
+        check_mask(self, known)
         check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)

@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from zoo_autoregressive.layers import bernoulli_log_prob, bernoulli_logits, keep_order
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.checks import check_inputs, check_mask, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single_type
 from zoo_core.training.objective import Objective
@@ -158,6 +158,7 @@ class EoNADE(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool.
         """
+        check_mask(self, known)
         check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         o, x = known.flatten().to(x.device), x.flatten(1)

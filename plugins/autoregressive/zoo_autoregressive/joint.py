@@ -14,7 +14,7 @@ from torch.nn import functional
 from zoo_autoregressive.counting import check_alpha
 from zoo_autoregressive.layers import keep_order
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.checks import check_inputs, check_mask, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single
 
@@ -116,6 +116,7 @@ class Joint(nn.Module):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_mask(self, known)
         check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         D, x = len(self.order), x.flatten(1).clone()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.checks import check_inputs, check_mask, check_sampling
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type, weight_of
 
@@ -85,6 +85,7 @@ class ChainRule(nn.Module):
 
         Raises InvalidInput when an unknown variable comes before a known one.
         """
+        check_mask(self, known)
         check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         d = prefix_length(known, self.order)
@@ -137,6 +138,7 @@ class Independent(ChainRule):
         x: inputs, (B, *event_shape), in [0, 1].
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_mask(self, known)
         check_inputs(self, x, known)
         sampled = self.sample(len(x), generator=generator, temperature=temperature)
         return torch.where(known.to(x.device), x, sampled)

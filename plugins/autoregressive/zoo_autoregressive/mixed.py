@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from zoo_autoregressive.layers import keep_order, permutation, prefix_length
 from zoo_core import draws
-from zoo_core.checks import check_rows, check_sampling
+from zoo_core.checks import check_mask, check_rows, check_sampling
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, single_type, weight_of
@@ -99,6 +99,7 @@ class Filling(MixedModel, ABC):
         x: encoded rows, (B, *event_shape).
         known: mask of the known columns, event_shape, bool; any.
         """
+        check_mask(self, known)
         check_rows(self, x, known)
         check_sampling(len(x), temperature)
         x = x.flatten(1).masked_fill(~known.flatten().to(x.device), torch.nan)
@@ -190,6 +191,7 @@ class MixedChainRule(Filling):
 
         Raises InvalidInput when an unknown column, or a missing cell, comes before a known one.
         """
+        check_mask(self, known)
         check_rows(self, x, known)
         prefix_length(known, self.order)
         return super().complete(x, known, generator=generator, temperature=temperature)

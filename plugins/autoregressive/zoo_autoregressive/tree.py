@@ -14,7 +14,7 @@ from torch.nn import functional
 from zoo_autoregressive.counting import check_alpha
 from zoo_autoregressive.layers import ChainRule, bernoulli_log_prob, keep_order, unpermute
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_sampling
+from zoo_core.checks import check_inputs, check_mask, check_sampling
 from zoo_core.precision import single_type
 
 __all__ = ["Tree"]
@@ -95,6 +95,7 @@ class Tree(ChainRule):
         x: inputs, (B, *event_shape), in {0, 1}.
         known: mask of the known variables, event_shape, bool; any.
         """
+        check_mask(self, known)
         check_inputs(self, x, known)
         check_sampling(len(x), temperature)
         order = self.order

@@ -33,7 +33,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_labels, check_latents, check_sampling
+from zoo_core.checks import (
+    check_inputs,
+    check_labels,
+    check_latents,
+    check_path,
+    check_sampling,
+)
 from zoo_core.config import Positive, Rate, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Traversal
@@ -223,6 +229,7 @@ class AAE(nn.Module):
 
         A line suits the z of any prior, and the simplex of y.
         """
+        check_path(self, z0, z1, steps)
         return torch.lerp(z0, z1, torch.linspace(0, 1, steps).to(z0).unsqueeze(1))
 
     def traversals(self, x: Tensor | None = None) -> list[Traversal]:

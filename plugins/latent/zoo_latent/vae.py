@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import draws
-from zoo_core.checks import check_inputs, check_latents, check_sampling
+from zoo_core.checks import check_inputs, check_latents, check_sampling, check_whole
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single, weight_of
 from zoo_core.protocols import ELBO, ELBOTerms, Traversal
@@ -286,8 +286,7 @@ class VAE(nn.Module):
 
         x: inputs, (B, *event_shape), in [0, 1].
         """
-        if k < 1:
-            raise InvalidInput(f"k is {k}; a bound takes at least one sample.")
+        check_whole("k", k, "a whole number of samples of the latents", 1)
         q, at_once = self.posterior(x), max(1, _ROWS // max(1, len(x)))
         total = single(x).new_full((len(x),), -math.inf)
         for start in range(0, k, at_once):
