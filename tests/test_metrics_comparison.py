@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core
-from zoo_core.data import load_dataset
+from zoo_core.data import Dataset, load_dataset
+from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.comparison import Comparison, parameters
 from zoo_core.protocols import ELBO
@@ -108,6 +109,62 @@ def test_a_table_in_memory_is_not_read_again(
     assert held.nats and read.nats
     assert held.nats.value == pytest.approx(read.nats.value, abs=1e-6)
     assert (held.nats.n, held.values, held.kind) == (read.nats.n, read.values, read.kind)
+
+
+def test_rows_in_memory_are_measured_as_long_as_there_is_time() -> None:
+    """In a random order that is the same for all models, at least a batch of them."""
+    x = torch.arange(1200.0).remainder(7).unsqueeze(1).expand(-1, 9)
+    table = Dataset("t", "test", x, None)
+
+    class OfFirst(FairCoins):
+        levels = None  # type: ignore[assignment]
+
+        event_shape = (9,)  # type: ignore[assignment]
+
+        def log_prob(self, x: Tensor) -> Tensor:
+            return -x[:, 0]
+
+    comparison = Comparison("t:test", table=table)
+    some, whole = (comparison.stand("a", OfFirst(), seconds=s) for s in (0.0, math.inf))
+    assert some.nats and some.nats.n == 500 and whole.nats and whole.nats.n == 1200
+    assert some.each is not None and whole.each is not None
+    assert some.each.equal(whole.each[:500])
+    assert whole.each.sort().values.equal(x[:, 0].double().sort().values)
+    assert not whole.each.equal(x[:, 0].double()), "a table may be sorted"
+    assert whole.nats.value == pytest.approx(x[:, 0].mean().item())
+
+
+def test_missing_cells_that_are_scored_by_orders_are_said_to_be(tmp_path: Path) -> None:
+    columns = [Column("a", "binary", ("0", "1")), Column("b", "ordinal", ("0", "1", "2"))]
+    tables = [column.table() for column in columns]
+    model, tree = (
+        zoo_core.create(name, shape=(2,), columns=tables) for name in ("mixed-eonade", "mixed-tree")
+    )
+    x = torch.tensor([[0.0, 1.0], [1.0, 2.0], [1.0, math.nan]])
+    table = Dataset("t", "test", x, None, columns=tuple(columns))
+    found = Comparison("t:test", table=table).stand("any-order", model)
+    assert found.kind == "by orders" and "is no marginal" in found.note
+    whole = Comparison("t:test", table=table[:2]).stand("any-order", model)
+    assert (whole.kind, whole.note) == ("exact", "")
+    assert Comparison("t:test", table=table).stand("tree", tree).kind == "exact"
+
+    Path(tmp_path, "t.csv").write_text("a,b\n0,1\n1,2\n1,\n")
+    scored = zoo_core.run(model, "score", inputs=tmp_path / "t.csv")
+    assert [row["likelihood"] for row in scored.rows] == ["exact", "exact", "by orders"]
+    assert any("is no marginal" in note for note in scored.notes)
+    assert "likelihood" not in zoo_core.run(tree, "score", inputs=tmp_path / "t.csv").rows[0]
+    judged = zoo_core.run(model, "detect", inputs=tmp_path / "t.csv")
+    assert any("is no marginal" in note for note in judged.notes)
+
+
+def test_what_is_no_model_to_compare() -> None:
+    with pytest.raises(InvalidInput, match="no model is given to compare: expected some"):
+        zoo_core.compare()
+    for several in ([FairCoins()], ("bernoulli.nltcs", "nade.nltcs")):
+        with pytest.raises(InvalidInput, match=r"give each on its own, as compare\(\*models\)"):
+            zoo_core.compare(several)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"3 is no model to compare\. Expected a model"):
+        zoo_core.compare(3)  # type: ignore[arg-type]
 
 
 def test_comparing_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

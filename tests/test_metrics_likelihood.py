@@ -9,6 +9,7 @@ from toy_models import Coins
 from zoo_core import errors
 from zoo_core.data import bars_and_stripes_entropy
 from zoo_core.metrics import measure
+from zoo_core.metrics.likelihood import always_exact, caveats, kind_of
 
 BARS = {"data": "bars-and-stripes:test"}
 
@@ -45,3 +46,16 @@ def test_a_model_without_density_has_no_likelihood() -> None:
         match="test_nll measures a model that gives the exact probability of any in",
     ):
         measure("test_nll", nn.Linear(2, 2), BARS)
+
+
+def test_what_a_likelihood_is() -> None:
+    class ByOrders(Coins):
+        marginals_agree = False
+
+    assert [kind_of(ByOrders(), missing) for missing in (False, True)] == ["exact", "by orders"]
+    assert [kind_of(Coins(), missing) for missing in (False, True)] == ["exact", "exact"]
+    assert kind_of(nn.Linear(2, 2)) == ""
+    assert (always_exact(Coins()), always_exact(ByOrders())) == (True, False)
+    (said,) = caveats("exact", "by orders", "by orders")
+    assert "the missing cells come last and sum to one" in said and "no marginal" in said
+    assert caveats("exact", "") == ()

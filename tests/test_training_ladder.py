@@ -1,17 +1,22 @@
 """The ladder: which architectures fit a table, and how their settings are chosen."""
 
+import math
+import re
 import time
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+from zoo_autoregressive.bernoulli import Bernoulli
 
 import zoo_core
 from zoo_core import errors
 from zoo_core.hookspecs import Architecture
 from zoo_core.training import ladder
-from zoo_core.training.ladder import Rung, climb
+from zoo_core.training.ladder import Rung
 from zoo_core.training.patience import TimeLimit
 from zoo_core.training.run import Run
 from zoo_core.training.rungs import Candidate
@@ -22,7 +27,9 @@ def climbed(
     data: Path, folder: Path, budget: float = 0.01, **options: Any
 ) -> tuple[dict[str, Rung], list[str]]:
     said: list[str] = []
-    rungs = climb(str(data), folder, budget=budget, say=said.append, device="cpu", **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "say", said.append)
+        rungs = zoo_core.ladder(data, output=folder, budget=budget, device="cpu", **options)
     return {rung.name: rung for rung in rungs}, said
 
 
@@ -74,7 +81,7 @@ def test_seeds_share_a_recipe_and_an_epoch_is_measured_once(
         trained.append({"folder": output.name, **recipe})
         return train(name, output=output, force=force, callbacks=callbacks, **recipe)
 
-    monkeypatch.setattr(ladder, "train", recorded)
+    monkeypatch.setattr("zoo_core.training.train.train", recorded)
     climbed(tmp_path / "t.csv", tmp_path / "ladder", only=["fvsbn"], seeds=3)
     measured = [recipe for recipe in trained if recipe["folder"] == "measured"]
     assert len(measured) == 1, "weight decay does not change the pace"
@@ -97,7 +104,8 @@ def test_a_training_that_is_slower_than_planned_is_stopped_and_said_to_be(
         said.append(line)
         time.sleep(0.6)  # more than a second over, however fast the machine is
 
-    rungs = climb(str(tmp_path / "t.csv"), tmp_path, budget=1, only=["fvsbn"], say=say)
+    monkeypatch.setattr(ladder, "say", say)
+    rungs = zoo_core.ladder(tmp_path / "t.csv", output=tmp_path, budget=1, only=["fvsbn"])
     assert [rung.name for rung in rungs] == ["fvsbn"]
     assert any("of 1,000,000 epochs" in line and "slower than planned" in line for line in said)
     took = next(line for line in said if line.startswith("the ladder took"))
@@ -162,7 +170,7 @@ def test_a_seed_that_was_stopped_does_not_count(
         callbacks[0].ends = time.monotonic() + (0 if seed == 1 else 60)
         return train(name, seed=seed, callbacks=callbacks, **recipe)
 
-    monkeypatch.setattr(ladder, "train", train_slowly)
+    monkeypatch.setattr("zoo_core.training.train.train", train_slowly)
     rungs, _ = climbed(tmp_path / "t.csv", tmp_path / "ladder", 2, only=["fvsbn"], seeds=3)
     assert len(rungs["fvsbn"].of_seeds) == 2
 
@@ -194,6 +202,75 @@ def test_a_ladder_from_python(
         zoo_core.ladder("gaps.csv", budget=0.1, only=["mixed-made"], device="cpu", quiet=True)
 
 
-def test_images_are_refused(tmp_path: Path) -> None:
+def test_images_are_refused() -> None:
     with pytest.raises(errors.InvalidInput, match="holds images: the ladder is of tables"):
-        list(climb("bars-and-stripes", tmp_path))
+        zoo_core.ladder("bars-and-stripes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"budget": "soon"}, "budget='soon': expected a time above 0, as 90s, 10m or 1h, or sec"),
+        ({"budget": 0}, "budget=0: expected a time above 0"),
+        ({"budget": float("nan")}, "budget=nan: expected a time above 0"),
+        ({"budget": None}, "expected a time above 0"),
+        ({"only": "mixed-tree"}, "only='mixed-tree': expected a list of names of rungs"),
+        ({"seeds": 0}, "seeds=0: expected a whole number, 1 or more"),
+        ({"seeds": "3"}, "seeds='3': expected a whole number"),
+        ({"columns": "a=real"}, "columns='a=real': expected kinds of columns by their names"),
+        ({"data": [[1.0, 2.0]]}, "the data are of the type list; expected a name or a path. Save"),
+    ],
+)
+def test_arguments_that_cannot_be(arguments: dict[str, Any], says: str) -> None:
+    """They are so before the table is looked for."""
+    data = arguments.pop("data", "nowhere.csv")
+    with pytest.raises(errors.InvalidInput, match=re.escape(says)):
+        zoo_core.ladder(data, **arguments)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7", 7)])
+def test_a_budget_is_a_number_or_a_text(text: str, seconds: float) -> None:
+    assert ladder._seconds(text) == ladder._seconds(seconds) == seconds
+
+
+def test_measuring_is_bounded_by_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On fewer rows, which is said, and in the entry of the run; a try needs no test split."""
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(30_000))
+    (tmp_path / "t.csv").write_text(rows)
+    log_prob = Bernoulli.log_prob
+
+    def slow(self: Bernoulli, x: Tensor) -> Tensor:
+        time.sleep(0.5)  # 3 seconds for all rows of a split
+        return log_prob(self, x)
+
+    monkeypatch.setattr(Bernoulli, "log_prob", slow)
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path / "ladder", 3, only=["bernoulli"])
+    rung = rungs["bernoulli"]
+    assert rung.test.nats and rung.test.nats.n == 500
+    assert "bernoulli: 500 of 3,000 rows of the test split are measured" in "\n".join(said)
+    assert rung.validation.nats and rung.validation.nats.n == 500
+    (metric,) = rung.run.entry["metrics"]
+    assert metric["protocol"]["data"].endswith("t.csv:test[0:500]")
+    assert zoo_core.evaluate(rung.run.folder)["test_nll"].value == pytest.approx(
+        metric["value"], abs=0.0006
+    )
+
+
+def test_the_best_rung_comes_to_the_entropy_of_the_table(tmp_path: Path) -> None:
+    """Of r, a Gaussian, and s, one about 0.8 r: log(2πe · 2 · 0.6) nats."""
+    random = torch.Generator().manual_seed(0)
+    r = 2 * torch.randn(4000, generator=random)
+    s = 0.8 * r + 0.6 * torch.randn(4000, generator=random)
+    rows = [f"{a:.5f},{b:.5f}" for a, b in zip(r.tolist(), s.tolist(), strict=True)]
+    (tmp_path / "t.csv").write_text("r,s\n" + "\n".join(rows) + "\n")
+    names = ("mixed-independent", "mixed-ar")
+    rungs, _ = climbed(tmp_path / "t.csv", tmp_path / "ladder", 20, only=names)
+    found, apart = rungs["mixed-ar"].test.nats, rungs["mixed-independent"].test.nats
+    assert found and apart
+    entropy = math.log(2 * math.pi * math.e * 2 * 0.6)
+    assert abs(found.value - entropy) < 3 * found.error
+    shared = 0.5 * math.log(1 + (0.8 * 2 / 0.6) ** 2)  # information between the two
+    assert apart.value - entropy == pytest.approx(shared, abs=4 * apart.error)
+    assert min(rungs.values(), key=lambda rung: rung.nats).name == "mixed-ar"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, columns_option, json_option
-from zoo_core.cli.standings import HEAD, cells, points, to_json
-from zoo_core.errors import InvalidInput
+from zoo_core.cli.standings import HEAD, cells, notes, points, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from zoo_core.training.ladder import Rung
 
 __all__ = ["command"]
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 @click.command("ladder")
@@ -61,29 +57,21 @@ def command(
     zoo ladder my.csv
     zoo ladder my.csv --columns age=real,id=skip --budget 1h --seeds 3
     """  # noqa: D301 - click looks for the character backspace
-    seconds = _seconds(budget)
-
     from zoo_core import output as files
-    from zoo_core.data import load_dataset
+    from zoo_core.training.ladder import ladder
 
-    # one that is refused is so before the code of training is imported, which takes seconds
-    load_dataset(data, root=data_root, columns=columns)
-
-    from zoo_core.training.ladder import folder_of, ladder
-
-    folder = output or folder_of(data)
     rungs = ladder(
         data,
-        budget=seconds,
+        budget=budget,
         only=only,
         seeds=seeds,
         columns=columns,
         data_root=data_root,
-        output=folder,
+        output=output,
         force=force,
         device=device,
     )
-    plot = folder / "ladder.png"
+    plot = rungs[0].run.folder.parent / "ladder.png"
     tests = [rung.test for rung in rungs]
     files.plot_points(
         points(tests),
@@ -91,7 +79,7 @@ def command(
         x_label="parameters",
         y_label="nats (less is better)",
         title=f"{data}, test",
-        provenance={"task": "ladder", "data": data, "budget": seconds, "seeds": seeds},
+        provenance={"task": "ladder", "data": data, "budget": budget, "seeds": seeds},
         force=True,
     )
     if as_json:
@@ -103,17 +91,11 @@ def command(
     click.echo(f"{_advice(rungs)} -> {plot}", err=True)
 
 
-def _seconds(budget: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", budget)
-    if match is None or not float(match[1]):
-        raise InvalidInput(f"--budget {budget}: expected a time above 0, as 90s, 10m or 1h.")
-    return float(match[1]) * _UNITS[match[2]]
-
-
 def _table(rungs: Sequence[Rung]) -> list[str]:
     several = any(rung.deviation is not None for rung in rungs)
     head = (*HEAD, "VALIDATION", *(["SEEDS ±"] if several else []), "SECONDS")
-    return text.table(head, [_cells(rung, several) for rung in rungs], text.width())
+    lines = text.table(head, [_cells(rung, several) for rung in rungs], text.width())
+    return [*lines, *notes([rung.test for rung in rungs])]
 
 
 def _cells(rung: Rung, several: bool) -> tuple[str, ...]:
@@ -137,15 +119,28 @@ def _to_json(rung: Rung) -> dict[str, Any]:
 
 
 def _advice(rungs: Sequence[Rung]) -> str:
-    """Which to use, by validation, and what the best of fewer parameters lacks."""
-    best = min(rungs, key=lambda rung: rung.nats)
-    smaller = [rung for rung in rungs if rung.test.parameters < best.test.parameters]
-    line = f"use {best.run.folder}: {best.nats:.3f} nats on validation"
+    """Which to use, by validation, and what is better or smaller."""
+    from zoo_core.training.rungs import difference, to_use
+
+    best, use = min(rungs, key=lambda rung: rung.nats), to_use(rungs)
+    line = f"use {use.run.folder}: {use.nats:.3f} nats on validation"
+    if use is not best:
+        lost = difference(use.validation, best.validation)
+        return (
+            f"{line}; {best.name} takes {lost.value:.3f} less with {_times(best, use)}, which is "
+            f"within the standard error of the difference, {lost.error:.3f}"
+        )
+    smaller = [rung for rung in rungs if rung.test.parameters < use.test.parameters]
     if not smaller:
         return line
     next_best = min(smaller, key=lambda rung: rung.nats)
-    times = best.test.parameters / max(1, next_best.test.parameters)
-    lost = next_best.nats - best.nats
-    line += f", {lost:.3f} less than {next_best.name} for {times:,.1f} times its parameters"
-    error = best.validation.nats.error if best.validation.nats else 0.0
-    return line + (f"; within the standard error of a figure, {error:.3f}" if lost < error else "")
+    gain = difference(next_best.validation, use.validation)
+    return (
+        f"{line}, {gain.value:.3f} ± {gain.error:.3f} less than {next_best.name} with "
+        f"{_times(use, next_best)}"
+    )
+
+
+def _times(larger: Rung, smaller: Rung) -> str:
+    times = larger.test.parameters / max(1, smaller.test.parameters)
+    return f"{times:,.1f} times the parameters"

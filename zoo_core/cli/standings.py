@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoo_core.metrics.comparison import Standing
     from zoo_core.output import Point
 
-__all__ = ["HEAD", "cells", "kind_to_plot", "points", "table", "to_json"]
+__all__ = ["HEAD", "cells", "kind_to_plot", "notes", "points", "table", "to_json"]
 
 HEAD = ("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "NATS", "BITS/DIM")
 """The columns of `cells`."""
@@ -21,8 +21,12 @@ HEAD = ("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "NATS", "BITS/DIM")
 def table(standings: Sequence[Standing]) -> list[str]:
     """The lines of a table, and what is to be said of some."""
     lines = text.table(HEAD, [cells(standing) for standing in standings], text.width())
-    notes = [f"{s.name}: {s.note}" for s in standings if s.note]
-    return [*lines, *notes]
+    return [*lines, *notes(standings)]
+
+
+def notes(standings: Sequence[Standing]) -> list[str]:
+    """What is to be said of some, a line each."""
+    return [f"{s.name}: {s.note}" for s in standings if s.note]
 
 
 def cells(standing: Standing) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ def fill(
     model = unwrap(model)
     own = name_tensors(model)
     state: dict[str, torch.Tensor] = {}
-    for name, tensor in _tensors(path, own, device, dtype).items():
+    changed = getattr(model, "changed", {})
+    for name, tensor in _tensors(path, own, changed, device, dtype).items():
         each = own[name]
         if len(each.names) > 1 and isinstance(each.tensor, nn.Parameter):
             tensor = nn.Parameter(tensor, each.tensor.requires_grad)  # one object, hence still tied
@@ -135,16 +136,20 @@ def floating_type(name: str | torch.dtype | None) -> torch.dtype | None:
 def _tensors(
     path: Path,
     own: Mapping[str, Named],
+    changed: Mapping[str, str],
     device: torch.device | str,
     dtype: torch.dtype | None,
 ) -> dict[str, torch.Tensor]:
-    """Read the tensors that a model has, strictly, each straight onto the device."""
+    """Read the tensors that a model has, strictly, each straight onto the device.
+
+    changed: what to say of tensors that had another shape in former versions of the model.
+    """
     import torch
     from safetensors import SafetensorError
 
     header = read_header(path)
     given = match(header.tensors, own)
-    misfits = _misfits(header, given, own)
+    misfits = _misfits(header, given, own, changed)
     state: dict[str, torch.Tensor] = {}
     if not misfits:
         try:
@@ -183,7 +188,9 @@ def _read(
         return {name: file.get_tensor(key) for name, key in given.items()}
 
 
-def _misfits(header: Header, given: Mapping[str, str], own: Mapping[str, Named]) -> list[str]:
+def _misfits(
+    header: Header, given: Mapping[str, str], own: Mapping[str, Named], changed: Mapping[str, str]
+) -> list[str]:
     """What keeps the tensors of a file from being those of a model, by names and shapes."""
     found = [f"{name} is missing" for name in own if name not in given]
     for name, key in given.items():
@@ -191,7 +198,8 @@ def _misfits(header: Header, given: Mapping[str, str], own: Mapping[str, Named])
         if name not in own:
             found.append(f"{key} is not expected")
         elif shape != (wanted := tuple(own[name].tensor.shape)):
-            found.append(f"{key} has shape {shape} instead of {wanted}")
+            why = f" ({changed[name]})" if name in changed else ""
+            found.append(f"{key} has shape {shape} instead of {wanted}{why}")
     return found
 
 

@@ -1,14 +1,16 @@
 """Models of any kind, compared on the same rows.
 
-An explicit model is measured exactly. A Bound is measured by its importance-weighted bound and
-marked so. An implicit one can only be listed.
+An explicit model is measured exactly, or by orders where rows have missing cells that it has no
+consistent marginals for. A Bound is measured by its importance-weighted bound. Each is marked so.
+An implicit one can only be listed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,19 @@ from zoo_core.data import Dataset
 from zoo_core.data.columns import Column, fit_columns
 from zoo_core.data.resolve import parse_spec
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.likelihood import log_prob_of, values
+from zoo_core.metrics.likelihood import caveats, kind_of, log_prob_of, values
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import OfBinaryRows, Root, load_binarized, parts, seeded, settings_of
+from zoo_core.metrics.rows import (
+    BATCH,
+    OfBinaryRows,
+    Root,
+    load_binarized,
+    parts,
+    seeded,
+    settings_of,
+)
 from zoo_core.protocols import Bound, DensityModel, Generator
-from zoo_core.text import argument
+from zoo_core.text import argument, quoted
 
 __all__ = ["Comparison", "Standing", "common_data", "compare", "parameters", "with_split"]
 
@@ -42,12 +52,15 @@ class Standing:
     values: str
     """What its variables are: `binary`, `256 levels`, `real`; figures compare within one kind."""
     kind: str
-    """`exact`, `bound` (the truth is no worse), or nothing where there is no figure."""
+    """`exact`, `by orders` (see `kind_of`), `bound` (the truth is no worse), or nothing where there
+    is no figure."""
     nats: Measured | None
     bits_per_dim: float | None
     note: str
     samples: Tensor | None
     """(n, *event_shape), in [0, 1], on the CPU."""
+    each: Tensor | None = field(default=None, compare=False, repr=False)
+    """Nats of each row that was measured, (n,); of two models the first ones are of equal rows."""
 
 
 def compare(
@@ -69,13 +82,32 @@ def compare(
         samples: how many samples of each model that can be sampled.
         device: where named models are loaded; those in memory stay where they are.
 
-    Raises InvalidInput where no data set is common to all, or data do not fit a model.
+    Raises InvalidInput where no model is given, where no data set is common to all, or data do not
+    fit a model.
     """
+    _check_models(models)
     loaded = [m if isinstance(m, nn.Module) else loading.load(m, device=device) for m in models]
     infos = [loading.info(model) for model in loaded]
     data = data or common_data([(info.name, info.data) for info in infos])
     comparison = Comparison(with_split(data, data_root), data_root, samples=samples)
     return [comparison.stand(info.name, model) for info, model in zip(infos, loaded, strict=True)]
+
+
+def _check_models(models: Sequence[object]) -> None:
+    """Refuse no model, and several in one argument."""
+    if not models:
+        raise InvalidInput("no model is given to compare: expected some, as compare(a, b).")
+    for model in models:
+        if not isinstance(model, nn.Module | str | Path):
+            advice = ": give each on its own, as compare(*models)" if _is_several(model) else ""
+            raise InvalidInput(
+                f"{quoted(model)} is no model to compare{advice}. Expected a model in memory, the "
+                "name of an entry, or the path of a run or a weights file."
+            )
+
+
+def _is_several(models: object) -> bool:
+    return isinstance(models, Iterable) and not isinstance(models, Tensor)
 
 
 def common_data(trained: Iterable[tuple[str, str]]) -> str:
@@ -118,24 +150,21 @@ class Comparison:
         # models of one shape and kind share the rows: they are read and sampled once
         self.rows = lru_cache(maxsize=4)(self._rows)
 
-    def stand(self, name: str, model: nn.Module) -> Standing:
+    def stand(self, name: str, model: nn.Module, *, seconds: float = math.inf) -> Standing:
         """Measure one model, and sample from it.
+
+        seconds: after which no more rows of a table in memory are measured. They come in one
+            random order, the same for all models.
 
         Raises InvalidInput when the data do not fit it.
         """
-        kind, measured, bits = _kind(model), None, None
+        kind, measured, bits, each = kind_of(model), None, None, None
         if isinstance(model, DensityModel | Bound):
-            rows = (
-                parts(model, self._protocol(model), self.root, lambda *_: self._whole(name, model))
-                if self.table is None
-                else [self._whole(name, model)]
-            )
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(_SEED)  # bounds are estimated from samples
-                log_prob = log_prob_of(model)
-                measured = Measured.of(-torch.cat([values(model, some, log_prob) for some in rows]))
+            each, missing = self._measure(name, model, seconds)
+            kind, measured = kind_of(model, missing), Measured.of(each)
             if _has_bits(model):
                 bits = measured.value / (torch.Size(_event_shape(model)).numel() * math.log(2))
+        implicit = "an implicit model: it can be sampled, and has no likelihood"
         return Standing(
             name=name,
             parameters=parameters(model),
@@ -143,9 +172,33 @@ class Comparison:
             kind=kind,
             nats=measured,
             bits_per_dim=bits,
-            note="" if measured else "an implicit model: it can be sampled, and has no likelihood",
+            note="".join(caveats(kind)) if kind == "by orders" else "" if measured else implicit,
             samples=self._sample(model),
+            each=each,
         )
+
+    def _measure(self, name: str, model: Any, seconds: float) -> tuple[Tensor, bool]:
+        """The nats of each row that is measured, (n,), and whether cells are missing in these."""
+        protocol, log_prob, missing = self._protocol(model), log_prob_of(model), False
+
+        def nats(rows: Dataset) -> Tensor:
+            nonlocal missing
+            missing = missing or bool(rows.x.isnan().any())
+            return -values(model, rows, log_prob)
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)  # bounds are estimated from samples
+            if self.table is None:
+                found = parts(model, protocol, self.root, lambda *_: self._whole(name, model))
+                return torch.cat([nats(fit_columns(model, some)) for some in found]), missing
+            rows, ends = self._whole(name, model), time.monotonic() + seconds
+            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_SEED))
+            each = []
+            for places in order.split(BATCH):
+                each.append(nats(rows[places]))
+                if time.monotonic() > ends:
+                    break
+            return torch.cat(each), missing
 
     def _whole(self, name: str, model: nn.Module) -> Dataset:
         shape = _event_shape(model)
@@ -177,12 +230,6 @@ def parameters(model: nn.Module) -> int:
     """The number of parameters of a model; those in use, where it says so."""
     free: int | None = getattr(model, "free_parameters", None)
     return sum(p.numel() for p in model.parameters()) if free is None else free
-
-
-def _kind(model: nn.Module) -> str:
-    if isinstance(model, DensityModel):
-        return "exact"
-    return "bound" if isinstance(model, Bound) else ""
 
 
 def _has_bits(model: nn.Module) -> bool:

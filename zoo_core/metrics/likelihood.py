@@ -16,14 +16,58 @@ from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, OfBinaryRows, Root, Shaped, each, parts
 from zoo_core.metrics.shares import crew, put_together
-from zoo_core.protocols import DensityModel, Scored
+from zoo_core.protocols import Bound, DensityModel, Scored
 
-__all__ = ["BOUND_DRAWS", "bits_per_dim", "held_out", "log_prob_of", "nll", "values"]
+__all__ = [
+    "BOUND_DRAWS",
+    "always_exact",
+    "bits_per_dim",
+    "caveats",
+    "held_out",
+    "kind_of",
+    "log_prob_of",
+    "nll",
+    "values",
+]
 
 _APART = 1_000_003
 """Between the seeds of neighbouring batches: several seeds, one after the other, do not meet."""
 BOUND_DRAWS = 100
 """Samples of the latents, for each input, by which a bounded likelihood is compared with others."""
+
+
+_CAVEATS = {
+    "bound": f"nats are bounds (k = {BOUND_DRAWS} samples of the latents): −log p is no more than "
+    "that, in expectation; it is an integral, which is not computed",
+    "by orders": "rows with missing cells are scored by orders: the mean of p over the model's "
+    "orders, in each of which the missing cells come last and sum to one; those orders depend on "
+    "which cells are missing, so this is no marginal of the density of complete rows, which is "
+    "exact",
+}
+
+
+def kind_of(model: object, missing: bool = False) -> str:
+    """What the likelihood of rows is: `exact`, `by orders`, `bound`, or nothing for none.
+
+    A model whose `marginals_agree` is false has an exact one of complete rows; cells that are
+    missing it sums out by orders that depend on which they are.
+
+    missing: whether the rows have missing cells.
+    """
+    if isinstance(model, DensityModel):
+        by_orders = missing and not getattr(model, "marginals_agree", True)
+        return "by orders" if by_orders else "exact"
+    return "bound" if isinstance(model, Bound) else ""
+
+
+def always_exact(model: object) -> bool:
+    """Whether the likelihood of all rows is, those with missing cells included."""
+    return kind_of(model) == kind_of(model, missing=True) == "exact"
+
+
+def caveats(*kinds: str) -> tuple[str, ...]:
+    """What to say of likelihoods of these kinds, a sentence for each that is not exact."""
+    return tuple(_CAVEATS[kind] for kind in dict.fromkeys(kinds) if kind in _CAVEATS)
 
 
 def nll(model: DensityModel, protocol: OfBinaryRows, data_root: Root = None) -> Measured:

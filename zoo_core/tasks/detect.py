@@ -59,8 +59,9 @@ class Options(LabelledInputs):
 
 def detect(model: Scored, options: Options, context: Context) -> Result:
     """Score inputs against held-out data, and give the AUROC when odd ones are given too."""
+    from zoo_core.metrics.likelihood import caveats
     from zoo_core.output.table import Table
-    from zoo_core.tasks.inputs import caveat, condition, load_inputs
+    from zoo_core.tasks.inputs import condition, kinds, load_inputs
 
     model = condition(model, options.label, context.name)
     batches = {context.group: load_inputs(model, inputs_of(options, context), context)}
@@ -91,7 +92,8 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
         columns = {name: [values[i] for i in order] for name, values in columns.items()}
     rows = Table(columns)
     notes = [note for batch in batches.values() for note in batch.notes]
-    notes += [*caveat(model), *([source] if reference is None else [])]
+    of_all = [kind for batch in batches.values() for kind in kinds(model, batch.x)]
+    notes += [*caveats(*of_all), *([source] if reference is None else [])]
     if reference is not None:
         scores = {source: _with_typicality(reference, reference), **scores}
     return Result(

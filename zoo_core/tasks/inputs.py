@@ -10,9 +10,9 @@ from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, l
 from zoo_core.data.binarization import SEED, describe_binarization, needs_binarization
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
-from zoo_core.metrics.likelihood import BOUND_DRAWS, log_prob_of
+from zoo_core.metrics.likelihood import kind_of, log_prob_of
 from zoo_core.precision import weight_of
-from zoo_core.protocols import ConditionalDensity, DensityModel
+from zoo_core.protocols import ConditionalDensity
 from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ __all__ = [
     "Batch",
     "as_floats",
     "beside",
-    "caveat",
     "column_names",
     "condition",
     "fit_levels",
+    "kinds",
     "load_inputs",
     "nats",
     "table_rows",
@@ -151,14 +151,13 @@ def condition(model: P, label: int | None, name: str) -> P:
     return part
 
 
-def caveat(model: Scored) -> tuple[str, ...]:
-    """What to say of `nats` where they are no exact ones."""
-    if isinstance(model, DensityModel):
-        return ()
-    return (
-        f"nats are bounds (k = {BOUND_DRAWS} samples of the latents): −log p is no more than that, "
-        "in expectation; it is an integral, which is not computed",
-    )
+def kinds(model: Scored, x: Tensor) -> list[str]:
+    """What the likelihood of each row is, as `kind_of` names it.
+
+    x: inputs, (B, *event_shape), NaN where a cell is missing.
+    """
+    names = kind_of(model), kind_of(model, missing=True)
+    return [names[missing] for missing in x.flatten(1).isnan().any(1).tolist()]
 
 
 def column_names(model: object, n: int) -> list[str]:

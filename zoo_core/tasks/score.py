@@ -24,17 +24,19 @@ class Options(LabelledInputs):
 
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
+    from zoo_core.metrics.likelihood import always_exact, caveats
     from zoo_core.output.table import Table, columns_of
-    from zoo_core.tasks.inputs import beside, caveat, condition, load_inputs, nats, table_rows
+    from zoo_core.tasks.inputs import beside, condition, kinds, load_inputs, nats, table_rows
 
     model = condition(model, options.label, context.name)
     batch = load_inputs(model, options.inputs, context)
     nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))
-    notes = caveat(model)
+    likelihood = kinds(model, batch.x)
     columns: tuple[Column, ...] = getattr(model, "columns", ())
     cells = columns_of(table_rows(model, batch.x)) if columns else {}
-    kind, sign = ({"likelihood": ["bound"] * len(nll)}, "≤ ") if notes else ({}, "")
+    sign = "≤ " if "bound" in likelihood else ""
+    kind = {} if always_exact(model) else {"likelihood": likelihood}
     values = {"nats": nll, "bits_per_dim": bits}
     figures = [f"mean {sign}{nll.mean():.2f} nats", f"{sign}{bits.mean():.4f} bits per dimension"]
     if any(column.kind == "real" for column in columns):  # a density has none: its unit decides
@@ -44,7 +46,7 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
         figures=tuple(figures),
-        notes=(*batch.notes, *notes),
+        notes=(*batch.notes, *caveats(*likelihood)),
         rows=rows,
         tensors=values,
         groups={"inputs": nll.tolist()},

@@ -6,13 +6,15 @@ left are not tried. Of the others all settings are trained for a while, in a thi
 of the time; then each rung once more with the settings that were best on validation. The rung that
 was best of all has half of that time, and the others share the rest. How many epochs fit is planned
 from the pace of the training before, so that a rung is an ordinary run, whose recipe makes the same
-weights again. One that is slower than planned is stopped, and said to be.
+weights again. One that is slower than planned is stopped, and said to be; a split is measured on as
+many rows, in a random order, as there is time for.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,17 +27,18 @@ from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
+from zoo_core.metrics.rows import BATCH
+from zoo_core.rules import is_int, is_number
 from zoo_core.text import argument, printable, quoted
 from zoo_core.training.patience import TimeLimit
 from zoo_core.training.report import say
 from zoo_core.training.rungs import Candidate, Rung, candidates, mean_of, nats_of
-from zoo_core.training.train import train
 
 if TYPE_CHECKING:
     from zoo_core.data import Dataset
     from zoo_core.training.run import Run
 
-__all__ = ["Rung", "climb", "folder_of", "ladder"]
+__all__ = ["Rung", "ladder"]
 
 _MOST_EPOCHS = 1000
 _PATIENCE = 30
@@ -44,6 +47,11 @@ _MEASURED = 5
 is planned."""
 _SLACK = 1.25
 """How much longer than planned a training may take before it is stopped."""
+_LATEST = 1.1
+"""Share of the budget after which nothing is trained."""
+_MEASURED_IN = 1 / 8
+"""Share of what is planned for a training in which a split is measured: of the rows so far where
+that is not all."""
 _TRIES = ".tries"
 """Folder of the runs that are not kept."""
 
@@ -52,7 +60,7 @@ def ladder(
     data: str | Path,
     /,
     *,
-    budget: float = 600.0,
+    budget: float | str = 600.0,
     only: Sequence[str] = (),
     seeds: int = 1,
     columns: Mapping[str, str] | None = None,
@@ -68,7 +76,7 @@ def ladder(
 
     Args:
         data: a table: a name or a path, without a split.
-        budget: seconds that all may take together, about.
+        budget: time that all may take together, about: seconds, or a text as 90s, 10m or 1h.
         only: names of rungs; all that fit where it is empty.
         seeds: trainings of the chosen settings, each with another seed.
         columns: what columns are, where that is not to be guessed, by their names.
@@ -78,94 +86,77 @@ def ladder(
         device: auto, cpu, cuda or mps.
         quiet: whether to show no progress.
 
-    Raises what `climb` does, and InvalidInput where no model could be fitted.
+    Raises InvalidInput for settings that cannot be used, for data that are no table, and where no
+    model could be fitted, UnknownName for a rung that does not fit the table, and OutputExists for
+    a folder that holds a ladder.
     """
-    data, said, found = str(data), list[str](), list[Rung]()
+    said, found = list[str](), list[Rung]()
 
     def tell(line: str) -> None:
         said.append(line)
         if not quiet:
             say(line)
 
-    for rung in climb(
-        data,
-        Path(output or folder_of(data)),
-        budget=budget,
-        only=only,
+    began, allowed = time.monotonic(), _seconds(budget)
+    _check(data=data, only=only, seeds=seeds, columns=columns)
+    table = load_dataset(str(data), root=data_root, columns=columns)
+    if table.x.ndim != 2:
+        raise InvalidInput(f"{printable(data)} holds images: the ladder is of tables.")
+    climbing = _Ladder(
+        table=table,
+        data=str(data),
+        folder=Path(output or Path("runs") / f"ladder.{variant(str(data))}"),
+        latest=began + _LATEST * allowed,
         seeds=seeds,
         data_root=data_root,
-        columns=columns,
+        columns=columns or {},
         device=device,
         force=force,
         say=tell,
-    ):
-        tell(f"{rung.name}: {rung.seconds:.0f} s")
-        found.append(rung)
+    )
+    rungs = climbing.choose(only)
+    try:
+        for rung in climbing.climb(rungs, began + allowed):
+            tell(f"{rung.name}: {rung.seconds:.0f} s")
+            found.append(rung)
+    finally:
+        shutil.rmtree(climbing.folder / _TRIES, ignore_errors=True)
+    if (took := time.monotonic() - began) > allowed + 1:
+        tell(f"the ladder took {took:.0f} s, and was to take {allowed:.0f} s")
     if not found:
-        raise InvalidInput(f"no model could be fitted to this table: {'; '.join(said)}.")
+        left_out = "; ".join(line for line in said if " is left out: " in line)
+        raise InvalidInput(f"no model could be fitted to this table: {left_out}.")
     return sorted(found, key=lambda rung: rung.test.parameters)
 
 
-def folder_of(data: str) -> Path:
-    """Where the runs of a table's ladder are kept by default."""
-    return Path("runs") / f"ladder.{variant(data)}"
-
-
-def climb(
-    data: str,
-    folder: Path,
-    *,
-    budget: float = 600.0,
-    only: Sequence[str] = (),
-    seeds: int = 1,
-    data_root: str | Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    device: str = "auto",
-    force: bool = False,
-    say: Callable[[str], None] = lambda text: None,
-) -> Iterator[Rung]:
-    """Train each architecture that fits a table, and yield where it stands.
-
-    Args:
-        data: a table: a name or a path, without a split.
-        folder: holds a run for each rung.
-        budget: seconds that all may take together, about.
-        only: names of rungs; all that fit where it is empty.
-        seeds: trainings of the chosen settings, each with another seed.
-        data_root: folder of the data sets.
-        columns: what columns are, where that is not to be guessed.
-        device: auto, cpu, cuda or mps.
-        force: replace runs that the folder holds.
-        say: called with a line about each step.
-
-    Raises InvalidInput for data that are no table, UnknownName for a rung that does not fit it, and
-    OutputExists for a folder that holds a ladder.
-    """
-    table = load_dataset(data, root=data_root, columns=columns)
-    if table.x.ndim != 2:
-        raise InvalidInput(f"{printable(data)} holds images: the ladder is of tables.")
-    climbing = _Ladder(table, data, folder, seeds, data_root, columns or {}, device, force, say)
-    rungs = [rung for rung in candidates() if climbing.takes(rung)]
-    if not rungs:
-        raise InvalidInput("no installed family has an architecture for this table.")
-    if unknown := set(only) - {rung.name for rung in rungs}:
-        raise UnknownName(
-            f"{quoted(min(unknown))} is no rung for this table; there are "
-            f"{', '.join(rung.name for rung in rungs)}."
+def _seconds(budget: float | str) -> float:
+    """A time in seconds, of a number or a text."""
+    seconds = float(budget) if is_number(budget) else math.nan
+    if isinstance(budget, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", budget)):
+        seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    if not 0 < seconds < math.inf:
+        raise InvalidInput(
+            f"{argument('budget', budget)}: expected a time above 0, as 90s, 10m or 1h, or seconds."
         )
-    rungs = [rung for rung in rungs if not only or rung.name in only]
-    if not force and any((folder / f"{rung.name}.{variant(data)}").exists() for rung in rungs):
-        raise OutputExists(
-            f"{folder} already holds a ladder. Choose another folder "
-            f"({argument('output', flag='-o')}), or replace it ({argument('force', True)})."
+    return seconds
+
+
+def _check(data: object, only: object, seeds: int, columns: object) -> None:
+    """Refuse arguments of another type than the ladder takes."""
+    if not isinstance(data, str | Path):
+        raise InvalidInput(
+            f"the data are of the type {type(data).__name__}; expected a name or a path. Save the "
+            "rows as a table (.csv, .parquet, .npy), and give its path."
         )
-    ends = time.monotonic() + budget
-    try:
-        yield from climbing.climb(rungs, ends)
-    finally:
-        shutil.rmtree(folder / _TRIES, ignore_errors=True)
-    if (over := time.monotonic() - ends) > 1:
-        say(f"the ladder took {budget + over:.0f} s, and was to take {budget:.0f} s")
+    if isinstance(only, str) or not isinstance(only, Sequence):
+        raise InvalidInput(f"{argument('only', only)}: expected a list of names of rungs.")
+    if not is_int(seeds) or seeds < 1:
+        raise InvalidInput(f"{argument('seeds', seeds)}: expected a whole number, 1 or more.")
+    if not isinstance(columns, Mapping | None):
+        raise InvalidInput(
+            f"{argument('columns', columns)}: expected kinds of columns by their names, as "
+            "{'age': 'real'}."
+        )
 
 
 class _Choice(NamedTuple):
@@ -184,7 +175,9 @@ class _Pace(NamedTuple):
 
     epoch: float
     beside: float
-    """Before and after all epochs."""
+    """Before and after all epochs, less what measures validation."""
+    row: float
+    """To measure one."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +185,8 @@ class _Ladder:
     table: Dataset
     data: str
     folder: Path
+    latest: float
+    """Time of the clock after which nothing is trained."""
     seeds: int
     data_root: str | Path | None
     columns: Mapping[str, str]
@@ -200,6 +195,31 @@ class _Ladder:
     say: Callable[[str], None]
     _paces: dict[str, _Pace] = field(default_factory=dict)
     """Of trainings of a recipe of any length."""
+
+    def choose(self, only: Sequence[str]) -> list[Candidate]:
+        """The rungs that fit the table, or those of them that are named.
+
+        Raises what `ladder` does.
+        """
+        rungs = [rung for rung in candidates() if self.takes(rung)]
+        if not rungs:
+            raise InvalidInput("no installed family has an architecture for this table.")
+        if unknown := set(only) - {rung.name for rung in rungs}:
+            raise UnknownName(
+                f"{quoted(min(unknown))} is no rung for this table; there are "
+                f"{', '.join(rung.name for rung in rungs)}."
+            )
+        rungs = [rung for rung in rungs if not only or rung.name in only]
+        if not self.force and any(self._place(rung).exists() for rung in rungs):
+            raise OutputExists(
+                f"{self.folder} already holds a ladder. Choose another folder "
+                f"({argument('output', flag='-o')}), or replace it ({argument('force', True)})."
+            )
+        return rungs
+
+    def _place(self, rung: Candidate) -> Path:
+        """The folder of a rung's run."""
+        return self.folder / f"{rung.name}.{variant(self.data)}"
 
     def takes(self, rung: Candidate) -> bool:
         """Whether a rung is of such tables: of mixed columns, or of binary ones.
@@ -276,17 +296,21 @@ class _Ladder:
         began, rung, settings = time.monotonic(), choice.rung, choice.settings
         try:
             each = share / self.seeds
-            recipe = self._recipe(rung, settings, each)
-            folder = self.folder / f"{rung.name}.{variant(self.data)}"
-            run, validation, _ = self._timed(rung, recipe, folder, each)
-            validations, tests = [validation], [self._stand(rung.name, run, "test")]
+            tests_in = _MEASURED_IN * each
+            # of the run the test split is measured for its entry too
+            key = _key(rung.record.name, settings)
+            testing = 2 * self._to_measure(key, "test", tests_in)
+            recipe = self._recipe(rung, settings, each - testing)
+            run, validation, _ = self._timed(rung, recipe, self._place(rung), each)
+            validations = [validation]
+            tests = [self._stand(rung.name, run, "test", tests_in)]
             for seed in range(1, self.seeds):  # all but the seed is the same
                 each = _left(began + share) / (self.seeds - seed)
                 seeded = recipe | {"seed": seed}
                 other, validation, stopped = self._timed(rung, seeded, f"seed{seed}", each)
                 if not stopped:
                     validations.append(validation)
-                    tests.append(self._stand(rung.name, other, "test"))
+                    tests.append(self._stand(rung.name, other, "test", tests_in))
         except InvalidInput as error:
             self.say(f"{rung.name} is left out: {error}")
             return None
@@ -330,13 +354,22 @@ class _Ladder:
                 return 1
             self._timed(rung, recipe | {"epochs": _MEASURED}, "measured", seconds / 6)
         pace = self._paces[key]
-        left = _left(began + seconds) - pace.beside
+        measuring = self._to_measure(key, "validation", _MEASURED_IN * seconds)
+        left = _left(began + seconds) - pace.beside - measuring
         return int(min(_MOST_EPOCHS, max(1, left / max(1e-4, pace.epoch))))
 
     @property
     def _beside(self) -> float:
-        """Seconds that the last training took before and after its epochs."""
-        return next((pace.beside for pace in reversed(self._paces.values())), 0.0)
+        """Seconds that the last training took beside its epochs, with a batch that is measured."""
+        if not self._paces:
+            return 0.0
+        pace = next(reversed(self._paces.values()))
+        return pace.beside + pace.row * min(BATCH, len(self._load("validation")))
+
+    def _to_measure(self, key: str, split: str, seconds: float) -> float:
+        """Seconds that measuring a split takes, of so many; none where the pace is not known."""
+        pace = self._paces.get(key)
+        return min(seconds, pace.row * len(self._load(split))) if pace else 0.0
 
     def _timed(
         self, rung: Candidate, recipe: dict[str, Any], folder: str | Path, seconds: float
@@ -346,9 +379,17 @@ class _Ladder:
         folder: where it is kept, or a name among those that are not.
         seconds: that are planned for it.
         """
-        began = time.monotonic()
-        limit = TimeLimit(began + _SLACK * seconds)
+        # takes seconds, for which a table that is refused does not wait
+        from zoo_core.training.train import train
+
+        began, measured_in = time.monotonic(), _MEASURED_IN * seconds
         kept = isinstance(folder, Path)
+        key = _key(rung.record.name, recipe)
+        after = self._to_measure(key, "validation", measured_in)
+        if kept:
+            after += 2 * self._to_measure(key, "test", measured_in)
+        ends = min(began + _SLACK * seconds, self.latest) - after
+        limit = TimeLimit(ends, tests_in=measured_in if kept else 0.0)
         where = folder if kept else self.folder / _TRIES / folder
         force = self.force or not kept
         run = train(rung.record.name, **recipe, output=where, force=force, callbacks=[limit])
@@ -358,17 +399,30 @@ class _Ladder:
                 f"{limit.epochs / recipe['epochs']:.0%} of {recipe['epochs']:,} epochs: it was "
                 "slower than planned"
             )
-        standing = self._stand(rung.name, run, "validation")
-        beside = time.monotonic() - began - limit.seconds
+        trained = time.monotonic()
+        standing = self._stand(rung.name, run, "validation", measured_in)
+        row = (time.monotonic() - trained) / (standing.nats.n if standing.nats else 1)
+        beside = trained - began - limit.seconds
         epoch = limit.seconds / max(limit.epochs, 1e-9)
-        key = _key(rung.record.name, recipe)
         self._paces.pop(key, None)  # the last one is that of the last training
-        self._paces[key] = _Pace(epoch, beside)
+        self._paces[key] = _Pace(epoch, beside, row)
         return run, standing, limit.reached
 
-    def _stand(self, name: str, run: Run, split: str) -> Standing:
-        rows = load_dataset(self.data, split=split, root=self.data_root, columns=self.columns)
-        return Comparison(self.data, self.data_root, table=rows).stand(name, run.model)
+    def _stand(self, name: str, run: Run, split: str, seconds: float) -> Standing:
+        """Where a run stands on a split, by the rows that are measured in so many seconds."""
+        rows = self._load(split)
+        comparison = Comparison(self.data, self.data_root, table=rows)
+        standing = comparison.stand(name, run.model, seconds=seconds)
+        if standing.nats and standing.nats.n < len(rows):
+            self.say(
+                f"{name}: {standing.nats.n:,} of {len(rows):,} rows of the {split} split are "
+                "measured, for all of which there is no time"
+            )
+        return standing
+
+    def _load(self, split: str) -> Dataset:
+        """A split of the table; the last few are kept in memory."""
+        return load_dataset(self.data, split=split, root=self.data_root, columns=self.columns)
 
 
 def _key(name: str, recipe: Mapping[str, Any]) -> str:

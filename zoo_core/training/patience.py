@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -44,10 +45,12 @@ class TimeLimit(Callback):
 
     Args:
         ends: the time, as `time.monotonic()` has it.
+        tests_in: seconds that measuring the test split may take in the end, about: of the first
+            rows, where these are not enough for all, and not at all in none.
     """
 
-    def __init__(self, ends: float) -> None:
-        self.ends = ends
+    def __init__(self, ends: float, tests_in: float = math.inf) -> None:
+        self.ends, self.tests_in = ends, tests_in
         self.reached = False
         """Whether it ended the run."""
         self.seconds = 0.0

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from zoo_core import plugins
+from zoo_core.metrics.measured import Measured
 
 if TYPE_CHECKING:
     from zoo_core.hookspecs import Architecture
     from zoo_core.metrics.comparison import Standing
     from zoo_core.training.run import Run
 
-__all__ = ["Candidate", "Rung", "candidates", "mean_of", "nats_of"]
+__all__ = ["Candidate", "Rung", "candidates", "difference", "mean_of", "nats_of", "to_use"]
 
 
 class Candidate(NamedTuple):
@@ -74,7 +77,33 @@ def mean_of(standings: Sequence[Standing]) -> Standing:
     first = standings[0]
     nats = first.nats and first.nats._replace(value=statistics.fmean(map(nats_of, standings)))
     bits = [standing.bits_per_dim for standing in standings if standing.bits_per_dim is not None]
-    return replace(first, nats=nats, bits_per_dim=statistics.fmean(bits) if bits else None)
+    each = [standing.each for standing in standings if standing.each is not None]
+    n = min(map(len, each), default=0)
+    return replace(
+        first,
+        nats=nats,
+        bits_per_dim=statistics.fmean(bits) if bits else None,
+        each=torch.stack([of_one[:n] for of_one in each]).mean(0) if each else None,
+    )
+
+
+def difference(a: Standing, b: Standing) -> Measured:
+    """How many nats more the first one takes, with the standard error over the rows of both."""
+    if a.each is None or b.each is None:
+        return Measured(nats_of(a) - nats_of(b), 0.0, 0)
+    n = min(len(a.each), len(b.each))
+    return Measured.of(a.each[:n] - b.each[:n])
+
+
+def to_use(rungs: Sequence[Rung]) -> Rung:
+    """The one of fewest parameters that is no worse on validation than the best but for chance.
+
+    That is, by no more than the standard error of the difference.
+    """
+    best = min(rungs, key=lambda rung: rung.nats)
+    lost = {rung.name: difference(rung.validation, best.validation) for rung in rungs}
+    as_good = [rung for rung in rungs if lost[rung.name].value <= lost[rung.name].error]
+    return min([best, *as_good], key=lambda rung: rung.test.parameters)
 
 
 def nats_of(standing: Standing) -> float:

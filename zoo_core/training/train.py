@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -32,6 +33,7 @@ from zoo_core.training.defaults import complete
 from zoo_core.training.entry import Publisher
 from zoo_core.training.fit import make_loop
 from zoo_core.training.host import host_of
+from zoo_core.training.patience import TimeLimit
 from zoo_core.training.processes import is_first, together
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
@@ -259,7 +261,9 @@ def _train(
         if recipe.start and not recipe.start_sha256:
             sha256 = loading.open_source(recipe.start).sha256
             recipe = dataclasses.replace(recipe, start_sha256=sha256)
-    publisher = Publisher(recipe, folder, family, architecture, data, data_root)
+    limits = (each.tests_in for each in callbacks if isinstance(each, TimeLimit))
+    tests_in = min(limits, default=math.inf)
+    publisher = Publisher(recipe, folder, family, architecture, data, data_root, tests_in)
 
     def check_memory(needed: int) -> None:
         shared = 1 if fabric.device.type == "cuda" else fabric.world_size

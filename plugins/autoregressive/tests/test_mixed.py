@@ -3,10 +3,13 @@
 import dataclasses
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from zoo_autoregressive import mixed_tree
 from zoo_autoregressive.hidden_tree import HiddenTree
@@ -19,9 +22,11 @@ from zoo_autoregressive.mixed_made import MixedMADE
 from zoo_autoregressive.mixed_nade import MixedNADE
 from zoo_autoregressive.mixed_tree import MixedTree
 
+import zoo_core
 from zoo_core import errors
 from zoo_core.data.columns import Column
 from zoo_core.draws import Streams
+from zoo_core.metrics.likelihood import kind_of
 
 NAN = float("nan")
 DISCRETE = [
@@ -138,15 +143,41 @@ def test_one_column_in_turn_has_the_nats_of_all_at_once() -> None:
     torch.testing.assert_close(model.log_prob(x), total)
 
 
-def test_the_orders_sum_missing_cells_out() -> None:
-    """By each order in which they come last."""
-    model = built(MixedEoNADE, hidden=(16,), orders=1)
-    model.orders.copy_(torch.tensor([[2, 0, 1]]))
+def test_missing_cells_come_last_in_every_order() -> None:
+    """The mean of p over these orders: it sums to one, and is no marginal of the whole density."""
+    model = built(MixedEoNADE, hidden=(16,), orders=3)
     off = STATES[STATES[:, 1] == 0]
-    both = torch.stack([model.log_prob(off + torch.tensor([0, b, 0.0])) for b in (0, 1)])
+
+    def summed_out() -> Tensor:
+        both = [model.log_prob(off + torch.tensor([0, b, 0.0])) for b in (0, 1)]
+        return torch.stack(both).logsumexp(0)
+
     x = off.clone()
     x[:, 1] = NAN
-    assert torch.allclose(model.log_prob(x), both.logsumexp(0), atol=1e-5)
+    found, marginal = model.log_prob(x), summed_out()
+    assert found.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    last = [[i for i in order if i != 1] + [1] for order in model.orders.tolist()]
+    assert last != model.orders.tolist()
+    model.orders.copy_(torch.tensor(last))
+    assert torch.allclose(found, summed_out(), atol=1e-5)
+    assert not torch.allclose(found, marginal, atol=1e-3)
+    assert (kind_of(model), kind_of(model, missing=True)) == ("exact", "by orders")
+
+
+def test_weights_of_a_tree_without_edges_had_a_column_for_each_value(tmp_path: Path) -> None:
+    """What changed, and what to do, is said of such a file; trees and chains are as they were."""
+    path, columns = tmp_path / "old.safetensors", [column.table() for column in DISCRETE]
+    model = zoo_core.create("mixed-tree", shape=(3,), columns=columns, structure="independent")
+    zoo_core.save(model, path)
+    with safe_open(path, framework="pt") as file:
+        said = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    tensors["logits"] = tensors["logits"].repeat(1, 4)
+    save_file(tensors, path, said)
+    with pytest.raises(errors.InvalidWeights, match=r"\(9, 4\) instead of \(9, 1\) \(of structure"):
+        zoo_core.load(path)
+    with pytest.raises(errors.InvalidWeights, match="such weights are trained again, which takes"):
+        zoo_core.load(path)
 
 
 @all_models

@@ -5,9 +5,13 @@
 
 Training samples how many columns are known, d uniform on 0 … n - 1 of the n cells that a row has,
 and which; the others are predicted at once, weighted by n / (n - d): an unbiased estimate of
--log p(x) under a random order. The density is the equal mixture of the networks of K fixed orders.
-A missing cell comes last in every order, where it sums to one: it is left out. So the density of
-the cells that are there is exact for these orders, and anything can be completed given anything.
+-log p(x) under a random order. The density is the equal mixture of the networks of K fixed orders:
+the mean of their p, so it is exact, and sums to one, of rows without missing cells.
+
+Of a row with missing cells the K orders have these last, where they sum to one: they are left out.
+So over the cells that are there it sums to one too, but other missing cells mean other orders, and
+the network does not hold one joint density for all. Such a figure is not what the density of whole
+rows gives when these cells are summed out, and marginals of different rows need not agree.
 
 Differences from the paper. Columns may be categorical or real (RNADE's mixtures). The optimiser is
 the recipe's.
@@ -49,6 +53,8 @@ class MixedEoNADE(Filling):
         order_seed: seed of the orders.
     """
 
+    marginals_agree = False
+    """Rows with missing cells are scored by orders that depend on which they are."""
     orders: Tensor
 
     def __init__(
@@ -89,7 +95,7 @@ class MixedEoNADE(Filling):
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-probability of each row's cells under the mixture over orders, (B,), nats.
 
-        x: encoded rows, (B, *event_shape); what is missing, NaN, is summed out.
+        x: encoded rows, (B, *event_shape); cells that are missing, NaN, come last in each order.
         """
         check_rows(self, x)
         x = x.flatten(1)

@@ -39,6 +39,10 @@ __all__ = ["MixedTree"]
 _STRUCTURES = ("tree", "chain", "independent")
 _MOST = 2**26
 """Counts of two values, and numbers of all tables, that are held: half a gigabyte of each."""
+_ONE_COLUMN = (
+    "of structure = independent it has one column, where it had one for each value of a parent: "
+    "such weights are trained again, which takes seconds"
+)
 _FEW_VALUES = 32
 """Values of a column whose indicators are multiplied as matrices."""
 _ROUNDING = 1e-6
@@ -88,6 +92,8 @@ class MixedTree(Filling):
         """Of x_i = k given the parent's value, the values of all columns below each other, (E, K);
         where there is no parent all are in the first column."""
         self.logits.requires_grad_(False)
+        if width == 1:
+            self.changed = {"logits": _ONE_COLUMN}
         *self._starts, E = starts = [0, *accumulate(self.sizes)]
         """Where the values of each column begin among those of all."""
         ends = {"tree": [E] * D, "chain": [*starts[2:], E], "independent": starts[1:]}[structure]
