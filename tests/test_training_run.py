@@ -213,6 +213,26 @@ def test_a_stop_before_the_first_step_leaves_the_run_that_was_to_be_replaced(old
     assert contents(old) == before
 
 
+def test_a_run_that_was_killed_before_its_first_step_is_no_run(tmp_path: Path, old: Path) -> None:
+    """Its folder is free for the next one; a run that it was to replace stays, as its user's."""
+    (new := tmp_path / "new" / "checkpoints").mkdir(parents=True)
+    shutil.copy(old / "recipe.toml", new.parent)
+    (new.parent / "checkpoints").rmdir()
+    with pytest.raises(OutputExists, match=r"holds recipe\.toml, which a run would overwrite"):
+        zoo_core.train("nade", **SMALL, output=new.parent, quiet=True)
+    new.mkdir()
+    zoo_core.train("nade", **SMALL, output=new.parent, quiet=True)
+    assert (new.parent / "model.safetensors").is_file()
+
+    killed = tmp_path / "killed"
+    (killed / "checkpoints").mkdir(parents=True)
+    shutil.copytree(old, killed / ".replaced")
+    shutil.copy(old / "recipe.toml", killed)
+    with pytest.raises(OutputExists, match="already holds a run"):
+        zoo_core.train("nade", **SMALL, output=killed, quiet=True)
+    assert contents(killed / ".replaced") == contents(old)
+
+
 def test_a_run_is_replaced_and_its_users_files_stay(old: Path) -> None:
     before = contents(old)
     zoo_core.train("nade", **SMALL, epochs=1, output=old, force=True, quiet=True)

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "claim", "prepare", "toml"]
 
 _RECIPE = "recipe.toml"
-_STARTED = "metrics.jsonl", "checkpoints", loading.WEIGHTS
-"""Where one of them is, a folder holds a run."""
+_STARTED = "metrics.jsonl", "checkpoints/*", loading.WEIGHTS, ".replaced"
+"""Where one of them is, a folder holds a run that has begun, or one that it was to replace."""
 _FILES = (
     *(_RECIPE, "metrics.jsonl", "checksums.txt", "curve.png", "entry.toml"),
     *(loading.WEIGHTS, "samples.gif"),
@@ -138,7 +138,7 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> Itera
         _put_aside(folder)
     else:
         _check_resumable(folder, recipe)
-    (folder / "checkpoints").mkdir(exist_ok=True)  # from here on it holds a run
+    (folder / "checkpoints").mkdir(exist_ok=True)  # with the recipe, it is a run's
     write_atomic(folder / _RECIPE, toml(asdict(recipe)).encode())
     try:
         yield
@@ -185,14 +185,15 @@ def _check_resumable(folder: Path, recipe: Recipe) -> None:
 
 
 def _check_free(folder: Path, *, force: bool) -> None:
-    is_run = any((folder / name).exists() for name in _STARTED)
-    if is_run and not force:
+    begun = any(path for pattern in _STARTED for path in folder.glob(pattern))
+    if begun and not force:
         raise OutputExists(
             f"{printable(folder)} already holds a run. Choose another folder "
             f"({argument('output', flag='-o')}), replace it ({argument('force', True)}), or go on "
             f"with it ({argument('resume', folder)})."
         )
     there = [name for name in (*_FILES, "checkpoints") if (folder / name).exists()]
+    is_run = begun or (folder / "checkpoints").is_dir()  # which may be empty
     if there and not (is_run and (folder / _RECIPE).is_file()):
         raise OutputExists(
             f"{printable(folder)} holds {', '.join(there)}, which a run would overwrite, and "
