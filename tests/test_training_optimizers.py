@@ -1,5 +1,6 @@
 """Optimisers: tables of one network, schedules, clipping, and what is not trained."""
 
+import os
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
-from zoo_core.training.optimizers import Optimizers
+from zoo_core.training.optimizers import Optimizers, quick_steps
 from zoo_core.training.recipe import Recipe
 
 
@@ -127,3 +128,15 @@ def test_a_network_that_is_updated_twice_in_a_step_cannot_accumulate() -> None:
     update["model"](optimizers.networks["model"](torch.ones(3, 2)).sum())
     with pytest.raises(InvalidInput, match=r"updates 'model' several times .* Leave accumulate"):
         update["model"](optimizers.networks["model"](torch.ones(3, 2)).sum())
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_steps_ask_no_driver_for_a_gpu_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool
+) -> None:
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    with quick_steps():
+        assert (name in os.environ) == gpu
+    assert os.environ[name] == "1"

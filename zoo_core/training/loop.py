@@ -25,7 +25,7 @@ from zoo_core.text import command_line
 from zoo_core.training import checkpoint
 from zoo_core.training.batches import Batch, Batches, Part
 from zoo_core.training.callbacks import Callback, Validation
-from zoo_core.training.optimizers import Optimizers
+from zoo_core.training.optimizers import Optimizers, quick_steps
 from zoo_core.training.processes import Votes, gather
 from zoo_core.training.protocols import Restarting, step_of
 from zoo_core.training.recipe import Recipe
@@ -78,6 +78,7 @@ class Loop:
         self.resumed = False
         """Whether a checkpoint is gone on from."""
         self._training_step = step_of(trainer)
+        self._restarting = trainer if isinstance(trainer, Restarting) else None
         self._saved = time.monotonic()
 
     @property
@@ -114,7 +115,7 @@ class Loop:
         votes = Votes(self.fabric)
         try:
             # the data have been checked: a step does not look at them again
-            with stop_between_steps() as asked, trusted():
+            with stop_between_steps() as asked, trusted(), quick_steps():
                 while self.progress.epoch < self.recipe.epochs and not self.finished:
                     self._epoch(lambda: votes.count(asked()))
             votes.close()
@@ -207,17 +208,21 @@ class Loop:
             whole = stream(seed, "step of 0", step, self.fabric.device)
             random = draws.Rows(random, whole=whole, places=parts[0].places, rows=of)
         losses = [self._compute(part, random, last=part is parts[-1]) for part in parts]
+        if len(losses) == 1:
+            return losses[0]
         return {key: torch.stack([part[key] for part in losses]).sum(0) for key in losses[0]}
 
-    def _compute(self, part: Part, random: torch.Generator, *, last: bool) -> dict[str, Tensor]:
+    def _compute(self, part: Part, random: torch.Generator, *, last: bool) -> Mapping[str, Tensor]:
         """Compute a part of a step; weights move in the last one. Returns weighted losses."""
         x, labels = self.batches.training(part.rows, random)
-        if isinstance(self.trainer, Restarting) and self.trainer.restarts(len(x)):
+        if self._restarting and self._restarting.restarts(len(x)):
             self.optimizers.forget()
         updates = self.optimizers.updates(self._after_update, part.weight, last=last)
         # Fabric casts a network's methods on many devices only, and never a trainer's arithmetic
         with self.optimizers.reduced(last), self.fabric.autocast():
             losses = self._training_step(x, updates, random, labels, self.progress.step + 1)
+        if part.weight == 1:
+            return losses
         return {key: value * part.weight for key, value in losses.items()}
 
     def _after_update(self, network: str) -> None:

@@ -5,8 +5,9 @@ Optimisers and schedules are timm's, named in the recipe; devices and processes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -15,7 +16,7 @@ from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
-from zoo_core.training.sharding import Whole, find, shares_of
+from zoo_core.training.sharding import Sharded, Whole, find, shares_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
     from zoo_core.training.recipe import Recipe
 
-__all__ = ["Optimizers"]
+__all__ = ["Optimizers", "quick_steps"]
+
+
+_ASKS_DRIVER = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
 class Optimizers:
@@ -53,6 +57,7 @@ class Optimizers:
         self.whole: dict[str, Whole] = {}
         """Of sharded networks, to validate and to publish them."""
         self.of: dict[str, Optimizer] = {}
+        self._shared: dict[str, Sharded | None] = {}
         self._schedules: list[Any] = []
         self._gradients: dict[str, list[Tensor | None]] = {}
         """Of the parts of a step so far."""
@@ -74,6 +79,7 @@ class Optimizers:
             for method in _public_methods(network):
                 wrapped.mark_forward_method(method)
             self.networks[name] = wrapped
+            self._shared[name] = find(wrapped)
 
     @property
     def rates(self) -> dict[str, float]:
@@ -108,6 +114,9 @@ class Optimizers:
     @contextmanager
     def reduced(self, last: bool) -> Iterator[None]:
         """Add gradients up over the processes in the last part of a step only."""
+        if self.fabric.world_size == 1:
+            yield
+            return
         with ExitStack() as stack:
             for name in self.of.keys() - self.whole.keys():  # the gradients of a share are its own
                 wrapped: Any = self.networks[name]
@@ -119,7 +128,7 @@ class Optimizers:
     ) -> Callable[[Tensor], None]:
         network, optimizer = self.networks[name], self.of[name]
         parameters = [each for group in optimizer.param_groups for each in group["params"]]
-        shared = find(network)
+        shared, device = self._shared[name], self.fabric.device.type
         gradients = self._gradients.pop(name, [])
         called: list[str] = []
 
@@ -134,7 +143,8 @@ class Optimizers:
             optimizer.zero_grad()
             for parameter, gradient in zip(parameters, gradients, strict=False):
                 parameter.grad = gradient
-            with torch.autocast(self.fabric.device.type, enabled=False):
+            mixed = torch.is_autocast_enabled(device)
+            with torch.autocast(device, enabled=False) if mixed else nullcontext():
                 self.fabric.backward(loss * weight if weight != 1 else loss)
                 if shared and last:
                     shared.average_numbers()
@@ -148,9 +158,25 @@ class Optimizers:
                 if shared:
                     shared.let_go()
                 after(name)
-            torch.clear_autocast_cache()  # it holds the weights as they were
+            if mixed:
+                torch.clear_autocast_cache()  # it holds the weights as they were
 
         return update
+
+
+@contextmanager
+def quick_steps() -> Iterator[None]:
+    """Spare optimisers a search for the NVIDIA driver in each step, where there is none.
+
+    torch's `step` asks whether there is a GPU, and Fabric has it ask the driver's library, which is
+    looked for on the disk each time: a fifth of a millisecond, as long as a small step of Adam.
+    """
+    asked = None if torch.cuda.is_available() else os.environ.pop(_ASKS_DRIVER, None)
+    try:
+        yield
+    finally:
+        if asked is not None:
+            os.environ[_ASKS_DRIVER] = asked
 
 
 def _settings(
