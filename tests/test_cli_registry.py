@@ -46,6 +46,22 @@ def test_an_added_registry_is_read_until_it_is_removed(zoo: Zoo, published: Writ
     assert gone.exit_code == 2 and "was not added" in gone.stderr
 
 
+def test_entries_that_are_known_already_are_counted_too(zoo: Zoo, published: Write) -> None:
+    path = published("nade.added", "nade.other")
+    (copy := path.with_name("copy.toml")).write_bytes(path.read_bytes())
+    zoo("registry", "add", str(path))
+    text = f"added {copy}: 2 entries, of which 2 known already\n"
+    assert zoo("registry", "add", str(copy)).stdout == text
+
+
+def test_a_folder_that_is_gone_is_removed_by_its_name(zoo: Zoo, published: Write) -> None:
+    path = published("nade.added")
+    zoo("registry", "add", str(path.parent))
+    shutil.rmtree(path.parent)
+    assert zoo("registry", "remove", str(path.parent)).stdout == f"removed {path}\n"
+    assert zoo("registry", "remove", str(path.parent)).exit_code == 2
+
+
 def test_a_registry_that_is_not_sound_or_repeats_a_name_is_not_added(
     zoo: Zoo, published: Write, tmp_path: Path
 ) -> None:

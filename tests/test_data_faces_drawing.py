@@ -36,6 +36,24 @@ def test_a_set_is_made_once_and_read_ever_after(tmp_path: Path) -> None:
     assert made == [1] and not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.usefixtures("dicebear")
+def test_many_faces_are_announced_before_they_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    path, said = tmp_path / "set.safetensors", []
+
+    def make() -> dict[str, torch.Tensor]:
+        said.append(capsys.readouterr().err)
+        return {"train.x": torch.arange(3)}
+
+    for _ in range(2):
+        drawing.load_or_make(path, "train", make, faces=48_000)
+    line = "48,000 faces are drawn first, once, by 2 processors in about 2 min, and kept in "
+    assert said == [f"{line}{path}\n"]
+    assert capsys.readouterr().err == ""
+
+
 def test_other_pixels_than_expected_are_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "set.safetensors"
     tensors = {"train.x": torch.arange(3)}

@@ -51,7 +51,7 @@ def test_an_unknown_name_gets_near_matches_and_what_is_accepted(tmp_path: Path) 
     text = str(caught.value)
     assert "data set 'mnits' is unknown. Did you mean mnist" in text
     assert "bars-and-stripes" in text
-    assert str(tmp_path) in text
+    assert f"{tmp_path}; data_root or ZOO_DATA names another folder of data sets" in text
     assert "hf://user/name" in text
 
 

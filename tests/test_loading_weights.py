@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from factories import METADATA, save_nade
 from zoo_core import loading
@@ -30,6 +31,35 @@ def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
     model.b[3] = float("inf")
     loading.save(model, path, METADATA, force=True)
     assert loading.load(path).b.isinf().any()
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_all_tensors_are_read_by_one_call_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, once: bool
+) -> None:
+    wanted = load_file(path := save_nade(tmp_path / "small.safetensors"))
+    calls: list[str] = []
+
+    class File:
+        """What safetensors opens, of version 0.8, or of one before it."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if once:
+                self.get_tensors = lambda: calls.append("all") or wanted
+
+        def __enter__(self) -> "File":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def get_tensor(self, key: str) -> torch.Tensor:
+            calls.append(key)
+            return wanted[key]
+
+    monkeypatch.setattr("safetensors.safe_open", File)
+    found = loading.load(path).state_dict()
+    assert all(torch.equal(found[key], tensor) for key, tensor in wanted.items())
+    assert sorted(calls) == (["all"] if once else sorted(wanted))
 
 
 def test_weights_whose_order_is_no_permutation_are_refused(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_others_map_what_the_first_one_loads(data: Dataset, tmp_path: Path) -> N
     waiting.join()
     first.close()
     assert not (tmp_path / "shared").exists()
+    assert first.kept and other.kept
     for one in found:  # which stays when the files are gone
         assert one.digest == data.digest
         assert one.x.dtype == data.x.dtype and torch.equal(one.x, data.x)
@@ -91,6 +92,7 @@ def test_without_room_each_process_loads_for_itself(
     first, other = (Host(tmp_path / "shared", first=first) for first in (True, False))
     assert first.load("train", lambda: ROWS) is ROWS
     assert other.load("train", lambda: ROWS) is ROWS
+    assert not (first.kept or other.kept)
     first.close()
 
 

@@ -21,14 +21,21 @@ def test_weights_count_with_gradients_moments_and_an_average() -> None:
     assert memory.of_weights([network], Recipe()) == 4 * 110
 
 
-def estimate(monkeypatch: pytest.MonkeyPatch, folder: Path, **settings: object) -> int:
+def estimate(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    processes: int = 1,
+    together: bool = False,
+    **settings: object,
+) -> int:
     """What is estimated for a NADE; nothing is trained."""
     found: list[int] = []
+    of_loop = memory.of_loop
 
     class Enough(Exception): ...
 
     def stop(loop: Loop, *, resume: bool = False) -> None:
-        found.append(memory.of_loop(loop))
+        found.append(of_loop(loop, processes, together=together))
         raise Enough
 
     monkeypatch.setattr(Loop, "run", stop)
@@ -46,6 +53,18 @@ def test_an_estimate_grows_with_the_batch_and_the_weights(
     assert many - one == pytest.approx(one, rel=0.3)
     wide = estimate(monkeypatch, tmp_path, batch_size=1, config={"hidden": 10**5})
     assert wide == pytest.approx(4 * 4 * 10**5 * 19, rel=0.3)
+
+
+def test_processes_that_hold_the_data_together_count_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, each, once = (
+        estimate(monkeypatch, tmp_path, processes, together)
+        for processes, together in ((1, False), (3, False), (3, True))
+    )
+    data = (1024 + 16) * 9  # bytes of both splits
+    assert each == 3 * one
+    assert each - once == 2 * data
 
 
 def test_what_exceeds_the_machines_memory_is_refused_before_it_is_built(

@@ -52,8 +52,10 @@ def add(sources: tuple[str, ...]) -> None:
         entries = Registry.load([*known, origin], refresh=True).entries.values()
         add_source(origin)
         known = (*known, origin)
-        count = sum(entry.origin == origin for entry in entries)
-        click.echo(f"added {hidden(origin)}: {_entries(count)}")
+        new = sum(entry.origin == origin for entry in entries)
+        count = len(Registry.load([origin]).entries)
+        known_too = f", of which {count - new} known already" if count > new else ""
+        click.echo(f"added {hidden(origin)}: {_entries(count)}{known_too}")
 
 
 @command.command("list")
@@ -91,6 +93,8 @@ def remove(source: str) -> None:
     from zoo_core.registry_files import origin_of, save_sources
 
     origin, added = origin_of(source), environment.added_registries()
+    if (inside := str(Path(origin) / "registry.toml")) in added:  # of a folder that is gone
+        origin = inside
     if origin not in added:
         near = did_you_mean(origin, added) or " `zoo registry list` shows those that are read."
         raise InvalidInput(f"{hidden(origin)} was not added.{hidden(near)}")

@@ -217,7 +217,8 @@ def _explain_unknown(name: str, root: Path) -> str:
     return (
         f"data set {quoted(name)} is unknown.{did_you_mean(name, known)} Accepted are "
         f"{', '.join(map(printable, known))}, a file or folder (looked for here and in "
-        f"{printable(root)}), and hf://user/name."
+        f"{printable(root)}; {argument('data_root')} or ZOO_DATA names another folder of data "
+        "sets), and hf://user/name."
     )
 
 

@@ -57,6 +57,8 @@ class Host:
 
     def __init__(self, folder: Path | None, *, first: bool) -> None:
         self.folder, self.first = folder, first
+        self.kept = False
+        """Whether the processes hold together what was loaded last."""
         self._lock: int | None = None
 
     def load(self, name: str, make: Callable[[], Dataset]) -> Dataset:
@@ -68,18 +70,18 @@ class Host:
         if self.folder is None:
             return make()
         if not self.first:
-            found = self._wait(self.folder / f"{name}.json")
-            return _open(self.folder, name) if found else make()
+            self.kept = self._wait(self.folder / f"{name}.json")
+            return _open(self.folder, name) if self.kept else make()
         self._begin()
         data = make()
         needed = _FREE * sum(each.numel() * each.element_size() for each in _tensors(data).values())
-        kept = shutil.disk_usage(self.folder).free > needed
-        if kept:
+        self.kept = shutil.disk_usage(self.folder).free > needed
+        if self.kept:
             for key, tensor in _tensors(data).items():
                 _write(self.folder / f"{name}.{key}", tensor)
-        text = json.dumps(_described(data) if kept else None)
+        text = json.dumps(_described(data) if self.kept else None)
         write_atomic(self.folder / f"{name}.json", text.encode())
-        return _open(self.folder, name) if kept else data
+        return _open(self.folder, name) if self.kept else data
 
     def close(self) -> None:
         """Remove the files, when all processes have opened them."""

@@ -48,13 +48,18 @@ def of_weights(networks: Iterable[nn.Module], recipe: Recipe, shares: int = 1) -
     )
 
 
-def of_loop(loop: Loop) -> int:
-    """Bytes that a loop takes, which is not yet running."""
+def of_loop(loop: Loop, processes: int = 1, *, together: bool = False) -> int:
+    """Bytes that a loop takes, which is not yet running.
+
+    processes: those of this machine whose memory is counted.
+    together: whether they hold the data once.
+    """
     data = (loop.batches.train.x, loop.batches.validation.x)
     held = sum(x.numel() * x.element_size() for x in data)
-    mean = 4 * data[0].numel()  # all rows as numbers, once at the beginning
+    mean = 4 * data[0].numel()  # all rows as numbers, once at the beginning, in the first process
     weights = of_weights(loop.networks.values(), loop.recipe, shares_of(loop.fabric))
-    return held + max(mean, weights + _of_batch(loop))
+    own = weights + _of_batch(loop)
+    return held * (1 if together else processes) + max(mean, own) + (processes - 1) * own
 
 
 def check(name: str, needed: int, device: torch.device, *, forced: bool) -> None:

@@ -152,6 +152,7 @@ def train(
             folder,
             resume or what,
             fabric=_fabric(recipe, device, devices, nodes, strategy),
+            nodes=nodes,
             resume=resume is not None or resume_if_any,
             force=force,
             over_memory=over_memory,
@@ -240,6 +241,7 @@ def _train(
     what: str | Path | Recipe,
     *,
     fabric: Fabric,
+    nodes: int,
     resume: bool,
     force: bool,
     over_memory: bool,
@@ -266,13 +268,15 @@ def _train(
     publisher = Publisher(recipe, folder, family, architecture, data, data_root, tests_in)
 
     def check_memory(needed: int) -> None:
-        shared = 1 if fabric.device.type == "cuda" else fabric.world_size
-        memory.check(publisher.name, needed * shared, fabric.device, forced=over_memory)
+        memory.check(publisher.name, needed, fabric.device, forced=over_memory)
+
+    # a GPU's memory is that of one process
+    sharing = 1 if fabric.device.type == "cuda" else fabric.world_size // nodes
 
     # before it is built, and before anything is written
     with _naming_recipe(what):
         blank = [build_blank(cls, recipe.config)]
-        check_memory(memory.of_weights(blank, recipe, shares_of(fabric)))
+        check_memory(sharing * memory.of_weights(blank, recipe, shares_of(fabric)))
     # of several processes the first one writes
     with claim(folder) if is_first(fabric) else nullcontext(), ExitStack() as stack:
         if is_first(fabric):
@@ -295,7 +299,7 @@ def _train(
             callbacks=[*([starts.Start(recipe)] if recipe.start else []), *callbacks],
             quiet=quiet,
         )
-        needed = memory.of_loop(loop)
+        needed = memory.of_loop(loop, sharing, together=host.kept)
         with _naming_recipe(what):
             check_memory(needed)
         if fabric.is_global_zero and not quiet:

@@ -20,9 +20,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo_core.data.faces import worker
+from zoo_core.data.notes import note
 from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.files import atomic, save_tensors
-from zoo_core.text import argument
+from zoo_core.text import argument, printable
 
 __all__ = ["VERSIONS", "Job", "check_packages", "digest_of", "draw", "load_or_make"]
 
@@ -33,6 +34,8 @@ VERSIONS = {"dicebear-core": "10.7.0", "dicebear-styles": "10.6.0", "resvg-py": 
 """What draws: another version draws other pixels."""
 
 _CHUNK = 500
+_FACE_SECONDS = 5e-3
+"""Of one processor, for a picture of 64x64 pixels."""
 
 
 def check_packages() -> None:
@@ -104,7 +107,9 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def load_or_make(path: Path, split: str, make: Any, digest: str = "") -> dict[str, Tensor]:
+def load_or_make(
+    path: Path, split: str, make: Any, digest: str = "", faces: int = 0
+) -> dict[str, Tensor]:
     """The tensors of one split from a file, which is made where it is missing.
 
     Args:
@@ -112,12 +117,15 @@ def load_or_make(path: Path, split: str, make: Any, digest: str = "") -> dict[st
         split: whose tensors, named `split.x` and the like, are read.
         make: returns all tensors.
         digest: what those must have, where that is known.
+        faces: how many are drawn, which is said before.
     """
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not path.is_file():
+                    if faces:
+                        _announce(path, faces)
                     _write(path, make(), digest)
         except OSError as error:
             raise InvalidInput(
@@ -127,6 +135,16 @@ def load_or_make(path: Path, split: str, make: Any, digest: str = "") -> dict[st
     with safe_open(path, framework="pt") as file:
         keys = [key for key in file.keys() if key.startswith(f"{split}.")]  # noqa: SIM118
         return {key.partition(".")[2]: file.get_tensor(key) for key in keys}
+
+
+def _announce(path: Path, faces: int) -> None:
+    check_packages()
+    cores = os.cpu_count() or 1
+    minutes = max(1, round(faces * _FACE_SECONDS / cores / 60))
+    note(
+        f"{faces:,} faces are drawn first, once, by {cores} processors in about {minutes} min, and "
+        f"kept in {printable(path)}"
+    )
 
 
 def _write(path: Path, tensors: dict[str, Tensor], digest: str) -> None:

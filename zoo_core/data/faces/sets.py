@@ -61,7 +61,8 @@ def faces(split: str, root: Path) -> Dataset:
 
     A row's label is the number that its attributes make, and `column` takes them apart.
     """
-    rows = load_or_make(_path(root, "faces"), split, _make_faces, _DIGESTS["faces"])
+    path, count = _path(root, "faces"), sum(SIZES.values())
+    rows = load_or_make(path, split, _make_faces, _DIGESTS["faces"], count)
     texts = tuple(_captions(TOON_HEAD, rows["labels"]))
     return _dataset("faces", split, rows, attributes=TOON_HEAD.values, texts=texts)
 
@@ -74,7 +75,8 @@ def faces_all(split: str, root: Path) -> Dataset:
     seen = faces(split, root)
     if split == "test":
         return replace(seen, name="faces-all")
-    rows = load_or_make(_path(root, "faces-unseen"), split, _make_unseen, _DIGESTS["faces-unseen"])
+    path, count = _path(root, "faces-unseen"), sum(_MORE.values())
+    rows = load_or_make(path, split, _make_unseen, _DIGESTS["faces-unseen"], count)
     labels = torch.cat([cast("Tensor", seen.labels), rows["labels"]])
     texts = (*seen.texts, *_captions(TOON_HEAD, rows["labels"]))
     return replace(
@@ -120,7 +122,8 @@ def faces_styles(split: str, root: Path) -> Dataset:
 def pixel_faces(split: str, root: Path) -> Dataset:
     """One split of `pixel-faces`: 16x16 pixels in colour, as crisp as they were drawn."""
     path = _path(root, "pixel-faces")
-    rows = load_or_make(path, split, lambda: _distinct("pixel-art", 16), _DIGESTS["pixel-faces"])
+    digest = _DIGESTS["pixel-faces"]
+    rows = load_or_make(path, split, lambda: _distinct("pixel-art", 16), digest, _tried())
     return _dataset("pixel-faces", split, rows)
 
 
@@ -159,7 +162,8 @@ def dicebear(name: str, split: str, root: Path) -> Dataset:
     """One split of any other style, by `dicebear-<style>-<size>`: of what 48,000 seeds draw."""
     parsed = dicebear_name(name)
     assert parsed is not None  # the caller has asked
-    rows = load_or_make(root / "drawn" / f"{name}.safetensors", split, lambda: _distinct(*parsed))
+    path = root / "drawn" / f"{name}.safetensors"
+    rows = load_or_make(path, split, lambda: _distinct(*parsed), faces=_tried())
     return _dataset(name, split, rows)
 
 
@@ -273,18 +277,25 @@ def _make_two_styles() -> dict[str, Tensor]:
 
 def _two_styles(split: str, root: Path) -> dict[str, Tensor]:
     path = _path(root, "faces-unpaired")
-    return load_or_make(path, split, _make_two_styles, _DIGESTS["faces-unpaired"])
+    count = 2 * sum(_STYLES.values())
+    return load_or_make(path, split, _make_two_styles, _DIGESTS["faces-unpaired"], count)
 
 
 def _distinct(style: str, size: int) -> dict[str, Tensor]:
     """Pictures of a style by seeds, each once; fewer where a style has not so many."""
     n = sum(SIZES.values())
-    x = draw([(style, {"seed": str(seed)}) for seed in range(n + n // 20)], size, style)
+    x = draw([(style, {"seed": str(seed)}) for seed in range(_tried())], size, style)
     first = {image.numpy().tobytes(): place for place, image in reversed(list(enumerate(x)))}
     x = x[sorted(first.values())][:n]
     held_out = min(SIZES["test"], len(x) // 12)
     sizes = [len(x) - 2 * held_out, held_out, held_out]
     return {f"{k}.x": part.clone() for k, part in zip(SIZES, x.split(sizes), strict=True)}
+
+
+def _tried() -> int:
+    """Seeds of which the first different pictures are kept."""
+    n = sum(SIZES.values())
+    return n + n // 20
 
 
 def _job(style: Style, number: int) -> tuple[str, dict[str, object]]:
