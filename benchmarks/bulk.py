@@ -1,10 +1,13 @@
 """`zoo run --task score -o FOLDER/` against a bare loop over `log_prob`, and its memory.
 
     uv run python benchmarks/bulk.py [--rows 1000000] [--threads 1] [--turns 3]
+    uv run python benchmarks/bulk.py --memory [--write docs/guides/bulk.md]
 
 Speed is the ratio to the bare loop at its best batch size, from turns that alternate. Memory is the
 peak of a process that scores so many rows, over that of one that scores 1,000. Then the command is
 killed ten times at random moments, and once more done by two processes: both give the same bytes.
+
+With --memory the peaks of one model of each kind are measured, and nothing else.
 """
 
 import argparse
@@ -27,6 +30,18 @@ from zoo_core.metrics.rows import over
 
 CASES = {"nade.nltcs": (16, 262_144, 0.33), "nade.mnist": (784, 1024, 0.13)}
 """Variables, rows, and the share of ones, of what is scored for speed."""
+MEMORY = {
+    "nade.mnist": ("score", 10_000),
+    "attention.mnist": ("score", 1_000),
+    "pixelcnn.mnist": ("score", 2_000),
+    "vae.mnist": ("score", 10_000),
+    "features.mnist": ("features", 10_000),
+    "dcgan.mnist": ("sample", 10_000),
+}
+"""Task and rows of 784 variables of what is measured for memory."""
+SHARE = 10
+"""How many times more rows that is than what it is compared with, which is one part."""
+MARKS = "<!-- memory: benchmarks/bulk.py --memory writes this table -->", "<!-- end of memory -->"
 BATCHES = (16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -90,6 +105,37 @@ def peak(command: list[str]) -> int:
     return 1024 * int(done.stdout.split()[-1])
 
 
+def memory(folder: Path) -> list[str]:
+    """The table of peaks, of ten parts and of one, line by line."""
+    lines = ["| entry | task | rows | peak | of a tenth of the rows | ratio |"]
+    lines.append("| --- | --- | ---: | ---: | ---: | ---: |")
+    for name, (task, n) in MEMORY.items():
+        part = n // SHARE
+        peaks = [peak(bulk(name, task, count, part, folder)) for count in (n, part)]
+        most, least = (f"{bytes_ / 1e6:,.0f} MB" for bytes_ in peaks)
+        ratio = peaks[0] / peaks[1]
+        lines.append(f"| `{name}` | {task} | {n:,} | {most} | {least} | {ratio:.2f} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def bulk(name: str, task: str, n: int, part: int, folder: Path) -> list[str]:
+    """The command that does a task of a model of digits in parts of so many rows."""
+    program = [sys.executable, "-m", "zoo_core", "run", name, "--task", task, "-q"]
+    out = ["-o", f"{folder}/{name}-{n}/", "--part-rows", str(part)]
+    if task == "sample":
+        return [*program, *out, "-n", str(n)]
+    path = rows(folder / f"digits-{n}.npy", n, 784, 0.13)
+    return [*program, *out, "--input", str(path)]
+
+
+def write(page: Path, lines: list[str]) -> None:
+    """Replace the table of a page."""
+    before, rest = page.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    page.write_text(before + "\n".join([MARKS[0], "", *lines, "", MARKS[1]]) + after)
+
+
 def kill(path: Path, out: Path, times: int) -> None:
     """Kill the command at random moments, and then let it end."""
     small = ("--part-rows", "1000")
@@ -111,8 +157,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="peaks of one model of each kind")
+    parser.add_argument("--write", type=Path, help="page whose table of peaks is replaced")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.memory:
+        with tempfile.TemporaryDirectory() as scratch:
+            lines = memory(Path(scratch))
+        if options.write:
+            write(options.write, lines)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name in CASES:

@@ -16,8 +16,8 @@ from zoo_latent.vae import VAE
 
 import toy_models
 from zoo_core import loading
-from zoo_core.metrics import likelihood, measure, rows, shares
-from zoo_core.metrics.shares import Crew, crew, free_port, put_together
+from zoo_core.metrics import evaluation, likelihood, measure, rows, shares
+from zoo_core.metrics.shares import Crew, by_the_first, crew, free_port, gather, put_together
 
 
 @pytest.fixture
@@ -75,9 +75,37 @@ def test_one_process_is_alone() -> None:
     assert crew() == Crew(0, 1) and crew().takes(7)
     with shares.joined(0, 1):
         assert crew() == Crew(0, 1)
+    assert gather([(1, "b"), (0, "a")]) == ["a", "b"]
     assert put_together([(0, torch.ones(2)), (1, torch.zeros(1))]).tolist() == [1, 1, 0]
     with socket.socket() as free:
         free.bind(("127.0.0.1", free_port()))
+
+
+def test_what_cannot_be_shared_is_measured_by_the_first_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[list[Any]] = []
+
+    def exchanged(own: list[Any]) -> list[list[Any]]:
+        heard.append(own)
+        return [heard[0], []]
+
+    monkeypatch.setattr(shares, "_exchanged", exchanged)
+    for rank in range(2):
+        token = shares._CREW.set(Crew(rank, 2))
+        assert by_the_first(lambda: (crew(), "measured")) == (Crew(), "measured")
+        assert crew() == Crew(rank, 2)
+        shares._CREW.reset(token)
+    assert [len(own) for own in heard] == [1, 0]
+
+
+def test_a_metric_of_samples_is_for_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(evaluation, "by_the_first", lambda compute: asked.append(compute.args[0]))
+    monkeypatch.setattr(evaluation, "measure", lambda name, *_: name)
+    for name in ("fid", "test_nll", "precision"):
+        evaluation._measure(name, toy_models.nade(6), {}, None)
+    assert asked == ["fid", "precision"]
 
 
 def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
@@ -103,3 +131,28 @@ def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
     assert two.returncode == 0, two.stderr
     assert json.loads(two.stdout) == json.loads(alone.stdout)
     assert json.loads(two.stdout)[0]["n"] == 3000
+
+
+def test_two_processes_compare_as_one(tmp_path: Path) -> None:
+    config = {"shape": [6], "hidden": 5}
+    described = {"family": "autoregressive", "requires": "zoo-autoregressive"}
+    names = [f"{letter}.safetensors" for letter in "abc"]
+    for name in names:
+        record = {**described, "name": f"{name[0]}.x", "architecture": "nade", "config": config}
+        loading.save(toy_models.nade(6), tmp_path / name, record)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 2, (500, 6), np.uint8))
+    command = [sys.executable, "-m", "zoo_core", "compare", *(f"./{name}" for name in names)]
+    alone, two = (
+        subprocess.run(
+            [*command, "--data", "x.npy:test", "--json", *more],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        for more in ([], ["--devices", "2"])
+    )
+    assert two.returncode == 0, two.stderr
+    assert json.loads(two.stdout) == json.loads(alone.stdout)
+    assert len(json.loads(two.stdout)["models"]) == 3

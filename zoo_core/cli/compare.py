@@ -15,6 +15,7 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.cli.pull import fetch_source
+from zoo_core.cli.sharing import devices_option, shared
 from zoo_core.cli.standings import kind_to_plot, points, table, to_json
 from zoo_core.errors import InvalidInput
 from zoo_core.text import command_line
@@ -45,6 +46,7 @@ __all__ = ["command"]
     help="Samples of each model of images; 0 for none.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
+@devices_option("share the models")
 @click.option(
     "--output",
     "-o",
@@ -59,6 +61,7 @@ def command(
     data_root: str | None,
     n: int,
     device: str,
+    devices: int | None,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -77,12 +80,18 @@ def command(
     sources = _sources(names)
 
     from zoo_core.metrics.comparison import Comparison, common_data, with_split
+    from zoo_core.metrics.shares import gather
 
     spec = with_split(data or common_data((s.name, _data_of(s)) for s in sources), data_root)
     comparison = Comparison(spec, data_root, samples=n)
-    standings = [
-        comparison.stand(source.name, model) for source, model in _load_each(sources, device)
-    ]
+    with shared(devices or 1) as share:
+        own = [
+            (number, comparison.stand(source.name, model))
+            for number, source, model in _load_each(sources, device, share.local)
+        ]
+        standings = gather(own)
+    if share.rank:  # the first one speaks for all
+        return
     written = _write(plot, pictures, standings, spec, sources, force)
     if as_json:
         text.echo_json(
@@ -144,17 +153,25 @@ def _data_of(source: Source) -> str:
     return source.entry.data if source.entry else str(source.metadata.get("data", ""))
 
 
-def _load_each(sources: Sequence[Source], device: str) -> Iterator[tuple[Source, Any]]:
-    """Load the models one after another: they need not fit into memory together."""
+def _load_each(
+    sources: Sequence[Source], device: str, local: int
+) -> Iterator[tuple[int, Source, Any]]:
+    """Load this process's models, numbered, one after another: together they may not fit.
+
+    local: the place of this process among those of its machine.
+    """
     from tqdm import tqdm
 
     from zoo_core import loading
+    from zoo_core.bulk.shares import own_device
+    from zoo_core.metrics.shares import crew
 
+    numbered = [(i, source) for i, source in enumerate(sources) if crew().takes(i)]
     # disable=None: no bar when stderr is not a terminal
-    with tqdm(sources, unit="model", leave=False, disable=None) as bar:
-        for source in bar:
+    with tqdm(numbered, unit="model", leave=False, disable=True if local else None) as bar:
+        for number, source in bar:
             bar.set_description(source.name)
-            yield source, loading.load(source, device=device)
+            yield number, source, loading.load(source, device=own_device(device, local))
 
 
 def _write(

@@ -1,18 +1,16 @@
 """`zoo eval`: metrics of an entry, computed again or for the first time."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import complete_metric, entry_argument, json_option
+from zoo_core.cli.sharing import devices_option, shared
 from zoo_core.errors import CheckFailed, InvalidInput
 
 if TYPE_CHECKING:
-    from zoo_core.bulk import Share
     from zoo_core.loading import Source
     from zoo_core.metrics.evaluation import Figure
 
@@ -46,12 +44,7 @@ __all__ = ["command"]
 )
 @click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
-@click.option(
-    "--devices",
-    type=click.IntRange(min=1),
-    help="Processes that share the held-out rows, each with a device. [default: 1, or as many as "
-    "torchrun or SLURM started]",
-)
+@devices_option("share the held-out rows")
 @json_option()
 def command(
     name: str,
@@ -78,7 +71,7 @@ def command(
     source = loading.open_source(name)
     metrics = metrics or _stated_metrics(source)
     options = _options(settings, metrics)
-    with _shared(devices or 1) as share:
+    with shared(devices or 1) as share:
         model = loading.load(source, device=own_device(device, share.local))
         figures = evaluate(model, metrics, data_root=data_root, seeds=seeds, **options)
     if share.rank:  # the first one speaks for all
@@ -89,21 +82,6 @@ def command(
         click.echo("\n".join(_table(figures.values())))
     if check:
         _check(source.name, figures.values())
-
-
-@contextmanager
-def _shared(devices: int) -> "Iterator[Share]":
-    """Measure with other processes, which are started where torchrun or SLURM have not."""
-    from zoo_core.bulk.shares import Share, find_share, together
-    from zoo_core.metrics.shares import free_port, joined
-
-    share = find_share() if "MASTER_ADDR" in os.environ else Share()  # else they cannot meet
-    start = devices > 1 and share.processes == 1
-    if start:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = together(devices) if start else nullcontext(share)
-    with processes as share, joined(share.rank, share.processes):
-        yield share
 
 
 def _stated_metrics(source: "Source") -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from zoo_core.errors import InvalidInput
 from zoo_core.metrics import complete, find, function, measure
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root, settings_of
+from zoo_core.metrics.samples import OfSamples
+from zoo_core.metrics.shares import by_the_first
 
 if TYPE_CHECKING:
     import torch
@@ -124,12 +127,19 @@ def evaluate(
             for name, protocol in protocols.items():
                 if "seed" in protocol:
                     seeded = {**protocol, "seed": protocol["seed"] + i}
-                    found[name].append(measure(name, model, seeded, data_root))
+                    found[name].append(_measure(name, model, seeded, data_root))
                 elif not i:
-                    found[name].append(measure(name, model, protocol, data_root))
+                    found[name].append(_measure(name, model, protocol, data_root))
     return {
         name: _figure(name, protocols[name], tuple(found[name]), stated.get(name)) for name in names
     }
+
+
+def _measure(name: str, model: nn.Module, protocol: Mapping[str, Any], root: Root) -> Measured:
+    """A figure; of samples by the first of several processes, for all of them."""
+    compute = partial(measure, name, model, protocol, root)
+    options = function(name).protocol
+    return by_the_first(compute) if options and issubclass(options, OfSamples) else compute()
 
 
 def _entry(info: loading.Info, *, needed: bool) -> Entry | None:

@@ -1,25 +1,28 @@
-"""Held-out rows among several processes: each measures some batches, and all get all the values.
+"""What several processes measure together: each takes some, and all get all of it.
 
-Batches are those of one process, and are put together in their order: so are the figures.
+Batches of held-out rows are those of one process, and are put together in their order: so are the
+figures. What cannot be shared out, as a figure of samples, is measured by the first process alone.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import ZooError
 
-__all__ = ["Crew", "crew", "free_port", "joined", "put_together"]
+__all__ = ["Crew", "by_the_first", "crew", "free_port", "gather", "joined", "put_together"]
+
+T = TypeVar("T")
 
 _PATIENCE = timedelta(days=7)
 """One process may measure for long what is not shared."""
@@ -73,11 +76,37 @@ def put_together(own: list[tuple[int, Tensor]]) -> Tensor:
 
     own: this process's, by the number of the batch.
     """
+    return torch.cat(gather(own))
+
+
+def gather(own: list[tuple[int, T]]) -> list[T]:
+    """What all processes have, in order; the same list in each.
+
+    own: this process's, numbered.
+    """
+    every = _exchanged(own)
+    return [value for _, value in sorted(chain(*every), key=itemgetter(0))]
+
+
+def by_the_first(measure: Callable[[], T]) -> T:
+    """What the first process measures alone, while the others wait for it."""
+    own: list[T] = []
+    if crew().rank == 0:
+        token = _CREW.set(_ALONE)
+        try:
+            own.append(measure())
+        finally:
+            _CREW.reset(token)
+    return next(chain(*_exchanged(own)))
+
+
+def _exchanged(own: list[Any]) -> list[list[Any]]:
+    """The lists of all processes, by their ranks."""
     if crew().processes == 1:
-        return torch.cat([values for _, values in own])
+        return [own]
     import torch.distributed as dist
 
-    every: list[list[tuple[int, Tensor]]] = [[]] * crew().processes
+    every: list[list[Any]] = [[]] * crew().processes
     try:
         dist.all_gather_object(every, own)
     except RuntimeError as error:  # as gloo says that a connection is closed
@@ -85,7 +114,7 @@ def put_together(own: list[tuple[int, Tensor]]) -> Tensor:
             f"another of the {crew().processes} processes was lost: {error}. Run the same command "
             "again."
         ) from None
-    return torch.cat([values for _, values in sorted(chain(*every), key=itemgetter(0))])
+    return every
 
 
 def free_port() -> int:
