@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -100,13 +100,13 @@ def by_the_first(measure: Callable[[], T]) -> T:
     return next(chain(*_exchanged(own)))
 
 
-def _exchanged(own: list[Any]) -> list[list[Any]]:
+def _exchanged(own: list[T]) -> list[list[T]]:
     """The lists of all processes, by their ranks."""
     if crew().processes == 1:
         return [own]
     import torch.distributed as dist
 
-    every: list[list[Any]] = [[]] * crew().processes
+    every: list[list[T]] = [[]] * crew().processes
     try:
         dist.all_gather_object(every, own)
     except RuntimeError as error:  # as gloo says that a connection is closed
