@@ -64,7 +64,8 @@ def test_parts_are_binarized_as_the_whole(mnist: Path) -> None:
 
 def test_the_note_names_the_data_and_how() -> None:
     (note,) = describe_binarization(images(torch.full((1, 1, 1, 2), 7)))
-    assert note == "made: grey levels are binarized once, with seed 0 (the model is binary)"
+    how = "once, by seed 0 and each one's place among the inputs (the model is binary)"
+    assert note == f"made: grey levels are binarized {how}"
     assert describe_binarization(images(torch.tensor([[[[0, 255]]]]))) == ()
 
 

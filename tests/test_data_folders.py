@@ -22,6 +22,22 @@ def test_a_folder_is_shared_out_by_the_hash_of_the_names(
     assert "shared out 90/5/5 %" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("broken", "sound"), [("test", "train"), ("train", "test")])
+def test_a_split_without_a_readable_picture_is_not_taken_from_the_others(
+    broken: str, sound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(tmp_path / sound, 40)
+    (tmp_path / broken).mkdir()
+    (tmp_path / broken / "a.png").write_text("no picture")
+    message = (
+        rf"none of the 1 images of its {broken} split can be read\. Replace them, or use {sound}"
+    )
+    with pytest.raises(errors.InvalidInput, match=message):
+        load_dataset(str(tmp_path), split=broken)
+    assert "a.png (no picture in a format" in capsys.readouterr().err
+    assert len(load_dataset(str(tmp_path), split=sound)) == (38 if sound == "train" else 40)
+
+
 def test_grey_files_are_grey_and_colour_stays(tmp_path: Path) -> None:
     assert load_dataset(str(pictures(tmp_path / "grey", 5))).event_shape == (1, 8, 8)
     colour = pictures(tmp_path / "colour", 5, mode="RGB", fill=(255, 0, 0))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import zoo_core
 from factories import save_nade
-from zoo_core.errors import InvalidInput, UnknownName
+from zoo_core.errors import InvalidInput, InvalidRegistry, UnknownName
 from zoo_core.loading import Source, entry_beside, entry_of_run, open_source, resolve
 from zoo_core.registry import Entry
 
@@ -63,8 +64,19 @@ def test_the_entry_of_a_run_is_beside_its_weights_and_of_those(
         if sound:
             assert entry_of_run(source).name == "nade.mnist"
         else:
-            with pytest.raises(InvalidInput, match="is of other weights than"):
+            with pytest.raises(InvalidInput, match=r"is of other weights than .* --resume /"):
                 entry_of_run(source)
+
+
+def test_a_damaged_entry_of_a_run_is_named_alone_with_what_writes_it_again(tmp_path: Path) -> None:
+    path = save_nade(tmp_path / "model.safetensors")
+    (tmp_path / "entry.toml").write_text("schema = ")
+    with pytest.raises(InvalidRegistry) as caught:
+        zoo_core.load(path)
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path}/entry.toml: not TOML: Invalid value")
+    assert text.endswith(f". Write it again: zoo train --resume {tmp_path}")
+    assert "model.safetensors" not in text
 
 
 def test_data_in_the_place_of_a_model_is_said(

@@ -17,7 +17,10 @@ def test_grey_inputs_of_a_binary_model_are_drawn_once_and_it_says_so(tmp_path: P
         run("score", nade(), inputs=(str(tmp_path / "grey.png"),), seed=seed) for seed in (1, 2)
     )
     assert first.rows == second.rows
-    assert "grey levels are binarized once, with seed 0" in first.notes[0]
+    assert (
+        "grey levels are binarized once, by seed 0 and each one's place among the inputs"
+        in first.notes[0]
+    )
 
 
 def test_black_and_white_inputs_are_taken_as_they_are(tmp_path: Path) -> None:

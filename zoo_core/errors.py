@@ -118,12 +118,12 @@ def naming(path: object, kind: type[ZooError], advice: str) -> Iterator[None]:
     """Let whatever goes wrong while a file is used be one error that names it.
 
     kind: what other exceptions than ours become, in a message that ends with the advice. A plugin's
-        error and a lack of memory are not the file's, and pass.
+        error, a registry's, which names its own file, and a lack of memory pass.
     """
     where = printable(path)
     try:
         yield
-    except (PluginError, MemoryError):
+    except (PluginError, InvalidRegistry, MemoryError):
         raise
     except ZooError as error:
         if where in str(error):

@@ -78,7 +78,7 @@ def binarize_parts(
     ranges: the places of each part's rows among all inputs, ascending.
     """
     generator, at = torch.Generator().manual_seed(seed), 0
-    how = f"once, with seed {seed} (the model is binary)"
+    how = _once(seed)
     for part, rows in zip(parts, ranges, strict=True):
         if part.data.levels != 256:
             yield part
@@ -92,9 +92,11 @@ def binarize_parts(
         at += part.data.x.numel()
 
 
-def describe_binarization(
-    dataset: Dataset, how: str = f"once, with seed {SEED} (the model is binary)"
-) -> tuple[str, ...]:
+def _once(seed: int) -> str:
+    return f"once, by seed {seed} and each one's place among the inputs (the model is binary)"
+
+
+def describe_binarization(dataset: Dataset, how: str = _once(SEED)) -> tuple[str, ...]:
     """Return the note that says how a data set is binarized; none where all is black or white."""
     if dataset.levels != 256 or not ((dataset.x > 0) & (dataset.x < 255)).any():
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +36,11 @@ def load_folder(name: str, folder: Path, split: str, *, size: int | None, gray: 
     # the images of all splits decide, so that train and test have one shape
     grey = gray or all(header.grey for header in headers.values())
     shape = shape_of(name, [header.size for header in headers.values()], size, grey)
-    chosen = _choose(folder, list(headers), split)
+    try:
+        chosen = _choose(folder, files, headers.keys(), split)
+    except InvalidInput:
+        note_skipped(name, broken)
+        raise
     x, read = _read(chosen, shape, name, bits_of(headers.values()), broken)
     labels, classes = labels_of(folder, read, files)
     return Dataset(name, split, x, 256, labels, classes)
@@ -132,16 +136,24 @@ def _read(
     return torch.stack(images), read
 
 
-def _choose(folder: Path, paths: Sequence[Path], split: str) -> list[Path]:
-    inside = [path.relative_to(folder) for path in paths]
+def _choose(folder: Path, files: Sequence[Path], readable: Set[Path], split: str) -> list[Path]:
+    """The readable pictures of a split; which splits there are, all files of the folder say."""
+    inside = [path.relative_to(folder) for path in files]
     own: dict[str, list[int]] = {}
     for i, path in enumerate(inside):
         if (known := _own_split(path)) is not None:
             own.setdefault(known, []).append(i)
     if "train" not in own:  # a class may well be called test
-        own = {"train": list(range(len(paths)))}
+        own = {"train": list(range(len(files)))}
+    read = {known: [i for i in own[known] if files[i] in readable] for known in own}
+    source = split if split in own else "train"
+    if not read[source]:
+        raise InvalidInput(
+            f"{printable(folder)}: none of the {len(own[source])} images of its {source} split can "
+            f"be read. Replace them, or use {', '.join(known for known in own if read[known])}."
+        )
     keys = [path.as_posix() for path in inside]
-    return [paths[i] for i in choose(printable(folder), own, keys, split)]
+    return [files[i] for i in choose(printable(folder), read, keys, split)]
 
 
 def _own_split(inside: Path) -> str | None:

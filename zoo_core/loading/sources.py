@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import InvalidInput, UnknownName
+from zoo_core.errors import InvalidInput, InvalidRegistry, UnknownName
 from zoo_core.files import digest, exists, user_path
 from zoo_core.loading.weights import WEIGHTS, describe
 from zoo_core.registry import Entry, Registry, is_path
@@ -101,7 +101,10 @@ def entry_beside(path: Path) -> Entry | None:
     record = path.parent / "entry.toml"
     if path.name != WEIGHTS or not record.is_file():
         return None
-    return next(iter(Registry.load([record], trusted=True).entries.values()), None)
+    try:
+        return next(iter(Registry.load([record], trusted=True).entries.values()), None)
+    except InvalidRegistry as error:
+        raise InvalidRegistry(f"{error} Write it again: {_resume(path.parent)}") from None
 
 
 def entry_of_run(source: Source) -> Entry:
@@ -117,8 +120,15 @@ def entry_of_run(source: Source) -> Entry:
             f"{path}, which holds its metrics."
         )
     if entry.weights.sha256 != source.sha256:
-        raise InvalidInput(f"{path} is of other weights than {source.path}.")
+        raise InvalidInput(
+            f"{path} is of other weights than {source.path}. Write both again from the run's best "
+            f"checkpoint: {_resume(path.parent)}"
+        )
     return entry
+
+
+def _resume(folder: Path) -> str:
+    return command_line("zoo", "train", "--resume", folder)
 
 
 def _weights_of_run(folder: Path) -> Path:

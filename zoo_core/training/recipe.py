@@ -176,7 +176,9 @@ def read_table(path: Path) -> dict[str, Any]:
         why = error.strerror if isinstance(error, OSError) else printable(error)
         raise InvalidInput(f"{printable(path)} cannot be read: {why}.") from None
     except _NO_TOML as error:
-        raise InvalidInput(f"{printable(path)} is not TOML: {printable(error)}.") from None
+        raise InvalidInput(
+            f"{printable(path)} is not TOML: {printable(error)}. Correct it."
+        ) from None
 
 
 def parse(table: Mapping[str, Any], where: str) -> Recipe:
