@@ -21,7 +21,7 @@ from zoo_core.data.binarization import needs_binarization
 from zoo_core.errors import ZooError
 from zoo_core.files import write_atomic
 from zoo_core.header import read_header
-from zoo_core.metrics import complete, find, measure
+from zoo_core.metrics import Measured, complete, find, measure
 from zoo_core.metrics.likelihood import values
 from zoo_core.metrics.rows import BATCH
 from zoo_core.protocols import Bound, DensityModel
@@ -97,16 +97,17 @@ class Publisher:
     def _metric(self, model: nn.Module, name: str) -> dict[str, Any]:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
         binarized = needs_binarization(getattr(model, "levels", None), self.data)
-        kind = find(name)
+        kind, own = find(name), self.recipe.entry.get("protocol", {}).get(name, {})
+        limited, some = (None, "") if own or name != "test_nll" else self._nll_in_time(model)
         defaults = {
-            "data": f"{self.recipe.data}:test{self._rows_in_time(model)}",
+            "data": f"{self.recipe.data}:test{some}",
             "binarize": "fixed" if binarized else "none",
             "seed": 0 if binarized else None,
             "size": self.recipe.size,
             "gray": self.recipe.gray or None,
         }
-        protocol = complete(name, self.recipe.entry.get("protocol", {}).get(name, {}), defaults)
-        measured = measure(name, model, protocol, self.data_root)
+        protocol = complete(name, own, defaults)
+        measured = limited or measure(name, model, protocol, self.data_root)
         metric: dict[str, Any] = {
             "name": name,
             "value": round(measured.value, 3),
@@ -119,16 +120,20 @@ class Publisher:
         published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
         return metric | published
 
-    def _rows_in_time(self, model: nn.Module) -> str:
-        """The first rows of the test split that can be measured in time; nothing where all can."""
+    def _nll_in_time(self, model: nn.Module) -> tuple[Measured | None, str]:
+        """The nats of the first test rows that can be measured in time, and which these are.
+
+        They are in memory, where a protocol reads the table anew; None where there is no limit.
+        """
         if self.tests_in == math.inf or not isinstance(model, DensityModel):
-            return ""
-        began, few = time.monotonic(), self.data[:BATCH]
+            return None, ""
+        began, few, recipe = time.monotonic(), self.data[:BATCH], self.recipe
         values(model, few, model.log_prob)
         rows = math.ceil(len(few) * self.tests_in / (time.monotonic() - began))
-        recipe = self.recipe
         there = load_dataset(recipe.data, split="test", root=self.data_root, columns=recipe.columns)
-        return "" if rows >= len(there) else f"[0:{max(BATCH, rows)}]"
+        rows = max(BATCH, rows)
+        nats = -values(model, there[:rows], model.log_prob)
+        return Measured.of(nats), f"[0:{rows}]" if rows < len(there) else ""
 
     def _save(self, model: nn.Module, metrics: Mapping[str, float]) -> None:
         metadata = self._metadata() | {"metrics": dict(metrics)}

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo_core import plugins
 from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
+from zoo_core.data.resolve import absolute_spec
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.metrics.rows import BATCH
@@ -99,7 +100,7 @@ def ladder(
 
     began, allowed = time.monotonic(), _seconds(budget)
     _check(data=data, only=only, seeds=seeds, columns=columns)
-    table = load_dataset(str(data), root=data_root, columns=columns)
+    table = load_dataset(absolute_spec(str(data)), root=data_root, columns=columns)
     if table.x.ndim != 2:
         raise InvalidInput(f"{printable(data)} holds images: the ladder is of tables.")
     climbing = _Ladder(
@@ -115,6 +116,9 @@ def ladder(
         say=tell,
     )
     rungs = climbing.choose(only)
+    # takes seconds, for which a table that is refused does not wait, and is no part of a training
+    import zoo_core.training.train  # noqa: F401
+
     try:
         for rung in climbing.climb(rungs, began + allowed):
             tell(f"{rung.name}: {rung.seconds:.0f} s")
@@ -379,7 +383,6 @@ class _Ladder:
         folder: where it is kept, or a name among those that are not.
         seconds: that are planned for it.
         """
-        # takes seconds, for which a table that is refused does not wait
         from zoo_core.training.train import train
 
         began, measured_in = time.monotonic(), _MEASURED_IN * seconds
@@ -422,7 +425,8 @@ class _Ladder:
 
     def _load(self, split: str) -> Dataset:
         """A split of the table; the last few are kept in memory."""
-        return load_dataset(self.data, split=split, root=self.data_root, columns=self.columns)
+        spec = absolute_spec(self.data)  # as trainings load it, so that it is encoded once
+        return load_dataset(spec, split=split, root=self.data_root, columns=self.columns)
 
 
 def _key(name: str, recipe: Mapping[str, Any]) -> str:
