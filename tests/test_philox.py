@@ -27,4 +27,15 @@ def test_few_numbers_are_those_of_numpy_without_its_package(
     wanted = np.random.Philox(key=key, counter=counter).random_raw(4 * n)
     monkeypatch.delitem(sys.modules, "numpy.random")
     monkeypatch.setattr(np, "random", None)
+    monkeypatch.setattr(philox, "_computed", 0)
     assert np.array_equal(philox._raw(key, counter, n), wanted)
+
+
+def test_a_process_that_goes_on_takes_numpys_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "numpy.random")
+    monkeypatch.setattr(philox, "_computed", 0)
+    calls = []
+    monkeypatch.setattr(philox, "_rounds", lambda *given: calls.append(given) or np.zeros(0))
+    for _ in range(100):
+        philox._raw(1, 2, 40)
+    assert len(calls) == 40  # each counts 104 of 4096

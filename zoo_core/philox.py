@@ -21,9 +21,13 @@ _WORDS = 8
 """Words of 32 bits that Philox gives for each value of its counter."""
 _FEW = 4096
 """Values of a counter up to which importing NumPy's own Philox takes longer than computing them."""
+_CALL = 64
+"""Values of a counter that take as long as a call for none."""
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 """What the key's words grow by from round to round."""
+_computed = 0
+"""Values of a counter that this process has computed without NumPy's Philox."""
 
 
 def scramble(seed: int) -> int:
@@ -46,7 +50,9 @@ def bits(key: int, first: int, n: int, words: int, call: int = 0) -> NDArray[np.
 
 def _raw(key: int, counter: int, n: int) -> NDArray[np.uint64]:
     """What Philox gives for the next n values of its counter, (4n,)."""
-    if n <= _FEW and "numpy.random" not in sys.modules:
+    global _computed
+    if "numpy.random" not in sys.modules and _computed + n <= _FEW:
+        _computed += n + _CALL  # a process that goes on sampling imports it in the end
         return _rounds(key, counter + 1, n).reshape(-1)
     return np.asarray(np.random.Philox(key=key, counter=counter).random_raw(4 * n))
 
