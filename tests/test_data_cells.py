@@ -37,6 +37,15 @@ def columns(cells: Cells) -> list[list[object]]:
         ("a,b\nb,a\na,c\n", ("a", "b"), [["b", "a"], ["a", "c"]]),
         (",a\n0,5\n1,6\n", ("", "a"), [[0, 1], [5, 6]]),
         ("a,b\n1e3,-2.5\n+3,0\n", ("a", "b"), [[1000, 3], [-2.5, 0]]),
+        # texts of which numbers would make others: codes, and more digits than a float64 holds
+        ("a,b\n01234,0\n1234,0.5\n", ("a", "b"), [["01234", "1234"], [0, 0.5]]),
+        ("a,b\n-07,-0.5\n7,1\n", ("a", "b"), [["-07", "7"], [-0.5, 1]]),
+        (
+            "a\n9007199254740992\n9007199254740993\n",
+            ("a",),
+            [["9007199254740992", "9007199254740993"]],
+        ),
+        ("a\n9007199254740992\n12345678901234567168\n", ("a",), [[2.0**53, 12345678901234567168]]),
     ],
 )
 def test_a_csv(tmp_path: Path, text: str, names: tuple[str, ...], rows: list[list[object]]) -> None:
@@ -145,6 +154,44 @@ def test_a_row_of_another_length_is_named_by_its_number(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1,2\n3,4\n5\n")
     with pytest.raises(errors.InvalidInput, match=r"x\.csv is not .*: row 3 has 1 cells, "):
         list(read_ranges(tmp_path / "x.csv", [range(2), range(2, 4)]))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_whole_numbers_that_are_no_float_stay_texts(tmp_path: Path, missing: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    ids = [2**53 + 1, 2**53, 3]
+    texts = ["9007199254740993", "9007199254740992", "3"]
+    np.save(tmp_path / "x.npy", np.array([ids, [1, 2, 3]]).T)
+    assert columns(read_cells(tmp_path / "x.npy")) == [texts, [1, 2, 3]]
+    parquet.write_table(pa.table({"a": [*ids, None] if missing else ids}), tmp_path / "x.parquet")
+    expected = [*texts, ""] if missing else texts
+    assert columns(read_cells(tmp_path / "x.parquet")) == [expected]
+
+
+def test_texts_of_parquet_stay_texts_and_lists_are_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path, texts = tmp_path / "x.parquet", ["007", "7", " 8", None, "NA"]
+    held = {
+        "a": texts,
+        "b": pa.array(texts).dictionary_encode(),
+        "c": pa.array(texts).cast("large_string"),
+    }
+    parquet.write_table(pa.table(held), path)
+    assert columns(read_cells(path)) == [["007", "7", "8", "", ""]] * 3
+    parquet.write_table(pa.table({"a": [1], "tags": [["x", "y"]]}), path)
+    with pytest.raises(errors.InvalidInput, match=r"column tags holds list<.*; expected one value"):
+        read_cells(path)
+
+
+def test_rows_by_their_places() -> None:
+    cells = Cells(("a", "b"), (np.array([1.0, 2, 3]), ["x", "y", "z"]), start=5)
+    assert columns(cells.take([2, 0])) == [[3, 1], ["z", "x"]]
+    assert columns(cells.take(range(1, 3))) == [[2, 3], ["y", "z"]]
+    assert (cells.take(range(1, 3)).start, len(cells.take([]))) == (6, 0)
 
 
 def test_numbers_of_parquet_as_they_are(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def guess(values: Values, name: str = "c", **stated: str) -> Column:
         (np.array([3.0, 1, 2, 10]), "ordinal", ("1", "2", "3", "10")),
         (["b", "a", "c"], "categorical", ("a", "b", "c")),
         (np.array([5.0, 5]), "categorical", ("5",)),
+        (["01", "2", "1", ""], "categorical", ("01", "1", "2")),
+        (["007", "7"], "binary", ("007", "7")),
         (np.array([0.5, 1, 2]), "real", ()),
         (np.arange(50.0), "real", ()),
     ],
@@ -78,6 +80,49 @@ def test_what_cannot_be_stated(stated: dict[str, str], error: type[Exception], w
     cells = Cells(("c",), (["x", "y", "z"],))
     with pytest.raises(error, match=what):
         guess_columns(cells, np.ones(3, dtype=bool), stated)
+
+
+def test_codes_are_said_to_be_texts_and_may_be_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    codes: Values = ["01", "2", "1", ""]
+    guess(codes, name="zip")
+    assert capsys.readouterr().err == (
+        "column zip holds texts such as '01', which numbers would not keep; "
+        "columns={'zip': 'real'} takes them as numbers\n"
+    )
+    column = guess(codes, c="real")
+    assert (column.kind, column.mean) == ("real", pytest.approx(4 / 3))
+    assert not capsys.readouterr().err
+    # rows without a code are numbers when they are read alone, and no code is one of them
+    zip_code = Column("c", "categorical", ("007", "1.50", "7"))
+    assert encode(Cells(("c",), (np.array([7.0, 1.5]),)), [zip_code], "x").tolist() == [[2], [1]]
+    with pytest.raises(errors.InvalidInput, match="'7' is none of its 1 categories: 007"):
+        encode(Cells(("c",), (np.array([7.0]),)), [Column("c", "categorical", ("007",))], "x")
+
+
+def test_cells_are_given_back_as_they_were() -> None:
+    cells = Cells(
+        ("id", "job", "age", "n"),
+        (
+            np.array([8.0, 0.5, NAN]),
+            ["nurse", "", "clerk"],
+            np.array([1e9 + 0.125, NAN, 40]),
+            ["", "b", "a"],
+        ),
+    )
+    x = encode(cells, [AGE, JOB], "x")
+    given = decode(x, [AGE, JOB], cells)
+    assert given[0] == {"id": 8, "job": "nurse", "age": 1e9 + 0.125, "n": None}
+    assert given[1] == {"id": 0.5, "job": None, "age": None, "n": "b"}
+    assert [type(row["id"]) for row in given] == [int, float, type(None)]
+    filled = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])
+    imputed = decode(filled, [AGE, JOB], cells)
+    assert [row["age"] for row in imputed] == [1e9 + 0.125, 50, 40]
+    assert [row["job"] for row in imputed] == ["nurse", "nurse", "clerk"]
+    replaced = decode(filled, [AGE, JOB], cells, known=[False, True])
+    assert [row["age"] for row in replaced] == [40, 50, 60]
+    assert [row["job"] for row in replaced] == ["nurse", "nurse", "clerk"]
+    alone = Cells(("x0", "x1"), cells.columns[2:0:-1])  # without a header
+    assert decode(x, [AGE, JOB], alone)[0] == {"age": 1e9 + 0.125, "job": "nurse"}
 
 
 def test_rows_go_to_numbers_and_back() -> None:

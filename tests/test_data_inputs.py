@@ -9,7 +9,7 @@ import torch
 
 from factories import picture, pictures
 from zoo_core import errors
-from zoo_core.data import image_files, load_dataset, load_images
+from zoo_core.data import image_files, load_dataset, load_images, load_rows
 
 
 def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None:
@@ -21,6 +21,24 @@ def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None
     assert names[0] == str(one)
     assert names[1].endswith("000.png")
     assert names[3:] == ("mnist:test[3]", "mnist:test[4]")
+
+
+def test_rows_of_a_file_are_its_own_unless_a_split_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + "".join(f"{i}.5,{i % 2}\n" for i in range(30)))
+    columns = load_dataset(str(path), split="train").columns
+    data, names = load_rows([f"{path}[1:3]"], columns=columns)
+    assert names == (f"{path}[1]", f"{path}[2]")
+    assert data.cells and np.asarray(data.cells.columns[0]).tolist() == [1.5, 2.5]
+    data, names = load_rows([f"{path}:test[1:3]", f"{path}[0:1]"], columns=columns)
+    assert names == (f"{path}:test[1]", f"{path}:test[2]", f"{path}[0]")
+    held_out = load_dataset(str(path), split="test")
+    assert data.x[:2].tolist() == held_out.x[1:3].tolist()
+    assert data.cells and data.cells.columns[0][2] == 0.5
+    (tmp_path / "y.csv").write_text("0,1\n1,1\n1,0\n")
+    images, names = load_images([f"{tmp_path / 'y.csv'}[1:3]"], shape=(2,))
+    assert images.x.tolist() == [[1, 1], [1, 0]]
+    assert names == (f"{tmp_path / 'y.csv'}[1]", f"{tmp_path / 'y.csv'}[2]")
 
 
 @pytest.mark.parametrize(("levels", "kept"), [(2, 2), (256, 256), (5, None)])

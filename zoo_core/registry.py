@@ -1,4 +1,8 @@
-"""Registries: `registry.toml` files become entries that can be looked up and filtered."""
+"""Registries: `registry.toml` files become entries that can be looked up and filtered.
+
+Over 400 lines: the records of an entry, which say all that a registry holds, stand before the class
+that finds them.
+"""
 
 import os
 import sys

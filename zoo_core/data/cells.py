@@ -4,6 +4,11 @@ Of a CSV the delimiter is the comma, semicolon, tab or bar that divides its firs
 white space. The first line is a header where none of its cells is a number, and not all of them
 stand in their columns' next rows too. Cells that are empty, or NA, N/A, NaN, null, None or ?, are
 missing. Where the delimiter is not the comma, numbers may have a decimal comma.
+
+A column is one of numbers where that loses nothing: texts such as 01234, as codes are written, and
+whole numbers that a float64 does not hold stay texts, as do the texts of a Parquet file.
+
+Over 400 lines: three formats are read, whole or in part, by short functions of the same rules.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +39,7 @@ __all__ = [
     "Cells",
     "Values",
     "count_rows",
+    "is_plain_number",
     "map_bytes",
     "open_array",
     "read_cells",
@@ -53,6 +60,10 @@ _Table = tuple[list[str], list[Values]]
 _MAGIC = b"\x93NUMPY"
 _DELIMITERS = ",;\t|"
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+_CODE = re.compile(r"[+-]?0[0-9]")
+"""How a text begins that is a code rather than a number."""
+_EXACT = 2**53
+"""Up to here all whole numbers are float64."""
 _BATCH = 16384
 """Rows of a Parquet file that are decoded at a time."""
 _LOOKED_AT = 20
@@ -76,6 +87,17 @@ class Cells:
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.columns[0])
+
+    def take(self, rows: Sequence[int]) -> Cells:
+        """Some rows, by their places; those of a range keep their numbers in the file."""
+        columns = [
+            [values[row] for row in rows]
+            if isinstance(values, list)
+            else values[np.array(rows, int)]
+            for values in self.columns
+        ]
+        start = self.start + rows.start if isinstance(rows, range) else 0
+        return Cells(self.names, tuple(columns), start)
 
 
 def variant(data: str) -> str:
@@ -216,7 +238,7 @@ def _map_rows(path: Path) -> NDArray[Any]:
 
 def _read_npy(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
     for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
-        yield [], list(np.array(_map_rows(path)[rows.start : rows.stop], np.float64).T)
+        yield [], [_of_array(column) for column in _map_rows(path)[rows.start : rows.stop].T]
 
 
 def _open_parquet(path: Path) -> Any:
@@ -244,7 +266,7 @@ def _read_parquet(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
                 begin = first - len(kept) if len(kept) else first
                 held = pa.concat_tables([kept, pa.Table.from_batches([batch])])
             found = held.slice(max(0, rows.start - begin), len(rows))
-            yield names, [_of_arrow(column) for column in found.columns]
+            yield names, [_of_arrow(*each) for each in zip(names, found.columns, strict=True)]
 
 
 def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
@@ -260,15 +282,33 @@ def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
         begin = end
 
 
-def _of_arrow(column: Any) -> Values:
+def _of_array(values: NDArray[Any]) -> Values:
+    """A column of numbers; whole ones that a float64 does not hold, as texts."""
+    if values.dtype.kind in "iu" and ((values > _EXACT) | (values < -_EXACT)).any():
+        return [str(value) for value in values.tolist()]
+    return np.array(values, np.float64)
+
+
+def _of_arrow(name: str, column: Any) -> Values:
+    """A column of a Parquet file; raises ValueError for one that holds no single values."""
     import pyarrow as pa
 
-    if pa.types.is_integer(column.type) or column.type in (pa.float32(), pa.float64()):
+    if pa.types.is_nested(column.type):
+        raise ValueError(
+            f"column {printable(name)} holds {column.type}; expected one value in each cell. Leave "
+            "the column out of the file, or write its parts as columns."
+        )
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return _of_array(column.to_numpy())
+    if column.type in (pa.float32(), pa.float64()):
         values = np.array(column.to_numpy(), np.float64)
         if not np.isinf(values).any():
             return values
     cells = ["" if cell is None else str(cell).strip() for cell in column.to_pylist()]
-    return _values(["" if cell.lower() in _MISSING else cell for cell in cells], decimal=".")
+    cells = ["" if cell.lower() in _MISSING else cell for cell in cells]
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return cells if is_text else _values(cells, decimal=".")
 
 
 def _read_csv(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
@@ -339,7 +379,9 @@ def _delimiter(head: Sequence[str]) -> str | None:
 
 
 def _values(cells: list[str], decimal: str) -> Values:
-    """A column as numbers where all its cells are."""
+    """A column as numbers where all its cells are, and lose nothing by it."""
+    if any(map(_loses, cells)):
+        return cells
     for mark in dict.fromkeys((".", decimal)):
         try:
             values = np.array([float(c.replace(mark, ".")) if c else math.nan for c in cells])
@@ -356,6 +398,18 @@ def texts_of(values: NDArray[np.float64]) -> list[str]:
     numbers = distinct.tolist()
     texts = ["" if math.isnan(v) else repr(int(v)) if v == int(v) else repr(v) for v in numbers]
     return [texts[place] for place in places.tolist()]
+
+
+def is_plain_number(cell: str) -> bool:
+    """Whether a text is a number, and says no more: 01234 has a zero that a number loses."""
+    return _is_number(cell) and not _loses(cell)
+
+
+def _loses(cell: str) -> bool:
+    """Whether a text, read as a float64, is another number, or a code that loses its zeros."""
+    if _CODE.match(cell):
+        return True
+    return len(cell) > 15 and cell.lstrip("+-").isdecimal() and int(cell) != int(float(cell))
 
 
 def _is_number(cell: str) -> bool:

@@ -4,6 +4,8 @@ A model of mixed columns takes rows (B, D), float32: of a binary, categorical or
 number of its category, from 0; of a real one its value less the mean, over the standard deviation,
 of the training rows. A missing cell is NaN. Its config holds the columns with names and categories,
 so that its results speak in those of the table.
+
+Over 400 lines: what is encoded is decoded here too, by the same record of a column.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.data.cells import Cells, Values, texts_of
+from zoo_core.data.cells import Cells, Values, is_plain_number, texts_of
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.text import argument, printable, quoted
@@ -139,6 +141,11 @@ def guess_columns(
     for name, values in zip(cells.names, cells.columns, strict=True):
         kind, why = (stated[name], "") if name in stated else _kind(name, values)
         if kind != SKIP:
+            if name not in stated and (code := _code(values)):
+                note(
+                    f"column {printable(name)} holds texts such as {quoted(code)}, which numbers "
+                    f"would not keep; {argument('columns', {name: 'real'})} takes them as numbers"
+                )
             columns.append(_column(name, kind, values, training))
         elif why:
             note(f"column {printable(name)} is left out: {why}")
@@ -167,16 +174,49 @@ def encode(cells: Cells, columns: Sequence[Column], where: str) -> Tensor:
     return torch.from_numpy(np.stack(encoded, 1)).float()
 
 
-def decode(x: Tensor, columns: Sequence[Column]) -> list[dict[str, Any]]:
+def decode(
+    x: Tensor,
+    columns: Sequence[Column],
+    given: Cells | None = None,
+    known: Sequence[bool] = (),
+) -> list[dict[str, Any]]:
     """Rows in the names and units of their table, None where a cell is missing.
 
     x: encoded rows, (N, D).
+    given: the cells that they were read from, which are given back as they were, also those of
+        columns that a model does not have.
+    known: which columns' cells are given back, (D,); by default all.
     """
-    values = [
-        _decode(column, x_i) for column, x_i in zip(columns, x.double().unbind(1), strict=True)
-    ]
-    names = [column.name for column in columns]
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+    values: dict[str, list[Any]] = {} if given is None else _given(given, columns)
+    for i, (column, x_i) in enumerate(zip(columns, x.double().unbind(1), strict=True)):
+        decoded = _decode(column, x_i)
+        kept = values.get(column.name) if not known or known[i] else None
+        if kept:
+            decoded = [d if k is None else k for d, k in zip(decoded, kept, strict=True)]
+        values[column.name] = decoded
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _given(cells: Cells, columns: Sequence[Column]) -> dict[str, list[Any]]:
+    """The cells of a table by columns, None where one is missing; numbers as `_decode` has them."""
+    known = {column.name: column for column in columns}
+    names = list(cells.names)
+    if not known.keys() <= set(names):  # a table without a header is taken by place
+        names = list(known)
+    found: dict[str, list[Any]] = {}
+    for name, values in zip(names, cells.columns, strict=True):
+        column = known.get(name)
+        if isinstance(values, list):
+            found[name] = [text or None for text in values]
+        elif column is not None and column.kind != "real":
+            found[name] = [text or None for text in texts_of(values)]
+        else:
+            whole = column is None or not column.decimals
+            found[name] = [
+                None if math.isnan(v) else int(v) if whole and v.is_integer() else v
+                for v in values.tolist()
+            ]
+    return found
 
 
 def fit_columns(model: object, data: Dataset) -> Dataset:
@@ -197,15 +237,20 @@ def in_columns(data: Dataset, columns: Sequence[Column]) -> Dataset:
     return of_cells(cells_of(data), columns, data.name, data.split)
 
 
-def of_cells(cells: Cells, columns: Sequence[Column], name: str, split: str) -> Dataset:
-    """A table's rows as a data set, binary where all columns are and no cell is missing."""
+def of_cells(
+    cells: Cells, columns: Sequence[Column], name: str, split: str, *, keep: bool = False
+) -> Dataset:
+    """A table's rows as a data set, binary where all columns are and no cell is missing.
+
+    keep: whether it has the cells, too, to be given back.
+    """
     from zoo_core.data.dataset import Dataset
 
-    x = encode(cells, columns, name)
+    x, kept = encode(cells, columns, name), cells if keep else None
     binary = all(len(column.categories) == 2 for column in columns) and not x.isnan().any()
     if binary:
-        return Dataset(name, split, x.to(torch.uint8), 2, columns=tuple(columns))
-    return Dataset(name, split, x, None, columns=tuple(columns))
+        return Dataset(name, split, x.to(torch.uint8), 2, columns=tuple(columns), cells=kept)
+    return Dataset(name, split, x, None, columns=tuple(columns), cells=kept)
 
 
 def cells_of(data: Dataset) -> Cells:
@@ -255,6 +300,13 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
     return "ordinal" if whole and len(distinct) <= _FEW else "real", ""
 
 
+def _code(values: Values) -> str:
+    """A text of a column whose texts are all numbers, that numbers would not keep; else empty."""
+    if not isinstance(values, list) or not all(_is_number(text) for text in values if text):
+        return ""
+    return next((text for text in values if text and not is_plain_number(text)), "")
+
+
 def _infinite(values: Values) -> int | None:
     """The place of the first infinite number, where all are numbers; None where none is."""
     if isinstance(values, list):
@@ -273,13 +325,15 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
             raise InvalidInput(
                 f"column {printable(name)} is stated to be binary, and has {len(found)} values."
             )
-        numeric = not isinstance(values, list)
-        return Column(name, kind, tuple(sorted(found, key=float if numeric else None)))
+        if all(map(_is_number, found)):
+            return Column(name, kind, tuple(sorted(found, key=lambda text: (float(text), text))))
+        return Column(name, kind, tuple(sorted(found)))
     if isinstance(values, list):
-        text = next(text for text in values if text and not _is_number(text))
-        raise InvalidInput(
-            f"column {printable(name)} is stated to be real, and holds {quoted(text)}."
-        )
+        if text := next((text for text in values if text and not _is_number(text)), ""):
+            raise InvalidInput(
+                f"column {printable(name)} is stated to be real, and holds {quoted(text)}."
+            )
+        values = np.array([float(text) if text else math.nan for text in values])
     if (row := _infinite(values)) is not None:
         raise InvalidInput(
             f"column {printable(name)} is stated to be real, and holds {values[row]}; expected "
@@ -311,7 +365,7 @@ def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[n
     texts = values if isinstance(values, list) else texts_of(values)
     numbers = {text: float(number) for number, text in enumerate(column.categories)}
     if not isinstance(values, list):  # those of other rows may have made this a column of texts
-        held = [text for text in column.categories if _is_number(text)]
+        held = [text for text in column.categories if _is_number(text) and is_plain_number(text)]
         for text, alone in zip(held, texts_of(np.array(held, np.float64)), strict=True):
             numbers.setdefault(alone, numbers[text])
     numbers[""] = math.nan

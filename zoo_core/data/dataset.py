@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset as MapDataset
 
+from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column
 from zoo_core.errors import UnknownName
 from zoo_core.text import html_table
@@ -52,6 +53,8 @@ class Dataset(MapDataset[Row]):
     make, the last one changing fastest."""
     columns: tuple[Column, ...] = ()
     """What each variable of a table is, where that is known."""
+    cells: Cells | None = None
+    """The cells of a user's rows as they were in their file, to be given back."""
 
     @property
     def holds(self) -> str:
@@ -94,7 +97,8 @@ class Dataset(MapDataset[Row]):
         labels = None if self.labels is None else self.labels[rows]
         places = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
         texts = tuple(self.texts[i] for i in places) if self.texts else ()
-        return replace(self, x=self.x[rows], labels=labels, texts=texts)
+        cells = self.cells and self.cells.take(places)
+        return replace(self, x=self.x[rows], labels=labels, texts=texts, cells=cells)
 
     def _row(self, place: int) -> Row:
         if not -len(self) <= place < len(self):  # ends an iteration too

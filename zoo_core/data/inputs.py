@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.data.cells import open_array, read_cells
+from zoo_core.data.cells import Cells, open_array, read_cells
 from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
@@ -24,7 +24,7 @@ from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import find_path, load_dataset, parse_spec
 from zoo_core.data.shards import Picture, find_members, is_shard
-from zoo_core.data.tables import is_table, read_table
+from zoo_core.data.tables import is_table, joined, read_table, split_cells
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
@@ -104,7 +104,19 @@ def load_rows(
         raise InvalidInput("no input was given: expected tables or people.csv:test[0:16].")
     names = tuple(name for _, part in parts for name in part)
     x = torch.cat([data.floats() for data, _ in parts])
-    return Inputs(Dataset(parts[0][0].name, "input", x, None, columns=tuple(columns)), names)
+    cells = parts[0][0].cells if len(parts) == 1 else _joined([data.cells for data, _ in parts])
+    data = Dataset(parts[0][0].name, "input", x, None, columns=tuple(columns), cells=cells)
+    return Inputs(data, names)
+
+
+def _joined(parts: Sequence[Cells | None]) -> Cells | None:
+    """The rows of several tables of the same columns; None of others."""
+    first = parts[0]
+    tables = [part for part in parts if part and first and part.names == first.names]
+    if first is None or len(tables) < len(parts):
+        return None
+    columns = [joined([table.columns[i] for table in tables]) for i in range(len(first.names))]
+    return Cells(first.names, tuple(columns))
 
 
 def source_name(source: object) -> str:
@@ -122,15 +134,18 @@ def _rows(
         return data, _numbered(data)
     if isinstance(source, Dataset):
         return in_columns(source, columns), _numbered(source)
-    source = _spec(source)
-    path, start = find_path(source, root), 0
-    if path and path.is_file() and is_table(path):
-        data, name = of_cells(read_cells(path), columns, source, "input"), source
+    spec = parse_spec(_spec(source), root)
+    path, split = find_path(spec.name, root), spec.split or "test"
+    if path and is_table(path):
+        is_whole = path.is_file() and not spec.split  # its own rows, in its order
+        cells = read_cells(path) if is_whole else split_cells(path, split)
+        cells = cells.take(range(len(cells))[spec.rows])
+        name = spec.name if is_whole else f"{spec.name}:{split}"
+        data = of_cells(cells, columns, spec.name, "input", keep=True)
     else:
-        spec = parse_spec(source, root)
-        loaded = load_dataset(source, split=spec.split or "test", root=root)
+        loaded = load_dataset(_spec(source), split=split, root=root)
         data, name = in_columns(loaded, columns), f"{loaded.name}:{loaded.split}"
-        start = spec.rows.start or 0
+    start = spec.rows.start or 0
     return data, row_names(name, range(start, start + len(data)))
 
 
@@ -155,19 +170,21 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
         part = fit_rows(source_name(source), source.x, source.levels, shape, start=0)
         return part._replace(names=_numbered(source), labels=source.labels, classes=source.classes)
     source = _spec(source)
+    spec = parse_spec(source, root)
+    table = find_path(spec.name, root)
+    if table and table.is_file() and is_table(table) and not spec.split:
+        if (array := open_array(table)) is not None:
+            return _of_array(source, array[spec.rows], shape)
+        x = read_table(table)
+        levels, start = max(2, int(x.max()) + 1), spec.rows.start or 0
+        return fit_rows(spec.name, x[spec.rows], levels, shape, start=start)
     path = find_path(source, root)
-    if path and path.is_file() and is_table(path):
-        if (array := open_array(path)) is not None:
-            return _of_array(source, array, shape)
-        x = read_table(path)
-        return fit_rows(source, x, max(2, int(x.max()) + 1), shape, start=0)
     files = files_of(path)
     if path and files:
         x, read = read_images(files, image_shape(source, shape), source)
         return Part(
             x, 256, [printable(file, None) for file in read], *classes_of(path, read, files)
         )
-    spec = parse_spec(source, root)
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     data = load_dataset(
         source,

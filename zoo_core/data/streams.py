@@ -183,7 +183,7 @@ def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:
 
     def read(ranges: Sequence[range]) -> Iterator[Some]:
         for rows, cells in zip(ranges, read_ranges(path, ranges), strict=True):
-            data = of_cells(cells, columns, source, "input")
+            data = of_cells(cells, columns, source, "input", keep=True)
             yield Some(data, tuple(row_names(source, rows)))
 
     return Stream(source, count_rows(path), _digest([path]), read)
@@ -249,7 +249,8 @@ def _hold(whole: Stream, places: Tensor) -> Stream:
         here = place_of[step.start : step.stop]
         x[here[here >= 0]] = data.x[here >= 0].to(x.dtype)
     assert data is not None
-    held = replace(data, x=x, levels=None if x.is_floating_point() else data.levels)
+    levels = None if x.is_floating_point() else data.levels
+    held = replace(data, x=x, levels=levels, cells=None)
     names = tuple(row_names(whole.name, range(len(places))))
     return Stream(
         whole.name, len(x), whole.digest, lambda ranges: _slices(Inputs(held, names), ranges)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,9 +30,11 @@ from zoo_core.text import printable, quoted
 
 __all__ = [
     "is_table",
+    "joined",
     "load_table",
     "read_categories",
     "read_table",
+    "split_cells",
     "split_files",
     "split_places",
 ]
@@ -62,12 +64,23 @@ def load_table(
     """
     stated = tuple(sorted((columns or {}).items()))
     splits = _encoded(path.absolute(), _state_of(path), stated)
+    _check_split(path, split, splits)
+    return replace(splits[split], name=name)
+
+
+def split_cells(path: Path, split: str) -> Cells:
+    """The cells of one split of a table, in the order of `load_table`."""
+    tables = _folder(path) if path.is_dir() else _shared_out(path)
+    _check_split(path, split, tables)
+    return tables[split]
+
+
+def _check_split(path: Path, split: str, splits: Collection[str]) -> None:
     if split not in splits:
         raise InvalidInput(
             f"{printable(path)} has no {split} split: expected a file "
             f"{' or '.join(f'{stem}.csv' for stem in SPLITS[split])} (or .npy)."
         )
-    return replace(splits[split], name=name)
 
 
 def _state_of(path: Path) -> tuple[tuple[Path, int, int], ...]:
@@ -186,7 +199,7 @@ def _shared_out(path: Path) -> dict[str, Cells]:
     """The rows of one file in three splits."""
     cells = read_cells(path)
     places = split_places(path, len(cells))
-    return {split: _rows(cells, part) for split, part in places.items()}
+    return {split: cells.take(part.tolist()) for split, part in places.items()}
 
 
 def split_places(path: Path, N: int) -> dict[str, NDArray[np.int64]]:
@@ -207,23 +220,15 @@ def split_places(path: Path, N: int) -> dict[str, NDArray[np.int64]]:
     return dict(zip(SPLITS, parts, strict=True))
 
 
-def _rows(cells: Cells, rows: NDArray[np.int64]) -> Cells:
-    columns = [
-        [values[row] for row in rows.tolist()] if isinstance(values, list) else values[rows]
-        for values in cells.columns
-    ]
-    return Cells(cells.names, tuple(columns))
-
-
 def _together(tables: Mapping[str, Cells]) -> tuple[Cells, NDArray[np.bool_]]:
     """The rows of all splits, and which of them are trained on, (N,)."""
     parts = list(tables.values())
-    columns = [_joined([part.columns[i] for part in parts]) for i in range(len(parts[0].columns))]
+    columns = [joined([part.columns[i] for part in parts]) for i in range(len(parts[0].columns))]
     training = [np.full(len(table), split == "train") for split, table in tables.items()]
     return Cells(parts[0].names, tuple(columns)), np.concatenate(training)
 
 
-def _joined(parts: Sequence[Values]) -> Values:
+def joined(parts: Sequence[Values]) -> Values:
     """One column's parts; texts where any of them has some."""
     numbers = [part for part in parts if not isinstance(part, list)]
     if len(numbers) == len(parts):

@@ -85,7 +85,9 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
         rows = [
             beside({"input": name}, row)
             for part in completed
-            for name, row in zip(batch.names, table_rows(model, part), strict=True)
+            for name, row in zip(
+                batch.names, table_rows(model, part, batch.cells, known.tolist()), strict=True
+            )
         ]
         return replace(result, rows=rows)
     given = torch.where(known, x, torch.full_like(x, _UNKNOWN))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
 from zoo_core.data.binarization import SEED, describe_binarization, needs_binarization
+from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column, decode
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import kind_of, log_prob_of
@@ -57,6 +58,8 @@ class Batch(NamedTuple):
     labels: Tensor | None = None
     """Class of each input, (B,), int64, where all have one."""
     classes: tuple[str, ...] = ()
+    cells: Cells | None = None
+    """Of a table's rows, as they were in their file."""
 
 
 def load_inputs(
@@ -78,7 +81,7 @@ def load_inputs(
     else:
         data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
     x, notes = as_floats(model, data)
-    return Batch(x, names, notes, data.labels, data.classes)
+    return Batch(x, names, notes, data.labels, data.classes, data.cells)
 
 
 def unread_files(batch: Batch, sources: Sequence[object], context: Context) -> tuple[str, ...]:
@@ -179,15 +182,17 @@ def beside(own: Mapping[str, Any], cells: Mapping[str, Any]) -> dict[str, Any]:
     return {**named, **cells}
 
 
-def table_rows(model: object, x: Tensor) -> list[dict[str, Any]]:
+def table_rows(
+    model: object, x: Tensor, given: Cells | None = None, known: Sequence[bool] = ()
+) -> list[dict[str, Any]]:
     """Rows of a table, in its own names and units where the model knows them.
 
     Else they are whole numbers where the variables are categories.
 
-    x: (B, D), in [0, 1], or encoded columns.
+    x: (B, D), in [0, 1], or encoded columns. given, known: as `columns.decode` takes them.
     """
     if columns := getattr(model, "columns", ()):
-        return decode(x, columns)
+        return decode(x, columns, given, known)
     names = column_names(model, x.shape[1])
     levels = getattr(model, "levels", None)
     values = (x * (levels - 1)).round().int().tolist() if levels else x.tolist()

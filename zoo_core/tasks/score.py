@@ -34,7 +34,7 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     bits = nll / (batch.x[0].numel() * math.log(2))
     likelihood = kinds(model, batch.x)
     columns: tuple[Column, ...] = getattr(model, "columns", ())
-    cells = columns_of(table_rows(model, batch.x)) if columns else {}
+    cells = columns_of(table_rows(model, batch.x, batch.cells)) if columns else {}
     sign = "≤ " if "bound" in likelihood else ""
     kind = {} if always_exact(model) else {"likelihood": likelihood}
     values = {"nats": nll, "bits_per_dim": bits}

@@ -8,6 +8,8 @@ was best of all has half of that time, and the others share the rest. How many e
 from the pace of the training before, so that a rung is an ordinary run, whose recipe makes the same
 weights again. One that is slower than planned is stopped, and said to be; a split is measured on as
 many rows, in a random order, as there is time for.
+
+Over 400 lines: planning, training and measuring share one account of the time that is left.
 """
 
 from __future__ import annotations

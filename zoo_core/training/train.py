@@ -1,4 +1,7 @@
-"""Training from Python: what `zoo train` does, with the same settings and the same weights."""
+"""Training from Python: what `zoo train` does, with the same settings and the same weights.
+
+Over 400 lines: a hundred of them are the arguments of `train` and what each one means.
+"""
 
 from __future__ import annotations
 

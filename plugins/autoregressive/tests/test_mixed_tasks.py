@@ -165,6 +165,24 @@ def test_pandas_reads_what_each_task_makes_of_a_table_with_missing_cells() -> No
     pandas.testing.assert_frame_equal(known, again, check_dtype=False)
 
 
+def test_given_cells_come_back_as_they_stand_in_their_file(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    given = [(f"{2**53 + i}", f"0{i % 3}", f"{10**9 + i}.125" if i % 4 else "") for i in range(60)]
+    table.write_text("id,code,x\n" + "".join(f"{','.join(row)}\n" for row in given))
+    run = zoo_core.train("mixed-tree", data=table, epochs=1, output=tmp_path / "run", quiet=True)
+    for task in ("score", "complete"):
+        rows = zoo_core.run(
+            run.folder,
+            task,
+            inputs=[f"{table}[3:7]"],
+            **({"samples": 1} if task == "complete" else {}),
+        ).rows
+        cells = [(row["id"], row["code"]) for row in rows]
+        assert cells == [row[:2] for row in given[3:7]]
+        assert [row["x"] for row in rows][0::2] == [10**9 + 3.125, 10**9 + 5.125]
+        assert (rows[1]["x"] is None) == (task == "score")
+
+
 def test_columns_of_a_table_keep_their_names_beside_those_of_results(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("input,nats\n" + "".join(f"{'ab'[i % 2]},{i % 3}\n" for i in range(60)))
