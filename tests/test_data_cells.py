@@ -181,7 +181,7 @@ def test_texts_of_parquet_stay_texts_and_lists_are_refused(tmp_path: Path) -> No
         "c": pa.array(texts).cast("large_string"),
     }
     parquet.write_table(pa.table(held), path)
-    assert columns(read_cells(path)) == [["007", "7", "8", "", ""]] * 3
+    assert columns(read_cells(path)) == [["007", "7", " 8", "", ""]] * 3
     parquet.write_table(pa.table({"a": [1], "tags": [["x", "y"]]}), path)
     with pytest.raises(errors.InvalidInput, match=r"column tags holds list<.*; expected one value"):
         read_cells(path)
@@ -203,3 +203,21 @@ def test_numbers_of_parquet_as_they_are(tmp_path: Path) -> None:
     a, b, c = read_cells(tmp_path / "x.parquet").columns
     assert np.array_equal(np.asarray(a), [1, NAN, 3], equal_nan=True)
     assert (b, c) == (["0.5", "", "inf"], ["True", "", "False"])
+
+
+@pytest.mark.parametrize(
+    "cells", [["1_000", "1000"], ["\uff11", "1"], ["1" * 400, "1"], ["9" * 5000, "9"]]
+)
+def test_texts_that_python_alone_takes_for_numbers_stay_texts(
+    tmp_path: Path, cells: list[str]
+) -> None:
+    assert read(tmp_path, f"a,b\n{cells[0]},x\n{cells[1]},y\n").columns[0] == cells
+
+
+def test_blanks_belong_to_the_texts_of_parquet(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"a": [" x", "x", "  "]}), path)
+    assert read_cells(path).columns[0] == [" x", "x", ""]

@@ -207,3 +207,12 @@ def test_yes_and_no_are_a_binary_table() -> None:
     assert (data.levels, data.x.dtype, data.x.tolist()) == (2, torch.uint8, [[1], [0]])
     missing = of_cells(Cells(("a",), (["yes", ""],)), columns, "t", "train")
     assert missing.levels is None
+
+
+def test_numbers_without_a_finite_square_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.array([1e300, 1.5, 2.5])
+    with pytest.raises(errors.InvalidInput, match="all are skipped"):
+        guess(values)
+    assert "it holds '1e+300', which is no finite number below 1e150" in capsys.readouterr().err
+    with pytest.raises(errors.InvalidInput, match=r"holds 1e\+300; expected finite numbers below"):
+        guess(values, c="real")

@@ -64,6 +64,8 @@ _CODE = re.compile(r"[+-]?0[0-9]")
 """How a text begins that is a code rather than a number."""
 _EXACT = 2**53
 """Up to here all whole numbers are float64."""
+_LONGEST = 309
+"""Digits of the largest float64."""
 _BATCH = 16384
 """Rows of a Parquet file that are decoded at a time."""
 _LOOKED_AT = 20
@@ -304,8 +306,8 @@ def _of_arrow(name: str, column: Any) -> Values:
         values = np.array(column.to_numpy(), np.float64)
         if not np.isinf(values).any():
             return values
-    cells = ["" if cell is None else str(cell).strip() for cell in column.to_pylist()]
-    cells = ["" if cell.lower() in _MISSING else cell for cell in cells]
+    cells = ["" if cell is None else str(cell) for cell in column.to_pylist()]
+    cells = ["" if cell.strip().lower() in _MISSING else cell for cell in cells]
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return cells if is_text else _values(cells, decimal=".")
@@ -407,9 +409,12 @@ def is_plain_number(cell: str) -> bool:
 
 def _loses(cell: str) -> bool:
     """Whether a text, read as a float64, is another number, or a code that loses its zeros."""
-    if _CODE.match(cell):
+    if (
+        _CODE.match(cell) or "_" in cell or not cell.isascii()
+    ):  # float() takes 1_000 and other digits
         return True
-    return len(cell) > 15 and cell.lstrip("+-").isdecimal() and int(cell) != int(float(cell))
+    long = len(cell) > 15 and cell.lstrip("+-").isdecimal()
+    return long and (len(cell) > _LONGEST or int(cell) != float(cell))
 
 
 def _is_number(cell: str) -> bool:

@@ -49,6 +49,8 @@ SKIP = "skip"
 _FEW, _MANY, _BINS = 20, 1000, 32
 """Whole numbers of at most so many values are categories; texts of more are left out; and the most
 intervals that a real column's training values are divided into."""
+_LARGEST = 1e150
+"""Size of a number that has a finite square, as a standard deviation takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,7 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
     """What a column is, and why it is left out."""
     if (row := _infinite(values)) is not None:
         return SKIP, (
-            f"it holds {quoted(str(values[row]))}, which is no finite number; "
+            f"it holds {quoted(str(values[row]))}, which is no finite number below 1e150; "
             "an empty cell is a missing one"
         )
     if isinstance(values, list):
@@ -308,13 +310,13 @@ def _code(values: Values) -> str:
 
 
 def _infinite(values: Values) -> int | None:
-    """The place of the first infinite number, where all are numbers; None where none is."""
+    """The place of the first number without a finite square, where all are numbers; else None."""
     if isinstance(values, list):
         try:
             values = np.array([float(cell.replace(",", ".")) if cell else 0.0 for cell in values])
         except ValueError:
             return None
-    wrong = np.isinf(values)
+    wrong = np.abs(values) > _LARGEST
     return int(wrong.argmax()) if wrong.any() else None
 
 
@@ -337,7 +339,7 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
     if (row := _infinite(values)) is not None:
         raise InvalidInput(
             f"column {printable(name)} is stated to be real, and holds {values[row]}; expected "
-            "finite numbers, or empty cells where they are missing."
+            "finite numbers below 1e150, or empty cells where they are missing."
         )
     held = values[training & ~np.isnan(values)]
     if not len(held):
