@@ -15,6 +15,7 @@ from factories import case_of, save_case
 from zoo_core import loading, output
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
+from zoo_core.export.onnx import NotExported
 from zoo_core.store import Store
 from zoo_core.tasks import sampler
 
@@ -24,6 +25,8 @@ CASES = [
     ("dcgan", "adversarial"),
     ("vae", "latent"),
 ]
+
+NEXT = "Use --engine torch, or leave --engine out"
 
 
 def source(tmp_path: Path, architecture: str, family: str) -> loading.Source:
@@ -75,15 +78,32 @@ def test_other_weights_and_other_code_have_no_sampler(
 
 def test_what_is_sampled_in_another_way_is_refused(tmp_path: Path, onnxruntime: Any) -> None:
     for architecture, family, why in (
-        ("made", "autoregressive", "a step of its own or by a decoder"),
-        ("infogan", "adversarial", "latents are neither N"),
+        ("made", "autoregressive", "it has neither a decoder nor a step of its own"),
+        ("infogan", "adversarial", "its latents are neither N.*"),
     ):
         folder = tmp_path / architecture
         folder.mkdir()
         origin = source(folder, architecture, family)
-        with pytest.raises(InvalidInput, match=f"mine cannot be sampled without torch: .*{why}"):
+        said = f"mine cannot be sampled without torch: {why}. {NEXT}"
+        with pytest.raises(InvalidInput, match=said):
             sampler.export(origin)
         assert not Store().sampler(origin.sha256).exists()
+
+
+def test_a_model_of_tables_is_refused(onnxruntime: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"without torch: it is no model of images. {NEXT}"):
+        sampler.export(loading.open_source("nade.nltcs"))
+
+
+def test_what_cannot_be_written_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnxruntime: Any
+) -> None:
+    def convert(model: object, function: object) -> None:
+        raise NotExported("step of NADE cannot be written as ONNX: no such operation")
+
+    monkeypatch.setattr("zoo_core.export.onnx.convert", convert)
+    with pytest.raises(InvalidInput, match=f"torch: step of NADE .*: no such operation. {NEXT}"):
+        sampler.export(source(tmp_path, "nade", "autoregressive"))
 
 
 def test_a_step_of_one_input_at_a_time_is_refused(
@@ -120,6 +140,9 @@ def test_what_it_cannot_do_is_left_to_torch_or_refused(tmp_path: Path, onnxrunti
     assert output.read_provenance(tmp_path / "a.png")["engine"] == "torch"
     result = run(*args, tmp_path / "b.png", "--engine", "onnx")
     assert result.exit_code == 2 and "--engine onnx samples on the CPU" in result.stderr
+    result = run(path, "-t", "score", "--engine", "onnx", "-o", tmp_path / "c.csv")
+    assert result.exit_code == 2, result.output
+    assert "is for the task sample, and mine would run score. Use --engine torch" in result.stderr
     result = run(path, "-q", "-o", f"{tmp_path}/parts/", "--engine", "onnx")
     assert result.exit_code == 2 and "not for a FOLDER/" in result.stderr
 

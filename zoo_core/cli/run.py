@@ -213,10 +213,15 @@ def _sampler(
     """
     if not must and (task.name != "sample" or not plain):
         return None
+    if task.name != "sample":
+        raise InvalidInput(
+            f"--engine onnx is for the task sample, and {source.name} would run {task.name}. Use "
+            "--engine torch, or leave --engine out."
+        )
     from zoo_core.tasks import sampler
 
-    found = sampler.find(source) if task.name == "sample" else None
-    if must and not found and task.name == "sample":
+    found = sampler.find(source)
+    if must and not found:
         if not quiet:
             click.echo(f"exporting {source.name} for onnxruntime, once", err=True)
         found = sampler.export(source)
@@ -225,7 +230,7 @@ def _sampler(
     if must:
         raise InvalidInput(
             "--engine onnx samples on the CPU, by -n, --seed and, of a chain-rule model, "
-            "--temperature alone. Leave the other options out, or --engine."
+            "--temperature alone. Leave the other options out, or use --engine torch."
         )
     return None
 

@@ -174,13 +174,18 @@ def export(source: Source) -> Sampler:
     model = loading.load(source)
     offered = functions(model)
     name = "step" if isinstance(model, Stepwise) else "decode"
-    if name not in offered or len(getattr(model, "event_shape", ())) != 3:
-        raise _refused(source, "samplers are of images, by a step of its own or by a decoder")
-    wanted = run(model, "sample", n=_TRIED, seed=1)
-    assert wanted.images is not None
-    converted = onnx.convert(model, offered[name])
+    if len(getattr(model, "event_shape", ())) != 3:
+        raise _refused(source, "it is no model of images")
+    if name not in offered:
+        raise _refused(source, "it has neither a decoder nor a step of its own")
+    try:
+        converted = onnx.convert(model, offered[name])
+    except onnx.NotExported as error:
+        raise _refused(source, str(error).rstrip(".")) from error
     if onnx.takes_one_input(converted):
         raise _refused(source, f"its {name} takes one input at a time")
+    wanted = run(model, "sample", n=_TRIED, seed=1)
+    assert wanted.images is not None
     said = json.loads(converted.model.metadata_props[runtime.KEY])
     said |= {"key": _key(source), "notes": wanted.notes}
     if name == "decode":
@@ -202,7 +207,10 @@ def export(source: Source) -> Sampler:
 
 
 def _refused(source: Source, why: str) -> InvalidInput:
-    return InvalidInput(f"{source.name} cannot be sampled without torch: {why}.")
+    return InvalidInput(
+        f"{source.name} cannot be sampled without torch: {why}. Use --engine torch, or leave "
+        "--engine out."
+    )
 
 
 def _key(source: Source) -> str:
