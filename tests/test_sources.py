@@ -1,5 +1,6 @@
 """Paths and URLs are read in one way, for as long as they come on."""
 
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from zoo_core import sources
 from zoo_core.sources import SourceError
@@ -115,6 +118,28 @@ def test_no_proxy_names_hosts_that_are_asked_directly(
         read(f"{server}/a")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert read(f"{server}/a") == (b"bytes", 0)
+
+
+class Remembering(MemoryFileSystem):
+    """Files whose sizes are asked for once, as those of a hub and of a bucket."""
+
+    protocol = "remembering"
+    sizes: ClassVar[dict[str, int]] = {}
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.sizes.clear()
+
+    def open(self, path: str, mode: str = "rb", **_: object) -> io.BytesIO:
+        data = self.cat_file(path.removeprefix("remembering:/"))
+        return io.BytesIO(data[: self.sizes.setdefault(path, len(data))])
+
+
+def test_a_file_that_grew_since_it_was_read_is_read_whole() -> None:
+    fsspec.register_implementation("remembering", Remembering, clobber=True)
+    fsspec.filesystem("memory").pipe_file("/x", b"one")
+    assert read("remembering://x") == (b"one", 0)
+    fsspec.filesystem("memory").pipe_file("/x", b"one, two")
+    assert read("remembering://x") == (b"one, two", 0)
 
 
 @pytest.mark.parametrize(

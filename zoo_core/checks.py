@@ -42,7 +42,7 @@ _TOLERANCE = 1e-3
 """How far a value may be from its level, in levels, or beyond [0, 1]."""
 _MUCH = 2**28
 """Bytes, from which it is worth a look how much memory there is."""
-_CHARACTERS = 100
+_CUT = 100
 """Characters of a value that a message shows."""
 
 
@@ -144,7 +144,7 @@ def check_sampling(n: int, temperature: float = 1.0, shape: Sequence[int] = ()) 
     check_whole("n", n, "a whole number of samples")
     if not (_is_number(temperature) and 0 < temperature < math.inf):
         raise InvalidInput(
-            f"temperature is {quoted(temperature, _CHARACTERS)}; expected a number above 0: 1 samples "
+            f"temperature is {quoted(temperature, _CUT)}; expected a number above 0: 1 samples "
             "the model, less than 1 what is more probable."
         )
     if not torch.compiler.is_compiling() and (needed := 4 * n * math.prod(shape)) > _MUCH:
@@ -162,7 +162,7 @@ def check_whole(name: str, value: int, what: str, least: int = 0, most: int | No
     if whole and least <= value and (most is None or value <= most):
         return
     bounds = f"{least} or more" if most is None else f"{least} to {most}"
-    raise InvalidInput(f"{name} is {quoted(value, _CHARACTERS)}; expected {what}, {bounds}.")
+    raise InvalidInput(f"{name} is {quoted(value, _CUT)}; expected {what}, {bounds}.")
 
 
 def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
@@ -176,7 +176,7 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
     if label is None:
         return torch.full((n,), classes)
     if not classes:
-        shown = quoted(label, _CHARACTERS)
+        shown = quoted(label, _CUT)
         raise InvalidInput(f"unknown label {shown}: this model was trained without labels.")
     y = _whole_numbers(label)
     if y is None or y.shape not in ((), (1,), (n,)):
@@ -186,7 +186,7 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
             f"given {_describe(label)}",
         )
     if y.numel() and (int(y.min()) < 0 or int(y.max()) > classes):
-        shown = quoted(label, _CHARACTERS)
+        shown = quoted(label, _CUT)
         raise InvalidInput(f"unknown label {shown}: expected 0 to {classes - 1}.")
     return y.expand(n)
 
@@ -228,7 +228,7 @@ def check_texts(texts: Sequence[str] | object) -> None:
     """Refuse anything but a list of texts, or another sequence of them; one text is none."""
     if isinstance(texts, str):
         raise InvalidInput(
-            f"expected a list of texts; given the text {quoted(texts, _CHARACTERS)}. Write [text]."
+            f"expected a list of texts; given the text {quoted(texts, _CUT)}. Write [text]."
         )
     if isinstance(texts, bytes) or not isinstance(texts, Sequence):
         raise InvalidInput(f"expected a list of texts; given {_describe(texts)}.")
@@ -343,7 +343,7 @@ def _describe(x: object) -> str:
     if x is None:
         return "None"
     if isinstance(x, str | bytes | int | float | complex):
-        return f"{quoted(x, _CHARACTERS)}, {type(x).__name__}"
+        return f"{quoted(x, _CUT)}, {type(x).__name__}"
     if not isinstance(x, Tensor):
         return f"a {type(x).__name__}"
     there = "" if _is_there(x) else ", meta" if x.is_meta else f", {x.layout}"

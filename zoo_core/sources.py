@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from zoo_core import oci, web
 from zoo_core.urls import local_path
 from zoo_core.web import CHUNK, Answer, SourceError
 
-__all__ = ["MINIMUM", "Answer", "SourceError", "read"]
+__all__ = ["MINIMUM", "Answer", "SourceError", "file_system", "read"]
 
 RATE = 1024
 """Bytes a second that have to come, in each window of waiting."""
@@ -155,10 +156,20 @@ def _open(source: str, offset: int, etag: str, known: str) -> Answer:
             return _other(source, offset)
 
 
-def _other(source: str, offset: int) -> Answer:
-    """Open what fsspec knows: hf, s3, gs and what is installed beside it."""
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system that fsspec has for an address, and the address within it.
+
+    It knows nothing from before: by the size that a file had, what it has gained would be cut off.
+    """
     import fsspec
 
-    system, place = fsspec.url_to_fs(source)
+    system, place = fsspec.url_to_fs(url)
+    system.invalidate_cache()
+    return system, place
+
+
+def _other(source: str, offset: int) -> Answer:
+    """Open what fsspec knows: hf, s3, gs and what is installed beside it."""
+    system, place = file_system(source)
     stream = system.open(place, "rb")
     return Answer(stream.seek(offset), web.until_closed(stream, lambda: stream.read(CHUNK)))

@@ -18,6 +18,7 @@ from filelock import FileLock
 from zoo_core import environment
 from zoo_core.errors import InvalidInput, NetworkError
 from zoo_core.files import atomic
+from zoo_core.sources import file_system
 from zoo_core.text import printable
 from zoo_core.urls import hidden, is_url
 
@@ -65,16 +66,13 @@ def fetch(address: str) -> Path | None:
 
 
 def _open(address: str) -> tuple[Any, str]:
-    import fsspec
-
     try:
-        system, place = fsspec.url_to_fs(address)
+        return file_system(address)
     except (ImportError, ValueError) as error:
         raise InvalidInput(
             f"{_shown(address)}: {printable(error)}. For s3:// and gs:// there is "
             "pip install 'zoo-core[buckets]'."
         ) from error
-    return system, place
 
 
 def _time(info: dict[str, object]) -> int:

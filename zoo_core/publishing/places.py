@@ -13,6 +13,7 @@ from zoo_core import environment
 from zoo_core.errors import InvalidInput, NetworkError, ZooError
 from zoo_core.files import atomic, digest, user_path
 from zoo_core.oci import Address, Layer, Repository
+from zoo_core.sources import file_system
 from zoo_core.text import printable
 from zoo_core.urls import hidden, is_url, local_path
 from zoo_core.web import SourceError
@@ -100,9 +101,7 @@ class _Remote:
         assert is_url(url)
         self.url = url
         try:
-            import fsspec
-
-            self.system, self.root = fsspec.url_to_fs(url)
+            self.system, self.root = file_system(url)
         except Exception as error:  # an unknown scheme, or a package that is not installed
             raise InvalidInput(f"cannot publish to {hidden(url)}: {printable(error)}.") from error
 

@@ -279,7 +279,7 @@ def test_objectives_that_do_not_work_are_explained() -> None:
     model = VAE((4,), z=2, hidden=[4])
     with pytest.raises(InvalidInput, match=r"trainer\.k is 0"):
         Variational(model, k=0)
-    with pytest.raises(InvalidInput, match="expected a whole number of samples of the latents, 1 or more"):
+    with pytest.raises(InvalidInput, match="expected a whole number of samples of the latents"):
         model.log_prob_bound(torch.zeros(1, 4), 0)
 
 
