@@ -60,8 +60,10 @@ _Table = tuple[list[str], list[Values]]
 _MAGIC = b"\x93NUMPY"
 _DELIMITERS = ",;\t|"
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-_CODE = re.compile(r"[+-]?0[0-9]")
-"""How a text begins that is a code rather than a number."""
+_CODE = re.compile(r"^[+-]?0[0-9]|_|[^\x00-\x7f]", re.MULTILINE)
+"""What a code has in it that float() takes: 01234, 1_000, other digits than ours."""
+_LONG = re.compile(r"^[+-]?[0-9]{16,}$", re.MULTILINE)
+"""Whole numbers that may be none of float64."""
 _EXACT = 2**53
 """Up to here all whole numbers are float64."""
 _LONGEST = 309
@@ -382,7 +384,8 @@ def _delimiter(head: Sequence[str]) -> str | None:
 
 def _values(cells: list[str], decimal: str) -> Values:
     """A column as numbers where all its cells are, and lose nothing by it."""
-    if any(map(_loses, cells)):
+    together = "\n".join(cells)  # searched at once: most columns have neither
+    if _CODE.search(together) or (_LONG.search(together) and any(map(_loses, cells))):
         return cells
     for mark in dict.fromkeys((".", decimal)):
         try:
@@ -409,12 +412,9 @@ def is_plain_number(cell: str) -> bool:
 
 def _loses(cell: str) -> bool:
     """Whether a text, read as a float64, is another number, or a code that loses its zeros."""
-    if (
-        _CODE.match(cell) or "_" in cell or not cell.isascii()
-    ):  # float() takes 1_000 and other digits
+    if _CODE.search(cell):
         return True
-    long = len(cell) > 15 and cell.lstrip("+-").isdecimal()
-    return long and (len(cell) > _LONGEST or int(cell) != float(cell))
+    return bool(_LONG.search(cell)) and (len(cell) > _LONGEST or int(cell) != float(cell))
 
 
 def _is_number(cell: str) -> bool:
