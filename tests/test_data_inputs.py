@@ -35,6 +35,15 @@ def test_rows_of_a_file_are_its_own_unless_a_split_is_named(tmp_path: Path) -> N
     held_out = load_dataset(str(path), split="test")
     assert data.x[:2].tolist() == held_out.x[1:3].tolist()
     assert data.cells and data.cells.columns[0][2] == 0.5
+    other = tmp_path / "other.csv"  # in another order, with a column more
+    other.write_text("b,id,a\n1,7,1000000001.5\n")
+    data, _ = load_rows([path, other], columns=columns)
+    assert data.cells and data.cells.names == ("a", "b") and data.cells.columns[0][30] == 1e9 + 1.5
+    data, _ = load_rows([path, held_out], columns=columns)
+    assert data.cells is None
+    np.save(tmp_path / "y.npy", np.stack([np.zeros((2, 2)), np.full((2, 2), 255)]).astype(np.uint8))
+    images, names = load_images([f"{tmp_path / 'y.npy'}[0:1]"], shape=(1, 2, 2))
+    assert (images.levels, names) == (256, (f"{tmp_path / 'y.npy'}[0]",))
     (tmp_path / "y.csv").write_text("0,1\n1,1\n1,0\n")
     images, names = load_images([f"{tmp_path / 'y.csv'}[1:3]"], shape=(2,))
     assert images.x.tolist() == [[1, 1], [1, 0]]

@@ -108,19 +108,12 @@ def test_a_metric_of_samples_is_for_the_first_process(monkeypatch: pytest.Monkey
     assert asked == ["fid", "precision"]
 
 
-def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
-    config = {"shape": [6], "hidden": 5}
-    described = {"family": "autoregressive", "requires": "zoo-autoregressive", "name": "m.x"}
-    record = {**described, "architecture": "nade", "config": config}
-    loading.save(toy_models.nade(6), tmp_path / "m.safetensors", record)
-    x = np.random.default_rng(0).integers(0, 2, (30_000, 6), np.uint8)  # six batches
-    np.save(tmp_path / "x.npy", x)
-    metric = ["--metric", "test_nll", "--set", "data=x.npy:test", "--json"]
-    command = [sys.executable, "-m", "zoo_core", "eval", "./m.safetensors", *metric]
+def by_two_as_by_one(folder: Path, *command: str) -> Any:
+    """What a command prints as JSON, by two processes as by one."""
     alone, two = (
         subprocess.run(
             [*command, *more],
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
@@ -130,7 +123,19 @@ def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
     )
     assert two.returncode == 0, two.stderr
     assert json.loads(two.stdout) == json.loads(alone.stdout)
-    assert json.loads(two.stdout)[0]["n"] == 3000
+    return json.loads(two.stdout)
+
+
+def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
+    config = {"shape": [6], "hidden": 5}
+    described = {"family": "autoregressive", "requires": "zoo-autoregressive", "name": "m.x"}
+    record = {**described, "architecture": "nade", "config": config}
+    loading.save(toy_models.nade(6), tmp_path / "m.safetensors", record)
+    x = np.random.default_rng(0).integers(0, 2, (30_000, 6), np.uint8)  # six batches
+    np.save(tmp_path / "x.npy", x)
+    metric = ["--metric", "test_nll", "--set", "data=x.npy:test", "--json"]
+    command = [sys.executable, "-m", "zoo_core", "eval", "./m.safetensors", *metric]
+    assert by_two_as_by_one(tmp_path, *command)[0]["n"] == 3000
 
 
 def test_two_processes_compare_as_one(tmp_path: Path) -> None:
@@ -142,17 +147,5 @@ def test_two_processes_compare_as_one(tmp_path: Path) -> None:
         loading.save(toy_models.nade(6), tmp_path / name, record)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 2, (500, 6), np.uint8))
     command = [sys.executable, "-m", "zoo_core", "compare", *(f"./{name}" for name in names)]
-    alone, two = (
-        subprocess.run(
-            [*command, "--data", "x.npy:test", "--json", *more],
-            cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        for more in ([], ["--devices", "2"])
-    )
-    assert two.returncode == 0, two.stderr
-    assert json.loads(two.stdout) == json.loads(alone.stdout)
-    assert len(json.loads(two.stdout)["models"]) == 3
+    command += ["--data", "x.npy:test", "--json"]
+    assert len(by_two_as_by_one(tmp_path, *command)["models"]) == 3

@@ -20,7 +20,7 @@ from torch import Tensor
 from zoo_core import memory
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
-from zoo_core.text import quoted
+from zoo_core.text import SHORT, quoted
 
 __all__ = [
     "check_inputs",
@@ -42,8 +42,6 @@ _TOLERANCE = 1e-3
 """How far a value may be from its level, in levels, or beyond [0, 1]."""
 _MUCH = 2**28
 """Bytes, from which it is worth a look how much memory there is."""
-_CUT = 100
-"""Characters of a value that a message shows."""
 
 
 @contextmanager
@@ -144,7 +142,7 @@ def check_sampling(n: int, temperature: float = 1.0, shape: Sequence[int] = ()) 
     check_whole("n", n, "a whole number of samples")
     if not (_is_number(temperature) and 0 < temperature < math.inf):
         raise InvalidInput(
-            f"temperature is {quoted(temperature, _CUT)}; expected a number above 0: 1 samples "
+            f"temperature is {quoted(temperature, SHORT)}; expected a number above 0: 1 samples "
             "the model, less than 1 what is more probable."
         )
     if not torch.compiler.is_compiling() and (needed := 4 * n * math.prod(shape)) > _MUCH:
@@ -162,7 +160,7 @@ def check_whole(name: str, value: int, what: str, least: int = 0, most: int | No
     if whole and least <= value and (most is None or value <= most):
         return
     bounds = f"{least} or more" if most is None else f"{least} to {most}"
-    raise InvalidInput(f"{name} is {quoted(value, _CUT)}; expected {what}, {bounds}.")
+    raise InvalidInput(f"{name} is {quoted(value, SHORT)}; expected {what}, {bounds}.")
 
 
 def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
@@ -176,7 +174,7 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
     if label is None:
         return torch.full((n,), classes)
     if not classes:
-        shown = quoted(label, _CUT)
+        shown = quoted(label, SHORT)
         raise InvalidInput(f"unknown label {shown}: this model was trained without labels.")
     y = _whole_numbers(label)
     if y is None or y.shape not in ((), (1,), (n,)):
@@ -186,7 +184,7 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
             f"given {_describe(label)}",
         )
     if y.numel() and (int(y.min()) < 0 or int(y.max()) > classes):
-        shown = quoted(label, _CUT)
+        shown = quoted(label, SHORT)
         raise InvalidInput(f"unknown label {shown}: expected 0 to {classes - 1}.")
     return y.expand(n)
 
@@ -228,7 +226,7 @@ def check_texts(texts: Sequence[str] | object) -> None:
     """Refuse anything but a list of texts, or another sequence of them; one text is none."""
     if isinstance(texts, str):
         raise InvalidInput(
-            f"expected a list of texts; given the text {quoted(texts, _CUT)}. Write [text]."
+            f"expected a list of texts; given the text {quoted(texts, SHORT)}. Write [text]."
         )
     if isinstance(texts, bytes) or not isinstance(texts, Sequence):
         raise InvalidInput(f"expected a list of texts; given {_describe(texts)}.")
@@ -343,7 +341,7 @@ def _describe(x: object) -> str:
     if x is None:
         return "None"
     if isinstance(x, str | bytes | int | float | complex):
-        return f"{quoted(x, _CUT)}, {type(x).__name__}"
+        return f"{quoted(x, SHORT)}, {type(x).__name__}"
     if not isinstance(x, Tensor):
         return f"a {type(x).__name__}"
     there = "" if _is_there(x) else ", meta" if x.is_meta else f", {x.layout}"

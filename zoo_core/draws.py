@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zoo_core.errors import InvalidInput
 from zoo_core.philox import bits, box_muller, scramble, unit
-from zoo_core.text import quoted
+from zoo_core.text import SHORT, quoted
 
 __all__ = [
     "Rows",
@@ -246,7 +246,7 @@ def _of_torch(generator: torch.Generator | None) -> torch.Generator | None:
     if generator is None or isinstance(generator, torch.Generator):
         return generator
     raise InvalidInput(
-        f"generator is {quoted(generator, 100)}; expected a torch.Generator, or None. "
+        f"generator is {quoted(generator, SHORT)}; expected a torch.Generator, or None. "
         "torch.Generator().manual_seed(seed) makes one of a seed."
     )
 

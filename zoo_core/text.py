@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 __all__ = [
     "LIMIT",
+    "SHORT",
     "argument",
     "command_line",
     "flags_in_messages",
@@ -23,6 +24,8 @@ __all__ = [
 
 LIMIT = 300
 """Characters after which a text is cut in the middle, where nothing else is said."""
+SHORT = 100
+"""The same of a value that an argument was given."""
 
 
 def printable(value: object, limit: int | None = LIMIT) -> str:

@@ -335,7 +335,7 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
             raise InvalidInput(
                 f"column {printable(name)} is stated to be real, and holds {quoted(text)}."
             )
-        values = np.array([float(text) if text else math.nan for text in values])
+        values = _floats(values)
     if (row := _infinite(values)) is not None:
         raise InvalidInput(
             f"column {printable(name)} is stated to be real, and holds {values[row]}; expected "
@@ -398,6 +398,10 @@ def _numbers(texts: Sequence[str], column: Column, where: str, start: int) -> ND
                 f"{printable(where)}, row {row + 1}, column {printable(column.name)}: "
                 f"{quoted(text)} is no number."
             )
+    return _floats(texts)
+
+
+def _floats(texts: Sequence[str]) -> NDArray[np.float64]:
     return np.array([float(text) if text else math.nan for text in texts])
 
 

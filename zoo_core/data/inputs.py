@@ -22,7 +22,7 @@ from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
-from zoo_core.data.resolve import find_path, load_dataset, parse_spec
+from zoo_core.data.resolve import Spec, find_path, load_dataset, parse_spec
 from zoo_core.data.shards import Picture, find_members, is_shard
 from zoo_core.data.tables import is_table, joined, read_table, split_cells
 from zoo_core.data.walk import find_images, is_image
@@ -104,19 +104,23 @@ def load_rows(
         raise InvalidInput("no input was given: expected tables or people.csv:test[0:16].")
     names = tuple(name for _, part in parts for name in part)
     x = torch.cat([data.floats() for data, _ in parts])
-    cells = parts[0][0].cells if len(parts) == 1 else _joined([data.cells for data, _ in parts])
+    cells = _together([data.cells for data, _ in parts], len(columns))
     data = Dataset(parts[0][0].name, "input", x, None, columns=tuple(columns), cells=cells)
     return Inputs(data, names)
 
 
-def _joined(parts: Sequence[Cells | None]) -> Cells | None:
-    """The rows of several tables of the same columns; None of others."""
-    first = parts[0]
-    tables = [part for part in parts if part and first and part.names == first.names]
-    if first is None or len(tables) < len(parts):
+def _together(parts: Sequence[Cells | None], D: int) -> Cells | None:
+    """The rows of several tables, in the columns that all have; None where these are not all D."""
+    tables = [part for part in parts if part is not None]
+    if len(tables) < len(parts):  # a data set or a tensor among them has no cells of a file
         return None
-    columns = [joined([table.columns[i] for table in tables]) for i in range(len(first.names))]
-    return Cells(first.names, tuple(columns))
+    names = [name for name in tables[0].names if all(name in table.names for table in tables)]
+    if len(names) < D:  # one has a header, and another none
+        return None
+    columns = [
+        joined([table.columns[table.names.index(name)] for table in tables]) for name in names
+    ]
+    return Cells(tuple(names), tuple(columns))
 
 
 def source_name(source: object) -> str:
@@ -174,11 +178,11 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
     table = find_path(spec.name, root)
     if table and table.is_file() and is_table(table) and not spec.split:
         if (array := open_array(table)) is not None:
-            return _of_array(source, array[spec.rows], shape)
+            return _of_array(spec, array, shape)
         x = read_table(table)
         levels, start = max(2, int(x.max()) + 1), spec.rows.start or 0
         return fit_rows(spec.name, x[spec.rows], levels, shape, start=start)
-    path = find_path(source, root)
+    path = table if spec.name == source else None  # rows of a folder are those of a data set
     files = files_of(path)
     if path and files:
         x, read = read_images(files, image_shape(source, shape), source)
@@ -235,25 +239,28 @@ def _of_tensor(x: Tensor, shape: tuple[int, ...], most: float = 1.0) -> Dataset:
     return Dataset("tensor", "input", x, None)
 
 
-def _of_array(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> Part:
+def _of_array(spec: Spec, array: NDArray[Any], shape: tuple[int, ...]) -> Part:
     """Images in an array of the model's shape, grey ones also without their one channel.
+
+    spec: which rows; what levels they have, all rows of the array say.
 
     Raises InvalidInput for another shape, and for values that are no grey levels nor in [0, 1].
     """
     wanted, real = f"(N, {', '.join(map(str, shape))})", array.dtype.kind == "f"
     if not len(array) or shape not in (array.shape[1:], (1, *array.shape[1:])):
         raise InvalidInput(
-            f"{printable(name)} holds an array {array.shape}, but the model takes {wanted}."
+            f"{printable(spec.name)} holds an array {array.shape}, but the model takes {wanted}."
         )
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= (1 if real else 255)):
         raise InvalidInput(
-            f"{printable(name)} holds {array.dtype} from {low:g} to {high:g}; expected whole "
+            f"{printable(spec.name)} holds {array.dtype} from {low:g} to {high:g}; expected whole "
             "numbers from 0 to 255, or real numbers from 0 to 1."
         )
     x = torch.from_numpy(array.astype(np.float32 if real else np.uint8)).reshape(-1, *shape)
-    data = _of_tensor(x, shape) if real else Dataset(name, "input", x, 2 if high <= 1 else 256)
-    return fit_rows(name, data.x, data.levels, shape, start=0)
+    data = _of_tensor(x, shape) if real else Dataset(spec.name, "input", x, 2 if high <= 1 else 256)
+    start = spec.rows.start or 0
+    return fit_rows(spec.name, data.x[spec.rows], data.levels, shape, start=start)
 
 
 def _numbered(data: Dataset) -> list[str]:

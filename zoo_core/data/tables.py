@@ -70,7 +70,10 @@ def load_table(
 
 def split_cells(path: Path, split: str) -> Cells:
     """The cells of one split of a table, in the order of `load_table`."""
-    tables = _folder(path) if path.is_dir() else _shared_out(path)
+    if path.is_file():
+        cells = read_cells(path)
+        return cells.take(split_places(path, len(cells))[split].tolist())
+    tables = _folder(path)
     _check_split(path, split, tables)
     return tables[split]
 

@@ -113,7 +113,8 @@ class Assembly(AdversarialBase):
             x = mirror(x, generator)
         sight, G = self._inspect(x, generator if self.most else None), self._generator
         turn = step % self.n_critic == 0
-        z = G.noise((2 if self.w_vary else 1) * len(x), generator=generator)
+        copies = 2 if turn and self.w_vary else 1
+        z = G.noise(copies * len(x), generator=generator)
         with torch.set_grad_enabled(turn):
             drawn, mask = self.networks["model"](sight.parts, z)
         y = drawn[: len(x)]

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from zoo_core import environment
 from zoo_core.errors import InvalidInput
-from zoo_core.text import printable, quoted
+from zoo_core.text import SHORT, printable, quoted
 
 __all__ = ["WORDS", "Characters", "Sentences", "Whitening", "text_encoder"]
 
@@ -24,8 +24,6 @@ _WINDOW, _POOL = 4, 3
 WORDS = 1024
 """Hashes of words, half of them of pairs of neighbours."""
 _PRIME = 1_000_003
-_SHOWN = 100
-"""Characters of a text that a message shows."""
 _PACE, _FLOOR = 0.02, 1e-4
 """Weight of a batch in the averages; share of the largest variance that is added to each."""
 
@@ -107,14 +105,14 @@ class Characters(nn.Module):
     def _check(self, text: str) -> str:
         lower = not any(character.isupper() for character in self.alphabet)
         read = " ".join((text.lower() if lower else text).translate(self._blanks).split())
-        shown = quoted(text, _SHOWN)
+        shown = quoted(text, SHORT)
         if not read:
             raise InvalidInput(
                 f"the text {shown} is empty; expected some words out of the characters "
                 f"{self.alphabet!r}."
             )
         if other := sorted(set(read) - set(self.alphabet)):
-            unread = printable(", ".join(map(repr, other)), _SHOWN)
+            unread = printable(", ".join(map(repr, other)), SHORT)
             raise InvalidInput(
                 f"the text {shown} has {unread}, which this model does not read; it "
                 f"reads {self.alphabet!r}. A recipe's config.alphabet may have others."
@@ -150,9 +148,7 @@ class Sentences(nn.Module):
         number of features.
         """
         if empty := [text for text in texts if not text.strip()]:
-            raise InvalidInput(
-                f"the text {quoted(empty[0], _SHOWN)} is empty; expected some words."
-            )
+            raise InvalidInput(f"the text {quoted(empty[0], SHORT)} is empty; expected some words.")
         if not texts:
             return torch.zeros(0, self.code)
         once = list(dict.fromkeys(texts))  # a name has as many images as there are styles

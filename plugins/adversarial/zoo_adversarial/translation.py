@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
-from zoo_core.text import quoted
+from zoo_core.text import SHORT, quoted
 
 __all__ = [
     "ImagePool",
@@ -196,12 +196,12 @@ def domain_of(name: str, domains: Sequence[str]) -> int:
     """
     if not isinstance(name, str):
         raise InvalidInput(
-            f"the domain is {quoted(name, 100)}, {type(name).__name__}; expected a name: "
+            f"the domain is {quoted(name, SHORT)}, {type(name).__name__}; expected a name: "
             f"{' or '.join(domains)}."
         )
     if name not in domains:
         raise UnknownName(
-            f"{quoted(name, 100)} is no domain of this model.{did_you_mean(name, domains)} "
+            f"{quoted(name, SHORT)} is no domain of this model.{did_you_mean(name, domains)} "
             f"It translates to {', '.join(domains)}."
         )
     return list(domains).index(name)
