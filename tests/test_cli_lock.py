@@ -68,6 +68,21 @@ def test_a_lock_says_what_has_changed(zoo: Zoo, two: Path) -> None:
     assert zoo("lock", "--check").exit_code == 0
 
 
+def test_names_that_are_deprecated_withdrawn_or_gone(zoo: Zoo, two: Path) -> None:
+    text = two.read_text()
+    gone = '\n[[withdrawn]]\nname = "nade.gone"\nsuccessor = "nade.mnist"\n'
+    two.write_text(text + gone)
+    assert zoo("lock", "nade.gone").stdout.startswith("nade.mnist  ")
+    assert zoo("pull", "--locked", "nade.gone").stdout.startswith("nade.mnist  ")
+    two.write_text(f'{text}\ndeprecated = {{ successor = "nade.mnist" }}\n')  # vae.faces
+    assert zoo("lock", "vae.?aces").stdout.startswith("vae.faces  ")
+    assert zoo("lock", "--check").exit_code == 0
+    two.write_text(text.replace("vae.faces", "vae.moved"))
+    result = zoo("lock", "--check")
+    assert result.exit_code == 3
+    assert "zoo.lock names what no registry has by now: no entry is named" in result.stderr
+
+
 def test_a_lock_needs_names_or_a_file(zoo: Zoo) -> None:
     result = zoo("lock")
     assert result.exit_code == 2

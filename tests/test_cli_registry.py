@@ -151,7 +151,22 @@ def test_check_names_successors_that_are_not_there(zoo: Zoo, write_registry: Wri
     path = write_registry(withdrawn=withdrawn, entry=[])
     result = zoo("registry", "check", str(path))
     assert result.exit_code == 1
-    assert result.stdout == "nade.old: its successor 'nade.gone' is no entry\n"
+    assert result.stdout == (
+        f"nade.old: {path}: entry 'nade.old' is withdrawn for 'nade.gone', which is not an entry "
+        "that can take its place.\n"
+    )
+    assert "withdrawn for 'nade.gone'" in zoo("registry", "add", str(path)).stderr
+    circle = [{"name": "nade.a", "successor": "nade.b"}, {"name": "nade.b", "successor": "nade.a"}]
+    path = write_registry(withdrawn=circle, entry=[], folder="circle")
+    assert zoo("registry", "check", str(path)).stdout.count("which is not an entry that can") == 2
+    assert zoo("registry", "add", str(path)).exit_code == 1
+
+
+def test_update_says_what_it_could_not(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    result = zoo("registry", "update")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "no server is asked, and nothing is updated" in result.stderr
 
 
 def test_all_that_is_read_is_checked() -> None:

@@ -1,8 +1,10 @@
 """Specs: their grammar, what exists before it, where data lie, and names that are unknown."""
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +153,24 @@ def test_a_file_from_here_has_a_whole_path(tmp_path: Path, monkeypatch: pytest.M
     assert [absolute_spec(spec) for spec in ("mnist", "b.csv", "hf://a/b")] == [
         *("mnist", "b.csv", "hf://a/b")
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"size": "64"}, "size is '64'; expected a height and width in pixels, 1 or more"),
+        ({"size": 2.5}, "size is 2.5; expected"),
+        ({"size": -1}, "size is -1; expected"),
+        ({"size": True}, "size is True; expected"),
+        ({"gray": "no"}, "gray='no': expected True or False"),
+        ({"columns": "a"}, "columns='a': expected kinds by names of columns"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=re.escape(said)):
+        load_dataset("bars-and-stripes", **arguments)
+    with pytest.raises(errors.InvalidInput, match="data=3: expected the name of a data set"):
+        load_dataset(3)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

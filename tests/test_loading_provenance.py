@@ -12,6 +12,7 @@ from torch import nn
 import zoo_core
 from factories import save_nade
 from zoo_core import loading
+from zoo_core.errors import InvalidInput
 from zoo_core.registry import Licence
 
 CONFIG = {"shape": [1, 3, 3], "hidden": 4}
@@ -67,4 +68,6 @@ def test_what_is_known_stays_with_a_model(change: Any, tmp_path: Path) -> None:
 
 
 def test_of_a_stranger_the_class_is_known() -> None:
+    with pytest.raises(InvalidInput, match=r"'nade\.nltcs' is no model: expected what zoo_core"):
+        zoo_core.info("nade.nltcs")  # type: ignore[arg-type]
     assert zoo_core.info(nn.Linear(1, 1)) == loading.Info(name="Linear", architecture="Linear")

@@ -90,8 +90,9 @@ def test_a_name_is_not_moved_without_force(item: Item, runs: Path, tmp_path: Pat
     }.items() <= before.items()
     (entry,) = tomllib.loads(after["registry.toml"].decode())["entry"]
     assert entry["weights"]["sha256"] == other.sha256
-    with pytest.raises(InvalidInput, match="two of the runs have one name"):
+    with pytest.raises(InvalidInput, match="one is given twice, with other weights: publish one"):
         publish([item, other], place, force=True)
+    assert not publish([other, other], place, pictures=False)  # one entry, named twice
 
 
 def test_a_publisher_that_fails_leaves_the_old_registry(

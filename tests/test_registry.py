@@ -265,6 +265,26 @@ def test_a_withdrawn_name_warns_and_forwards(
     assert [e.name for e in registry.match(["nade.old"])] == ["nade.new"]
 
 
+def test_a_name_is_withdrawn_once_and_is_no_entry(
+    entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]
+) -> None:
+    one = {"name": "nade.old", "successor": "nade.new"}
+    other = one | {"successor": "nade.more"}
+    path = write_registry(entry(name="nade.new"), withdrawn=[one, other])
+    with pytest.raises(InvalidRegistry, match=r"'nade\.old' is withdrawn twice; remove one"):
+        Registry.load([path])
+    path = write_registry(entry(name="nade.old"), withdrawn=[one])
+    with pytest.raises(InvalidRegistry, match=r"'nade\.old' is an entry and withdrawn"):
+        Registry.load([path])
+    first = write_registry(entry(name="nade.new"), withdrawn=[one], folder="first")
+    second = write_registry(entry(name="nade.more"), withdrawn=[other], folder="second")
+    with pytest.raises(InvalidRegistry, match=r"is withdrawn for 'nade\.new' in \S+first/"):
+        Registry.load([first, second])
+    live = write_registry(entry(name="nade.old"), folder="live")  # of another registry: it is used
+    assert Registry.load([first, live]).lookup("nade.old").name == "nade.old"
+    assert not [*Registry.load([first, live]).replaced()]
+
+
 @pytest.mark.parametrize("successor", ["nade.gone", "nade.old"])
 def test_what_is_withdrawn_has_a_successor_that_is_there(
     successor: str, entry: Callable[..., dict[str, Any]], write_registry: Callable[..., Path]

@@ -82,6 +82,18 @@ def test_signing_again_replaces_the_signature_and_counts_on(
     assert check(second, signers, "r").serial > check(first, signers, "r").serial
 
 
+def test_what_was_appended_to_a_signed_registry_is_signed_with_it(
+    registry: bytes, key: Path, signers: Path
+) -> None:
+    more = b"# ours\n[[withdrawn]]\nname = 'nade.old'\nsuccessor = 'nade.mnist'\n"
+    changed = sign(registry, key) + more
+    again = sign(changed, key)
+    assert again.count(b"zoo-serial") == 1 and again.startswith(registry) and more in again
+    assert check(again, signers, "r").signer == "me@zoo"
+    cut = changed.replace(b"# -----END SSH SIGNATURE-----\n", b"")  # by an editor
+    assert check(sign(cut, key), signers, "r").signer == "me@zoo" and more in sign(cut, key)
+
+
 def test_a_key_that_is_none_cannot_sign(registry: bytes, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="nothing cannot sign: "):
         sign(registry, tmp_path / "nothing")

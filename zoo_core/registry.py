@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,20 +232,20 @@ class Registry:
             shipped = origin == str(own_registry())
             more, gone = _read(origin, refresh, shipped=shipped, trusted=trusted)
             _merge(entries, more)
-            withdrawn = gone | withdrawn
+            withdrawn = _all_withdrawn(withdrawn, gone)
         left_out: dict[str, ZooError] = {}
         for origin, shipped in others.items():
             try:
                 merged = dict(entries)
                 more, gone = _read(origin, refresh, shipped=shipped)
                 _merge(merged, more)
+                gone = _all_withdrawn(withdrawn, gone)
             except (InvalidRegistry, NetworkError) as error:
                 whose = "a family's" if shipped else "an added"
                 sys.stderr.write(f"warning: {whose} registry is left out: {error}\n")
                 left_out[origin] = error
             else:
-                entries, origins = merged, (*origins, origin)
-                withdrawn = gone | withdrawn
+                entries, origins, withdrawn = merged, (*origins, origin), gone
         return cls(entries, origins, left_out, withdrawn)
 
     def lookup(self, name: str) -> Entry:
@@ -263,25 +264,34 @@ class Registry:
 
     def _current(self, name: str) -> Entry:
         """The entry of a name, or what took its place."""
-        seen = {name}
-        while (old := self.entries.get(name) or self.withdrawn[name]).successor:
-            state = "deprecated" if isinstance(old, Entry) else "withdrawn"
-            name = old.successor
-            if name in seen or not (name in self.entries or name in self.withdrawn):
-                raise InvalidRegistry(
-                    f"{hidden(old.origin)}: entry '{old.name}' is {state} for '{name}', which is "
-                    "not an entry that can take its place."
-                )
+        chain = self.successors(name)
+        for old, new in pairwise(chain):
             why = f" ({old.reason})" if old.reason else ""
-            sys.stderr.write(f"warning: {old.name} is {state}{why}; {name} is used instead.\n")
-            seen.add(name)
-        assert isinstance(old, Entry)  # what is withdrawn has a successor
-        return old
+            sys.stderr.write(
+                f"warning: {old.name} is {_state(old)}{why}; {new.name} is used instead.\n"
+            )
+        return self.entries[chain[-1].name]
+
+    def successors(self, name: str) -> list[Entry | Withdrawn]:
+        """An entry, or one that is withdrawn, and what took its place, up to the present one.
+
+        Raises InvalidRegistry for successors that are not there, or in a circle.
+        """
+        chain: list[Entry | Withdrawn] = [self.entries.get(name) or self.withdrawn[name]]
+        while successor := (old := chain[-1]).successor:
+            found = self.entries.get(successor) or self.withdrawn.get(successor)
+            if found is None or found in chain:
+                raise InvalidRegistry(
+                    f"{hidden(old.origin)}: entry '{old.name}' is {_state(old)} for "
+                    f"'{successor}', which is not an entry that can take its place."
+                )
+            chain.append(found)
+        return chain
 
     def replaced(self) -> Iterator[Entry | Withdrawn]:
         """What is deprecated or withdrawn, each with its successor."""
         yield from (entry for entry in self.entries.values() if entry.successor)
-        yield from self.withdrawn.values()
+        yield from (old for name, old in self.withdrawn.items() if name not in self.entries)
 
     def match(self, globs: Iterable[str] = ()) -> list[Entry]:
         """Entries that fit any of the patterns, in file order; all when there is no pattern.
@@ -361,6 +371,10 @@ def own_registry() -> Path:
     return beside if beside.is_file() else package / "registry.toml"
 
 
+def _state(old: Entry | Withdrawn) -> str:
+    return "deprecated" if isinstance(old, Entry) else "withdrawn"
+
+
 def _is_glob(pattern: str) -> bool:
     return not set(pattern).isdisjoint("*?[")
 
@@ -381,6 +395,20 @@ def _merge(entries: dict[str, Entry], more: Iterable[Entry]) -> None:
             if other.origin == entry.origin:
                 places = f"twice in {hidden(entry.origin)}"
             raise InvalidRegistry(f"entry '{entry.name}' is {places}; rename or remove one.")
+
+
+def _all_withdrawn(
+    known: Mapping[str, Withdrawn], more: Mapping[str, Withdrawn]
+) -> dict[str, Withdrawn]:
+    """What several registries withdrew; each name for one successor."""
+    for name in known.keys() & more.keys():
+        one, other = known[name], more[name]
+        if one.successor != other.successor:
+            raise InvalidRegistry(
+                f"'{name}' is withdrawn for '{one.successor}' in {hidden(one.origin)} and for "
+                f"'{other.successor}' in {hidden(other.origin)}; remove one."
+            )
+    return {**more, **known}
 
 
 # Reading

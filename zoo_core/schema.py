@@ -42,6 +42,14 @@ def _check(document: dict[str, Any], origin: str) -> None:
         )
         check_table(entry, _ENTRY, where, InvalidRegistry)
         _check_name(entry, where)
+    gone = [old["name"] for old in document.get("withdrawn", ())]
+    for name in gone:
+        if gone.count(name) > 1:
+            raise InvalidRegistry(f"{origin}: '{name}' is withdrawn twice; remove one.")
+        if any(entry["name"] == name for entry in document["entry"]):
+            raise InvalidRegistry(
+                f"{origin}: '{name}' is an entry and withdrawn; remove one of the two."
+            )
 
 
 def check_recipe(entry: Mapping[str, Any], where: str) -> None:

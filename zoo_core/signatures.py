@@ -31,6 +31,12 @@ NAMESPACE = "zoo-registry"
 _BEGIN = b"# -----BEGIN SSH SIGNATURE-----\n"
 _END = b"# -----END SSH SIGNATURE-----\n"
 _SERIAL = re.compile(rb"(?:\A|\n)# zoo-serial: ([1-9][0-9]{0,14})\n\Z")
+_SIGNED = re.compile(
+    rb"(?:^# zoo-serial: [1-9][0-9]{0,14}\n)?^# -----BEGIN SSH SIGNATURE-----\n"
+    rb"(?:(?:^# [A-Za-z0-9+/=]+\n)*^# -----END SSH SIGNATURE-----\n?)?",
+    re.MULTILINE,
+)
+"""A signature with its serial; what was appended to a signed registry stands behind it."""
 _COLUMNS = 70
 _SIGNER = re.compile(
     r'(?:"[^"]+"|[^\s"]+)\s+(?:\S.*?\s)??((?:sk-)?(?:ssh|ecdsa)-\S+)\s+([A-Za-z0-9+/]+=*)(?:\s.*)?'
@@ -51,8 +57,8 @@ def is_signed(data: bytes) -> bool:
 
 
 def body_of(data: bytes) -> bytes:
-    """A registry without its signature and serial."""
-    body = data.partition(_BEGIN)[0]
+    """A registry without its signature and serial, with what stands after them."""
+    body = _SIGNED.sub(b"", data)
     serial = _SERIAL.search(body)
     return body[: serial.start()] + b"\n" if serial else body
 

@@ -23,11 +23,18 @@ def command(names: tuple[str, ...], path: Path, check: bool) -> None:
     it with the project that uses them.
     """
     from zoo_core import lock
-    from zoo_core.errors import CheckFailed
+    from zoo_core.errors import CheckFailed, UnknownName
     from zoo_core.registry import Registry
 
     before = {entry.name: entry for entry in lock.read(path)} if path.exists() or not names else {}
-    entries = Registry.load().select([*before, *names])
+    registry = Registry.load()
+    kept = {name: registry.entries[name] for name in before if name in registry.entries}
+    try:
+        replaced = registry.select([name for name in before if name not in kept])
+    except UnknownName as error:
+        raise UnknownName(f"{printable(path)} names what no registry has by now: {error}") from None
+    added = registry.select(names)
+    entries = (kept | {entry.name: entry for entry in (*replaced, *added)}).values()
     changed = []
     for entry in sorted(entries, key=lambda entry: entry.name):
         old = before.get(entry.name)

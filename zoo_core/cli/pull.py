@@ -86,7 +86,9 @@ def _select_locked(
     registry = Registry.load()
     blobs: dict[str, Blob] = {}
     failures: dict[str, ZooError] = {}
-    for entry in lock.select(lock.read(Path(lock.LOCK)), names):
+    # the lock file has the successor of a name that is withdrawn
+    present = [registry.lookup(n).name if n in registry.withdrawn else n for n in names]
+    for entry in lock.select(lock.read(Path(lock.LOCK)), present):
         blob = entry.blob(registry)
         if blob.sources or blob.shipped or store.find(blob):
             blobs[entry.name] = blob

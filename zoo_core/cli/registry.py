@@ -49,10 +49,13 @@ def add(sources: tuple[str, ...]) -> None:
         origin = origin_of(source)
         if origin in known:
             raise InvalidInput(f"{hidden(origin)} is read already; `zoo registry list` shows all.")
-        entries = Registry.load([*known, origin], refresh=True).entries.values()
+        merged = Registry.load([*known, origin], refresh=True)
+        for old in merged.replaced():
+            if old.origin == origin:
+                merged.successors(old.name)
         add_source(origin)
         known = (*known, origin)
-        new = sum(entry.origin == origin for entry in entries)
+        new = sum(entry.origin == origin for entry in merged.entries.values())
         count = len(Registry.load([origin]).entries)
         known_too = f", of which {count - new} known already" if count > new else ""
         click.echo(f"added {hidden(origin)}: {_entries(count)}{known_too}")
@@ -107,10 +110,14 @@ def update() -> None:
     """Ask the servers of all remote registries for what is new."""
     from zoo_core.registry import Registry
 
+    if environment.offline():
+        raise NetworkError("ZOO_OFFLINE is set: no server is asked, and nothing is updated.")
     registry = Registry.load(refresh=True)
     for origin in filter(is_url, registry.sources):
         count = sum(entry.origin == origin for entry in registry.entries.values())
         click.echo(f"{hidden(origin)}: {_entries(count)}")
+    if failures := [error for origin, error in registry.left_out.items() if is_url(origin)]:
+        raise type(failures[0])(f"{len(failures)} not updated; what was here before is used.")
 
 
 @command.command("check")
@@ -132,15 +139,12 @@ def check(sources: tuple[str, ...], fetch: bool, as_json: bool) -> None:
         for entry in registry.entries.values()
         for problem in _problems(entry, fetch=fetch)
     ]
-    rows += [
-        {
-            "entry": old.name,
-            "problem": f"its successor {quoted(old.successor)} is no entry",
-            "registry": hidden(old.origin),
-        }
-        for old in registry.replaced()
-        if not (old.successor in registry.entries or old.successor in registry.withdrawn)
-    ]
+    for old in registry.replaced():
+        try:
+            registry.successors(old.name)
+        except InvalidRegistry as error:
+            row = {"entry": old.name, "problem": str(error), "registry": hidden(old.origin)}
+            rows.append(row)
     rows += [
         {"entry": "", "problem": f"left out: {failure}", "registry": hidden(origin)}
         for origin, failure in registry.left_out.items()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo_core import environment, plugins
+from zoo_core.checks import check_whole
 from zoo_core.data.addresses import fetch, is_address
 from zoo_core.data.boundary import check
 from zoo_core.data.dataset import Dataset
@@ -125,6 +126,7 @@ def load_dataset(
         columns: what columns of a table are (binary, categorical, ordinal, real; skip leaves one
             out), by name, where that is not to be guessed.
     """
+    _check_arguments(spec, size, gray, columns)
     name, given, rows = parse_spec(spec, root)
     if split is not None and given not in (None, parse_split(split)):
         raise InvalidInput(
@@ -135,6 +137,19 @@ def load_dataset(
     if not len(data):
         raise InvalidInput(f"data {quoted(spec)} selects no rows.")
     return _resize(data, size, gray)
+
+
+def _check_arguments(spec: object, size: int | None, gray: object, columns: object) -> None:
+    """Refuse arguments of another type, before anything is read or drawn."""
+    if size is not None:
+        check_whole("size", size, "a height and width in pixels", 1)
+    for name, value, is_sound, expected in (
+        ("data", spec, isinstance(spec, str | os.PathLike), "the name of a data set, or a path"),
+        ("gray", gray, isinstance(gray, bool), "True or False"),
+        ("columns", columns, isinstance(columns, Mapping | None), "kinds by names of columns"),
+    ):
+        if not is_sound:
+            raise InvalidInput(f"{argument(name, value)}: expected {expected}.")
 
 
 dataset = load_dataset

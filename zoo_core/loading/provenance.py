@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.errors import InvalidWeights, ZooError
+from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
 from zoo_core.loading.names import unwrap
 from zoo_core.loading.sources import Source, entry_beside
 from zoo_core.loading.weights import NEEDED, describe
 from zoo_core.plugins import Family
 from zoo_core.registry import Entry, Licence
-from zoo_core.text import printable
+from zoo_core.text import SHORT, printable, quoted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +87,15 @@ def info(model: nn.Module) -> Info:
 
     It describes the weights that were loaded, also after they were changed. Of a model that was
     neither loaded nor created by zoo, the name of its class is known.
+
+    Raises InvalidInput for what is no model.
     """
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(
+            f"{quoted(model, SHORT)} is no model: expected what zoo_core.load gives."
+        )
     model = unwrap(model)
     known = getattr(model, _INFO, None)
     cls = type(model).__name__

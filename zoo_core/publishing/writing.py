@@ -67,9 +67,11 @@ def _merge(before: bytes | None, items: Sequence[Item], *, force: bool) -> bytes
     """The registry with the items in it; what somebody wrote by hand stays where it can."""
     body = body_of(before) if before else b"schema = 1\n"
     there: dict[str, Any] = {entry["name"]: entry for entry in parse(body, REGISTRY)["entry"]}
-    tables = {item.name: item.published() for item in items}
-    if len(tables) < len(items):
-        raise InvalidInput("two of the runs have one name: rename a run's folder, or publish one.")
+    tables: dict[str, Any] = {}
+    for item in items:
+        table = item.published()
+        if tables.setdefault(item.name, table) != table:
+            raise InvalidInput(f"{item.name} is given twice, with other weights: publish one.")
     for name, table in tables.items():
         old = there.get(name)
         if old and old["weights"]["sha256"] != table["weights"]["sha256"] and not force:
