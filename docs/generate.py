@@ -17,6 +17,7 @@ import os
 import shlex
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
@@ -57,6 +58,19 @@ LARGEST = 60_000
 
 _NUMBERS = ("parameters", "published")
 """Columns that are aligned to the right."""
+
+_TRAINING_ROWS = {
+    "binary/dna": 1_600,
+    "binary/nltcs": 16_181,
+    "faces": 40_000,
+    "faces-all": 44_000,
+    "faces-styles": 16_000,
+    "faces-hair": 40_000,
+    "faces-unpaired": 16_000,
+    "mnist": 50_000,
+    "pixel-faces": 40_000,
+}
+"""Rows of the training splits of data whose recipes count in epochs."""
 
 _BEST = (
     "dcgan.faces",
@@ -244,12 +258,23 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "Paper", f"{paper.authors} ({paper.year}). {title}"
     yield "Data", f"`{entry.data}`"
     yield "Tasks", ", ".join(entry.tasks) or "none"
+    if seen := _seen(entry):
+        yield "Training", seen
     yield "Parameters", f"{entry.weights.parameters:,}"
     yield "Config", ", ".join(f"`{key} = {in_toml(value)}`" for key, value in entry.config.items())
     yield "Weights", f"{entry.weights.bytes:,} bytes, sha256 `{entry.weights.sha256}`"
     yield "Licence", f"code {entry.licence.code}, weights {entry.licence.weights}"
     if entry.successor:
         yield "Deprecated", f"for [{entry.successor}]({entry.successor}.md). {entry.reason}"
+
+
+def _seen(entry: Entry) -> str:
+    """How many images or rows a training sees, where its data's number is known."""
+    epochs = tomllib.loads(_recipe(entry)).get("epochs")
+    rows = _TRAINING_ROWS.get(entry.data)
+    if epochs is None or rows is None:
+        return ""
+    return f"{epochs} epoch{'s' * (epochs > 1)} of {rows:,} rows, {epochs * rows:,} seen"
 
 
 def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
