@@ -88,3 +88,22 @@ def test_any_other_style_and_size_is_data(tmp_path: Path, monkeypatch: pytest.Mo
     assert data["train"].event_shape == (3, 24, 24)
     pictures = {x.numpy().tobytes() for part in data.values() for x in part.x}
     assert len(pictures) == 24
+
+
+def test_joined_sets_name_an_attribute_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {
+        "x": torch.zeros(4, 3, 8, 8, dtype=torch.uint8),
+        "labels": torch.tensor([0, 1, 0, 1]),
+        "hair_colour": torch.tensor([0, 1, 4, 2]),
+        "skin": torch.tensor([3, 4, 2, 0]),
+    }
+    monkeypatch.setattr(sets, "_two_styles", lambda split, root: rows)
+    joint = sets.faces_joint("train", Path())
+    hair, skin = (joint.attributes[name] for name in ("hair_colour", "skin"))
+    assert [hair[i] for i in joint.column("hair_colour")] == [
+        hair[0],
+        "unknown",
+        hair[4],
+        "unknown",
+    ]
+    assert [skin[i] for i in joint.column("skin")] == ["unknown", skin[4], "unknown", skin[0]]

@@ -52,6 +52,11 @@ def zoo_datasets() -> list[DataSet]:
             "zoo_core.data.faces:faces_styles",
             "The same, labelled by style, hair colour and skin together",
         ),
+        DataSet(
+            "faces-joint",
+            "zoo_core.data.faces:faces_joint",
+            "The same, of one style the hair colour alone, of the other the skin alone",
+        ),
         DataSet("pixel-faces", "zoo_core.data.faces:pixel_faces", "Pixel art faces, 16x16 RGB"),
     ]
 

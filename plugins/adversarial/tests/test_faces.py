@@ -62,7 +62,7 @@ def test_an_unknown_condition_is_refused() -> None:
 def test_a_change_is_of_one_group_and_goes_back() -> None:
     trainer = Star(stargan(), channels=4)
     source = trainer._values(torch.tensor([0, 1, 2, 3, 4, 5] * 20))
-    wanted = trainer._change(source, source.flip(0), random())
+    wanted = trainer._change(source, random())
     first = torch.tensor([0, 2])
     changed = (wanted.values != source).sum(1)
     assert changed.max() == 1 and 0 < changed.float().mean() < 1
@@ -82,9 +82,47 @@ def test_labels_are_the_numbers_that_domains_make() -> None:
         trainer._values(None)
 
 
-def test_both_networks_learn_from_groups() -> None:
+def test_domains_that_are_unknown_are_neither_changed_nor_asked_for() -> None:
+    """Two data sets with different labels: the masks of the paper."""
+    trainer = Star(stargan(), channels=4, incomplete=True, n_critic=1)
+    # the groups have 2 and 3 domains and one more each for the unknown: (0, ?), (1, ?), (?, 0) …
+    labels = torch.tensor([3, 7, 8, 9, 10] * 8)
+    source = trainer._values(labels)
+    assert source[:5].tolist() == [[0, -1], [1, -1], [-1, 0], [-1, 1], [-1, 2]]
+    wanted = trainer._change(source, random())
+    assert torch.equal(wanted.values < 0, source < 0)
+    assert torch.equal(wanted.to < 2, source[:, 0] >= 0)
+    assert torch.equal(wanted.back < 2, source[:, 0] >= 0)
+    assert set(wanted.to.tolist()) == set(range(5))
+
+    logits = torch.randn(2, 5, generator=random(), requires_grad=True)
+    loss = trainer._cross_entropy(logits, torch.tensor([[1, -1], [-1, 0]]))
+    expected = -logits[0, :2].log_softmax(0)[1] - logits[1, 2:].log_softmax(0)[0]
+    assert torch.allclose(loss, expected)
+    alone = trainer._cross_entropy(logits, torch.tensor([[1, -1], [0, -1]]))  # nobody knows the 2nd
+    (gradient,) = torch.autograd.grad(alone, logits)
+    assert gradient.isfinite().all() and not gradient[:, 2:].any()
+
+    found = trainer.validation_step(torch.rand(40, 3, 16, 16), random(), labels)
+    assert all(value.isfinite().all() for value in found.values())
+    with pytest.raises(InvalidInput, match="unknown in every group"):
+        trainer._values(torch.tensor([11]))
+    with pytest.raises(
+        InvalidInput, match=r"\[2, 3\], with one more for an unknown domain, have 12"
+    ):
+        trainer._values(torch.tensor([12]))
+
+
+@pytest.mark.parametrize("incomplete", [False, True])
+def test_both_networks_learn_from_groups(incomplete: bool) -> None:
     trainer, x = (
-        Star(stargan(condition="norms", mask=True), channels=4, n_critic=1),
+        Star(
+            stargan(condition="norms", mask=True),
+            channels=4,
+            n_critic=1,
+            r1=1.0,
+            incomplete=incomplete,
+        ),
         torch.rand(6, 3, 16, 16),
     )
     moved: list[str] = []

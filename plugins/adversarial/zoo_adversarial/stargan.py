@@ -21,7 +21,9 @@ Differences from the paper:
 
 Domains may come in groups, such as colours of hair and kinds of beards: an image is of one domain
 of each group, and a translation changes one group and leaves the others. As in the paper the
-discriminator names one of each, and learns from translations that the others stayed. Two more
+discriminator names one of each, and learns from translations that the others stayed. Data sets with
+different labels can be joined (`Star(incomplete=True)`): the paper's mask vector hides the labels
+that a data set lacks, and here a domain says by its place of which data set's labels it is. More
 differences are options, which the recipe of faces takes:
 - The generator is given the target domain alone, where the paper gives the target values of all
   attributes. So an input's own domains need not be known: those that are not requested stay.

@@ -27,6 +27,8 @@ __all__ = ["Star"]
 
 _VALIDATED = 50
 """Images of a validation batch that are translated into a domain of each of several groups."""
+_UNKNOWN = -1
+"""The domain of an image in a group whose domains its data do not name."""
 _SHOWN = 8
 """Images of a preview, and the domains that they are shown in."""
 
@@ -49,6 +51,9 @@ class Star(AdversarialBase):
         r1: weight of R1, the gradient penalty at real images, of the score and of the logits of
             their domains: imperceptible patterns then no longer pass for a domain.
         r1_every: steps between two such penalties, each weighted by that number.
+        incomplete: whether the domain of an image may be unknown in some groups, as where data
+            sets with different labels are joined; in a label's number each group then has one
+            more value, the last, for that.
     """
 
     def __init__(
@@ -66,9 +71,10 @@ class Star(AdversarialBase):
         flip: bool = True,
         r1: NonNegative = 0.0,
         r1_every: Size = 8,
+        incomplete: bool = False,
     ) -> None:
         self.r1, self.penalty_every = r1, r1_every
-        self.domains, self.groups = model.domains, model.groups
+        self.domains, self.groups, self.incomplete = model.domains, model.groups, incomplete
         self.networks = {
             "model": model,
             "discriminator": Judge(model.event_shape, len(model.domains), channels),
@@ -92,9 +98,7 @@ class Star(AdversarialBase):
         """
         source = self._values(labels)
         x = (mirror(x, generator) if self.flip else x) * 2 - 1
-        # the batch's own domains in another order, as the authors do
-        mixed = source[torch.randperm(len(x), generator=generator, device=x.device)]
-        wanted = self._change(source, mixed, generator)
+        wanted = self._change(source, generator)
         turn = step % self.n_critic == 0
         with torch.set_grad_enabled(turn):
             fake = self.networks["model"](x, wanted.to)
@@ -106,22 +110,43 @@ class Star(AdversarialBase):
         return values
 
     def _values(self, labels: Tensor | None) -> Tensor:
-        """Which domain of each group images are of, (B, groups), int64, from 0 in each group."""
-        if len(self.groups) == 1:
-            return checked_labels(labels, self.domains)[:, None]
-        if labels is None or int(labels.max()) >= math.prod(self.groups):
-            raise InvalidInput(
-                f"the groups {list(self.groups)} have {math.prod(self.groups)} combinations; "
-                "expected labels below that number, each the one that an image's domains make."
-            )
-        return torch.stack(torch.unravel_index(labels, self.groups), 1)
+        """Which domain of each group images are of, (B, groups), int64, from 0 in each group.
 
-    def _change(self, source: Tensor, mixed: Tensor, generator: torch.Generator) -> _Wanted:
-        """Change one group of each image to another image's domain, and leave the others."""
+        A domain that is unknown is -1.
+        """
+        if len(self.groups) == 1 and not self.incomplete:
+            return checked_labels(labels, self.domains)[:, None]
+        sizes = [size + self.incomplete for size in self.groups]
+        if labels is None or int(labels.max()) >= math.prod(sizes):
+            and_unknown = ", with one more for an unknown domain," if self.incomplete else ""
+            raise InvalidInput(
+                f"the groups {list(self.groups)}{and_unknown} have {math.prod(sizes)} "
+                "combinations; expected labels below that number, each the one that an image's "
+                "domains make."
+            )
+        values = torch.stack(torch.unravel_index(labels, sizes), 1)
+        values[values == torch.tensor(self.groups, device=values.device)] = _UNKNOWN
+        if (values == _UNKNOWN).all(1).any():
+            raise InvalidInput(
+                "an image's domains are unknown in every group; expected one that is known."
+            )
+        return values
+
+    def _change(self, source: Tensor, generator: torch.Generator) -> _Wanted:
+        """Change one group of each image to another image's domain, and leave the others.
+
+        In that group the domains of both are known.
+        """
         B, count = source.shape
+        mixed = source.clone()
+        for each in mixed.unbind(1):  # the batch's own domains in another order, as the authors do
+            named = (each != _UNKNOWN).nonzero().squeeze(1)
+            order = torch.randperm(len(named), generator=generator, device=source.device)
+            each[named] = each[named[order]]
         group = torch.zeros(B, dtype=torch.int64, device=source.device)
         if count > 1:
-            group = torch.randint(count, (B,), generator=generator, device=source.device)
+            known = (source != _UNKNOWN).float()
+            group = torch.multinomial(known, 1, generator=generator).squeeze(1)
         first = torch.tensor([0, *self.groups[:-1]], device=source.device).cumsum(0)[group]
         rows = torch.arange(B, device=source.device)
         values = source.clone()
@@ -156,17 +181,24 @@ class Star(AdversarialBase):
     def _certainty(self, source: Tensor, x: Tensor) -> Tensor:
         """The score of each image and the logits of its domains together, (B,)."""
         scores, logits = self.networks["discriminator"](x)
-        parts = zip(logits.split(self.groups, 1), source.split(1, 1), strict=True)
-        total: Tensor = scores.mean(1) + sum(part.gather(1, y).squeeze(1) for part, y in parts)
+        total: Tensor = scores.mean(1)
+        for part, y in zip(logits.split(self.groups, 1), source.unbind(1), strict=True):
+            logit = part.gather(1, y.clamp(min=0)[:, None]).squeeze(1)
+            total = total + logit * (y != _UNKNOWN)
         return total
 
     def _cross_entropy(self, logits: Tensor, values: Tensor) -> Tensor:
         """The sum over the groups of −log of the probability of each image's domain, a mean, ().
 
+        The mean of a group is over the images whose domain is known.
+
         logits: (B, domains). values: (B, groups), int64, from 0 in each group.
         """
-        parts = zip(logits.split(self.groups, 1), values.unbind(1), strict=True)
-        return torch.stack([functional.cross_entropy(part, value) for part, value in parts]).sum()
+        total = logits.new_zeros(())
+        for part, value in zip(logits.split(self.groups, 1), values.unbind(1), strict=True):
+            each = functional.cross_entropy(part, value, ignore_index=_UNKNOWN, reduction="sum")
+            total = total + each / (value != _UNKNOWN).sum().clamp(min=1)
+        return total
 
     def _translate(
         self, x: Tensor, fake: Tensor, wanted: _Wanted, update: Update, generator: torch.Generator
@@ -192,10 +224,14 @@ class Star(AdversarialBase):
             x, values = x[:_VALIDATED], values[:_VALIDATED]
         found = []
         for size, domain in zip(self.groups, values.unbind(1), strict=True):
-            into = partial(_translate_within, G, first)
-            found.append(round_trip(into, x, domain, size, generator))
+            into, known = partial(_translate_within, G, first), domain != _UNKNOWN
+            if known.any():
+                found.append(round_trip(into, x[known], domain[known], size, generator))
             first += size
-        return {key: torch.stack([each[key] for each in found]).mean(0) for key in found[0]}
+        if len(found) == 1:
+            return found[0]
+        means = {key: torch.stack([each[key].mean() for each in found]) for key in found[0]}
+        return {key: each.mean().expand(len(x)) for key, each in means.items()}
 
     def preview(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

@@ -29,6 +29,7 @@ __all__ = [
     "faces_all",
     "faces_domains",
     "faces_hair",
+    "faces_joint",
     "faces_styles",
     "faces_unpaired",
     "named_attributes",
@@ -117,6 +118,20 @@ def faces_styles(split: str, root: Path) -> Dataset:
         labels = labels * len(values[name]) + rows[name]
     attributes = {"style": (TOON_HEAD.name, PERSONAS.name), **values}
     return _dataset("faces-styles", split, {"x": rows["x"], "labels": labels}, attributes)
+
+
+def faces_joint(split: str, root: Path) -> Dataset:
+    """Two data sets with different labels: toon heads by colour of the hair, personas by skin.
+
+    They are the rows of `faces-unpaired`. Of each, the other attribute is "unknown".
+    """
+    rows = _two_styles(split, root)
+    toon = rows["labels"] == 0
+    attributes = {name: (*TOON_HEAD.values[name], "unknown") for name in ("hair_colour", "skin")}
+    hair, skin = (len(values) - 1 for values in attributes.values())
+    labels = torch.where(toon, rows["hair_colour"], hair) * (skin + 1)
+    labels = labels + torch.where(toon, skin, rows["skin"])
+    return _dataset("faces-joint", split, {"x": rows["x"], "labels": labels}, attributes)
 
 
 def pixel_faces(split: str, root: Path) -> Dataset:
