@@ -17,6 +17,7 @@ from zoo_core import loading, plugins
 from zoo_core.cli import root
 from zoo_core.metrics import measure, rows
 from zoo_core.metrics.measured import Measured
+from zoo_core.training.train import train
 
 BARS = {"data": "bars-and-stripes:test"}
 
@@ -175,3 +176,20 @@ def test_a_run_is_held_to_its_own_entry(tmp_path: Path) -> None:
     result = zoo("eval", run)
     assert result.exit_code == 2
     assert "is of other weights" in result.stderr
+
+
+def test_figures_of_rows_with_missing_cells_say_that_they_are_by_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what that is; of models that have consistent marginals they are exact."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a,b\n" + "".join(f"{i % 3 or ''},{i % 2}\n" for i in range(60)))
+    for name in ("mixed-eonade", "mixed-tree"):
+        train(name, data="t.csv", epochs=1, quiet=True, output=name, device="cpu")
+    runner = CliRunner()
+    result = runner.invoke(root, ["eval", "./mixed-eonade", "--metric", "test_nll"])
+    assert result.exit_code == 0, result.output
+    _, figure, note = result.stdout.splitlines()
+    assert " nats, by orders " in figure and "this is no marginal" in note
+    document = runner.invoke(root, ["eval", "./mixed-tree", "--metric", "test_nll", "--json"])
+    assert json.loads(document.stdout)[0]["likelihood"] == "exact"

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,9 +32,9 @@ def test_a_ladder(table: str) -> None:
     result = CliRunner().invoke(root, WORDS)
     assert result.exit_code == 0, result.output
     head, first, *_ = result.stdout.splitlines()
-    assert head.split() == [
-        *("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "NATS", "BITS/DIM", "VALIDATION"),
-        "SECONDS",
+    assert re.split("  +", head) == [
+        *("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "TEST NATS", "BITS/DIM"),
+        *("VALIDATION NATS", "SECONDS"),
     ]
     assert first.startswith("mixed-independent  3 ")
     assert "use runs/ladder.t/" in result.stderr
@@ -102,3 +104,11 @@ def test_the_last_line_weighs_a_gain_by_its_standard_error(
 def test_what_is_to_be_said_of_a_likelihood_stands_below_the_table() -> None:
     rungs = [rung("tree", 100, 5.0, 5.4), rung("any-order", 200, 4.0, 5.0, note="by orders")]
     assert COMMAND._table(rungs)[-1] == "any-order: by orders"
+
+
+def test_a_rung_of_one_seed_has_no_deviation() -> None:
+    """Others of a ladder have one; those whose further seeds were stopped do not."""
+    of_two = replace(rung("tree", 100, 5.0, 5.4), of_seeds=(5.0, 5.2))
+    head, *lines = COMMAND._table([of_two, rung("made", 200, 4.0, 5.0)])
+    at = re.split("  +", head).index("SEEDS ±")
+    assert [re.split("  +", line)[at] for line in lines] == ["0.141", "-"]

@@ -5,14 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
+import zoo_core
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.binarization import (
     binarize,
     binarize_dataset,
     binarize_parts,
     describe_binarization,
+    levels_of,
     needs_binarization,
 )
+from zoo_core.data.columns import Column
 from zoo_core.data.streams import open_stream
 from zoo_core.errors import InvalidInput
 
@@ -74,3 +77,11 @@ def test_rows_are_binarized_for_a_binary_model_unless_they_are_binary() -> None:
     assert needs_binarization(2) and needs_binarization(2, grey)
     assert not needs_binarization(2, binarize_dataset(grey, 0))
     assert not needs_binarization(256, grey) and not needs_binarization(None, grey)
+
+
+def test_a_model_of_a_tables_columns_takes_rows_as_they_encode_them() -> None:
+    """Also where all are binary: cells may be missing then."""
+    model = zoo_core.create("mixed-tree", shape=[2])
+    assert (levels_of(model), levels_of(torch.nn.Linear(2, 2))) == (2, None)
+    columns = [Column(name, "binary", ("no", "yes")).table() for name in "ab"]
+    assert levels_of(zoo_core.create("mixed-tree", shape=[2], columns=columns)) is None

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core
+from zoo_core import plugins
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
+from zoo_core.loading.meta import build_blank
 from zoo_core.metrics.comparison import Comparison, parameters
 from zoo_core.protocols import ELBO
+from zoo_core.registry import Registry, own_registry
 
 BARS = "bars-and-stripes:test"
 
@@ -87,6 +90,14 @@ def test_an_implicit_model_is_listed_with_a_note() -> None:
 
 def test_a_model_may_say_how_many_of_its_numbers_are_used() -> None:
     assert (parameters(FairCoins()), parameters(Economical())) == (9, 3)
+
+
+def test_a_registry_states_the_parameters_that_a_comparison_shows() -> None:
+    """Those of the model, without its buffers, which its file holds too."""
+    for entry in Registry.load([own_registry()]).entries.values():
+        found = plugins.architecture(entry.architecture, entry.family)
+        model = build_blank(plugins.import_class(found.path), entry.config)
+        assert parameters(model) == entry.weights.parameters, entry.name
 
 
 def test_rows_of_another_shape_name_the_model_and_what_to_do(tmp_path: Path) -> None:

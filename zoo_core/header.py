@@ -73,7 +73,10 @@ class Header:
 
     @property
     def parameters(self) -> int:
-        """Elements of the floating-point tensors; masks and orders are not parameters."""
+        """Elements of the floating-point tensors: a model's parameters, and its buffers of them.
+
+        A file does not say which is which, so this is no less than the parameters of its model.
+        """
         return sum(t.elements for t in self.tensors.values() if "F" in t.dtype)
 
     @property

@@ -45,6 +45,8 @@ class Weights:
     sha256: str
     bytes: int
     parameters: int
+    """Of the model (see `zoo_core.metrics.comparison.parameters`); older entries count the
+    floating-point buffers of the file too."""
     checksums: tuple[str, ...] = ()
     """STEP:CHECKSUM of the networks while they were trained."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoo_core import loading, tasks
 from zoo_core.bulk.folder import Folder, Part
 from zoo_core.bulk.shares import Share
-from zoo_core.data.binarization import binarize_parts, needs_binarization
+from zoo_core.data.binarization import binarize_parts, levels_of, needs_binarization
 from zoo_core.data.cells import count_rows, read_ranges
 from zoo_core.data.streams import Some, Stream, open_stream
 from zoo_core.errors import InvalidInput
@@ -257,7 +257,7 @@ def _read(
             for source, own in groupby(parts, key=lambda part: part.source)
             for some in streams[source].read([part.rows for part in own])
         )
-        if needs_binarization(getattr(model, "levels", None)):
+        if needs_binarization(levels_of(model)):
             places = [range(part.first, part.first + len(part.rows)) for part in parts]
             inputs = binarize_parts(inputs, places)
         yield from zip(parts, inputs, strict=True)

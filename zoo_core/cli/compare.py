@@ -79,6 +79,7 @@ def command(
     plot, pictures = _paths(output, as_json, force)
     sources = _sources(names)
 
+    from zoo_core.data.resolve import parse_spec
     from zoo_core.metrics.comparison import Comparison, common_data, with_split
     from zoo_core.metrics.shares import gather
 
@@ -102,7 +103,7 @@ def command(
             }
         )
         return
-    click.echo("\n".join(table(standings)))
+    click.echo("\n".join(table(standings, parse_spec(spec, data_root).split or "")))
     _show(standings)
     _tell(standings, spec, written)
 

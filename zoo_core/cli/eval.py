@@ -79,7 +79,7 @@ def command(
     if as_json:
         text.echo_json([_to_json(source.name, figure) for figure in figures.values()])
     else:
-        click.echo("\n".join(_table(figures.values())))
+        click.echo("\n".join(_table([*figures.values()])))
     if check:
         _check(source.name, figures.values())
 
@@ -132,9 +132,12 @@ def _check(name: str, figures: Iterable["Figure"]) -> None:
         )
 
 
-def _table(figures: Iterable["Figure"]) -> list[str]:
+def _table(figures: Sequence["Figure"]) -> list[str]:
+    from zoo_core.metrics.likelihood import caveats
+
     head = ("METRIC", "MEASURED", "REGISTRY", "PUBLISHED", "REAL", "UNIT", "ROWS", "WITHIN")
-    return text.table(head, [_cells(figure) for figure in figures])
+    lines = text.table(head, [_cells(figure) for figure in figures])
+    return [*lines, *caveats(*(figure.kind for figure in figures))]
 
 
 def _cells(figure: "Figure") -> tuple[str, ...]:
@@ -145,7 +148,7 @@ def _cells(figure: "Figure") -> tuple[str, ...]:
         f"{stated.value:g} ± {stated.tolerance:g}" if stated else "-",
         "-" if stated is None or stated.published is None else f"{stated.published:g}",
         "-" if figure.real is None else f"{figure.real:.4f}",
-        figure.unit,
+        f"{figure.unit}, {figure.kind}" if figure.kind == "by orders" else figure.unit,
         f"{figure.n:,}",
         _within(figure),
     )
@@ -171,6 +174,7 @@ def _to_json(name: str, figure: "Figure") -> dict[str, Any]:
         "tolerance": stated.tolerance if stated else None,
         "published": stated.published if stated else None,
         "unit": figure.unit,
+        "likelihood": figure.kind or None,
         "protocol": figure.protocol,
         "within": figure.within if stated else None,
     }

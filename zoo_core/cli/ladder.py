@@ -9,7 +9,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, columns_option, json_option
-from zoo_core.cli.standings import HEAD, cells, notes, points, to_json
+from zoo_core.cli.standings import cells, head, notes, points, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,14 +93,14 @@ def command(
 
 def _table(rungs: Sequence[Rung]) -> list[str]:
     several = any(rung.deviation is not None for rung in rungs)
-    head = (*HEAD, "VALIDATION", *(["SEEDS ±"] if several else []), "SECONDS")
-    lines = text.table(head, [_cells(rung, several) for rung in rungs], text.width())
+    heads = (*head("test"), "VALIDATION NATS", *(["SEEDS ±"] if several else []), "SECONDS")
+    lines = text.table(heads, [_cells(rung, several) for rung in rungs], text.width())
     return [*lines, *notes([rung.test for rung in rungs])]
 
 
 def _cells(rung: Rung, several: bool) -> tuple[str, ...]:
     nats = rung.validation.nats
-    deviation = [] if not several else [f"{rung.deviation or 0:.3f}"]
+    deviation = ["-" if rung.deviation is None else f"{rung.deviation:.3f}"] if several else []
     validation = f"{nats.value:.3f}" if nats else "-"
     return (*cells(rung.test), validation, *deviation, f"{rung.seconds:.0f}")
 

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from zoo_core.metrics.comparison import Standing
     from zoo_core.output import Point
 
-__all__ = ["HEAD", "cells", "kind_to_plot", "notes", "points", "table", "to_json"]
-
-HEAD = ("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", "NATS", "BITS/DIM")
-"""The columns of `cells`."""
+__all__ = ["cells", "head", "kind_to_plot", "notes", "points", "table", "to_json"]
 
 
-def table(standings: Sequence[Standing]) -> list[str]:
+def head(split: str) -> tuple[str, ...]:
+    """The head of the columns of `cells`, whose figures are of this split."""
+    return ("NAME", "PARAMETERS", "VALUES", "LIKELIHOOD", f"{split.upper()} NATS", "BITS/DIM")
+
+
+def table(standings: Sequence[Standing], split: str) -> list[str]:
     """The lines of a table, and what is to be said of some."""
-    lines = text.table(HEAD, [cells(standing) for standing in standings], text.width())
+    lines = text.table(head(split), [cells(standing) for standing in standings], text.width())
     return [*lines, *notes(standings)]
 
 

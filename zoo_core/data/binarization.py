@@ -28,6 +28,7 @@ __all__ = [
     "binarize_dataset",
     "binarize_parts",
     "describe_binarization",
+    "levels_of",
     "needs_binarization",
 ]
 
@@ -35,6 +36,11 @@ SEED = 0
 """Seed by which a user's inputs are binarized; that of the registry's protocols."""
 _SKIPPED = 2**22
 """Random numbers that are passed over at a time."""
+
+
+def levels_of(model: object) -> int | None:
+    """The number of values of a model's variables; None where a table's columns encode them."""
+    return None if getattr(model, "columns", ()) else getattr(model, "levels", None)
 
 
 def needs_binarization(levels: int | None, dataset: Dataset | None = None) -> bool:

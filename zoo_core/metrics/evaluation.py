@@ -63,6 +63,11 @@ class Figure:
         return mean(real) if real else None
 
     @property
+    def kind(self) -> str:
+        """Of a likelihood what it is: `exact`, or `by orders` (see `kind_of`)."""
+        return self.found[0].kind
+
+    @property
     def off(self) -> float:
         """How far the figure of the protocol's seed is from the registry's; 0 where it has none."""
         return abs(self.found[0].value - self.stated.value) if self.stated else 0.0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.data import Dataset
-from zoo_core.data.binarization import needs_binarization
+from zoo_core.data.binarization import levels_of, needs_binarization
 from zoo_core.data.columns import fit_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
@@ -72,13 +72,25 @@ def caveats(*kinds: str) -> tuple[str, ...]:
 
 def nll(model: DensityModel, protocol: OfBinaryRows, data_root: Root = None) -> Measured:
     """Mean of -log p(x), in nats."""
-    return Measured.of(-held_out(model, protocol, data_root, model.log_prob))
+    log_p, kind = _log_p(model, protocol, data_root)
+    return Measured.of(-log_p, kind)
 
 
 def bits_per_dim(model: DensityModel, protocol: OfBinaryRows, data_root: Root = None) -> Measured:
     """Mean of -log2 p(x) for each variable, in bits."""
-    nats = -held_out(model, protocol, data_root, model.log_prob)
-    return Measured.of(nats / (math.prod(model.event_shape) * math.log(2)))
+    log_p, kind = _log_p(model, protocol, data_root)
+    return Measured.of(-log_p / (math.prod(model.event_shape) * math.log(2)), kind)
+
+
+def _log_p(model: DensityModel, protocol: OfBinaryRows, root: Root) -> tuple[Tensor, str]:
+    """Log p of each held-out row, (N,), nats, and what kind of likelihood it is."""
+
+    def with_missing(x: Tensor) -> Tensor:
+        log_p = model.log_prob(x)
+        return torch.stack([log_p, x.flatten(1).isnan().any(1).to(log_p)], 1)
+
+    log_p, missing = held_out(model, protocol, root, with_missing).unbind(1)
+    return log_p, kind_of(model, bool(missing.any()))
 
 
 def log_prob_of(
@@ -127,7 +139,7 @@ def values(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> T
     Raises InvalidInput when the rows do not fit the model.
     """
     rows = fit_columns(model, rows)
-    if needs_binarization(getattr(model, "levels", None), rows):
+    if needs_binarization(levels_of(model), rows):
         raise InvalidInput(
             f"{rows.name} has {rows.levels or 'no'} levels, but the model is binary: "
             "set binarize = 'fixed' in the protocol."

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
-from zoo_core.data.binarization import binarize_parts, needs_binarization
+from zoo_core.data.binarization import binarize_parts, levels_of, needs_binarization
 from zoo_core.data.columns import fit_columns
 from zoo_core.data.resolve import parse_spec
 from zoo_core.data.streams import open_split
@@ -84,7 +84,7 @@ def settings_of(model: object) -> dict[str, Any]:
     shape: Any = getattr(model, "event_shape", ())
     images = len(shape) == 3
     return {
-        "binarize": "fixed" if needs_binarization(getattr(model, "levels", None)) else "none",
+        "binarize": "fixed" if needs_binarization(levels_of(model)) else "none",
         "size": shape[1] if images else None,
         "gray": images and shape[0] == 1,
     }

@@ -17,11 +17,11 @@ from torch import nn
 
 from zoo_core import loading
 from zoo_core.data import load_dataset
-from zoo_core.data.binarization import needs_binarization
+from zoo_core.data.binarization import levels_of, needs_binarization
 from zoo_core.errors import ZooError
 from zoo_core.files import write_atomic
-from zoo_core.header import read_header
 from zoo_core.metrics import Measured, complete, find, measure
+from zoo_core.metrics.comparison import parameters
 from zoo_core.metrics.likelihood import values
 from zoo_core.metrics.rows import BATCH
 from zoo_core.protocols import Bound, DensityModel
@@ -96,7 +96,7 @@ class Publisher:
 
     def _metric(self, model: nn.Module, name: str) -> dict[str, Any]:
         """A metric as the registry has it; the recipe's entry may add to its protocol."""
-        binarized = needs_binarization(getattr(model, "levels", None), self.data)
+        binarized = needs_binarization(levels_of(model), self.data)
         kind, own = find(name), self.recipe.entry.get("protocol", {}).get(name, {})
         limited, some = (None, "") if own or name != "test_nll" else self._nll_in_time(model)
         defaults = {
@@ -163,8 +163,6 @@ class Publisher:
     def _entry(self, metrics: list[dict[str, object]], model: nn.Module) -> dict[str, Any]:
         """The registry entry of the run's weights, also written to `entry.toml`."""
         path = self.folder / loading.WEIGHTS
-        # fewer than the weights hold, where not all of them are used
-        parameters = getattr(model, "free_parameters", read_header(path).parameters)
         entry = {
             "name": self.name,
             "summary": f"{self.architecture.name} on {self.recipe.data_name}",
@@ -181,7 +179,7 @@ class Publisher:
                 "url": loading.WEIGHTS,
                 "sha256": loading.open_source(path).sha256,
                 "bytes": path.stat().st_size,
-                "parameters": parameters,
+                "parameters": parameters(model),
                 "checksums": [*read_checksums(self.folder)],
             },
         }
