@@ -1,9 +1,11 @@
 """A model is loaded, created and saved."""
 
+import errno
 import inspect
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import zoo_core
 from factories import METADATA, save_nade
 from zoo_core import loading, plugins
 from zoo_core.config import check_trainer
-from zoo_core.errors import InvalidInput, OutputExists, PluginError, UnknownName
+from zoo_core.errors import DiskError, InvalidInput, OutputExists, PluginError, UnknownName
+from zoo_core.loading import models
 from zoo_core.loading.meta import build_blank
 from zoo_core.protocols import Bound, Decoder, DensityModel, Generator
 from zoo_core.testing import Case, cases
@@ -187,8 +190,44 @@ def test_a_config_of_far_more_layers_than_its_file_lists_is_refused(tmp_path: Pa
 
 
 def test_a_folder_is_no_file_to_save_to(tmp_path: Path) -> None:
+    model = zoo_core.create("bernoulli", shape=(1, 2, 2))
     with pytest.raises(InvalidInput, match=r"it is a folder\. Give the path of a file"):
-        zoo_core.save(zoo_core.create("bernoulli", shape=(1, 2, 2)), tmp_path)
+        zoo_core.save(model, tmp_path)
+    with pytest.raises(InvalidInput, match=r"the folder .*none does not exist\. Make it first"):
+        zoo_core.save(model, tmp_path / "none" / "a.safetensors")
+
+
+def test_a_disk_that_is_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(models, "write", full)
+    with pytest.raises(DiskError, match=r"cannot write .*a\.safetensors: No space left on device"):
+        zoo_core.save(zoo_core.create("bernoulli", shape=(1, 2, 2)), tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: zoo_core.load(3), "name is 3; expected a name or a path."),
+        (lambda: zoo_core.load("x", trainable="no"), "trainable is 'no'; expected true or false."),
+        (lambda: zoo_core.create(3), "architecture is 3; expected text."),
+        (lambda: zoo_core.create("nade", seed="a"), "seed is 'a'; expected a whole number of at l"),
+        (lambda: zoo_core.create("nade", seed=-1), "seed is -1; expected a whole number of at le"),
+        (lambda: zoo_core.create("nade", device=[]), "device is []; expected cpu, cuda, cuda:1 or"),
+        (lambda: zoo_core.save(nn.Linear(1, 1), 3), "path is 3; expected a name or a path."),
+    ],
+)
+def test_an_argument_of_another_type_is_named(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_what_is_no_protocol_is_named(tmp_path: Path) -> None:
+    path = save_nade(tmp_path / "small.safetensors")
+    with pytest.raises(InvalidInput, match=r"is not a model of the class str\. It implements Auto"):
+        zoo_core.load(path, as_=str)
 
 
 def test_a_file_is_overwritten_only_by_force_and_ends_as_weights_do(tmp_path: Path) -> None:

@@ -88,3 +88,10 @@ def test_what_cannot_be_evaluated(run: Path) -> None:
         zoo.evaluate(run, ["elbo"])
     with pytest.raises(InvalidInput, match="test_nll: unknown option 'sample'"):
         zoo.evaluate(run, ["test_nll"], sample=3)
+    for metrics in ([], 3, [3], [["test_nll"]]):
+        with pytest.raises(InvalidInput, match=r"metrics is .*; expected the name of a metric, or"):
+            zoo.evaluate(run, metrics)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="seeds is 0; expected a whole number of at least 1"):
+        zoo.evaluate(run, seeds=0)
+    with pytest.raises(InvalidInput, match="data is 3; expected text"):
+        zoo.evaluate(run, data=3)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 import tomli_w
 
 from zoo_core import environment, registry_files, transfer
-from zoo_core.errors import InvalidRegistry, NetworkError
+from zoo_core.errors import InvalidInput, InvalidRegistry, NetworkError
 from zoo_core.registry import Registry
 from zoo_core.registry_files import MAX_BYTES, origin_of
 from zoo_core.sources import SourceError
@@ -70,6 +70,30 @@ def test_a_missing_registry_is_named() -> None:
 def test_a_folder_stands_for_the_registry_in_it(entry: Make, write_registry: Write) -> None:
     path = write_registry(entry())
     assert Registry.load([path.parent]).sources == (str(path),)
+
+
+def test_one_registry_is_given_by_its_path_alone(entry: Make, write_registry: Write) -> None:
+    path = write_registry(entry())
+    assert Registry.load(path).sources == Registry.load(str(path)).sources == (str(path),)
+    with pytest.raises(InvalidInput, match="sources is 3; expected a path, a folder or a URL, or"):
+        Registry.load(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://a.org/zoo", "http://a.org/zoo/registry.toml"),
+        ("http://a.org/zoo/", "http://a.org/zoo/registry.toml"),
+        ("http://a.org/", "http://a.org/registry.toml"),
+        ("http://a.org", "http://a.org/registry.toml"),
+        ("hf://org/repo", "hf://org/repo/registry.toml"),
+        ("http://a.org/r.toml", "http://a.org/r.toml"),
+        ("http://a.org/r.toml?key=a/b", "http://a.org/r.toml?key=a/b"),
+        ("http://a.org/get?file=r", "http://a.org/get?file=r"),
+    ],
+)
+def test_a_url_of_a_folder_stands_for_the_registry_in_it(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
 
 
 def test_a_remote_registry_is_read_once_and_kept(
@@ -210,8 +234,8 @@ def test_fsspec_decides_which_schemes_there_are(entry: Make, write_registry: Wri
     fsspec.filesystem("memory").pipe_file("/zoo/registry.toml", data)
     found = Registry.load(["memory://zoo/registry.toml"]).lookup("nade")
     assert found.blob.sources == ("memory://zoo/weights/nade.bin",)
-    with pytest.raises(NetworkError, match=r"registry nope://x: Protocol not known"):
-        Registry.load(["nope://x"])
+    with pytest.raises(NetworkError, match=r"registry nope://x/r\.toml: Protocol not known"):
+        Registry.load(["nope://x/r.toml"])
 
 
 @pytest.mark.parametrize(

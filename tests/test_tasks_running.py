@@ -101,6 +101,7 @@ def test_a_model_in_training_is_evaluated_and_goes_on_training() -> None:
             "Did you mean sample? nade can sample, score, explain, detect, comp",
         ),
         ("traverse", {}, InvalidInput, "nade cannot traverse: it needs a generator that maps lat"),
+        (3, {}, InvalidInput, "task is 3; expected text."),
         ("sample", {"stesp": 1}, InvalidInput, "has no option stesp. It takes n, temperature, l"),
         ("sample", {"temperatur": 1}, InvalidInput, "Did you mean temperature?"),
         ("score", {"n": 1}, InvalidInput, "does not use n: name one that does, as sample or nea"),

@@ -27,6 +27,7 @@ __all__ = [
     "FULL",
     "SCRATCH",
     "atomic",
+    "check_place",
     "check_regular",
     "digest",
     "exists",
@@ -158,6 +159,19 @@ def save_tensors(
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise
     path.chmod(0o644)  # the library gives it to its owner alone
+
+
+def check_place(path: Path) -> None:
+    """Raise InvalidInput, before any work is done for it, where a file can have no such path."""
+    if not path.parent.is_dir():
+        raise InvalidInput(
+            f"cannot write {path}: the folder {path.parent} does not exist. "
+            "Make it first, or give another path."
+        )
+    if path.is_dir():
+        raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
 
 
 def unwritten(path: Path, error: OSError) -> ZooError:

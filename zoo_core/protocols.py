@@ -550,8 +550,9 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
     able = [
         each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
     ]
+    missing = f": it has no {lacks}" if lacks else ""
     raise InvalidInput(
-        f"{name or type(model).__name__} is not {in_words(protocol)}: it has no {lacks}. "
+        f"{name or type(model).__name__} is not {in_words(protocol)}{missing}. "
         f"It implements {', '.join(able) or 'no protocol'}."
     )
 

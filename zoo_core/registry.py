@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, ZooError, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
+from zoo_core.rules import Rule, check_value
 from zoo_core.text import html_table, quoted
 from zoo_core.urls import hidden, join, local_path
 
@@ -35,6 +36,8 @@ __all__ = [
     "own_registry",
     "pull",
 ]
+
+_SOURCES = Rule("a path, a folder or a URL, or a list of them", lambda v: isinstance(v, Iterable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ class Registry:
     @classmethod
     def load(
         cls,
-        sources: Iterable[str | Path] | None = None,
+        sources: str | Path | Iterable[str | Path] | None = None,
         *,
         refresh: bool = False,
         trusted: bool = False,
@@ -204,9 +207,9 @@ class Registry:
         """Read and merge registries.
 
         Args:
-            sources: paths, folders or URLs; by default those of `ZOO_REGISTRY`, else our own, those
-                that installed families ship and those of `zoo registry add`. Of the last two, one
-                that cannot be used, or repeats a name, costs a line on stderr.
+            sources: one path, folder or URL, or several; by default those of `ZOO_REGISTRY`, else
+                our own, those that installed families ship and those of `zoo registry add`. Of the
+                last two, one that cannot be used, or repeats a name, costs a line on stderr.
             refresh: ask the servers of remote registries even when the copy here is fresh.
             trusted: whether they need no signature where the user's policy asks for one; what came
                 with the code never does.
@@ -220,6 +223,10 @@ class Registry:
         others: dict[str, bool] = {}
         if sources is None:
             sources = environment.registry_sources()
+        elif isinstance(sources, str | Path):
+            sources = (sources,)
+        else:
+            check_value(sources, _SOURCES, "sources")
         if not sources:
             from zoo_core import plugins
 

@@ -52,9 +52,15 @@ def origin_of(source: str) -> str:
     if source.startswith("oci://"):
         return _in_model(source)
     if is_url(source):
-        return source + "registry.toml" if source.endswith("/") else source
+        return f"{source.removesuffix('/')}/registry.toml" if _is_folder(source) else source
     path = user_path(source).absolute()
     return str(path / "registry.toml" if path.is_dir() else path)
+
+
+def _is_folder(url: str) -> bool:
+    """Whether a URL names no file: no suffix at its end, nor a query, which a server may answer."""
+    path = url.partition("://")[2].partition("/")[2]
+    return "." not in path.rpartition("/")[2] and not {"?", "#"} & {*url}
 
 
 def _in_model(source: str) -> str:

@@ -4,6 +4,7 @@ One rule makes both the check and its message, so that they cannot disagree.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from zoo_core.text import quoted
 
 __all__ = [
     "KINDS",
+    "NAME",
     "Rule",
     "at_least",
     "check_names",
@@ -152,6 +154,10 @@ KINDS: dict[type, Rule] = {
     NoneType: Rule("none", lambda value: value is None),
 }
 """The rule of each type that options and configs are made of."""
+
+
+NAME = Rule("a name or a path", lambda value: isinstance(value, str | os.PathLike))
+"""Of what is looked up: an entry, a run folder, a file."""
 
 
 def at_least(least: int) -> Rule:

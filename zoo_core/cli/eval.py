@@ -73,7 +73,7 @@ def command(
     options = _options(settings, metrics)
     with shared(devices or 1) as share:
         model = loading.load(source, device=own_device(device, share.local))
-        figures = evaluate(model, metrics, data_root=data_root, seeds=seeds, **options)
+        figures = evaluate(model, metrics or None, data_root=data_root, seeds=seeds, **options)
     if share.rank:  # the first one speaks for all
         return
     if as_json:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from zoo_core import plugins
 from zoo_core.config import build
 from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, PluginError, naming
+from zoo_core.files import check_place, unwritten
 from zoo_core.header import read_header
 from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
 from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, write
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry
-from zoo_core.text import argument, printable
+from zoo_core.rules import KINDS, NAME, at_least, check_value
+from zoo_core.text import argument, printable, quoted
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +74,7 @@ def load(
     Raises UnknownName, PluginError, InvalidWeights, or InvalidInput for a device or a type that
     is unknown here, or for a protocol that the model does not implement.
     """
+    check_value(trainable, KINDS[bool], "trainable")
     source = name if isinstance(name, Source) else open_source(name)
     _require(source)  # before torch is imported
     place, kind = _device(device), floating_type(dtype)
@@ -129,6 +132,9 @@ def create(
     Raises UnknownName or PluginError for an architecture, and InvalidInput for a config or a
     device that cannot be used.
     """
+    check_value(architecture, KINDS[str], "architecture")
+    if seed is not None:
+        check_value(seed, at_least(0), "seed")
     family, record = plugins.find(architecture)
     cls = plugins.import_class(record.path)
     import torch
@@ -175,12 +181,12 @@ def save(
     dtype: floating type in the file, e.g. `float16`, a half of the bytes; None keeps the model's.
     force: overwrite a file that is there.
 
-    Raises InvalidInput when the file would not say what it is, for a folder or another suffix, and
-    OutputExists.
+    Raises InvalidInput when the file would not say what it is, for a folder or another suffix,
+    OutputExists, and DiskError or another ZooError when it cannot be written.
     """
+    check_value(path, NAME, "path")
     path = Path(path)
-    if path.is_dir():
-        raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
+    check_place(path)
     if path.suffix != ".safetensors":
         raise InvalidInput(f"cannot write {path}: weights are files that end in .safetensors.")
     if path.exists() and not force:
@@ -193,13 +199,18 @@ def save(
             f"{path} would not say what it is: zoo neither loaded nor created this "
             f"{type(model).__name__}. Give save its {', '.join(missing)} as metadata."
         )
-    write(model, path, metadata, dtype)
+    try:
+        write(model, path, metadata, dtype)
+    except OSError as error:
+        raise unwritten(path, error) from error
 
 
 def _device(name: str | torch.device) -> torch.device:
     """Return a device that works, or say why it does not."""
     import torch
 
+    if not isinstance(name, str | int | torch.device):
+        raise InvalidInput(f"device is {quoted(name)}; expected cpu, cuda, cuda:1 or mps.")
     try:
         device = torch.device(name)
         if device.type != "cpu":

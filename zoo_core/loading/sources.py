@@ -11,6 +11,7 @@ from zoo_core.errors import InvalidInput, InvalidRegistry, UnknownName
 from zoo_core.files import digest, exists, user_path
 from zoo_core.loading.weights import WEIGHTS, describe
 from zoo_core.registry import Entry, Registry, is_path
+from zoo_core.rules import NAME, check_value
 from zoo_core.store import Store
 from zoo_core.text import command_line, printable
 
@@ -62,6 +63,7 @@ def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | So
     Raises UnknownName when there is no such entry, folder or file, and InvalidInput for a file of
     data.
     """
+    check_value(name, NAME, "name")
     path = Path(name)
     if path.suffix.lower() in _DATA and path.is_file():
         command = command_line("zoo", "run", "ENTRY", "--input", path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root, settings_of
 from zoo_core.metrics.samples import OfSamples
 from zoo_core.metrics.shares import by_the_first
+from zoo_core.rules import KINDS, Rule, at_least, check_value
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from zoo_core.registry import Entry, Metric
 
 __all__ = ["Figure", "evaluate"]
+
+_NAMES = Rule(
+    "the name of a metric, or a list of them",
+    lambda v: isinstance(v, Collection) and bool(v) and all(isinstance(each, str) for each in v),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +114,14 @@ def evaluate(
     Raises UnknownName for an unknown metric, InvalidInput for an option that none of the metrics
     has or a model that one does not measure.
     """
-    if not isinstance(model, nn.Module):
-        model = loading.load(model, device=device)
     if isinstance(metrics, str):
         metrics = [metrics]
+    if metrics is not None:
+        check_value(metrics, _NAMES, "metrics")
+    check_value(data, KINDS[str], "data")
+    check_value(seeds, at_least(1), "seeds")
+    if not isinstance(model, nn.Module):
+        model = loading.load(model, device=device)
     info = loading.info(model)
     entry = _entry(info, needed=not metrics)
     stated = {metric.name: metric for metric in entry.metrics} if entry else {}

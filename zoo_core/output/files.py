@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo_core.errors import InvalidInput, OutputExists
-from zoo_core.files import unwritten, write_atomic
+from zoo_core.files import check_place, unwritten, write_atomic
 from zoo_core.output.table import columns_of
 from zoo_core.text import argument
 
@@ -61,15 +61,7 @@ def check_free(path: Path, *, force: bool = False) -> None:
 
     Raises OutputExists when it (or its provenance) is there and force is not given.
     """
-    if not path.parent.is_dir():
-        raise InvalidInput(
-            f"cannot write {path}: the folder {path.parent} does not exist. "
-            "Make it first, or give another path."
-        )
-    if path.is_dir():
-        raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
-    if not os.access(path.parent, os.W_OK):
-        raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
+    check_place(path)
     if not force and (taken := _find_taken(path)):
         raise OutputExists(_exists(taken))
 

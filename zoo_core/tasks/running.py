@@ -17,6 +17,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.loading import Source
 from zoo_core.plugins.discovery import core_version
 from zoo_core.registry import list_entries
+from zoo_core.rules import KINDS, check_value
 from zoo_core.tasks.context import Context
 from zoo_core.text import command_line
 
@@ -60,6 +61,8 @@ def run(
     Raises UnknownName for an unknown task, and InvalidInput for one that the model cannot
     do, for an option that the task does not have or for a value that does not fit.
     """
+    if task is not None:
+        check_value(task, KINDS[str], "task")
     loaded = loading.load(model) if isinstance(model, str | Path) else model
     known = loading.info(loaded)
     record = tasks.choose(task, loaded, known.name)
