@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import zoo_core
+from zoo_core.cli import root
 from zoo_core.data import load_dataset
 from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
@@ -180,3 +182,24 @@ def test_other_encodings_are_named() -> None:
     data = written("a,b", lambda i: f"{real(i)},München", encoding="latin-1")
     with pytest.raises(InvalidInput, match=r"it is not in UTF-8 \(byte 0xfc\). Save it as UTF-8"):
         load_dataset(data)
+
+
+@pytest.mark.parametrize("name", ["My Table (1)", "größe_2", "таблица", "v1.2_final"])
+def test_files_and_folders_of_any_name_give_runs_that_are_used(
+    name: str,
+) -> None:
+    rows = "".join(f"{i % 7 + i / 9},{'xy'[i % 2]}\n" for i in range(40))
+    Path(f"{name}.csv").write_text("a,b\n" + rows)
+    for output in (None, f"Runs/{name}"):
+        run = zoo_core.train(
+            "mixed-tree", data=f"{name}.csv", epochs=1, output=output, device="cpu", quiet=True
+        )
+        result = CliRunner().invoke(root, ["run", str(run.folder), "-n", "2"])
+        assert result.exit_code == 0, result.output
+
+
+def test_a_table_without_a_header_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Years may be names, and a line of them is taken as a row."""
+    data = written("2019,2020", lambda i: f"{i / 7:.3f},{i / 9:.3f}")
+    assert load_dataset(data).event_shape == (2,)
+    assert "(x0, x1); the first line is a row, not their names" in capsys.readouterr().err

@@ -18,7 +18,7 @@ AGE = Column("age", "real", mean=40.0, std=10.0, knots=(20.0, 40.0, 60.0), decim
 
 def guess(values: Values, name: str = "c", **stated: str) -> Column:
     cells = Cells((name,), (values,))
-    return guess_columns(cells, np.ones(len(cells), dtype=bool), stated)[0]
+    return guess_columns(cells, np.ones(len(cells), dtype=bool), stated, "t.csv")[0]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_a_column_is(values: Values, kind: str, categories: tuple[str, ...]
 
 def test_a_real_column_is_described_by_its_training_rows() -> None:
     cells = Cells(("a",), (np.array([0.25, 1.5, 2.25, 100.0]),))
-    column = guess_columns(cells, np.array([True, True, True, False]), {})[0]
+    column = guess_columns(cells, np.array([True, True, True, False]), {}, "t.csv")[0]
     assert (column.mean, column.decimals) == (pytest.approx(4 / 3), 2)
     assert (column.knots[0], column.knots[-1]) == (0.25, 2.25)
 
@@ -54,7 +54,9 @@ def test_what_is_left_out_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         ("", "id", "nothing", "x"),
         (np.arange(N) + 5.0, [f"u{i}" for i in range(N)], [""] * N, np.arange(N) % 2.0),
     )
-    assert [column.name for column in guess_columns(cells, np.ones(N, dtype=bool), {})] == ["x"]
+    assert [
+        column.name for column in guess_columns(cells, np.ones(N, dtype=bool), {}, "t.csv")
+    ] == ["x"]
     said = capsys.readouterr().err
     assert "it numbers the rows" in said
     assert "column id is left out: 1,001 different texts among 1,001 rows" in said
@@ -79,14 +81,14 @@ def test_what_is_stated_comes_before_what_is_guessed() -> None:
 def test_what_cannot_be_stated(stated: dict[str, str], error: type[Exception], what: str) -> None:
     cells = Cells(("c",), (["x", "y", "z"],))
     with pytest.raises(error, match=what):
-        guess_columns(cells, np.ones(3, dtype=bool), stated)
+        guess_columns(cells, np.ones(3, dtype=bool), stated, "t.csv")
 
 
 def test_codes_are_said_to_be_texts_and_may_be_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     codes: Values = ["01", "2", "1", ""]
     guess(codes, name="zip")
     assert capsys.readouterr().err == (
-        "column zip holds texts such as '01', which numbers would not keep; "
+        "t.csv: column zip holds texts such as '01', which numbers would not keep; "
         "columns={'zip': 'real'} takes them as numbers\n"
     )
     column = guess(codes, c="real")
@@ -216,3 +218,37 @@ def test_numbers_without_a_finite_square_are_left_out(capsys: pytest.CaptureFixt
     assert "it holds '1e+300', which is no finite number below 1e150" in capsys.readouterr().err
     with pytest.raises(errors.InvalidInput, match=r"holds 1e\+300; expected finite numbers below"):
         guess(values, c="real")
+
+
+def test_numbers_that_are_written_otherwise_are_said_to_be_texts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With signs, units and separators, or with words beside them; few of them are categories."""
+    for i, sample in enumerate(("{}.5%", "${},000.00", "{} cm", "n/k {}")):
+        texts = [sample.format(k) for k in range(30)] + [f"{k}" for k in range(30, 60)] * (i == 3)
+        guess(texts * 2, f"c{i}")
+    guess([f"2020-01-{k:02}" for k in range(1, 31)] * 2, "dates")
+    guess(["10%", "20%", "30%"] * 20, "few")
+    said = capsys.readouterr().err
+    for i, text in enumerate(("0.5%", "$0,000.00", "0 cm", "n/k 0")):
+        assert f"t.csv: column c{i} holds texts such as '{text}': if they are to be numbers" in said
+    assert "dates holds" not in said and "few holds" not in said
+
+
+def test_values_that_a_model_cannot_tell_apart_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """As float32 they are one, where one of them is far from the others."""
+    values = np.append(np.linspace(-2, 2, 99), 1e9)
+    guess(values, "far")
+    guess(values[:-1], "near")
+    said = capsys.readouterr().err
+    assert "t.csv: column far: its values have a standard deviation of 9.9" in said
+    assert "Is 1e+09 one of them?" in said and "near" not in said
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-150, 1e-3, 1.0, 1e9])
+def test_values_keep_their_digits_whatever_their_scale(scale: float) -> None:
+    values = np.random.default_rng(0).normal(size=100) * scale
+    column = guess(values, "a")
+    x = encode(Cells(("a",), (values,)), (column,), "t.csv")
+    found = np.array([row["a"] for row in decode(x, (column,))])
+    np.testing.assert_allclose(found, values, atol=2e-3 * scale, rtol=0)

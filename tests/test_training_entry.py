@@ -23,7 +23,14 @@ def publisher(folder: Path, **entry: Any) -> Publisher:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("bernoulli.mine", "bernoulli.mine"), ("mine", "bernoulli.mine")]
+    ("folder", "name"),
+    [
+        ("bernoulli.mine", "bernoulli.mine"),
+        ("mine", "bernoulli.mine"),
+        ("My_Run (2)", "bernoulli.my-run-2"),
+        ("bernoulli.Größe", "bernoulli.gr-e"),
+        ("модель", "bernoulli.data"),
+    ],
 )
 def test_a_run_is_named_after_its_folder(folder: str, name: str, tmp_path: Path) -> None:
     assert publisher(tmp_path / folder).name == name

@@ -8,6 +8,7 @@ goes through `command_line`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ __all__ = [
     "html_table",
     "printable",
     "quoted",
+    "slug",
 ]
 
 LIMIT = 300
@@ -42,6 +44,11 @@ def printable(value: object, limit: int | None = LIMIT) -> str:
 def quoted(value: object, limit: int | None = LIMIT) -> str:
     """What `{value!r}` shows, as `printable`."""
     return _cut(_escape(_cut(_text(repr, value), limit)), limit)
+
+
+def slug(text: str) -> str:
+    """A text as part of an entry's name: lower case, digits, dots and hyphens; `data` for none."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "data"
 
 
 def command_line(*words: object) -> str:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
-from zoo_core.text import printable
+from zoo_core.text import printable, slug
 
 __all__ = [
     "SUFFIXES",
@@ -109,7 +109,7 @@ def variant(data: str) -> str:
     name = Path(data.split("[")[0].replace(":", "-").rstrip("/")).name.lower()
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix)
-    return name.replace("_", "-")
+    return slug(name)
 
 
 def read_cells(path: Path) -> Cells:
@@ -229,7 +229,10 @@ def _map_npy(path: Path) -> NDArray[Any]:
         why = "it holds objects; expected numbers" if objects else "it is cut short or damaged"
         raise ValueError(why) from error
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"it holds {array.dtype}; expected numbers")
+        raise ValueError(
+            f"it holds {array.dtype}; expected numbers. A CSV or Parquet file may have columns of "
+            "texts and dates beside them"
+        )
     return array
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ SKIP = "skip"
 _FEW, _MANY, _BINS = 20, 1000, 32
 """Whole numbers of at most so many values are categories; texts of more are left out; and the most
 intervals that a real column's training values are divided into."""
+_WRITTEN_NUMBER = re.compile(r"[^\w.,+-]{0,3} ?[+-]?\d[\d.,']*(e[+-]?\d+)? ?[^\d\s.,]{0,4}", re.I)
+"""A text that a reader takes for a number: $1,234.50, 55 %, 12 cm."""
 _LARGEST = 1e150
 """Size of a number that has a finite square, as a standard deviation takes."""
 
@@ -112,7 +115,7 @@ class Column:
 
 
 def guess_columns(
-    cells: Cells, training: NDArray[np.bool_], stated: Mapping[str, str]
+    cells: Cells, training: NDArray[np.bool_], stated: Mapping[str, str], where: str
 ) -> tuple[Column, ...]:
     """Guess what each column of a table is, and print it once.
 
@@ -124,6 +127,7 @@ def guess_columns(
     cells: the whole table, of all splits: a category need not occur in training.
     training: which rows are trained on, (N,): means and quantiles are theirs.
     stated: by the names of columns, what they are: one of KINDS, or `skip`.
+    where: the table's name, for what is said.
 
     Raises UnknownName for a name or a kind that there is not, InvalidInput for a column that
     cannot be what is stated, or where no column is left.
@@ -142,15 +146,15 @@ def guess_columns(
     columns = []
     for name, values in zip(cells.names, cells.columns, strict=True):
         kind, why = (stated[name], "") if name in stated else _kind(name, values)
+        begin = f"{printable(where)}: column {printable(name)}"
+        if name not in stated and (odd := _describe_texts(name, values)):
+            note(f"{begin} {odd}")
         if kind != SKIP:
-            if name not in stated and (code := _code(values)):
-                note(
-                    f"column {printable(name)} holds texts such as {quoted(code)}, which numbers "
-                    f"would not keep; {argument('columns', {name: 'real'})} takes them as numbers"
-                )
             columns.append(_column(name, kind, values, training))
+            if kind == "real" and (merged := _describe_merged(values, columns[-1])):
+                note(f"{begin}: {merged}")
         elif why:
-            note(f"column {printable(name)} is left out: {why}")
+            note(f"{begin} is left out: {why}")
     if not columns:
         raise InvalidInput("no column of the table is left: all are skipped.")
     return tuple(columns)
@@ -284,7 +288,8 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
         found, there = len(set(values) - {""}), len(values) - values.count("")
         if found > _MANY or (found > _FEW and found == there):
             return SKIP, (
-                f"{found:,} different texts among {len(values):,} rows; "
+                f"{found:,} different texts among {len(values):,} rows, such as "
+                f"{quoted(next(filter(None, values)))}; "
                 f"{argument('columns', {name: 'categorical'})} keeps it"
             )
         if not found:
@@ -300,6 +305,40 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
         return "binary" if len(distinct) == 2 else "categorical", ""
     whole = bool((held == np.floor(held)).all())
     return "ordinal" if whole and len(distinct) <= _FEW else "real", ""
+
+
+def _describe_texts(name: str, values: Values) -> str:
+    """What to say of texts that could be numbers, or seem to be; nothing of others."""
+    if not isinstance(values, list):
+        return ""
+    if code := _code(values):
+        return (
+            f"holds texts such as {quoted(code)}, which numbers would not keep; "
+            f"{argument('columns', {name: 'real'})} takes them as numbers"
+        )
+    found = dict.fromkeys(filter(None, values))
+    numbers = sum(1 for text in found if _is_number(text) or _WRITTEN_NUMBER.fullmatch(text))
+    if len(found) <= _FEW or numbers < len(found) / 2:
+        return ""
+    other = next(text for text in found if not _is_number(text))
+    return (
+        f"holds texts such as {quoted(other)}: if they are to be numbers, write them without "
+        "signs, units and thousands separators, and leave cells empty where one is missing"
+    )
+
+
+def _describe_merged(values: Values, column: Column) -> str:
+    """What to say where a model cannot tell most values apart; nothing of others."""
+    distinct = np.unique(_floats(values) if isinstance(values, list) else values)
+    distinct = distinct[~np.isnan(distinct)]
+    kept = len(np.unique(((distinct - column.mean) / column.std).astype(np.float32)))
+    if kept >= len(distinct) / 2:
+        return ""
+    furthest = distinct[np.abs(distinct - column.mean).argmax()]
+    return (
+        f"its values have a standard deviation of {column.std:g}, for which {len(distinct):,} "
+        f"different ones are {kept:,} to a model (float32). Is {furthest:g} one of them?"
+    )
 
 
 def _code(values: Values) -> str:
@@ -349,14 +388,15 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
         )
     bins = int(np.clip(round(2 * len(held) ** (1 / 3)), 2, _BINS))
     knots = np.unique(np.quantile(held, np.linspace(0, 1, bins + 1)))
-    std = float(held.std()) or 1.0
-    mean, decimals = float(held.mean()), _decimals(held)
+    mean, std = float(held.mean()), float(held.std()) or 1.0
+    decimals = _decimals(held, float(held.std()) or abs(mean) or 1.0)
     return Column(name, kind, (), mean, std, tuple(knots.tolist()), decimals)
 
 
-def _decimals(values: NDArray[np.float64]) -> int:
-    """How many decimals the values have, at most 6."""
-    return next((d for d in range(6) if np.array_equal(values.round(d), values)), 6)
+def _decimals(values: NDArray[np.float64], scale: float) -> int:
+    """How many decimals the values have, at most 6, or those that keep four digits of a scale."""
+    most = min(300, max(6, 3 - math.floor(math.log10(scale))))
+    return next((d for d in range(most) if np.array_equal(values.round(d), values)), most)
 
 
 def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[np.float64]:

@@ -97,7 +97,7 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
     """All splits of a table, kept, as what its columns are follows from all of them."""
     tables = _folder(path) if path.is_dir() else _shared_out(path)
     whole, training = _together(tables)
-    found = guess_columns(whole, training, dict(stated))
+    found = guess_columns(whole, training, dict(stated), path.name)
     if not stated and all(_wrong(values) is None for values in whole.columns):
         levels = max(2, *(int(values.max()) + 1 for values in _numbers(whole)))
         if levels == 2 or not all(column.kind == "binary" for column in found):
@@ -105,7 +105,8 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
                 split: Dataset(path.name, split, _categories(table), levels, columns=found)
                 for split, table in tables.items()
             }
-    note(f"{printable(path.name)}: {_describe(found)}")
+    rows = "; the first line is a row, not their names" if _lacks_header(path, whole) else ""
+    note(f"{printable(path.name)}: {_describe(found)}{rows}")
     return {split: of_cells(table, found, path.name, split) for split, table in tables.items()}
 
 
@@ -160,6 +161,10 @@ def _wrong(values: Values) -> int | None:
 
 def _numbers(cells: Cells) -> list[NDArray[np.float64]]:
     return [values for values in cells.columns if not isinstance(values, list)]
+
+
+def _lacks_header(path: Path, cells: Cells) -> bool:
+    return cells.numbered and (path.is_dir() or path.suffix.lower() == ".csv")
 
 
 def _describe(columns: Sequence[Column]) -> str:

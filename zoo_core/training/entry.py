@@ -26,6 +26,7 @@ from zoo_core.metrics.likelihood import values
 from zoo_core.metrics.rows import BATCH
 from zoo_core.protocols import Bound, DensityModel
 from zoo_core.tasks import able
+from zoo_core.text import slug
 from zoo_core.training.checksums import read_checksums
 from zoo_core.training.run import toml
 
@@ -58,10 +59,9 @@ class Publisher:
 
     @property
     def name(self) -> str:
-        """The entry's name: the folder's where that is `architecture.variant`."""
+        """The entry's name: the folder's, where need be after the architecture's, as a slug."""
         prefix = f"{self.recipe.architecture}."
-        name = self.folder.resolve().name
-        return name if name.startswith(prefix) else prefix + name
+        return prefix + slug(self.folder.resolve().name.removeprefix(prefix))
 
     def publish(self, networks: Mapping[str, nn.Module], values: Mapping[str, float]) -> None:
         """Write the weights that a validation found worth keeping, and its values with them."""

@@ -355,7 +355,8 @@ def _introduction(name: str, trainer: Trainer, needed: int) -> str:
     others = [f"{key} {count:,}" for key, count in counts.items() if key != "model" and count]
     beside = f" ({', '.join(others)})" if others else ""
     of_memory = f"about {in_words(needed)} of memory"
-    return f"{name}: {counts['model']:,} parameters{beside}, {of_memory}"
+    plural = "" if counts["model"] == 1 else "s"
+    return f"{name}: {counts['model']:,} parameter{plural}{beside}, {of_memory}"
 
 
 def _fabric(recipe: Recipe, device: str, devices: int, nodes: int, strategy: str) -> Fabric:
