@@ -1,8 +1,9 @@
 """Tables, numbers and JSON as the commands print them."""
 
+import math
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
@@ -44,13 +45,25 @@ def size(number: float) -> str:
 
 
 def echo_json(value: object) -> None:
-    """Print a value as JSON."""
+    """Print a value as JSON, which has no NaN (null) and no infinity (a text)."""
     import json
 
+    value = _finite(value)
     document = json.dumps(value, indent=2, ensure_ascii=not _unicode())
     if any("\ud800" <= character <= "\udfff" for character in document):  # no part of UTF-8
         document = json.dumps(value, indent=2)
     click.echo(document)
+
+
+def _finite(value: object) -> object:
+    """The value with null for each NaN, and "Infinity" or "-Infinity" for what is infinite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _scale(number: float, unit: str) -> str:

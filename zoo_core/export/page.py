@@ -52,7 +52,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "stargan.faces-hair": ("translate",),
     "gan-cls.faces": ("read", "decode"),
     "progan.faces": ("growth",),
-    "progan.emoji": ("growth",),
     "made.mnist": ("conditionals",),
 }
 """Entries of the page and their functions, those first that stay where all would be too much; what

@@ -265,9 +265,10 @@ def test_earlier_readouts_learn_without_moving_anything_else() -> None:
     assert moved == {f"to_rgb.{s}.{kind}" for s in (0, 1) for kind in ("weight", "bias")}
 
 
-def test_each_loss_moves_its_own_network() -> None:
+@pytest.mark.parametrize("options", [{}, {"loss": "non-saturating", "r1": 0.5}])
+def test_each_loss_moves_its_own_network(options: dict[str, Any]) -> None:
     G = ProGAN(SHAPE, 5, CHANNELS)
-    trainer = Progressive(G, stable=4, fade=100)
+    trainer = Progressive(G, stable=4, fade=100, **options)
     moved: dict[str, set[str]] = {}
 
     def update(name: str) -> object:

@@ -18,17 +18,19 @@ __all__ = ["Progressive"]
 
 
 class Progressive(AdversarialTrainer):
-    """Trains both networks by WGAN-GP, and lets them grow with the number of images seen.
+    """Trains both networks, and lets them grow with the number of images seen.
 
     Args:
         model: a ProGAN.
         stable: images that each stage but the last is trained on once it has faded in; one number
             for all of them, or one for each. The last stage is trained to the end.
         fade: images during which each stage but the first fades in; likewise.
-        penalty: weight of the gradient penalty.
+        loss: a name of `zoo_adversarial.losses.LOSSES`; the paper's by default.
+        penalty: weight of the gradient penalty, for losses that have one.
         penalty_every: steps between gradient penalties, each weighted by that number (the lazy
             regularisation of Karras et al. 2020); 1 is the paper's.
         drift: weight of the mean square of the discriminator's output for real images.
+        r1: weight of R1, the gradient penalty at real images, beside any loss.
     """
 
     monitor: ClassVar[str] = "distance"
@@ -38,11 +40,13 @@ class Progressive(AdversarialTrainer):
         model: ProGAN,
         stable: Count | Sequence[Count] = 600_000,
         fade: Count | Sequence[Count] = 600_000,
+        loss: str = "wgan-gp",
         penalty: NonNegative = 10.0,
         penalty_every: Size = 1,
         drift: NonNegative = 1e-3,
+        r1: NonNegative = 0.0,
     ) -> None:
-        super().__init__(model, "wgan-gp", penalty=penalty, penalty_every=penalty_every)
+        super().__init__(model, loss, penalty=penalty, penalty_every=penalty_every, r1=r1)
         stages = len(model.channels) - 1
         self.stable = _for_each("stable", stable, stages)
         self.fade = _for_each("fade", fade, stages)
