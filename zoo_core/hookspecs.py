@@ -91,8 +91,9 @@ class Architecture:
     settings of a recipe that are tried, as `{"config.hidden": [500]}`. One that is fitted by
     counting states its `epochs` too; others are trained as long as there is time."""
     exports: tuple[str, ...] = ()
-    """Functions that `zoo export` is certain to write of it, as `decode`: the suite holds it to
-    that. Others that follow from its protocols are written where they can be."""
+    """Functions that `zoo export` is certain to write of it, as `decode`, or as `translate-*` where
+    a config names them: the suite holds it to that. Others that follow from its protocols are
+    written where they can be."""
 
     def __post_init__(self) -> None:
         check_record(self, name=_NAME, path=_CLASS, trainer=_CLASS, tasks=_NAMES)

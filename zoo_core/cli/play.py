@@ -52,7 +52,6 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
 
     require()
     folder = environment.home() / "play"
-    click.echo("exporting what the page loads: minutes at first, nothing later", err=True)
     page.build(folder, names, say=lambda text: click.echo(text, err=True))
     (folder / "index.html").write_text(_PAGE.format())
     with _server(folder, port) as server:

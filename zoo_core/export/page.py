@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import environment, loading
 from zoo_core.errors import ZooError
 from zoo_core.export.runtime import code
-from zoo_core.loading import Source
+from zoo_core.loading import WEIGHTS, Source
+from zoo_core.protocols import Decoder, narrow
 from zoo_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ MODELS: Mapping[str, tuple[str, ...]] = {
 """Entries of the page and their functions, those first that stay where all would be too much; what
 a registry does not have is left out."""
 
+_LATENTS = 32
+"""Latents that the page has of a model which is not in `MODELS`."""
 _VERSION = "1.30.0"
 _SHA512 = (
     "ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
@@ -72,7 +76,7 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
     What is in the folder from before, of the same weights and the same code, is kept.
 
     names: entries, run folders or files to show first, beside the entries of `MODELS`.
-    say: is called with what is left out, and why.
+    say: is called with each function before it is exported, and with what is left out, and why.
 
     Raises UnknownName for an unknown one of `names`.
     """
@@ -84,10 +88,17 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
     chosen = dict.fromkeys([*names, *(name for name in MODELS if name in have)])
     origins = {name: loading.resolve(name) for name in chosen}
     models, checks, total = {}, {}, 0
-    for name, origin in origins.items():
+    for i, (name, origin) in enumerate(origins.items(), 1):
         try:
-            source = origin if isinstance(origin, Source) else loading.open_source(name)
-            described = _export(source, folder / "models", MODELS.get(name, ("*",)))
+            source = _named(origin if isinstance(origin, Source) else loading.open_source(name))
+            if source.name in models:
+                say(f"play: without {name}: another {source.name} is shown")
+                continue
+            wanted = MODELS.get(name, ("*",))
+            described = _kept(source, folder / "models", wanted)
+            if described is None:
+                say(f"play: {i} of {len(origins)}, {name}")
+                described = _export(source, folder / "models", wanted, say)
         except ZooError as error:
             say(f"play: without {name}: {error}")
             continue
@@ -97,7 +108,7 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
             continue
         total += size
         checks[source.name] = described.pop("check")
-        models[source.name] = described
+        models[source.name] = {**described, "typed": name}
     manifest = {"runtime": runtime(folder, say=say), "models": models, "bytes": total}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "check.json").write_text(json.dumps(checks))
@@ -143,35 +154,50 @@ def _fetch_runtime(target: Path) -> None:
     shutil.copyfile(STATIC / "LICENSE-onnxruntime.txt", target / "LICENSE.txt")
 
 
-def _export(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
-    """The functions of a model as files, with what the page needs to know of them."""
+def _named(source: Source) -> Source:
+    """A run by its folder's name: its weights have none."""
+    path = source.path
+    nameless = path.name == WEIGHTS and source.name == path.stem
+    return replace(source, name=path.resolve().parent.name) if nameless else source
+
+
+def _key(source: Source, wanted: tuple[str, ...]) -> str:
+    said = f"{source.sha256} {wanted} {code(source)} {version('torch')}"
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _kept(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any] | None:
+    """What an earlier build exported of the same weights by the same code."""
     described = folder / f"{source.name}.json"
-    key = hashlib.sha256(
-        f"{source.sha256} {wanted} {code(source)} {version('torch')}".encode()
-    ).hexdigest()
-    if described.is_file():
-        kept: dict[str, Any] = json.loads(described.read_text())
-        if kept.pop("key") == key:
-            return kept
+    if not described.is_file():
+        return None
+    kept: dict[str, Any] = json.loads(described.read_text())
+    return kept if kept.pop("key") == _key(source, wanted) else None
+
+
+def _export(source: Source, folder: Path, wanted: tuple[str, ...], say: Say) -> dict[str, Any]:
+    """The functions of a model as files, with what the page needs to know of them."""
     folder.mkdir(parents=True, exist_ok=True)
     model = loading.load(source)
     known = loading.info(model)
     found = {
         "data": known.data,
         "licence": known.licence.weights if known.licence else "",
-        **_functions(model, source.name, folder, wanted),
+        **_functions(model, source.name, folder, wanted, say),
     }
-    described.write_text(json.dumps({**found, "key": key}))
+    described = folder / f"{source.name}.json"
+    described.write_text(json.dumps({**found, "key": _key(source, wanted)}))
     return found
 
 
 def _functions(
-    model: nn.Module, name: str, folder: Path, wanted: tuple[str, ...]
+    model: nn.Module, name: str, folder: Path, wanted: tuple[str, ...], say: Say
 ) -> dict[str, Any]:
+    """Raises NotExported where no function can be written."""
     from fnmatch import fnmatch
 
     from zoo_core.export.function import functions
-    from zoo_core.export.onnx import convert, metadata
+    from zoo_core.export.onnx import NotExported, convert, metadata
 
     written: dict[str, Any] = {}
     check: dict[str, Any] = {}
@@ -182,15 +208,34 @@ def _functions(
             continue
         if "translate" in offered and function.name.startswith("translate-"):
             continue  # the same weights again for each domain
+        say(f"play: exporting {function.name}")
+        try:
+            content = convert(model, function).model_proto.SerializeToString()
+        except NotExported as error:
+            say(f"play: without {name}: {error}")
+            continue
         path = folder / f"{name}-{function.name}.onnx"
-        path.write_bytes(convert(model, function).model_proto.SerializeToString())
+        path.write_bytes(content)
         facts |= metadata(model, function)["model"]
         inputs = function.examples(2, seed=1)
         outputs = function(*inputs)
         check[function.name] = [[*_plain(inputs)], [*_plain(outputs)]]
         size = path.stat().st_size
         written[function.name] = {**function.as_dict(), "file": path.name, "bytes": size}
+    if not written:
+        has = ", ".join(offered) or "none"
+        raise NotExported(f"no function of it can be exported; it has {has}.")
+    if "*" in wanted and "decode" in written:  # the page does not know the prior of any model
+        facts["latents"] = _latents(narrow(model, Decoder))
     return {"functions": written, "model": facts, "check": check}
+
+
+def _latents(model: Decoder) -> list[list[float]]:
+    """Latents sampled from the prior, (n, latent_dim)."""
+    import torch
+
+    z = model.latent(_LATENTS, generator=torch.Generator().manual_seed(0))
+    return [[round(value, 4) for value in row] for row in z.tolist()]
 
 
 def _plain(tensors: Iterable[Any]) -> Iterator[dict[str, Any]]:

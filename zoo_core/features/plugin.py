@@ -12,6 +12,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_core.features.net:FeatureNet",
             summary="Small residual classifier, in whose features samples are compared with data",
             tasks=("features",),
+            exports=("classify", "features"),
             paper="He, Zhang, Ren & Sun 2015, Deep Residual Learning (arXiv 1512.03385)",
             trainer="zoo_core.features.trainer:CrossEntropy",
             check=Check(config={"heads": [2], "channels": [4, 4, 4, 8], "stem": 4}),

@@ -54,7 +54,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.progan:ProGAN",
             summary="Progressive GAN: grows from 4x4 to 64x64 while it learns",
             tasks=(*_DECODES, "growth"),
-            exports=("decode",),
+            exports=("decode", "growth"),
             paper="Karras et al. 2018, Progressive Growing of GANs (arXiv 1710.10196)",
             trainer="zoo_adversarial.progan_trainer:Progressive",
             check=Check(
@@ -68,6 +68,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.cyclegan:CycleGAN",
             summary="Two generators, each the inverse of the other: translation without pairs",
             tasks=("translate",),
+            exports=("translate-*",),
             paper="Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent "
             "Adversarial Networks (arXiv 1703.10593)",
             trainer="zoo_adversarial.cyclegan:Cycle",
@@ -89,7 +90,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_adversarial.gan_cls:GANCLS",
             summary="GAN-CLS: text to image, conditioned on a caption",
             tasks=_DECODES,
-            exports=("decode",),
+            exports=("decode", "read"),
             paper="Reed et al. 2016, Generative Adversarial Text to Image Synthesis "
             "(arXiv 1605.05396)",
             trainer="zoo_adversarial.gan_cls_trainer:Matching",

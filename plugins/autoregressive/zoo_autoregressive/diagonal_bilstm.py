@@ -163,5 +163,5 @@ def diagonals(H: int, W: int, device: torch.device) -> tuple[Spans, list[Tensor]
     spans = [(max(0, t - W + 1), min(t + 1, H)) for t in range(H + W - 1)]
     row = torch.arange(H, device=device).unsqueeze(1).expand(H, W).flatten()
     column = torch.arange(W, device=device).repeat(H)
-    there = (row + column).argsort(stable=True)  # along a diagonal, from the top
+    there = ((row + column) * H + row).argsort()  # along a diagonal, from the top
     return spans, [there, row[there] * W + (W - 1 - column[there])]

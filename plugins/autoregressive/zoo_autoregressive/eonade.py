@@ -39,6 +39,7 @@ from zoo_autoregressive.layers import bernoulli_log_prob, bernoulli_logits, keep
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_mask, check_sampling
 from zoo_core.errors import InvalidInput
+from zoo_core.export import exporting
 from zoo_core.precision import single_type
 from zoo_core.training.objective import Objective
 
@@ -128,13 +129,25 @@ class EoNADE(nn.Module):
         order: the permutation, (D,), int64.
         """
         check_inputs(self, x)
-        x = x.flatten(1)[:, order]
+        x = x.flatten(1)
+        if exporting():
+            return bernoulli_log_prob(self._logits_in(x, order), x).sum(1)
+        x = x[:, order]
         W, V, W_o = self.W[order], self.V[order], self.W_o[order]
         a, logits = self.c.expand(x.shape[0], -1), []
         for x_i, W_i, W_oi, V_i in zip(x.unbind(1), W, W_o, V, strict=True):
             logits.append(torch.mv(self._last_layer(a), V_i))
             a = torch.addr(a + W_oi, x_i, W_i)
         return bernoulli_log_prob(torch.stack(logits, 1) + self.b[order], x).sum(1)
+
+    def _logits_in(self, x: Tensor, order: Tensor) -> Tensor:
+        """The logits of all variables in one order, at their own places, (B, D), for x (B, D).
+
+        The weights are not put in order, so that an exported file holds them once.
+        """
+        rows = (x.unsqueeze(2) * self.W + self.W_o)[:, order]
+        a = (rows.cumsum(1) - rows)[:, order.argsort()]
+        return (self._last_layer(self.c + a) * self.V).sum(2) + self.b
 
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0

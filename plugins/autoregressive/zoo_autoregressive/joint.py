@@ -56,7 +56,7 @@ class Joint(nn.Module):
     def states(self, x: Tensor) -> Tensor:
         """The number of each row's state, (B,), int64, for rows (B, any) of bits."""
         places = torch.arange(x.shape[1] - 1, -1, -1, device=x.device)
-        return (x.round().long() << places).sum(1)
+        return (x.round().long() * 2**places).sum(1)  # shifts cannot be exported
 
     def bits(self, states: Tensor, n: int) -> Tensor:
         """The rows (B, n) of the states (B,)."""

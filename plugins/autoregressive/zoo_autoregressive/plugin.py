@@ -90,6 +90,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.joint:Joint",
             summary="The full table: a probability for each state",
             tasks=_ALL,
+            exports=("conditionals",),
             trainer=_COUNTING,
         ),
         Architecture(
@@ -124,6 +125,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.eonade:EoNADE",
             summary="Order-agnostic NADE: a mixture over orders that completes any mask",
             tasks=("sample", "score", "detect", "complete"),
+            exports=("log_prob",),
             paper="Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator",
             trainer="zoo_autoregressive.eonade:OrderAgnostic",
         ),
@@ -224,6 +226,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.row_lstm:RowLSTM",
             summary="PixelRNN with an LSTM that runs down the rows",
             tasks=_ALL,
+            exports=("conditionals",),
             paper="van den Oord, Kalchbrenner & Kavukcuoglu 2016, Pixel Recurrent Neural Networks",
         ),
         Architecture(
@@ -231,6 +234,7 @@ def zoo_architectures() -> list[Architecture]:
             path="zoo_autoregressive.diagonal_bilstm:DiagonalBiLSTM",
             summary="PixelRNN with two LSTMs along the diagonals: each pixel sees all before it",
             tasks=_ALL,
+            exports=("conditionals",),
             paper="van den Oord, Kalchbrenner & Kavukcuoglu 2016, Pixel Recurrent Neural Networks",
         ),
     ]

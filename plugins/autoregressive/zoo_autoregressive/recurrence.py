@@ -22,6 +22,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from zoo_core.export import exporting
+
 __all__ = ["Spans", "State", "lstm", "recur"]
 
 Spans = Sequence[tuple[int, int]]
@@ -70,8 +72,27 @@ def recur(x: Tensor, U: Tensor, h0: Tensor, c0: Tensor, spans: Spans, R: int) ->
 
     Returns h of the cells, in the order of x: (G, N, B, h).
     """
+    if exporting():
+        return _unrolled(x, U, h0, c0, spans, R)
     y: Tensor = _Recurrence.apply(x.contiguous(), U, h0, c0, spans, R)
     return y
+
+
+def _unrolled(x: Tensor, U: Tensor, h0: Tensor, c0: Tensor, spans: Spans, R: int) -> Tensor:
+    """The same, without writing into tensors: what an exported file can say."""
+    G, _, B, _ = x.shape
+    h = h0.shape[1]
+    k = U.shape[1] // h
+    line = h0[:, None, None].expand(G, R + k - 1, B, h)  # cell r is at r + 1
+    cells = c0[:, None, None].expand(G, R, B, h)
+    y = []
+    for (lo, hi), s in zip(spans, _slices(spans), strict=True):
+        z = torch.cat([line[:, lo + q : hi + q] for q in range(k)], -1)
+        states, c = lstm(x[:, s] + z @ U.unsqueeze(1), cells[:, lo:hi])
+        line = torch.cat([line[:, : lo + 1], states, line[:, hi + 1 :]], 1)
+        cells = torch.cat([cells[:, :lo], c, cells[:, hi:]], 1)
+        y.append(states)
+    return torch.cat(y, 1)
 
 
 class _Recurrence(torch.autograd.Function):

@@ -65,6 +65,8 @@
   // Models
 
   const functionOf = (name, fn) => state.manifest.models[name]?.functions[fn];
+  // What the command calls it: a run's path where it is not the name on the page
+  const typed = (name) => state.manifest.models[name]?.typed ?? name;
   const having = (...fns) => Object.keys(state.manifest.models).filter((name) => fns.every((fn) => functionOf(name, fn)));
 
   const fetched = async (url, bytes, progress) => {
@@ -187,10 +189,27 @@
 
   // Panels
 
+  const shown = new Set();  // the models that some panel runs
+  // command: a text, or a function that gives it and is asked again after each change
   const panel = (title, what, command, ...content) => {
-    root.append(el("section", {}, el("h2", { id: title.toLowerCase().replace(/\W+/g, "-") }, title),
+    const code = el("code"), text = typeof command === "function" ? command : () => command;
+    const write = () => { code.textContent = text(); };
+    root.append(el("section", { onchange: write, oninput: write, onclick: write },
+      el("h2", { id: title.toLowerCase().replace(/\W+/g, "-") }, title),
       el("p", { class: "zp-what" }, what), ...content,
-      el("p", { class: "zp-what" }, "The same by command: ", el("code", {}, command))));
+      el("p", { class: "zp-what" }, "The same by command: ", code)));
+    write();
+  };
+  // What is asked for while a picture is computed is computed next; of several, the last one
+  const latest = (work) => {
+    let busyNow = false, again = false;
+    return async () => {
+      if (busyNow) { again = true; return; }
+      busyNow = true;
+      try { do { again = false; await work(); } while (again); }
+      catch (error) { status.textContent = String(error.message || error); throw error; }
+      finally { busyNow = false; }
+    };
   };
   const busy = (button, work) => async () => {
     button.disabled = true;
@@ -215,6 +234,7 @@
       String(state.manifest.models[name].model.event_shape) === "1,28,28");
     const walkers = having("step").filter(digits);
     if (!explicit.length && !both.length) return;
+    [...explicit, ...both].forEach((name) => shown.add(name));
     let cursor = null;
     const board = canvas(side, "zp-draw", "a grid of 28 by 28 pixels to draw a digit on", { tabindex: 0, role: "application" });
     const show = () => {
@@ -290,7 +310,7 @@
     const names = (list) => list.map((name) => [name, name]);
     panel("Draw a digit",
       "Draw with mouse or finger, or with the arrow keys, space and delete. Each explicit model says how probable the drawing is: −log p in nats, the lower the more probable. A test digit takes about 80 to 100.",
-      "zoo run made.mnist --task score --input digit.png",
+      `zoo run ${typed(explicit[0] ?? both[0])} --task ${explicit.length ? "score" : "bounds"} --input digit.png`,
       el("div", { class: "zp-row" }, board,
         el("div", {},
           action("Clear", async () => { x.fill(0); show(); }),
@@ -305,25 +325,29 @@
           el("table", { class: "zp-nats" }, el("thead", {}, el("tr", {}, el("th", {}, "model"), el("th", {}, "nats"))), rows))));
     if (explicit.length) panel("Where it is surprising",
       "The nats of each pixel given those before it, from blue (expected) to yellow (four nats and more).",
-      "zoo run nade.mnist --task explain --input digit.png -o heat.png",
+      () => `zoo run ${typed(heated)} --task explain --input digit.png -o heat.png`,
       choice("model of the heat map", names(explicit), (name) => { heated = name; }), action("Explain", explain),
       el("div", { class: "zp-row" }, figure(heat, "−log p(xᵢ | x before i)")));
     if (walkers.length) panel("Complete the rest",
       "The upper half of the drawing is kept; the lower half is sampled four times from its exact conditional, pixel by pixel.",
-      "zoo run nade.mnist --task complete --keep top --input digit.png",
+      () => `zoo run ${typed(by)} --task complete --keep top --input digit.png`,
       choice("model that completes", names(walkers), (name) => { by = name; }), action("Complete", complete),
       el("div", { class: "zp-row" }, ...rest.map((target, i) => figure(target, String(i + 1)))));
     if (both.length) panel("Reconstruct",
       "The drawing goes through an encoder to a few latent variables, and back through a decoder.",
-      `zoo run ${both[0]} --task reconstruct --input digit.png`,
+      `zoo run ${typed(both[0])} --task reconstruct --input digit.png`,
       action("Reconstruct", reconstruct),
       el("div", { class: "zp-row" }, ...again.map(([name, target]) => figure(target, name))));
     show();
   };
 
   const slowly = () => {
-    const walkers = having("step").filter((name) => state.manifest.models[name].model.event_shape.length === 3);
+    const walkers = having("step").filter((name) => {
+      const { event_shape: shape, levels } = state.manifest.models[name].model;
+      return shape.length === 3 && shape[0] === 1 && levels === 2;
+    });
     if (!walkers.length) return;
+    walkers.forEach((name) => shown.add(name));
     let by = walkers[0], speed = 30, going = 0;
     const picture = canvas(28, "zp-big", "the sample so far"), chance = canvas(28, "zp-big", "probabilities so far");
     const next = el("div", { class: "zp-status" });
@@ -346,7 +370,7 @@
     const stop = el("button", { type: "button", onclick: () => { going++; } }, "Stop");
     panel("Pixel by pixel",
       "Ancestral sampling in slow motion: each pixel is sampled from its probability given all pixels before it.",
-      "zoo run nade.mnist -n 1",
+      () => `zoo run ${typed(by)} -n 1`,
       choice("model that samples", walkers.map((name) => [name, name]), (name) => { by = name; }),
       slider("pixels a frame", 1, 56, 1, speed, (value) => { speed = value; }),
       action("Sample", draw), stop,
@@ -356,12 +380,17 @@
   const plane = () => {
     const [name] = having("decode").filter((model) => state.manifest.models[model].model.latent_dim === 2);
     if (!name) return;
+    shown.add(name);
     const shape = state.manifest.models[name].model.event_shape;
     const pad = canvas(60, "zp-big", "the plane of two latents; arrow keys move the point", { tabindex: 0, role: "application" });
     const picture = canvas(28, "zp-big", "the decoded digit");
     const where = el("div", { class: "zp-status" });
-    let z = [0, 0], pending = false;
-    const show = async () => {
+    let z = [0, 0];
+    const decode = latest(async () => {
+      const [x] = await run(name, "decode", [[z, [1, 2]]]);
+      paint(picture, x.data, shape);
+    });
+    const show = () => {
       const context = pad.getContext("2d");
       context.clearRect(0, 0, 60, 60);
       context.fillStyle = "#456";
@@ -370,11 +399,7 @@
       context.fillStyle = "#fc3";
       context.fillRect(29 + z[0] * 10, 29 - z[1] * 10, 3, 3);
       where.textContent = `z = (${z[0].toFixed(2)}, ${z[1].toFixed(2)})`;
-      if (pending) return;
-      pending = true;
-      const [x] = await run(name, "decode", [[z, [1, 2]]]);
-      pending = false;
-      paint(picture, x.data, shape);
+      decode();
     };
     const at = (event) => {
       const box = pad.getBoundingClientRect();
@@ -392,7 +417,7 @@
     });
     panel("A plane of digits",
       "Two latent variables, each from −3 to 3: the decoder turns the point under the pointer into a digit.",
-      `zoo run ${name} --task manifold`,
+      `zoo run ${typed(name)} --task manifold`,
       el("div", { class: "zp-row" }, figure(pad, "z₁ to the right, z₂ up"), figure(picture, "its mean image")), where);
   };
 
@@ -400,18 +425,19 @@
     const [name] = having("decode").filter((model) => model.startsWith("infogan."));
     if (!name) return;
     const { event_shape: shape, latent_dim: D, classes: K } = state.manifest.models[name].model;
+    shown.add(name);
     const C = 2, Z = D - K - C;
     const picture = canvas(28, "zp-big", "the generated digit");
     const c = [0, 0];
     let category = 0, z = Array.from({ length: Z }, () => 2 * Math.random() - 1);
-    const show = async () => {
+    const show = latest(async () => {
       const one = Array.from({ length: K }, (_, k) => Number(k === category));
       const [x] = await run(name, "decode", [[[...z, ...one, ...c], [1, D]]]);
       paint(picture, x.data, shape);
-    };
+    });
     panel("Codes that nobody taught",
       "InfoGAN: a category and two codes, found without labels, and noise that varies the rest.",
-      `zoo run ${name} --task traverse`,
+      `zoo run ${typed(name)} --task traverse`,
       slider("category", 0, K - 1, 1, 0, (value) => { category = value; show(); }),
       slider("code 1", -2, 2, 0.1, 0, (value) => { c[0] = value; show(); }),
       slider("code 2", -2, 2, 0.1, 0, (value) => { c[1] = value; show(); }),
@@ -423,32 +449,27 @@
   const attributes = () => {
     for (const [name, { latents, directions }] of Object.entries(state.attributes)) {
       if (!functionOf(name, "decode")) continue;
+      shown.add(name);
       const shape = state.manifest.models[name].model.event_shape;
       const picture = canvas(shape[2], "zp-big", "the decoded face");
       const chosen = {}, reach = {};
-      let face = 0, busyNow = false, again = false;
-      const show = async () => {
-        if (busyNow) { again = true; return; }
-        busyNow = true;
-        do {
-          again = false;
-          const z = latents[face].map((value, i) => Object.keys(directions).reduce(
-            (sum, key) => sum + reach[key] * directions[key][chosen[key]][i], value));
-          const [x] = await run(name, "decode", [[z, [1, z.length]]]);
-          paint(picture, x.data, shape);
-        } while (again);
-        busyNow = false;
-      };
+      let face = 0, along = Object.keys(directions)[0];
+      const show = latest(async () => {
+        const z = latents[face].map((value, i) => Object.keys(directions).reduce(
+          (sum, key) => sum + reach[key] * directions[key][chosen[key]][i], value));
+        const [x] = await run(name, "decode", [[z, [1, z.length]]]);
+        paint(picture, x.data, shape);
+      });
       const controls = Object.entries(directions).map(([key, values]) => {
         const words = key.replace("_", " "), names = Object.keys(values);
         chosen[key] = names[0];
         reach[key] = 0;
-        return el("div", {}, choice(words, names.map((value) => [value, `${words}: ${value}`]), (value) => { chosen[key] = value; show(); }),
-          slider(`towards this ${words}`, -1, 2, 0.1, 0, (value) => { reach[key] = value; show(); }));
+        return el("div", {}, choice(words, names.map((value) => [value, `${words}: ${value}`]), (value) => { along = key; chosen[key] = value; show(); }),
+          slider(`towards this ${words}`, -1, 2, 0.1, 0, (value) => { along = key; reach[key] = value; show(); }));
       });
       panel(`Attributes (${name})`,
         "Arithmetic of latents: what faces of an attribute have beside all others, a difference of means of their latents, is added to one face, up to twice.",
-        `zoo run ${name} --task traverse --along hair_colour`,
+        () => `zoo run ${typed(name)} --task traverse --along ${along}`,
         action("Another face", async () => { face = (face + 1) % latents.length; await show(); }),
         el("div", { class: "zp-row" }, figure(picture, name), el("div", {}, ...controls)));
     }
@@ -456,6 +477,7 @@
 
   const prompts = () => {
     for (const name of having("read", "decode")) {
+      shown.add(name);
       const { event_shape: shape, latent_dim: D } = state.manifest.models[name].model;
       const [tokens] = functionOf(name, "read").inputs, [code] = functionOf(name, "read").outputs;
       const length = tokens.shape[1], Z = D - code.shape[1], n = 4;
@@ -482,20 +504,21 @@
       };
       text.addEventListener("keydown", (event) => { if (event.key === "Enter") draw(); });
       panel(`From a text (${name})`, "A generator conditioned on a text prompt: the text becomes a code, and each image has noise of its own.",
-        `zoo run ${name} -n 4 --prompt "${first}"`, text, action("Draw", draw), note,
+        () => `zoo run ${typed(name)} -n 4 --prompt "${text.value.replaceAll('"', "")}"`, text, action("Draw", draw), note,
         el("div", { class: "zp-row" }, ...pictures.map((target, i) => figure(target, String(i + 1)))));
     }
   };
 
   const growing = () => {
     for (const name of having("growth")) {
+      shown.add(name);
       const described = functionOf(name, "growth"), D = described.inputs[0].shape[1];
       const pictures = described.outputs.map((value) => canvas(value.shape[2], "zp-small", `${value.shape[2]} pixels a side`));
       const grow = async () => {
         const images = await run(name, "growth", [[noise(D), [1, D]]]);
         images.forEach((image, i) => paint(pictures[i], image.data, image.dims.slice(1)));
       };
-      panel(`Growth (${name})`, "A progressive GAN draws one latent at each of its resolutions.", `zoo run ${name} --task growth`,
+      panel(`Growth (${name})`, "A progressive GAN draws one latent at each of its resolutions.", `zoo run ${typed(name)} --task growth`,
         action("Another latent", grow),
         el("div", { class: "zp-row" }, ...pictures.map((target, i) => figure(target, `${described.outputs[i].shape[2]} × ${described.outputs[i].shape[2]}`))));
     }
@@ -506,6 +529,7 @@
       const single = Object.keys(model.functions).filter((fn) => fn.startsWith("translate-"));
       const domains = functionOf(name, "translate") ? model.model.domains : single.map((fn) => fn.slice(10));
       if (!domains.length) continue;
+      shown.add(name);
       const shape = model.model.event_shape, [C, H, W] = shape, ofFaces = String(model.data).startsWith("faces");
       const given = canvas(W, "zp-big", "the picture to translate"), target = canvas(W, "zp-big", "the translated picture");
       let x = null, to = 0, samples = 0;
@@ -547,16 +571,44 @@
       const zone = el("div", { class: "zp-row", ondragover: (event) => event.preventDefault(),
         ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) said(open(event.dataTransfer.files[0])); } },
         figure(given, "given"), figure(target, name));
-      const chosen = el("span", {}, domains[to]);
       panel(`Translation (${name})`,
         "Choose a picture or drop one here: the generator draws it as the chosen domain would have it. It stays on this machine."
           + (ofFaces ? " The domains are colours of hair; the faces are a remix of ToonHead by Johan Melin, CC BY 4.0." : ""),
-        el("span", {}, `zoo run ${name} --task translate --to `, chosen, " --input picture.png"),
+        () => `zoo run ${typed(name)} --task translate --to ${domains[to]} --input picture.png`,
         file,
         action(ofFaces ? "Another face" : "Another emoji of this machine", async () => { await sample(); await translate(); }),
-        choice(`domain of ${name}`, domains.map((domain, i) => [i, domain]), (value) => { to = Number(value); chosen.textContent = domains[to]; said(translate()); }),
+        choice(`domain of ${name}`, domains.map((domain, i) => [i, domain]), (value) => { to = Number(value); said(translate()); }),
         action("Translate", translate), zone);
       said(sample());
+    }
+  };
+
+  // Any other decoder: what it makes of latents that Python sampled from the model's prior
+  const generating = () => {
+    for (const name of having("decode")) {
+      const { event_shape: shape, latent_dim: D, latents } = state.manifest.models[name].model;
+      const image = shape.length === 3 && (shape[0] === 1 || shape[0] === 3);
+      if (shown.has(name) || !image || !latents) continue;
+      shown.add(name);
+      const n = 4;
+      let first = 0;
+      const pictures = Array.from({ length: n }, (_, i) => canvas(shape[2], "zp-small", `image ${i + 1} of ${name}`));
+      const draw = async () => {
+        const z = pictures.flatMap((_, i) => latents[(first + i) % latents.length]);
+        first += n;
+        const [x] = await run(name, "decode", [[z, [n, D]]]);
+        pictures.forEach((target, i) => paint(target, x.data, shape, i * shape[0] * shape[1] * shape[2]));
+      };
+      panel(`Samples (${name})`, `The decoder turns latents into images; ${latents.length} latents were sampled from the model's prior.`,
+        `zoo run ${typed(name)} -n ${n}`, action("Sample", draw),
+        el("div", { class: "zp-row" }, ...pictures.map((target, i) => figure(target, String(i + 1)))));
+    }
+  };
+  const others = () => {
+    for (const [name, { functions }] of Object.entries(state.manifest.models)) {
+      if (shown.has(name)) continue;
+      root.append(el("p", { class: "zp-what" }, `${name} is exported, as ${Object.keys(functions).join(", ")}, `
+        + "but no panel of this page is for what it can do: "), el("code", {}, `zoo export ${typed(name)}`));
     }
   };
 
@@ -588,7 +640,7 @@
     state.attributes = await (await fetch(`${base}attributes.json`)).json();
     root.append(el("p", { class: "zp-what" },
       `${Object.keys(state.manifest.models).length} models, ${(state.manifest.bytes / 1e6).toFixed(1)} MB; each is loaded when it is first used. All runs in this browser, by onnxruntime-web ${state.manifest.runtime.version}: nothing is sent anywhere.`), bar, status);
-    for (const make of [drawing, slowly, plane, codes, attributes, prompts, translating, growing]) make();
+    for (const make of [drawing, slowly, plane, codes, attributes, prompts, translating, growing, generating, others]) make();
   };
   window.zooPlay = { check, run, state, ready: begin() };
 })();
