@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo_core import draws
-from zoo_core.draws import Rows, Streams
+from zoo_core.draws import Rows, Streams, batch_rows
 
 
 def seeded() -> torch.Generator:
@@ -132,9 +132,11 @@ def test_the_draws_of_streams_are_distributed_as_they_should_be() -> None:
 @pytest.mark.parametrize("places", [slice(0, None, 2), slice(1, None, 2), slice(None)])
 def test_rows_of_a_batch_have_the_numbers_that_one_process_draws(places: slice) -> None:
     whole, own = seeded(), torch.Generator().manual_seed(9)
-    rows = Rows(own, whole=seeded(), places=places, rows=7)
+    rows = Rows(own, whole=seeded())
     n = len(range(7)[places])
-    for _ in range(2):  # each draw goes on where the last one ended
+    for _ in range(2):  # each draw goes on where the last one ended, in each part of a step
+        rows.begin(7, places)
+        assert batch_rows(rows, n) == 7
         expected = torch.randn(7, 3, generator=whole)[places]
         assert torch.equal(draws.randn(n, 3, generator=rows), expected)
         expected = torch.rand(3, 7, generator=whole)[:, places]

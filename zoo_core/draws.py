@@ -24,6 +24,7 @@ from zoo_core.text import SHORT, quoted
 __all__ = [
     "Rows",
     "Streams",
+    "batch_rows",
     "bernoulli",
     "categorical",
     "categories",
@@ -124,20 +125,24 @@ class Rows(torch.Generator):
     Args:
         own: the state of this process's own stream is copied from it.
         whole: the stream of the whole batch.
-        places: this process's rows among those of the batch.
-        rows: of the batch.
     """
 
     def __new__(cls, own: torch.Generator, **_: object) -> Self:
         """Make torch's part, which takes the device alone."""
         return super().__new__(cls, device=own.device)  # type: ignore[call-arg] # torch's stub has none
 
-    def __init__(
-        self, own: torch.Generator, *, whole: torch.Generator, places: slice, rows: int
-    ) -> None:
+    def __init__(self, own: torch.Generator, *, whole: torch.Generator) -> None:
         self.set_state(own.get_state())
-        self.whole, self.rows = whole, rows
-        self._places, self._own = places, len(range(rows)[places])
+        self.whole = whole
+        self.begin(0, slice(None))
+
+    def begin(self, rows: int, places: slice) -> None:
+        """Begin a batch; the streams go on.
+
+        rows: of the batch.
+        places: this process's rows among them.
+        """
+        self.rows, self._places, self._own = rows, places, len(range(rows)[places])
 
     def draw(self, function: Callable[..., Tensor], size: Sequence[int], dim: int) -> Tensor:
         """This process's numbers, by a function of a size and a generator.
@@ -148,6 +153,11 @@ class Rows(torch.Generator):
             return function(tuple(size), generator=self)
         every = function((*size[:dim], self.rows, *size[dim + 1 :]), generator=self.whole)
         return every.movedim(dim, 0)[self._places].movedim(0, dim).contiguous()
+
+
+def batch_rows(generator: torch.Generator, n: int) -> int:
+    """Rows of the batch of which a trainer has n: of several processes each has a part of it."""
+    return generator.rows if isinstance(generator, Rows) else n
 
 
 def rand(

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_core import draws
+
 __all__ = ["jitter", "mirror", "mutate"]
 
 
@@ -21,7 +23,7 @@ def jitter(x: Tensor, shift: float, turn: float, zoom: float, generator: torch.G
     """
     if not (shift or turn or zoom):
         return x
-    u = torch.rand(4, len(x), generator=generator, device=x.device, dtype=x.dtype) * 2 - 1
+    u = draws.rand(4, len(x), dim=1, generator=generator, device=x.device, dtype=x.dtype) * 2 - 1
     angle, scale = u[0] * math.radians(turn), 1 + u[1] * zoom
     cos, sin = scale * angle.cos(), scale * angle.sin()
     # the grid runs from −1 to 1, twice a side
@@ -33,7 +35,7 @@ def jitter(x: Tensor, shift: float, turn: float, zoom: float, generator: torch.G
 
 def mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """Flip each image, (B, C, H, W), left to right with probability one half."""
-    turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
+    turned = draws.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
     return torch.where(turned, x.flip(3), x)
 
 
@@ -46,7 +48,8 @@ def mutate(x: Tensor, rate: float, levels: int | None, generator: torch.Generato
     """
     if not rate:
         return x
-    which, value = torch.rand(2, *x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    u = draws.rand(2, *x.shape, dim=1, generator=generator, device=x.device, dtype=x.dtype)
+    which, value = u
     if levels is not None:
         value = (value * levels).floor() / (levels - 1)
     return torch.where(which < rate, value, x)

@@ -48,9 +48,9 @@ class Part(NamedTuple):
     """Of their mean loss: summed over the parts, and averaged over the processes, weighted means
     are the mean over all rows of the step."""
     places: slice = slice(None)
-    """Among the rows of the step, of all processes."""
+    """Among the rows that are computed at once, by all processes."""
     of: int = 0
-    """Rows of the step; 0 where the places of these rows are not known."""
+    """How many rows of the step are computed at once, by all processes."""
 
 
 class Batches:
@@ -103,22 +103,14 @@ class Batches:
     def parts(self, rows: Tensor, step: int) -> list[Part]:
         """This process's share of a step, in as many parts as the recipe accumulates.
 
+        Every process has as many parts, and together they compute the same rows at once as one.
         Labelled rows come behind the others, where the recipe adds them.
 
         rows: of the step, of all processes together, (B,).
         step: number of steps before this one.
         """
         rows = rows if self.labelled is None else self._more(rows, step)
-        places = self._places(len(rows))
-        share = rows[places]
-        # a share of all rows is what each process has where there are too few
-        processes = 1 if len(share) == len(rows) else self.fabric.world_size
-        if self.recipe.accumulate == 1:
-            return [Part(share, len(share) * processes / len(rows), places, len(rows))]
-        return [
-            Part(part, len(part) * processes / len(rows))
-            for part in share.chunk(self.recipe.accumulate)
-        ]
+        return [self._share(part, len(rows)) for part in rows.chunk(self.recipe.accumulate)]
 
     def training(self, rows: Tensor, random: torch.Generator) -> Batch:
         """Rows of the training split.
@@ -151,6 +143,14 @@ class Batches:
         random = stream(self.recipe.seed, "labelled", step)
         chosen = torch.randperm(len(self.labelled), generator=random)[: self.recipe.labelled]
         return torch.cat([rows, self.labelled[chosen]])
+
+    def _share(self, rows: Tensor, of_step: int) -> Part:
+        """This process's share of rows that are computed at once."""
+        places = self._places(len(rows))
+        share = rows[places]
+        # a share of all rows is what each process has where there are too few
+        processes = 1 if len(share) == len(rows) else self.fabric.world_size
+        return Part(share, len(share) * processes / of_step, places, len(rows))
 
     def _places(self, rows: int) -> slice:
         """The places in a batch that are this process's; all of them when there are too few."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from zoo_core import draws
 from zoo_core.config import Rate
 from zoo_core.training.augmentation import mutate
 from zoo_core.training.objective import Objective
@@ -68,5 +69,5 @@ class MaximumLikelihood(Objective):
         classes = getattr(self.model, "classes", 0)
         if labels is None or not classes:
             return {}
-        u = torch.rand(labels.shape, generator=generator, device=labels.device)
+        u = draws.rand(*labels.shape, generator=generator, device=labels.device)
         return {"label": labels.masked_fill(u < _UNLABELLED, classes)}

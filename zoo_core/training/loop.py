@@ -26,7 +26,7 @@ from zoo_core.training import checkpoint
 from zoo_core.training.batches import Batch, Batches, Part
 from zoo_core.training.callbacks import Callback, Validation
 from zoo_core.training.optimizers import Optimizers, quick_steps
-from zoo_core.training.processes import Votes, gather
+from zoo_core.training.processes import Votes, gather, share_buffers
 from zoo_core.training.protocols import Restarting, step_of
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
@@ -204,9 +204,9 @@ class Loop:
         seed_default(seed_for(seed, f"default stream of {rank}", step), self.fabric.device)
         random = stream(seed, f"step of {rank}", step, self.fabric.device)
         parts = self.batches.parts(rows, step)
-        if self.fabric.world_size > 1 and (of := parts[0].of):  # the noise that one process has
+        if self.fabric.world_size > 1:  # the noise that one process has
             whole = stream(seed, "step of 0", step, self.fabric.device)
-            random = draws.Rows(random, whole=whole, places=parts[0].places, rows=of)
+            random = draws.Rows(random, whole=whole)
         losses = [self._compute(part, random, last=part is parts[-1]) for part in parts]
         if len(losses) == 1:
             return losses[0]
@@ -214,8 +214,10 @@ class Loop:
 
     def _compute(self, part: Part, random: torch.Generator, *, last: bool) -> Mapping[str, Tensor]:
         """Compute a part of a step; weights move in the last one. Returns weighted losses."""
+        if isinstance(random, draws.Rows):
+            random.begin(part.of, part.places)
         x, labels = self.batches.training(part.rows, random)
-        if self._restarting and self._restarting.restarts(len(x)):
+        if self._restarting and self._restarting.restarts(part.of):
             self.optimizers.forget()
         updates = self.optimizers.updates(self._after_update, part.weight, last=last)
         # Fabric casts a network's methods on many devices only, and never a trainer's arithmetic
@@ -232,6 +234,8 @@ class Loop:
     @torch.no_grad()
     def _validate(self) -> None:
         """Measure the validation split, and see whether it is the best so far."""
+        # statistics of a batch are each process's own
+        share_buffers(self.fabric, [self.kept[name] for name in self.optimizers.of])
         with filled(self.optimizers.whole):
             values = self.measure()
             monitored = values[self.trainer.monitor]

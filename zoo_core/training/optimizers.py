@@ -16,6 +16,7 @@ from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
+from zoo_core.training.processes import average_gradients, share_buffers
 from zoo_core.training.sharding import Sharded, Whole, find, shares_of
 
 if TYPE_CHECKING:
@@ -61,9 +62,13 @@ class Optimizers:
         self._schedules: list[Any] = []
         self._gradients: dict[str, list[Tensor | None]] = {}
         """Of the parts of a step so far."""
+        several = sum(_is_trained(network) for network in networks.values()) > 1
+        self._averaged = several and fabric.world_size > 1 and shares_of(fabric) == 1
+        """Whether gradients are averaged after a backward pass, not within: in a game of several
+        networks a loss leaves weights out, which torch's wrapper of a network would wait for."""
         for name, network in networks.items():
             # without trainable parameters it is the trainer's own affair: it remembers, or is fixed
-            if not any(parameter.requires_grad for parameter in network.parameters()):
+            if not _is_trained(network):
                 self.networks[name] = fabric.to_device(network)
                 continue
             if shares_of(fabric) > 1:
@@ -92,6 +97,8 @@ class Optimizers:
 
         step: number of steps before it.
         """
+        if self.whole or self._averaged:  # the usual wrapper does it by itself
+            share_buffers(self.fabric, [self.networks[name] for name in self.of])
         for schedule in self._schedules:
             schedule.step_update(step)
 
@@ -120,7 +127,8 @@ class Optimizers:
         with ExitStack() as stack:
             for name in self.of.keys() - self.whole.keys():  # the gradients of a share are its own
                 wrapped: Any = self.networks[name]
-                stack.enter_context(self.fabric.no_backward_sync(wrapped, enabled=not last))
+                alone = not last or self._averaged
+                stack.enter_context(self.fabric.no_backward_sync(wrapped, enabled=alone))
             yield
 
     def _update(
@@ -148,6 +156,8 @@ class Optimizers:
                 self.fabric.backward(loss * weight if weight != 1 else loss)
                 if shared and last:
                     shared.average_numbers()
+                if self._averaged and last:
+                    average_gradients(self.fabric, parameters)
                 if not last:
                     self._gradients[name] = [parameter.grad for parameter in parameters]
                     optimizer.zero_grad()  # so that no other loss adds to them
@@ -162,6 +172,10 @@ class Optimizers:
                 torch.clear_autocast_cache()  # it holds the weights as they were
 
         return update
+
+
+def _is_trained(network: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in network.parameters())
 
 
 @contextmanager

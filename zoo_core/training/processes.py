@@ -12,9 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,17 @@ from zoo_core.training.signals import Interrupted
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch import nn
 
-__all__ = ["ProcessLost", "Votes", "gather", "is_first", "together"]
+__all__ = [
+    "ProcessLost",
+    "Votes",
+    "average_gradients",
+    "gather",
+    "is_first",
+    "share_buffers",
+    "together",
+]
 
 _BEAT_SECONDS = 0.5
 _SILENCE = timedelta(seconds=20)
@@ -88,6 +99,41 @@ def gather(fabric: Fabric, value: Any) -> list[Any]:
     values = [None] * fabric.world_size
     dist.all_gather_object(values, value)
     return values
+
+
+def average_gradients(fabric: Fabric, parameters: Sequence[nn.Parameter]) -> None:
+    """Average gradients over the processes; where a part of them has one, others count as zero."""
+    found = torch.tensor([float(each.grad is not None) for each in parameters])
+    found = found.to(fabric.device)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    gradients = []
+    for parameter in compress(parameters, found.tolist()):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        gradients.append(parameter.grad)
+
+    def average(flat: torch.Tensor) -> None:
+        dist.all_reduce(flat.div_(fabric.world_size))
+
+    _at_once(gradients, average)
+
+
+@torch.no_grad()
+def share_buffers(fabric: Fabric, networks: Iterable[nn.Module]) -> None:
+    """Give every process the buffers that networks have in the first one."""
+    if fabric.world_size > 1:
+        buffers = [each for network in networks for each in network.buffers()]
+        _at_once(buffers, partial(dist.broadcast, src=0))
+
+
+def _at_once(tensors: Sequence[torch.Tensor], exchange: Callable[[torch.Tensor], object]) -> None:
+    """Exchange all tensors of a type at once, in place."""
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        some = [tensor for tensor in tensors if tensor.dtype == dtype]
+        flat = torch.cat([tensor.flatten() for tensor in some])
+        exchange(flat)
+        for tensor, part in zip(some, flat.split([each.numel() for each in some]), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
 
 class Votes:

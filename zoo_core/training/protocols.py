@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from zoo_core.protocols import Trainer
 
-__all__ = ["CaptionReader", "Preview", "Restarting", "Update", "step_of"]
+__all__ = ["CaptionReader", "Preview", "Restarting", "Unsharded", "Update", "step_of"]
 
 
 Update = Callable[["Tensor"], None]
@@ -42,6 +42,13 @@ class Restarting(Protocol):
     def restarts(self, n: int) -> bool:
         """Whether a step on n inputs begins a stage: the state of all optimisers is then reset."""
         ...
+
+
+class Unsharded(Protocol):
+    """A trainer whose networks have to be whole in each process."""
+
+    unsharded: ClassVar[str]
+    """Why, as the end of a sentence."""
 
 
 @runtime_checkable

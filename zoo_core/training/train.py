@@ -255,6 +255,8 @@ def _train(
     with _naming_recipe(what):
         family, architecture = plugins.find(recipe.architecture, recipe.family or None)
         cls = plugins.import_class(architecture.path)
+        if shares_of(fabric) > 1:
+            _check_sharded(plugins.import_class(architecture.trainer))
         host = host_of(fabric, folder)
         data, validation = (
             host.load(split, partial(_load, recipe, split, data_root))
@@ -347,6 +349,15 @@ def _trainer(architecture: Architecture, model: nn.Module, recipe: Recipe) -> Tr
     check_trainer(cls, recipe.trainer)
     trainer: Trainer = cls(model, **recipe.trainer)
     return trainer
+
+
+def _check_sharded(trainer: type) -> None:
+    """Raise InvalidInput for a trainer whose networks cannot be shared out."""
+    if reason := getattr(trainer, "unsharded", ""):
+        raise InvalidInput(
+            f"{trainer.__name__} does not train with strategy = 'fsdp': {reason}. Use 'ddp', where "
+            "each process has all weights."
+        )
 
 
 def _introduction(name: str, trainer: Trainer, needed: int) -> str:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -147,6 +147,8 @@ class Cycle(AdversarialBase):
             the discriminators.
         r1_every: steps between two such penalties, each weighted by that number.
     """
+
+    unsharded: ClassVar[str] = "the domains of its rows decide which weights a process uses"
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ class Matching(AdversarialBase):
         w_words: weight, in `pretrain`, of the errors by which the words of a text are predicted
             from its code and from its image's place in the joint embedding.
     """
+
+    unsharded: ClassVar[str] = "its steps copy weights from one network to the other"
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from zoo_adversarial.patches import crops, key_patches, masks, overlap
 from zoo_adversarial.trainer import AdversarialBase
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.config import Count, NonNegative, Positive, Size
+from zoo_core.draws import batch_rows
 from zoo_core.training.augmentation import mirror
 from zoo_core.training.objective import frozen, network_of
 
@@ -124,7 +125,8 @@ class Assembly(AdversarialBase):
         look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)
         if turn:
             with frozen(self.networks["discriminator"]) as D:
-                loss = _GAME.generator(D(drawn)) + self.weight(step * len(x)) * (place + look)
+                w = self.weight(step * batch_rows(generator, len(x)))
+                loss = _GAME.generator(D(drawn)) + w * (place + look)
                 if self.w_vary:
                     spread = _spread(drawn, z, sight.mask)
                     values["spread"] = spread.detach().mean()

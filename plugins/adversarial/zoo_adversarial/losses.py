@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_core import draws
 from zoo_core.errors import InvalidInput, did_you_mean
 
 __all__ = ["LOSSES", "Loss", "gradient_penalty", "loss_of", "slope_penalty"]
@@ -92,7 +93,7 @@ def gradient_penalty(
     D: returns a score for each image, (n,).
     real, fake: (n, C, H, W).
     """
-    u = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
+    u = draws.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
     between = torch.lerp(real, fake.to(real.dtype), u).requires_grad_()
     (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
     norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()

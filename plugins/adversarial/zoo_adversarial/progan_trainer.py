@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,8 +11,12 @@ from torch import Tensor
 from zoo_adversarial.progan import ProGAN, fade, normalise
 from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core.config import Count, NonNegative, Size
+from zoo_core.draws import batch_rows
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import network_of
+
+if TYPE_CHECKING:
+    from zoo_core.training.protocols import Update
 
 __all__ = ["Progressive"]
 
@@ -70,12 +74,30 @@ class Progressive(AdversarialTrainer):
         return _phase(*before) != _phase(*after)
 
     @torch.no_grad()
-    def real(self, x: Tensor) -> Tensor:
-        """Count the images, set the generator's stage, and return them at its resolution."""
+    def grow(self, n: int) -> None:
+        """Count n images, and set the generator's stage."""
         G = self._generator
-        G.seen.add_(len(x))
+        G.seen.add_(n)
         G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
-        return fade(super().real(x), *G.growth_now)
+
+    def training_step(
+        self,
+        x: Tensor,
+        update: Mapping[str, Update],
+        generator: torch.Generator,
+        labels: Tensor | None,
+        step: int,
+    ) -> dict[str, Tensor]:
+        """Grow, then a step of the discriminator and one of the generator.
+
+        x: images, (B, C, H, W), in [0, 1].
+        """
+        self.grow(max(2, batch_rows(generator, len(x))))  # a single image counts twice
+        return super().training_step(x, update, generator, labels, step)
+
+    def real(self, x: Tensor) -> Tensor:
+        """Images at the resolution of the generator's stage."""
+        return fade(super().real(x), *self._generator.growth_now)
 
     def draw(self, n: int, generator: torch.Generator) -> Generated:
         """Generate n images of the stage; their source is the feature maps."""

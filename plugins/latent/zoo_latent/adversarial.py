@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_core import draws
 from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import frozen, network_of
@@ -91,7 +92,7 @@ class Adversarial:
         labels: (B,), int64; −1 where a label is withheld.
         """
         y = self._visible_labels(x, labels)
-        noise = torch.randn(x.shape, generator=generator, device=x.device) if self.noise else 0.0
+        noise = draws.randn(*x.shape, generator=generator, device=x.device) if self.noise else 0.0
         code = self._model.code(x + self.noise * noise, generator)
         pairs = self._pairs(code, y, generator)
         values = {f"loss_{name}": self._discriminate(name, *pairs[name], update) for name in pairs}
@@ -151,7 +152,7 @@ class Adversarial:
             z, z_p = torch.cat([z, seen], 1), torch.cat([z_p, seen], 1)
         pairs = {"discriminator_z": (z, z_p)}
         if code.logits is not None:
-            u = torch.rand(len(y), generator=generator, device=y.device)
+            u = draws.rand(len(y), generator=generator, device=y.device)
             sampled = functional.one_hot((u * model.classes).long(), model.classes).float()
             pairs["discriminator_y"] = (code.logits.softmax(1), sampled)
         return pairs
