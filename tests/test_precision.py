@@ -30,6 +30,10 @@ def test_a_weight_is_the_first_floating_point_parameter() -> None:
     count = nn.Parameter(torch.zeros(1, dtype=torch.int64), requires_grad=False)
     model = nn.ParameterList([count, torch.zeros(2, dtype=torch.float64)])
     assert weight_of(model) is model[1]
+    nested = nn.Sequential(nn.ReLU(), nn.Sequential(model))
+    nested.register_module("none", None)
+    nested.register_parameter("no_parameter", None)
+    assert weight_of(nested) is model[1]
 
 
 def test_a_model_without_weights_has_one_of_the_default_kind() -> None:

@@ -322,7 +322,7 @@ def _is_there(x: Tensor) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return isinstance(value, (int, float, Real)) and not isinstance(value, bool)
 
 
 def _whole_numbers(label: object) -> Tensor | None:

@@ -11,7 +11,7 @@ __all__ = ["single", "single_type", "weight_of"]
 
 def single(x: Tensor) -> Tensor:
     """A tensor in single precision, where it has less."""
-    return x.to(single_type(x.dtype))
+    return x if x.dtype in (torch.float32, torch.float64) else x.to(single_type(x.dtype))
 
 
 def single_type(kind: torch.dtype) -> torch.dtype:
@@ -26,7 +26,18 @@ def weight_of(model: object, default: Tensor | None = None) -> Tensor:
 
     default: what to return for a model without such a parameter; by default an empty tensor.
     """
-    for parameter in model.parameters() if isinstance(model, nn.Module) else ():
-        if parameter.is_floating_point():
-            return parameter
+    weight = _first_weight(model) if isinstance(model, nn.Module) else None
+    if weight is not None:
+        return weight
     return torch.empty(0) if default is None else default
+
+
+def _first_weight(module: nn.Module) -> Tensor | None:
+    # module.parameters(), which keeps what it has given, is slow beside a sample or two
+    for parameter in module._parameters.values():
+        if parameter is not None and parameter.is_floating_point():
+            return parameter
+    for child in module._modules.values():
+        if child is not None and (weight := _first_weight(child)) is not None:
+            return weight
+    return None
