@@ -4,6 +4,8 @@
 table at the end of the session says how often each was tried, and what came of it.
 """
 
+from __future__ import annotations  # pytest 8.0 has no TerminalReporter
+
 import hashlib
 import os
 import random
