@@ -18,15 +18,18 @@ from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Trainer
 from zoo_core.training import recipe as recipes
-from zoo_core.training.batches import Batches
+from zoo_core.training.batches import Batches, Hold
 from zoo_core.training.fit import make_loop
+from zoo_core.training.host import Host
 from zoo_core.training.loop import Loop
 from zoo_core.training.protocols import CaptionReader, Update
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.seeds import stream
 
 
-def batches(data: Dataset, rank: int = 0, processes: int = 1, **settings: Any) -> Batches:
+def batches(
+    data: Dataset, rank: int = 0, processes: int = 1, hold: Hold | None = None, **settings: Any
+) -> Batches:
     fabric: Any = SimpleNamespace(
         device=torch.device("cpu"),
         global_rank=rank,
@@ -36,7 +39,7 @@ def batches(data: Dataset, rank: int = 0, processes: int = 1, **settings: Any) -
     )
     recipe = Recipe("x", data.name, **{"binarize": "none", "batch_size": 7, **settings})
     trainer: Any = None
-    return Batches(recipe, data, data, trainer, fabric)
+    return Batches(recipe, data, data, trainer, fabric, *([hold] if hold else []))
 
 
 def gray(n: int = 40) -> Dataset:
@@ -113,6 +116,24 @@ def test_validation_is_binarized_once(how: str) -> None:
     assert torch.equal(first, again)
     assert set(first.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(made.held_out(5).x, first[:5])
+
+
+def test_processes_of_a_machine_binarize_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = batches(gray(), binarize="fixed")
+    first, other = (Host(tmp_path / "shared", first=first) for first in (True, False))
+    own = batches(gray(), 0, 2, first.load, binarize="fixed")
+    monkeypatch.delattr("zoo_core.data.binarization._binarize_rows")  # the first one has done it
+    mapped = batches(gray(), 1, 2, other.load, binarize="fixed")
+    first.close()
+    for made in (own, mapped):
+        assert torch.equal(made.train.x, whole.train.x)
+        assert torch.equal(made.validation.x, whole.validation.x)
+        assert made.digests == whole.digests  # of the rows as they were loaded
+    binary = replace(gray(), x=gray().x // 128, levels=2)
+    monkeypatch.setattr(first, "load", None)
+    assert batches(binary, 0, 2, first.load, binarize="fixed").train.x is binary.x
 
 
 def test_the_mean_is_of_the_training_split() -> None:

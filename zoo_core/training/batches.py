@@ -7,8 +7,9 @@ place where a trainer reads them. Of several processes each has its share of eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from zoo_core.protocols import Trainer
     from zoo_core.training.recipe import Recipe
 
-__all__ = ["Batch", "Batches", "Part"]
+__all__ = ["Batch", "Batches", "Hold", "Part"]
 
 _VALIDATION_BATCH = 500
+
+Hold = Callable[[str, Callable[[], Dataset]], Dataset]
 
 
 class Batch(NamedTuple):
@@ -62,6 +65,8 @@ class Batches:
         validation: the split by which the best weights are chosen.
         trainer: the objective; captions are read for one that is a CaptionReader.
         fabric: says the device, and which process of how many this is.
+        hold: given a name and what makes a data set, makes it; `Host.load` does so once for the
+            processes of a machine.
 
     Raises InvalidInput where the recipe asks for labels, or the trainer for captions, that the data
     do not have.
@@ -74,6 +79,7 @@ class Batches:
         validation: Dataset,
         trainer: Trainer,
         fabric: Fabric,
+        hold: Hold = lambda _, make: make(),
     ) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.digests = {"training": train.digest, "validation": validation.digest}
@@ -82,7 +88,7 @@ class Batches:
             train = with_labels(train, recipe.labels, seed_for(recipe.seed, "labels"))
         if isinstance(trainer, CaptionReader):
             train, validation = (_encode_captions(trainer, data) for data in (train, validation))
-        self.train, self.validation = _binarize(recipe, train, validation)
+        self.train, self.validation = _binarize(recipe, train, validation, hold)
         self.labelled = _labelled_rows(self.train) if recipe.labelled else None
         self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
 
@@ -159,17 +165,22 @@ class Batches:
         return slice(self.fabric.global_rank, None, processes) if enough else slice(None)
 
 
-def _binarize(recipe: Recipe, train: Dataset, validation: Dataset) -> tuple[Dataset, Dataset]:
+def _binarize(
+    recipe: Recipe, train: Dataset, validation: Dataset, hold: Hold
+) -> tuple[Dataset, Dataset]:
     """Binarize validation once, also where training is in each step, and training if it is `fixed`.
 
     The other place is `Batches.training`, for `dynamic`.
     """
     if recipe.binarize == "none":
         return train, validation
-    fixed = binarize_dataset(validation, seed_for(recipe.seed, "binarize validation"))
-    if recipe.binarize == "fixed":
-        train = binarize_dataset(train, seed_for(recipe.seed, "binarize train"))
-    return train, fixed
+
+    def once(data: Dataset, split: str) -> Dataset:
+        make = partial(binarize_dataset, data, seed_for(recipe.seed, f"binarize {split}"))
+        return hold(f"{split}-binarized", make) if data.levels == 256 else make()
+
+    fixed = once(validation, "validation")
+    return once(train, "train") if recipe.binarize == "fixed" else train, fixed
 
 
 def _encode_captions(trainer: CaptionReader, data: Dataset) -> Dataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_core.training.averages import MovingAverages
-from zoo_core.training.batches import Batches
+from zoo_core.training.batches import Batches, Hold
 from zoo_core.training.checksums import Checksums
 from zoo_core.training.loop import Loop
 from zoo_core.training.patience import Patience
@@ -37,6 +37,7 @@ def make_loop(
     publish: Publish | None = None,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
+    hold: Hold = lambda _, make: make(),
 ) -> Loop:
     """Make the loop that trains by a recipe.
 
@@ -47,6 +48,7 @@ def make_loop(
     publish: writes the weights that the recipe keeps.
     callbacks: others, which come before those of the recipe.
     quiet: whether to show nothing.
+    hold: makes data sets, as Batches takes it.
     """
     usual: list[Callback] = [*callbacks]
     if recipe.ema:
@@ -56,5 +58,5 @@ def make_loop(
     usual += [Reporting(quiet=quiet), Previews(quiet=quiet), Checksums()]
     if recipe.patience:
         usual.append(Patience(recipe.patience))
-    batches = Batches(recipe, train, validation, trainer, fabric)
+    batches = Batches(recipe, train, validation, trainer, fabric, hold)
     return Loop(trainer, batches, recipe, folder, fabric=fabric, callbacks=usual)

@@ -287,8 +287,6 @@ def _train(
         if is_first(fabric):
             stack.enter_context(prepare(folder, recipe, resume=resume, force=force))
         stack.enter_context(together(fabric, folder))
-        fabric.barrier()
-        host.close()  # all have the data
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
         with _naming_recipe(what):
@@ -303,7 +301,10 @@ def _train(
             publish=publisher.publish,
             callbacks=[*([starts.Start(recipe)] if recipe.start else []), *callbacks],
             quiet=quiet,
+            hold=host.load,
         )
+        fabric.barrier()
+        host.close()  # all have the data
         needed = memory.of_loop(loop, sharing, together=host.kept)
         with _naming_recipe(what):
             check_memory(needed)
