@@ -32,7 +32,7 @@ class Options(Inputs):
     keep: str = option(
         "auto",
         "The known part: top, left, or a mask image that is white there; auto is top, or of a "
-        "table with missing cells all that are there",
+        "table with columns or missing cells all cells that are there",
         metavar="PART",
     )
     patches: tuple[str, ...] = option(
@@ -66,9 +66,9 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
 
     batch = load_inputs(model, options.inputs, context)
     missing = int(batch.x.isnan().sum())
-    if options.keep == "auto" and missing:
+    if options.keep == "auto" and (missing or getattr(model, "columns", ())):
         known = torch.ones(model.event_shape, dtype=torch.bool)
-        said = f"{missing:,} missing cells imputed"
+        said = f"{missing:,} missing cells imputed" if missing else _explain_none_missing()
     else:
         known = known_places(options.keep, model.event_shape)
         said = f"{int(known.sum())} of {known.numel()} variables given"
@@ -99,6 +99,10 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
         frames=[given, *completed, x],
         failed=unread_files(batch, options.inputs, context),
     )
+
+
+def _explain_none_missing() -> str:
+    return f"no cell is missing; {argument('keep', 'top')} samples the second half of the columns"
 
 
 def known_places(keep: str, shape: tuple[int, ...]) -> Tensor:

@@ -63,7 +63,8 @@ def explain(model: Explainable, options: Options, context: Context) -> Result:
     batch, generator = load_inputs(model, options.inputs, context), context.generator(model)
     with torch.inference_mode():
         each = [parts(model, x, generator) for x in context.batches(batch.x)]
-    found = Parts(*(torch.cat(part).double().cpu() for part in zip(*each, strict=True)))
+    # plus 0: the nats of a missing cell, which are summed out, are no -0
+    found = Parts(*(torch.cat(part).double().cpu() + 0 for part in zip(*each, strict=True)))
     bound = not isinstance(model, Autoregressive)
     costs, names = _name_costs(found, model)
     result = Result(

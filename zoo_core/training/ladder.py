@@ -401,8 +401,8 @@ class _Ladder:
         if limit.reached and folder != "measured":
             self.say(
                 f"{rung.name}: stopped at {limit.seconds:.0f} s, after "
-                f"{limit.epochs / recipe['epochs']:.0%} of {recipe['epochs']:,} epochs: it was "
-                "slower than planned"
+                f"{limit.epochs / recipe['epochs']:.0%} of {_epochs_of(recipe)}: it was slower "
+                "than planned"
             )
         trained = time.monotonic()
         standing = self._stand(rung.name, run, "validation", measured_in)
@@ -429,6 +429,11 @@ class _Ladder:
         """A split of the table; the last few are kept in memory."""
         spec = absolute_spec(self.data)  # as trainings load it, so that it is encoded once
         return load_dataset(spec, split=split, root=self.data_root, columns=self.columns)
+
+
+def _epochs_of(recipe: Mapping[str, Any]) -> str:
+    n: int = recipe["epochs"]
+    return f"{n:,} epoch{'s' if n > 1 else ''}"
 
 
 def _key(name: str, recipe: Mapping[str, Any]) -> str:

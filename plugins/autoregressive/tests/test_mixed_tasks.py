@@ -113,6 +113,18 @@ def test_complete_imputes(model: Any, samples: int) -> None:
     assert len(set(spends)) > 0.8 * samples, "each is a sample of its own, of two decimals"
 
 
+def test_rows_without_missing_cells_are_given_back(model: Any) -> None:
+    """Imputing batch after batch changes no cell that is there; what is asked for is sampled."""
+    table = rows(12)
+    result = run(model, "complete", table, samples=1)
+    assert [[str(row[name]) for name in HEAD[:3]] for row in result.rows] == [r[:3] for r in table]
+    assert [row["spend"] for row in result.rows] == [float(row[4]) for row in table]
+    assert result.figures[0].startswith("no cell is missing; keep='top' samples the second half")
+    sampled = run(model, "complete", table, samples=1, keep="top").rows
+    assert [row["city"] for row in sampled] == [row[0] for row in table]
+    assert [row["spend"] for row in sampled] != [float(row[4]) for row in table]
+
+
 def test_what_cannot_be_summed_out_is_said(model: Any) -> None:
     with pytest.raises(InvalidInput, match=r"1 of 2 rows .* cannot sum out.* mixed-tree and"):
         run(model, "complete", [*rows(1), ["Cork", "", "3", "40.0", "30.0"]])
