@@ -61,10 +61,12 @@ def test_json(table: str) -> None:
         (["--columns", "a"], 2, "expected NAME=KIND, as age=real"),
         (["--columns", "a=reel"], 3, "Did you mean real"),
         (["--columns", "c=real"], 3, "no column 'c'"),
+        (["--budget", "1s"], 2, "t.csv:test names the split test: a ladder is of a whole table"),
     ],
 )
 def test_what_cannot_be_climbed(table: str, words: list[str], code: int, what: str) -> None:
-    result = CliRunner().invoke(root, ["ladder", table, *words])
+    data = f"{table}:test" if "names the split" in what else table
+    result = CliRunner().invoke(root, ["ladder", data, *words])
     assert result.exit_code == code, result.output
     assert what in result.output
 

@@ -65,8 +65,8 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
     from zoo_core.tasks.inputs import beside, load_inputs, table_rows, unread_files
 
     batch = load_inputs(model, options.inputs, context)
-    missing = int(batch.x.isnan().sum())
-    if options.keep == "auto" and (missing or getattr(model, "columns", ())):
+    missing, columns = int(batch.x.isnan().sum()), getattr(model, "columns", None)
+    if options.keep == "auto" and (missing or columns):
         known = torch.ones(model.event_shape, dtype=torch.bool)
         said = f"{missing:,} missing cells imputed" if missing else _explain_none_missing()
     else:

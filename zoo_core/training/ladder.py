@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo_core import plugins
 from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
-from zoo_core.data.resolve import absolute_spec
+from zoo_core.data.resolve import absolute_spec, parse_spec
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.metrics.rows import BATCH
@@ -102,6 +102,11 @@ def ladder(
 
     began, allowed = time.monotonic(), _seconds(budget)
     _check(data=data, only=only, seeds=seeds, columns=columns)
+    if split := parse_spec(str(data), data_root).split:
+        raise InvalidInput(
+            f"{printable(data)} names the split {split}: a ladder is of a whole table, which it "
+            "trains and measures on by splits. Leave it out."
+        )
     table = load_dataset(absolute_spec(str(data)), root=data_root, columns=columns)
     if table.x.ndim != 2:
         raise InvalidInput(f"{printable(data)} holds images: the ladder is of tables.")
