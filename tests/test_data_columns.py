@@ -1,6 +1,7 @@
 """Columns of tables: guessed, stated, encoded and decoded."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,11 +75,12 @@ def test_what_is_stated_comes_before_what_is_guessed() -> None:
         ({"d": "real"}, errors.UnknownName, "no column 'd'. It has c"),
         ({"c": "reel"}, errors.UnknownName, "Did you mean real"),
         ({"c": "real"}, errors.InvalidInput, "stated to be real, and holds 'x'"),
+        ({"c": 3}, errors.UnknownName, "columns: c = 3; expected binary, categorical"),
         ({"c": "skip"}, errors.InvalidInput, "no column of the table is left"),
         ({"c": "binary"}, errors.InvalidInput, "stated to be binary, and has 3 values"),
     ],
 )
-def test_what_cannot_be_stated(stated: dict[str, str], error: type[Exception], what: str) -> None:
+def test_what_cannot_be_stated(stated: dict[str, Any], error: type[Exception], what: str) -> None:
     cells = Cells(("c",), (["x", "y", "z"],))
     with pytest.raises(error, match=what):
         guess_columns(cells, np.ones(3, dtype=bool), stated, "t.csv")

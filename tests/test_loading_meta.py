@@ -40,6 +40,20 @@ def test_what_would_take_memory_beside_the_weights_is_refused(config: dict[str, 
         build_blank(Deep, config, listed=2)
 
 
+class Numbered(nn.Module):
+    """Numbers on the CPU, from a large one on."""
+
+    def __init__(self, start: int = 2**20, n: int = 5) -> None:
+        super().__init__()
+        self.order = torch.arange(start, start + n, device="cpu")
+
+
+def test_a_range_of_large_numbers_takes_no_more_memory_than_one_of_small_ones() -> None:
+    assert build_blank(Numbered, {}, listed=1).order.tolist() == list(range(2**20, 2**20 + 5))
+    with pytest.raises(InvalidInput, match="asks Numbered for tensors of 1,000,000,000 elements"):
+        build_blank(Numbered, {"n": 10**9}, listed=1)
+
+
 def test_a_deep_model_with_its_weights_is_built_and_so_is_any_of_the_users_own() -> None:
     assert len(build_blank(Deep, {"layers": 1000}, listed=2000).state_dict()) == 2000
     assert len(build_blank(Deep, {"layers": 3000}).state_dict()) == 6000

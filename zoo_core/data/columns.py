@@ -141,7 +141,7 @@ def guess_columns(
         if kind not in (*KINDS, SKIP):
             raise UnknownName(
                 f"columns: {printable(name)} = {quoted(kind)}; expected {', '.join(KINDS)} or "
-                f"{SKIP}.{did_you_mean(kind, (*KINDS, SKIP))}"
+                f"{SKIP}.{did_you_mean(str(kind), (*KINDS, SKIP))}"
             )
     columns = []
     for name, values in zip(cells.names, cells.columns, strict=True):

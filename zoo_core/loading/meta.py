@@ -6,7 +6,7 @@ stopped when it has done far more than the tensors that the file lists have need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class _Bounds(TorchFunctionMode):
         if function is torch.Tensor.normal_:
             return args[0]
         if str(kwargs.get("device", "meta")) != "meta":
-            self._hold(prod(arg for arg in args if type(arg) is int))  # before it is made
+            self._hold(_count_asked(function, args))  # before it is made
         result = function(*args, **kwargs)
         if isinstance(result, torch.Tensor) and not result.is_meta:
             self._hold(self.elements + result.numel())
@@ -84,3 +84,12 @@ class _Bounds(TorchFunctionMode):
                 f"the config asks {self.name} for tensors of {elements:,} elements beside its "
                 f"weights; at most {_ELEMENTS:,} are made"
             )
+
+
+def _count_asked(function: Any, args: Sequence[Any]) -> int:
+    """The elements that a function of torch is asked to make, by whole numbers."""
+    numbers = [arg for arg in args if type(arg) is int]
+    if function is torch.arange and numbers:  # the others are given sizes
+        found = range(*numbers)
+        return (found.stop - found.start) // found.step
+    return prod(numbers)

@@ -26,6 +26,7 @@ import zoo_core
 from zoo_core import errors
 from zoo_core.data.columns import Column
 from zoo_core.draws import Streams
+from zoo_core.loading.meta import build_blank
 from zoo_core.metrics.likelihood import kind_of
 
 NAN = float("nan")
@@ -422,3 +423,19 @@ def test_settings_that_cannot_be(cls: type[nn.Module], config: dict[str, Any], w
 def test_a_config_that_cannot_be_built(cls: type[nn.Module]) -> None:
     with pytest.raises(errors.InvalidInput, match="columns has 3 columns; expected 2"):
         cls((2,), [column.table() for column in DISCRETE])
+
+
+@pytest.mark.parametrize(("cls", "config"), MODELS)
+def test_models_of_thousands_of_columns_can_be_loaded(
+    cls: type[nn.Module], config: dict[str, object]
+) -> None:
+    """What is made beside the weights is little, and few calls of torch make it."""
+    kinds = [
+        Column("r", "real", mean=1.0, std=2.0, knots=(0.0, 1.0, 3.0)),
+        Column("b", "binary", ("no", "yes")),
+        Column("c", "categorical", tuple("abcdefgh")),
+    ]
+    tables = [{**kinds[i % 3].table(), "name": f"c{i}"} for i in range(3000)]
+    config = {**config, "shape": [3000], "columns": tables}
+    listed = len(build_blank(cls, config).state_dict())
+    assert len(build_blank(cls, config, listed=listed).state_dict()) == listed

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -247,40 +248,35 @@ class Heads:
         if components < 1:
             raise InvalidInput(f"components is {components}; expected 1 or more.")
         self.M = components
-        with torch.device("cpu"):  # also of a model that is built on the meta device
-            self._lay_out(columns)
-
-    def _lay_out(self, columns: Sequence[Column]) -> None:
-        components = self.M
+        # by NumPy, as thousands of calls of torch are refused of a model without weights
         sizes = [len(column.categories) for column in columns]  # 0 where real
         inputs = [k or 2 for k in sizes]
         outputs = [k or 3 * components for k in sizes]
         self._sizes = sizes
         self._inputs = [0, *accumulate(inputs)]
         """Where the inputs of each column begin, and where all end."""
-        self._outputs = starts = [0, *accumulate(outputs)]
+        self._outputs = [0, *accumulate(outputs)]
         """Where the outputs of each column begin, and where all end."""
-        real = [i for i, k in enumerate(sizes) if not k]
-        discrete = [i for i, k in enumerate(sizes) if k]
-        K = max(sizes)
-        places = torch.full((len(discrete), K), starts[-1])
-        for row, i in enumerate(discrete):
-            places[row, : sizes[i]] = torch.arange(starts[i], starts[i + 1])
-        mixtures = [torch.arange(starts[i], starts[i + 1]).view(3, components) for i in real]
-        owners = torch.arange(len(columns))
-        self.owner_of_input = owners.repeat_interleave(torch.tensor(inputs))
+        owners, starts, K = np.arange(len(columns)), np.array(self._outputs), np.array(sizes)
+        self.owner_of_input = torch.from_numpy(owners.repeat(inputs))
         """The column that each input belongs to, (E,), int64."""
-        self.owner_of_output = owners.repeat_interleave(torch.tensor(outputs))
+        self.owner_of_output = torch.from_numpy(owners.repeat(outputs))
         """The column that each output belongs to, (O,), int64."""
-        of_real = torch.tensor([_VALUE, _THERE])
-        self._category = torch.cat([torch.arange(k) if k else of_real for k in sizes])
+        of_each = [np.arange(k) if k else np.array([_VALUE, _THERE]) for k in sizes]
+        self._category = torch.from_numpy(np.concatenate(of_each))
         """The category that each input indicates, or what else it is, (E,)."""
-        self._discrete, self._real = torch.tensor(discrete).long(), torch.tensor(real).long()
-        self._places = places
+        discrete, real = np.flatnonzero(K), np.flatnonzero(K == 0)
+        self._discrete, self._real = torch.from_numpy(discrete), torch.from_numpy(real)
+        k, at = np.arange(K.max()), starts[discrete, None]
+        self._places = torch.from_numpy(np.where(k < K[discrete, None], at + k, starts[-1]))
         """Where the logits of each discrete column are in the outputs, (Dc, K); O where none is."""
-        self._real_places = torch.stack(mixtures) if real else torch.empty(0, 3, components).long()
+        mixtures = starts[real, None] + np.arange(3 * components)
+        self._real_places = torch.from_numpy(mixtures.reshape(-1, 3, components))
         """Where the weights, means and scales of each real column are, (Dr, 3, M)."""
-        self._log_std = torch.tensor([columns[i].std for i in real]).log()
+        std = torch.tensor(
+            [columns[i].std for i in real.tolist()], dtype=torch.float32, device="cpu"
+        )
+        self._log_std = std.log()
 
     def inputs(self, x: Tensor, of: slice = slice(None)) -> Tensor:
         """What a network is given of rows, (B, E); zeros where a cell is missing.
