@@ -2,9 +2,9 @@
 
     uv run python benchmarks/nade.py [--threads 2]
 
-A machine's speed drifts, so each figure is the median of turns that alternate; of a single thread in
-processor time, which other programs do not disturb. `sliced` is the loop as it is mostly written:
-the gradient of each slice has the size of the whole weight.
+A machine's speed drifts, so each figure is the median of turns that alternate; those of a single
+thread are processor time, which other programs do not disturb. `sliced` is the loop as it is mostly
+written: the gradient of each slice has the size of the whole weight.
 """
 
 import argparse
