@@ -40,7 +40,7 @@ def test_each_export_is_announced_once_and_what_fails_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a model whose steps cannot be written, the other functions are; the next build says no
-    more, and a run that is named like an entry is shown in its place."""
+    more, and a file that is named like an entry gets a number."""
     pytest.importorskip("onnxscript")
     from zoo_core.export import onnx
 
@@ -56,13 +56,17 @@ def test_each_export_is_announced_once_and_what_fails_is_said(
     path, said, again = tmp_path / "nade.nltcs.safetensors", list[str](), list[str]()
     loading.save(loading.load("nade.nltcs"), path)
     manifest = page.build(tmp_path / "page", [str(path)], say=said.append)
-    assert list(manifest["models"]["nade.nltcs"]["functions"]) == ["conditionals"]
-    assert said[:-1] == [
+    assert list(manifest["models"]["nade.nltcs-2"]["functions"]) == ["conditionals"]
+    assert said == [
         f"play: 1 of 2, {path}",
         "play: exporting conditionals",
         "play: exporting step",
+        "play: without nade.nltcs-2: step of NADE cannot be written as ONNX: of no matter",
+        "play: 2 of 2, nade.nltcs",
+        "play: exporting step",
         "play: without nade.nltcs: step of NADE cannot be written as ONNX: of no matter",
-        "play: without nade.nltcs: another nade.nltcs is shown",
+        "play: without nade.nltcs: no function of it can be exported; it has conditionals, step.",
+        "play: without onnxruntime-web, so that no model runs on the page: ZOO_OFFLINE is set",
     ]
     assert page.build(tmp_path / "page", [str(path)], say=again.append)
     assert again == said[4:]
@@ -74,13 +78,13 @@ def test_runs_are_named_by_their_folders_and_decoders_have_latents(
     pytest.importorskip("onnxscript")
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     monkeypatch.setattr(page, "MODELS", {})
-    runs = [tmp_path / name for name in ("first", "second")]
+    runs = [tmp_path / name for name in ("first", "second", "again/second")]
     for run in runs:
-        run.mkdir()
+        run.mkdir(parents=True)
         model = loading.create("gan", shape=[1, 4, 4], z=3, hidden=[8])
         loading.save(model, run / loading.WEIGHTS)
     manifest = page.build(tmp_path / "page", map(str, runs))
-    assert list(manifest["models"]) == ["first", "second"]
+    assert list(manifest["models"]) == ["first", "second", "second-2"]
     for run, shown in zip(runs, manifest["models"].values(), strict=True):
         assert shown["typed"] == str(run)
         assert [len(z) for z in shown["model"]["latents"]] == [3] * 32

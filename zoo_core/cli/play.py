@@ -18,6 +18,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">
 <title>zoo play</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="play.css">
 <style>
 body {{ font: 20px sans-serif; max-width: 960px; margin: 0 auto; padding: 12px; }}

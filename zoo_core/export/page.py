@@ -9,12 +9,13 @@ them.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +38,7 @@ STATIC = Path(__file__).parent / "play"
 held-out faces (a remix of ToonHead by Johan Melin, CC BY 4.0)."""
 
 LIMIT = 40_000_000
-"""Bytes that all models of a page have together, at most."""
+"""Bytes that the models of `MODELS` have together on a page, at most."""
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "nade.mnist": ("step",),
@@ -84,16 +85,15 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
     for path in STATIC.iterdir():
         if path.suffix in (".js", ".css", ".json", ".png"):
             shutil.copyfile(path, folder / path.name)
-    have = Registry.load().entries
+    have, names = Registry.load().entries, tuple(names)
     chosen = dict.fromkeys([*names, *(name for name in MODELS if name in have)])
     origins = {name: loading.resolve(name) for name in chosen}
-    models, checks, total = {}, {}, 0
+    models: dict[str, dict[str, Any]] = {}
+    checks, total = {}, 0
     for i, (name, origin) in enumerate(origins.items(), 1):
         try:
-            source = _named(origin if isinstance(origin, Source) else loading.open_source(name))
-            if source.name in models:
-                say(f"play: without {name}: another {source.name} is shown")
-                continue
+            source = origin if isinstance(origin, Source) else loading.open_source(name)
+            source = _named(source, {*have, *models})
             wanted = MODELS.get(name, ("*",))
             described = _kept(source, folder / "models", wanted)
             if described is None:
@@ -103,13 +103,15 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
             say(f"play: without {name}: {error}")
             continue
         size = sum(function["bytes"] for function in described["functions"].values())
-        if total + size > LIMIT:
-            say(f"play: without {name}: its {size:,} bytes would be over {LIMIT:,} in all")
-            continue
-        total += size
+        if name not in names:
+            if total + size > LIMIT:
+                say(f"play: without {name}: its {size:,} bytes would be over {LIMIT:,} in all")
+                continue
+            total += size
         checks[source.name] = described.pop("check")
         models[source.name] = {**described, "typed": name}
-    manifest = {"runtime": runtime(folder, say=say), "models": models, "bytes": total}
+    size = sum(f["bytes"] for model in models.values() for f in model["functions"].values())
+    manifest = {"runtime": runtime(folder, say=say), "models": models, "bytes": size}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "check.json").write_text(json.dumps(checks))
     return manifest
@@ -154,11 +156,15 @@ def _fetch_runtime(target: Path) -> None:
     shutil.copyfile(STATIC / "LICENSE-onnxruntime.txt", target / "LICENSE.txt")
 
 
-def _named(source: Source) -> Source:
-    """A run by its folder's name: its weights have none."""
-    path = source.path
-    nameless = path.name == WEIGHTS and source.name == path.stem
-    return replace(source, name=path.resolve().parent.name) if nameless else source
+def _named(source: Source, taken: Collection[str]) -> Source:
+    """A run by its folder's name; with a number where an entry or another run has that."""
+    if source.entry is not None:
+        return source
+    path = source.path.resolve()
+    name = path.parent.name if path.name == WEIGHTS else source.name
+    numbered = (f"{name}-{i}" for i in itertools.count(2))
+    free = (n for n in itertools.chain([name], numbered) if n not in taken)
+    return replace(source, name=next(free))
 
 
 def _key(source: Source, wanted: tuple[str, ...]) -> str:

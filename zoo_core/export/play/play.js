@@ -377,9 +377,10 @@
       el("div", { class: "zp-row" }, figure(picture, "the sample"), figure(chance, "p(on) of each pixel")), next);
   };
 
-  const plane = () => {
-    const [name] = having("decode").filter((model) => state.manifest.models[model].model.latent_dim === 2);
-    if (!name) return;
+  const planes = () => having("decode").filter((name) => {
+    const { event_shape: shape, latent_dim: D } = state.manifest.models[name].model;
+    return D === 2 && shape.length === 3;
+  }).forEach((name, i) => {
     shown.add(name);
     const shape = state.manifest.models[name].model.event_shape;
     const pad = canvas(60, "zp-big", "the plane of two latents; arrow keys move the point", { tabindex: 0, role: "application" });
@@ -415,15 +416,15 @@
       z = z.map((value, i) => Math.min(3, Math.max(-3, value + moves[event.key][i])));
       show();
     });
-    panel("A plane of digits",
+    panel(i ? `A plane of two latents (${name})` : "A plane of digits",
       "Two latent variables, each from −3 to 3: the decoder turns the point under the pointer into a digit.",
       `zoo run ${typed(name)} --task manifold`,
       el("div", { class: "zp-row" }, figure(pad, "z₁ to the right, z₂ up"), figure(picture, "its mean image")), where);
-  };
+  });
 
   const codes = () => {
-    const [name] = having("decode").filter((model) => model.startsWith("infogan."));
-    if (!name) return;
+    const name = "infogan.mnist";
+    if (!functionOf(name, "decode")) return;
     const { event_shape: shape, latent_dim: D, classes: K } = state.manifest.models[name].model;
     shown.add(name);
     const C = 2, Z = D - K - C;
@@ -640,7 +641,7 @@
     state.attributes = await (await fetch(`${base}attributes.json`)).json();
     root.append(el("p", { class: "zp-what" },
       `${Object.keys(state.manifest.models).length} models, ${(state.manifest.bytes / 1e6).toFixed(1)} MB; each is loaded when it is first used. All runs in this browser, by onnxruntime-web ${state.manifest.runtime.version}: nothing is sent anywhere.`), bar, status);
-    for (const make of [drawing, slowly, plane, codes, attributes, prompts, translating, growing, generating, others]) make();
+    for (const make of [drawing, slowly, planes, codes, attributes, prompts, translating, growing, generating, others]) make();
   };
   window.zooPlay = { check, run, state, ready: begin() };
 })();
