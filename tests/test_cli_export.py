@@ -16,6 +16,7 @@ def test_export_writes_a_file_for_each_function(tmp_path: Path, onnxruntime: Any
     arguments = ["export", str(path), "-f", "conditionals", "-o", str(folder)]
     done = CliRunner().invoke(root, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
+    assert done.stderr == "exporting conditionals, 1 of 1\n"
     (row,) = json.loads(done.stdout)
     assert row["function"] == "conditionals" and Path(row["path"]).stat().st_size == row["bytes"]
     again = CliRunner().invoke(root, arguments)

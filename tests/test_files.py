@@ -16,6 +16,7 @@ from zoo_core.files import (
     atomic,
     check_regular,
     exists,
+    make_folder,
     open_regular,
     publish,
     read_limited,
@@ -191,3 +192,16 @@ def test_saved_tensors_are_read_by_all(tmp_path: Path) -> None:
     save_tensors({"x": torch.ones(2)}, tmp_path / "a.safetensors", {"a": "b"})
     assert stat.S_IMODE((tmp_path / "a.safetensors").stat().st_mode) == 0o644
     assert read_header(tmp_path / "a.safetensors").metadata == {"a": "b"}
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        with pytest.raises(InvalidInput, match=r"cannot write into .*, a file. Give a folder"):
+            make_folder(path)
+    with pytest.raises(ZooError, match=r"cannot make the folder /proc/none: .* Give another"):
+        make_folder(Path("/proc/none"))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from zoo_core.errors import DiskError, InvalidInput, ZooError
-from zoo_core.text import printable, quoted
+from zoo_core.text import argument, printable, quoted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,7 @@ __all__ = [
     "digest",
     "exists",
     "is_empty",
+    "make_folder",
     "open_regular",
     "publish",
     "read_limited",
@@ -172,6 +173,25 @@ def check_place(path: Path) -> None:
         raise InvalidInput(f"cannot write {path}: it is a folder. Give the path of a file.")
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"cannot write {path}: the folder {path.parent} is read-only.")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder to write into, with those above it, unless it is there.
+
+    Raises InvalidInput for what is no folder, and ZooError where none can be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InvalidInput(
+            f"cannot write into {printable(path)}: it is, or lies below, a file. "
+            f"Give a folder ({argument('output', flag='-o')})."
+        ) from error
+    except OSError as error:
+        raise ZooError(
+            f"cannot make the folder {printable(path)}: {error.strerror}. "
+            f"Give another ({argument('output', flag='-o')})."
+        ) from error
 
 
 def unwritten(path: Path, error: OSError) -> ZooError:

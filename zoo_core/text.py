@@ -8,15 +8,18 @@ goes through `command_line`.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = [
     "LIMIT",
     "SHORT",
     "argument",
     "command_line",
+    "finite",
     "flags_in_messages",
     "html_table",
     "printable",
@@ -85,6 +88,15 @@ def flags_in_messages() -> Iterator[None]:
         yield
     finally:
         _commanded = before
+
+
+def finite(value: object) -> Any:
+    """A value as JSON can hold it: null stands for NaN and infinities, of which it has none."""
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[object]], more: int = 0) -> str:

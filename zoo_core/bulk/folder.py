@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import DigestMismatch, InvalidInput
-from zoo_core.files import SCRATCH, digest, is_empty, write_atomic
+from zoo_core.files import SCRATCH, digest, is_empty, make_folder, write_atomic
 from zoo_core.text import printable
 
 __all__ = ["MANIFEST", "Folder", "Part"]
@@ -68,7 +68,7 @@ class Folder:
     def begin(self) -> None:
         """Make the folder with its manifest, unless that is there."""
         if not (self.path / MANIFEST).exists():
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self._write(self._manifest())
 
     def missing(self) -> list[Part]:

@@ -27,8 +27,8 @@ __all__ = ["command"]
     "--format",
     "kind",
     type=click.Choice(["onnx", "torch", "zip"]),
-    help="ONNX files, a Python file that needs torch and safetensors alone, or a bundle for zoo. "
-    "[default: onnx, or zip if --output ends in it]",
+    help="ONNX files, a Python file that needs torch, NumPy and safetensors alone, or a bundle for "
+    "zoo. [default: onnx, or zip if --output ends in it]",
 )
 @click.option(
     "--output",
@@ -49,7 +49,7 @@ __all__ = ["command"]
     help="Also pack what the entries need to install: wheels of all packages, as installed here.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
 @json_option()
 def command(
     names: tuple[str, ...],
@@ -102,7 +102,7 @@ def command(
     model = loading.load(source)
     folder = output or Path(f"{source.name}-{kind}")
     if kind == "onnx":
-        rows = _onnx(model, folder, functions, force)
+        rows = _onnx(model, folder, functions, force, quiet)
     else:
         rows = _torch(model, source, folder, force)
     written = []
@@ -130,11 +130,15 @@ def _bundle(names: tuple[str, ...], path: Path, wheels: bool, force: bool, as_js
 
 
 def _onnx(
-    model: "nn.Module", folder: Path, names: tuple[str, ...], force: bool
+    model: "nn.Module", folder: Path, names: tuple[str, ...], force: bool, quiet: bool
 ) -> "Iterator[dict[str, Any]]":
     from zoo_core.export.onnx import write
 
-    for function, result in write(model, folder, names, force=force):
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
+
+    for function, result in write(model, folder, names, force=force, say=say):
         if isinstance(result, Path):
             yield {"function": function, "path": str(result), "bytes": result.stat().st_size}
         else:

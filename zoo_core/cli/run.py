@@ -314,14 +314,12 @@ def _progress(done: int, n: int) -> None:
 
 
 def _to_json(result: Result, paths: Sequence[Path]) -> dict[str, Any]:
-    from zoo_core.output import finite
-
     return {
         "summary": result.summary,
         "figures": list(result.figures),
         "notes": list(result.notes),
         "outputs": [str(path) for path in paths],
-        "rows": finite(result.rows),
+        "rows": result.rows,
         "provenance": dict(result.provenance),
     }
 

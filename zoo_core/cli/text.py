@@ -1,11 +1,12 @@
 """Tables, numbers and JSON as the commands print them."""
 
-import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import click
+
+from zoo_core.text import finite
 
 __all__ = ["align", "columns", "count", "echo_json", "size", "table", "width"]
 
@@ -45,25 +46,14 @@ def size(number: float) -> str:
 
 
 def echo_json(value: object) -> None:
-    """Print a value as JSON, which has no NaN (null) and no infinity (a text)."""
+    """Print a value as JSON, with null for numbers that are not finite."""
     import json
 
-    value = _finite(value)
+    value = finite(value)
     document = json.dumps(value, indent=2, ensure_ascii=not _unicode())
     if any("\ud800" <= character <= "\udfff" for character in document):  # no part of UTF-8
         document = json.dumps(value, indent=2)
     click.echo(document)
-
-
-def _finite(value: object) -> object:
-    """The value with null for each NaN, and "Infinity" or "-Infinity" for what is infinite."""
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _scale(number: float, unit: str) -> str:

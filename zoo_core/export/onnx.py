@@ -24,6 +24,7 @@ from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.export import runtime
 from zoo_core.export.function import Function, functions
 from zoo_core.export.runtime import KEY, require
+from zoo_core.files import make_folder
 from zoo_core.output import files
 
 if TYPE_CHECKING:
@@ -81,14 +82,21 @@ def convert(model: nn.Module, function: Function) -> ONNXProgram:
 
 
 def write(
-    model: nn.Module, folder: Path, names: Sequence[str] = (), *, force: bool = False
+    model: nn.Module,
+    folder: Path,
+    names: Sequence[str] = (),
+    *,
+    force: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[str, Path | NotExported]]:
     """Write functions of a model into a folder, `decode.onnx` and so on; yield each one's path.
 
     names: which ones; without any all that there are, and what cannot be written is yielded with
         its reason.
+    say: is called before each function is exported, which may take minutes.
 
-    Raises UnknownName for a function that the model does not have, OutputExists for a file that is
+    Raises UnknownName for a function that the model does not have, InvalidInput for a folder that
+    cannot be made, OutputExists for a file that is
     there, and NotExported for one of `names` that cannot be written.
     """
     offered = functions(model)
@@ -99,10 +107,12 @@ def write(
                 f"{loading.info(model).name} has no function '{name}'.{did_you_mean(name, offered)}"
                 f" It has {has}."
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names or offered:
+    make_folder(folder)
+    chosen = list(names or offered)
+    for name in chosen:
         files.check_free(folder / f"{name}.onnx", force=force)
-    for name in names or offered:
+    for i, name in enumerate(chosen, 1):
+        say(f"exporting {name}, {i} of {len(chosen)}")
         try:
             content = _bytes(convert(model, offered[name]))
         except NotExported as error:

@@ -2,7 +2,7 @@
 
 The file is put together from the sources of zoo and of the model's family: the class, and whatever
 definitions it reaches, each as it stands in its module with its comments. What comes from other
-packages stays an import. It needs torch and safetensors, and no zoo.
+packages stays an import. It needs torch, NumPy and safetensors, and no zoo.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core import loading, plugins
 from zoo_core.errors import InvalidInput
+from zoo_core.files import make_folder
 from zoo_core.header import read_header
 from zoo_core.loading.names import match, name_tensors
 from zoo_core.output import files
@@ -41,12 +42,12 @@ def write(model: nn.Module, source: Source, folder: Path, *, force: bool = False
     """Write `NAME.py` and `NAME.safetensors` into a folder; yield their paths.
 
     Raises OutputExists for a file that is there, and InvalidInput for a class whose source cannot
-    be read.
+    be read or a folder that cannot be made.
     """
     stem = re.sub(r"\W", "_", source.name)
     code, weights = folder / f"{stem}.py", folder / f"{stem}.safetensors"
     content = source_of(type(model), source.config, _heading(model, stem), _renames(model, source))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for path in (code, weights):
         files.check_free(path, force=force)
     files.write(code, content.encode(), force=force)
@@ -123,7 +124,9 @@ if __name__ == "__main__":
 def _heading(model: nn.Module, stem: str) -> str:
     known = loading.info(model)
     lines = [
-        f"{known.name}: {type(model).__name__} with trained weights, for torch and safetensors.",
+        f"{known.name}: {type(model).__name__} with trained weights.",
+        "",
+        "It needs torch, NumPy and safetensors.",
         "",
         f"    import {stem}",
         f"    model = {stem}.load()",

@@ -5,7 +5,6 @@ Nothing here loads a model or names a task; matplotlib is imported only by what 
 
 from zoo_core.output.files import (
     check_free,
-    finite,
     free_name,
     free_names,
     read_provenance,
@@ -35,7 +34,6 @@ __all__ = [
     "Table",
     "blank",
     "check_free",
-    "finite",
     "free_name",
     "free_names",
     "grid",

@@ -9,9 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zoo_core.errors import InvalidInput, OutputExists
 from zoo_core.files import check_place, unwritten, write_atomic
 from zoo_core.output.table import columns_of
-from zoo_core.text import argument
+from zoo_core.text import argument, finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_free",
-    "finite",
     "free_name",
     "free_names",
     "read_provenance",
@@ -163,7 +161,7 @@ def save_table(
         write(path, _parquet(rows, provenance), force=force)
         return
     if path.suffix.lower() == ".json":
-        document = {"provenance": dict(provenance), "rows": finite(rows)}
+        document = {"provenance": dict(provenance), "rows": finite(list(rows))}
         data = json.dumps(document, indent=1, allow_nan=False) + "\n"
         write(path, data.encode(), force=force)
         return
@@ -186,17 +184,6 @@ def _parquet(rows: Sequence[Mapping[str, object]], provenance: Provenance) -> by
     sink = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata({_KEY: _json(provenance)}), sink)
     return sink.getvalue()
-
-
-def finite(rows: Iterable[Mapping[str, object]]) -> list[dict[str, Any]]:
-    """Rows as JSON can hold them: it has no infinities, null stands for them."""
-    return [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        for row in rows
-    ]
 
 
 def save_tensors(
