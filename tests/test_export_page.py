@@ -70,6 +70,11 @@ def test_each_export_is_announced_once_and_what_fails_is_said(
     ]
     assert page.build(tmp_path / "page", [str(path)], say=again.append)
     assert again == said[4:]
+    (file,) = (tmp_path / "page").rglob("nade.nltcs-2-conditionals.onnx")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])  # cut off, so that it is exported again
+    page.build(tmp_path / "page", [str(path)], say=(third := list[str]()).append)
+    assert third == said and file.read_bytes() == whole
 
 
 def test_runs_are_named_by_their_folders_and_decoders_have_latents(

@@ -173,12 +173,14 @@ def _key(source: Source, wanted: tuple[str, ...]) -> str:
 
 
 def _kept(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any] | None:
-    """What an earlier build exported of the same weights by the same code."""
+    """What an earlier build exported of the same weights by the same code, if all is there."""
     described = folder / f"{source.name}.json"
     if not described.is_file():
         return None
     kept: dict[str, Any] = json.loads(described.read_text())
-    return kept if kept.pop("key") == _key(source, wanted) else None
+    sizes = {folder / each["file"]: each["bytes"] for each in kept["functions"].values()}
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
+    return kept if kept.pop("key") == _key(source, wanted) and whole else None
 
 
 def _export(source: Source, folder: Path, wanted: tuple[str, ...], say: Say) -> dict[str, Any]:
