@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from zoo_core.cli.standings import HEAD, cells, kind_to_plot, points, table, to_json
+from zoo_core.cli.standings import cells, head, kind_to_plot, points, table, to_json
 from zoo_core.metrics.comparison import Standing
 from zoo_core.metrics.measured import Measured
 
@@ -19,8 +19,8 @@ def test_a_row() -> None:
 
 
 def test_a_table() -> None:
-    head, *rows, note = table([EXACT, IMPLICIT])
-    assert head.split() == list(HEAD)
+    first, *rows, note = table([EXACT, IMPLICIT], "test")
+    assert first.split() == " ".join(head("test")).split() and "TEST NATS" in first
     assert [row.split()[0] for row in rows] == ["nade", "gan"]
     assert note == "gan: implicit"
 

@@ -1,5 +1,8 @@
 """Protocols are capabilities: a class has one if it has its methods."""
 
+import inspect
+from importlib import import_module
+
 import pytest
 import torch
 from torch import nn
@@ -25,6 +28,18 @@ def test_what_a_class_is_follows_from_its_methods(model: nn.Module, names: set[s
              "Translator", "PartCompleter")  # fmt: skip
     held = {name for name in known if isinstance(model, getattr(protocols, name))}
     assert held - {"Conditional"} == names
+
+
+@pytest.mark.parametrize(
+    "module", ["zoo_core.protocols", "zoo_core.export.function", "zoo_core.training.protocols"]
+)
+def test_no_protocol_asks_for_a_tensor(module: str) -> None:
+    """It may be a buffer, which from Python 3.12 on isinstance does not see."""
+    every = [each for each in vars(import_module(module)).values() if inspect.isclass(each)]
+    checked = [each for each in every if getattr(each, "_is_runtime_protocol", False)]
+    assert checked
+    for each in checked:
+        assert "Tensor" not in inspect.get_annotations(each).values(), each
 
 
 def test_a_bound_is_its_reconstruction_less_the_second_term() -> None:

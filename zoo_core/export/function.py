@@ -127,8 +127,10 @@ class Stepwise(Protocol):
     Without it a step evaluates `conditionals` once for each level.
     """
 
-    order: Tensor
     levels: int | None
+
+    if TYPE_CHECKING:  # as a buffer it is none of what isinstance sees from Python 3.12 on
+        order: Tensor
 
     def state(self, n: int) -> tuple[Tensor, ...]:
         """What is carried along before the first variable, zeros, (n, …) each."""

@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -93,7 +93,7 @@ def _build(source: Path, folder: Path) -> None:
 
 def _pack(each: Distribution, folder: Path) -> None:
     tags = re.findall(r"^Tag: *(\S+)", each.read_text("WHEEL") or "", re.MULTILINE)
-    if not tags or not each.files:
+    if not tags or not each.read_text("RECORD"):
         raise InvalidInput(f"no wheel of {each.name} can be made: it was not installed from one.")
     parts = zip(*(tag.split("-") for tag in tags), strict=True)
     tag = "-".join(".".join(dict.fromkeys(part)) for part in parts)
@@ -107,24 +107,27 @@ def _contents(each: Distribution) -> Iterator[tuple[str, bytes]]:
     """The files of a wheel, and last its record of them."""
     record = io.StringIO()
     rows = csv.writer(record, lineterminator="\n")
+    # not `files` of the distribution, which from Python 3.12 on leaves out what is missing
+    listed = {
+        PurePosixPath(row[0]): row for row in csv.reader(io.StringIO(each.read_text("RECORD")))
+    }
     # some carry metadata of others further down, as setuptools does
     (info,) = {
         file.parts[0]
-        for file in each.files or ()
+        for file in listed
         if len(file.parts) == 2 and file.match("*.dist-info/METADATA")
     }
-    for file in sorted(each.files or ()):
+    for file, row in sorted(listed.items()):
         is_info = file.parts[0] == info and file.name in _OF_THE_PLACE
         if is_info or ".." in file.parts or file.is_absolute() or "__pycache__" in file.parts:
             continue
         try:
-            yield file.as_posix(), Path(str(file.locate())).read_bytes()
+            yield file.as_posix(), Path(str(each.locate_file(file))).read_bytes()
         except OSError as error:
             raise InvalidInput(
                 f"no wheel of {each.name} can be made: {printable(file)} cannot be read "
                 f"({error.strerror}). Install it again."
             ) from error
-        digest = f"{file.hash.mode}={file.hash.value}" if file.hash else ""
-        rows.writerow([file.as_posix(), digest, file.size or ""])
+        rows.writerow(row)
     rows.writerow([f"{info}/RECORD", "", ""])
     yield f"{info}/RECORD", record.getvalue().encode()
