@@ -189,6 +189,22 @@ def test_counting_is_bounded_by_the_budget(tmp_path: Path) -> None:
     assert "chow-liu is left out: no time is left for it" in said
 
 
+def test_a_rung_of_too_many_parameters_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step of it may take longer than the ladder, and cannot be stopped."""
+    rows = "".join(f"{i % 2},{i % 3 % 2},{i % 5 % 2}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(rows)
+    monkeypatch.setattr(ladder, "_MOST_PARAMETERS", 11)
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path, only=("bernoulli", "fvsbn"))
+    assert set(rungs) == {"bernoulli"}
+    assert any(
+        "fvsbn is left out: it would have 12 parameters, and a ladder takes at most 11" in line
+        and "zoo train fvsbn --data" in line
+        for line in said
+    )
+
+
 def test_a_ladder_from_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

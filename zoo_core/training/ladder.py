@@ -29,10 +29,11 @@ from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.resolve import absolute_spec, parse_spec
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
+from zoo_core.loading.meta import build_blank
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.metrics.rows import BATCH
 from zoo_core.rules import is_int, is_number
-from zoo_core.text import argument, printable, quoted
+from zoo_core.text import argument, command_line, printable, quoted
 from zoo_core.training.patience import TimeLimit
 from zoo_core.training.report import say
 from zoo_core.training.rungs import Candidate, Rung, candidates, mean_of, nats_of
@@ -55,6 +56,8 @@ _LATEST = 1.1
 _MEASURED_IN = 1 / 8
 """Share of what is planned for a training in which a split is measured: of the rows so far where
 that is not all."""
+_MOST_PARAMETERS = 2**26
+"""Of a rung that is not counted: a step of more may take longer than the whole ladder."""
 _TRIES = ".tries"
 """Folder of the runs that are not kept."""
 
@@ -280,6 +283,7 @@ class _Ladder:
         began, (name, _, tried) = time.monotonic(), candidate
         best, chosen, needed = math.inf, tried[0], self._beside
         try:
+            self._check_size(candidate)
             for number, settings in enumerate(tried if len(tried) > 1 else ()):
                 seconds = _left(began + share) / (len(tried) - number)
                 if seconds < needed:
@@ -298,6 +302,28 @@ class _Ladder:
             self.say(f"{name} is left out: {error}")
             return None
         return _Choice(candidate, chosen, best, time.monotonic() - began)
+
+    def _check_size(self, rung: Candidate) -> None:
+        """Refuse what a step of the training would be too slow for; counting says so itself."""
+        if rung.counted:
+            return
+        cls = plugins.import_class(rung.record.path)
+        columns = [column.table() for column in self.table.columns]
+        of_data = {"shape": list(self.table.event_shape), "columns": columns}
+        known = inspect.signature(cls).parameters
+        begin = "config."
+        config = {key: value for key, value in of_data.items() if key in known} | {
+            key.removeprefix(begin): value
+            for key, value in rung.settings[0].items()
+            if key.startswith(begin)
+        }
+        n = sum(parameter.numel() for parameter in build_blank(cls, config).parameters())
+        if n > _MOST_PARAMETERS:
+            raise InvalidInput(
+                f"it would have {n:,} parameters, and a ladder takes at most "
+                f"{_MOST_PARAMETERS:,}. Leave columns of many values out, or train it by itself: "
+                f"{command_line('zoo', 'train', rung.record.name, '--data', self.data)}"
+            )
 
     def _rung(self, choice: _Choice, share: float) -> Rung | None:
         """Train a rung with the settings that were chosen; None, and said, where it cannot be.
