@@ -222,6 +222,13 @@ def test_numbers_without_a_finite_square_are_left_out(capsys: pytest.CaptureFixt
         guess(values, c="real")
 
 
+def test_differences_without_a_square_are_refused() -> None:
+    """They had a standard deviation of 0, and so passed for a constant."""
+    with pytest.raises(errors.InvalidInput, match=r"such as 2e-300, differ by less than has a squ"):
+        guess(np.array([1e-300, 2e-300, -1e-300, 1.5e-300]), c="real")
+    assert guess(np.array([1.5, 1.5, 1.5]), c="real").std == 1.0
+
+
 def test_numbers_that_are_written_otherwise_are_said_to_be_texts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -57,6 +57,11 @@ def test_an_unknown_name_gets_near_matches_and_what_is_accepted(tmp_path: Path) 
     assert "hf://user/name" in text
 
 
+def test_a_table_that_is_not_there_is_no_name_of_a_set(tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownName, match=r"there is no file nope\.csv, neither here nor "):
+        load_dataset("nope.csv", root=tmp_path)
+
+
 def test_an_empty_spec_is_refused() -> None:
     with pytest.raises(errors.InvalidInput, match="expected a name, name:split"):
         load_dataset("")

@@ -48,10 +48,20 @@ def test_a_published_run_can_be_pulled_and_run(
     assert Store().fetch(entry.blob).read_bytes() == item.weights.read_bytes()
     assert Path(entry.recipe_file).read_bytes() == item.recipe
     card = (tmp_path / "zoo" / "cards" / f"{stem}.md").read_text()
+    assert f"![samples](../pictures/{stem}.png)" in card
     assert "# bernoulli.one" in card and item.sha256 in card and "test_nll" in card
     picture = read_provenance(tmp_path / "zoo" / "pictures" / f"{stem}.png")
     assert picture["sha256"] == item.sha256
     assert zoo_core.run("bernoulli.one", "sample", n=1).images is not None
+
+
+def test_a_card_shows_a_picture_where_there_is_one(item: Item, tmp_path: Path) -> None:
+    place = place_of(str(tmp_path / "zoo"))
+    publish([item], place, pictures=False)
+    (card,) = (tmp_path / "zoo" / "cards").iterdir()
+    assert "![samples]" not in card.read_text()
+    publish([item], place)
+    assert "![samples]" in card.read_text()
 
 
 def test_publishing_again_changes_nothing(item: Item, tmp_path: Path) -> None:

@@ -55,3 +55,5 @@ def test_the_smaller_rung_is_used_where_the_best_is_better_by_chance() -> None:
     assert to_use([small, by_chance]) is small, "0.1 nats, with an error of 0.46"
     assert to_use([rung("d", 1, 1.0, 2.0), rung("e", 2, 1.0, 2.0)]).name == "d"
     assert to_use([rung("f", 9, 1.0, 2.0), rung("g", 5, 1.5, 2.5)]).name == "f"
+    first, last = rung("h", 1, 2.0, 3.0), rung("i", 1, 1.9, 3.05)
+    assert to_use([first, last]).name == "h", "as many numbers, and no better but for chance"

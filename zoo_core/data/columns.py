@@ -331,7 +331,8 @@ def _describe_merged(values: Values, column: Column) -> str:
     """What to say where a model cannot tell most values apart; nothing of others."""
     distinct = np.unique(_floats(values) if isinstance(values, list) else values)
     distinct = distinct[~np.isnan(distinct)]
-    kept = len(np.unique(((distinct - column.mean) / column.std).astype(np.float32)))
+    with np.errstate(over="ignore"):  # infinite ones are alike, too
+        kept = len(np.unique(((distinct - column.mean) / column.std).astype(np.float32)))
     if kept >= len(distinct) / 2:
         return ""
     furthest = distinct[np.abs(distinct - column.mean).argmax()]
@@ -384,6 +385,12 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
     if not len(held):
         raise InvalidInput(
             f"column {printable(name)} has no value in the training rows. Leave it out: "
+            f"{argument('columns', {name: SKIP})}."
+        )
+    if not held.std() and held.min() < held.max():
+        raise InvalidInput(
+            f"column {printable(name)} is real, and its values, such as {held.max():g}, differ by "
+            "less than has a square. Give them in another unit, or leave the column out: "
             f"{argument('columns', {name: SKIP})}."
         )
     bins = int(np.clip(round(2 * len(held) ** (1 / 3)), 2, _BINS))

@@ -18,6 +18,7 @@ from zoo_core import environment, plugins
 from zoo_core.checks import check_whole
 from zoo_core.data.addresses import fetch, is_address
 from zoo_core.data.boundary import check
+from zoo_core.data.cells import SUFFIXES
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.faces import dicebear, dicebear_name
 from zoo_core.data.fitting import fit_tensor
@@ -207,8 +208,8 @@ def _load_path(
         return load_table(name, path, split, columns)
     if not path.is_dir():
         raise InvalidInput(
-            f"{printable(path)} is no data set: expected a table (.csv, .npy, .parquet) or a "
-            "folder."
+            f"{printable(path)} is no data set: expected a table (.csv, of any delimiter; .npy; "
+            ".parquet) or a folder."
         )
     if is_hub_folder(path):
         return load_hub(name, str(path), split, size=size, gray=gray)
@@ -228,6 +229,11 @@ def _resize(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
 
 
 def _explain_unknown(name: str, root: Path) -> str:
+    if Path(name).suffix.lower() in SUFFIXES:
+        return (
+            f"there is no file {printable(name)}, neither here nor in {printable(root)} "
+            f"({argument('data_root')} or ZOO_DATA names another folder of data sets)."
+        )
     known = list(plugins.offers(DataSet))
     return (
         f"data set {quoted(name)} is unknown.{did_you_mean(name, known)} Accepted are "

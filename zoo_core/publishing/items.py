@@ -76,12 +76,15 @@ class Item:
             table["recipe"] = f"recipes/{self.stem}.toml"
         return table
 
-    def files(self) -> Iterator[tuple[str, bytes | Path]]:
-        """Its files by name."""
+    def files(self, *, pictured: bool) -> Iterator[tuple[str, bytes | Path]]:
+        """Its files by name, but for the picture.
+
+        pictured: whether there is one, which the card then shows.
+        """
         yield self._weights_name, self.weights
         if self.recipe is not None:
             yield f"recipes/{self.stem}.toml", self.recipe
-        yield f"cards/{self.stem}.md", self._card().encode()
+        yield f"cards/{self.stem}.md", self._card(pictured).encode()
 
     @property
     def picture_name(self) -> str:
@@ -116,7 +119,7 @@ class Item:
     def _weights_name(self) -> str:
         return f"weights/{self.stem}.safetensors"
 
-    def _card(self) -> str:
+    def _card(self, pictured: bool) -> str:
         table, weights = self.table, self.table["weights"]
         rows = {
             "architecture": f"`{table['architecture']}`, of the family {table['family']}",
@@ -128,7 +131,7 @@ class Item:
         }
         lines = ["---", f"license: {table['licence']['weights'].lower()}", "library_name: zoo"]
         lines += ["---", "", f"# {self.name}", "", printable(table["summary"], None), ""]
-        if "sample" in table["tasks"]:
+        if pictured:
             lines += [f"![samples](../{self.picture_name})", ""]
         lines += ["| | |", "| --- | --- |", *(f"| {key} | {text} |" for key, text in rows.items())]
         for metric in table.get("metrics", ()):

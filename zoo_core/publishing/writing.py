@@ -99,14 +99,14 @@ def _dump(document: dict[str, object]) -> bytes:
 def _write_files(item: Item, place: Place, *, pictures: bool) -> list[str]:
     written = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, data in item.files():
+        there_before = place.read(item.picture_name) is not None
+        picture = item.picture(Path(scratch)) if pictures and not there_before else None
+        for name, data in item.files(pictured=there_before or picture is not None):
             there = place.holds(name, data) if isinstance(data, Path) else place.read(name) == data
             if not there:
                 place.write(name, data)
                 written.append(name)
-        if pictures and place.read(item.picture_name) is None:
-            picture = item.picture(Path(scratch))
-            if picture:
-                place.write(item.picture_name, picture)
-                written.append(item.picture_name)
+        if picture:
+            place.write(item.picture_name, picture)
+            written.append(item.picture_name)
     return written

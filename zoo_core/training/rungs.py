@@ -98,12 +98,12 @@ def difference(a: Standing, b: Standing) -> Measured:
 def to_use(rungs: Sequence[Rung]) -> Rung:
     """The one of fewest parameters that is no worse on validation than the best but for chance.
 
-    That is, by no more than the standard error of the difference.
+    That is, by no more than the standard error of the difference. Of several it is the first.
     """
     best = min(rungs, key=lambda rung: rung.nats)
     lost = {rung.name: difference(rung.validation, best.validation) for rung in rungs}
-    as_good = [rung for rung in rungs if lost[rung.name].value <= lost[rung.name].error]
-    return min([best, *as_good], key=lambda rung: rung.test.parameters)
+    as_good = [r for r in rungs if r is best or lost[r.name].value <= lost[r.name].error]
+    return min(as_good, key=lambda rung: rung.test.parameters)
 
 
 def nats_of(standing: Standing) -> float:

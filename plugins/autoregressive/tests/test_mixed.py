@@ -285,7 +285,7 @@ def test_chains_refuse_what_they_cannot_sum_out(
     model = built(cls, **config)
     x = STATES[:4].clone()
     x[1, model.order[1]] = NAN
-    wanted = "1 of 4 rows have missing cells before others in the order, which "
+    wanted = "1 of the 4 rows of a batch have missing cells before others in the order, which "
     wanted += rf"{cls.name} cannot sum out: put .* last \(config\.order\)\. mixed-tree and hidden-"
     wanted += "tree sum out any cells exactly, and mixed-eonade by its orders"
     with pytest.raises(errors.InvalidInput, match=wanted):

@@ -225,8 +225,8 @@ def refuse_gaps(x: Tensor, name: str) -> None:
         if _have_gaps(missing[:, missing.sum(0).argsort(stable=True)]).any():
             advice = ", whatever the order"
         raise InvalidInput(
-            f"{int(gaps.sum())} of {len(x)} rows have missing cells before others in the order, "
-            f"which {name} cannot sum out{advice}. "
+            f"{int(gaps.sum())} of the {len(x)} rows of a batch have missing cells before others "
+            f"in the order, which {name} cannot sum out{advice}. "
             "mixed-tree and hidden-tree sum out any cells exactly, and mixed-eonade by its orders."
         )
 
