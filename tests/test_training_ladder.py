@@ -69,6 +69,14 @@ def test_rungs_of_binary_columns(tmp_path: Path) -> None:
         climbed(tmp_path / "t.csv", tmp_path / "ladder", only=["mixed-tree"])
 
 
+def test_a_run_of_an_earlier_ladder_that_is_not_fitted_again_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0\n1\n1\n" * 20)  # of one column, which made cannot take
+    (tmp_path / "made.t").mkdir()
+    rungs, said = climbed(tmp_path / "t.csv", tmp_path, only=["bernoulli", "made"], force=True)
+    assert set(rungs) == {"bernoulli"}
+    assert said[-1] == f"{tmp_path}/made.t is of an earlier ladder; it was not fitted again"
+
+
 def test_seeds_share_a_recipe_and_an_epoch_is_measured_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,10 @@ def ladder(
         shutil.rmtree(climbing.folder / _TRIES, ignore_errors=True)
     if (took := time.monotonic() - began) > allowed + 1:
         tell(f"the ladder took {took:.0f} s, and was to take {allowed:.0f} s")
+    fitted = {rung.name for rung in found}
+    for left in rungs:
+        if left.name not in fitted and (place := climbing.place(left)).exists():
+            tell(f"{printable(place)} is of an earlier ladder; it was not fitted again")
     if not found:
         left_out = "; ".join(line for line in said if " is left out: " in line)
         raise InvalidInput(f"no model could be fitted to this table: {left_out}.")
@@ -224,14 +228,14 @@ class _Ladder:
                 f"{', '.join(rung.name for rung in rungs)}."
             )
         rungs = [rung for rung in rungs if not only or rung.name in only]
-        if not self.force and any(self._place(rung).exists() for rung in rungs):
+        if not self.force and any(self.place(rung).exists() for rung in rungs):
             raise OutputExists(
                 f"{self.folder} already holds a ladder. Choose another folder "
                 f"({argument('output', flag='-o')}), or replace it ({argument('force', True)})."
             )
         return rungs
 
-    def _place(self, rung: Candidate) -> Path:
+    def place(self, rung: Candidate) -> Path:
         """The folder of a rung's run."""
         return self.folder / f"{rung.name}.{variant(self.data)}"
 
@@ -338,7 +342,7 @@ class _Ladder:
             key = _key(rung.record.name, settings)
             testing = 2 * self._to_measure(key, "test", tests_in)
             recipe = self._recipe(rung, settings, each - testing)
-            run, validation, _ = self._timed(rung, recipe, self._place(rung), each)
+            run, validation, _ = self._timed(rung, recipe, self.place(rung), each)
             validations = [validation]
             tests = [self._stand(rung.name, run, "test", tests_in)]
             for seed in range(1, self.seeds):  # all but the seed is the same
