@@ -31,6 +31,7 @@ __all__ = ["Batch", "Batches", "Hold", "Part"]
 _VALIDATION_BATCH = 500
 
 Hold = Callable[[str, Callable[[], Dataset]], Dataset]
+"""Given a name and what makes a data set, makes it, or takes what was made under that name."""
 
 
 class Batch(NamedTuple):
