@@ -319,7 +319,7 @@ def _to_json(result: Result, paths: Sequence[Path]) -> dict[str, Any]:
         "figures": list(result.figures),
         "notes": list(result.notes),
         "outputs": [str(path) for path in paths],
-        "rows": result.rows,
+        "rows": list(result.rows),
         "provenance": dict(result.provenance),
     }
 
