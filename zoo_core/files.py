@@ -188,7 +188,8 @@ def make_folder(path: Path) -> None:
             f"Give a folder ({argument('output', flag='-o')})."
         ) from error
     except OSError as error:
-        raise ZooError(
+        kind = InvalidInput if error.errno == errno.ENAMETOOLONG else ZooError
+        raise kind(
             f"cannot make the folder {printable(path)}: {error.strerror}. "
             f"Give another ({argument('output', flag='-o')})."
         ) from error
