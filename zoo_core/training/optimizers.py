@@ -14,6 +14,7 @@ import torch
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from zoo_core.errors import InvalidInput
 from zoo_core.training.processes import average_gradients, share_buffers
@@ -74,6 +75,8 @@ class Optimizers:
             if shares_of(fabric) > 1:
                 self.whole[name] = Whole(fabric.to_device(network))
             wrapped = fabric.setup_module(network)  # before its optimiser: it may get other weights
+            if self._averaged:
+                _leave_buffers(wrapped)
             settings = {"opt": "adam", "lr": 1e-3, **_settings(recipe.optimizer, name, networks)}
             optimizer = _optimizer(network, settings)
             if schedule := _settings(recipe.schedule, name, networks):
@@ -172,6 +175,16 @@ class Optimizers:
                 torch.clear_autocast_cache()  # it holds the weights as they were
 
         return update
+
+
+def _leave_buffers(wrapped: nn.Module) -> None:
+    """Keep torch's wrapper from sharing buffers out, as `begin_step` does.
+
+    It does so at each call, and torch 2.7 refuses a backward pass through two of them.
+    """
+    for module in wrapped.modules():
+        if isinstance(module, DistributedDataParallel):
+            module.broadcast_buffers = False
 
 
 def _is_trained(network: nn.Module) -> bool:
