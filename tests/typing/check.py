@@ -17,7 +17,7 @@ HEAD = (
     "# pyright: strict, reportUnusedExpression=false\n"
     # torch leaves arguments without types; that ours have them, public.py shows
     "# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false\n"
-    "# pyright: reportUnknownArgumentType=false\n"
+    "# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false\n"  # onnxruntime's
 )
 PAGES = [
     ROOT / "README.md",
