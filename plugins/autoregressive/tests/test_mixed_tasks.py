@@ -126,7 +126,7 @@ def test_rows_without_missing_cells_are_given_back(model: Any) -> None:
 
 
 def test_what_cannot_be_summed_out_is_said(model: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"1 of the 2 rows of a batch .* cannot sum out.* mixed-tree and"):
+    with pytest.raises(InvalidInput, match=r"1 of the 2 rows .* cannot sum out.* mixed-tree and"):
         run(model, "complete", [*rows(1), ["Cork", "", "3", "40.0", "30.0"]])
 
 
