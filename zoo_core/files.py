@@ -36,6 +36,7 @@ __all__ = [
     "open_regular",
     "publish",
     "read_limited",
+    "refusal",
     "save_tensors",
     "unwritten",
     "user_path",
@@ -188,17 +189,22 @@ def make_folder(path: Path) -> None:
             f"Give a folder ({argument('output', flag='-o')})."
         ) from error
     except OSError as error:
-        kind = InvalidInput if error.errno == errno.ENAMETOOLONG else ZooError
-        raise kind(
+        raise refusal(error)(
             f"cannot make the folder {printable(path)}: {error.strerror}. "
             f"Give another ({argument('output', flag='-o')})."
         ) from error
 
 
+def refusal(error: OSError) -> type[ZooError]:
+    """What the system's refusal is: a full disk, bad input, or another error."""
+    if error.errno in FULL:
+        return DiskError
+    return InvalidInput if error.errno == errno.ENAMETOOLONG else ZooError
+
+
 def unwritten(path: Path, error: OSError) -> ZooError:
     """The error that says why a file could not be written."""
-    kind = DiskError if error.errno in FULL else ZooError
-    return kind(f"cannot write {printable(path)}: {error.strerror or error}.")
+    return refusal(error)(f"cannot write {printable(path)}: {error.strerror or error}.")
 
 
 def publish(partial: Path, path: Path) -> None:

@@ -5,7 +5,6 @@ exit code.
 """
 
 import codecs
-import errno
 import io
 import os
 import sys
@@ -17,8 +16,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core import environment
-from zoo_core.errors import DiskError, InvalidInput, ZooError, did_you_mean
-from zoo_core.files import FULL
+from zoo_core.errors import ZooError, did_you_mean
+from zoo_core.files import refusal
 from zoo_core.text import flags_in_messages, printable
 
 __all__ = ["COMMANDS", "main", "root"]
@@ -52,11 +51,6 @@ of their modules is imported."""
 
 INTERRUPTED = 130
 
-_EXIT_CODES: dict[int, int] = {
-    **dict.fromkeys(FULL, DiskError.exit_code),
-    errno.ENAMETOOLONG: InvalidInput.exit_code,
-}
-"""Of what the system refuses; 1 of the rest."""
 _CLOSED = "the standard output is closed. Leave it open, or redirect it, as by > /dev/null."
 
 
@@ -188,7 +182,7 @@ def _report(error: Exception) -> int:
         isinstance(error, OSError) and error.strerror
     ):  # a disk that is full, a path that is too long
         click.echo(f"error: {_place(error)}: {error.strerror}.", err=True)
-        return _EXIT_CODES.get(error.errno or 0, 1)
+        return refusal(error).exit_code
     what = f"{type(error).__name__}: {printable(error)}".rstrip(": ")
     click.echo(f"error: unexpected {what}\nZOO_DEBUG=1 shows where it happened.", err=True)
     return 1

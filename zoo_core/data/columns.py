@@ -387,7 +387,8 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
             f"column {printable(name)} has no value in the training rows. Leave it out: "
             f"{argument('columns', {name: SKIP})}."
         )
-    if not held.std() and held.min() < held.max():
+    mean, spread = float(held.mean()), float(held.std())
+    if not spread and held.min() < held.max():
         raise InvalidInput(
             f"column {printable(name)} is real, and its values, such as {held.max():g}, differ by "
             "less than has a square. Give them in another unit, or leave the column out: "
@@ -395,9 +396,8 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
         )
     bins = int(np.clip(round(2 * len(held) ** (1 / 3)), 2, _BINS))
     knots = np.unique(np.quantile(held, np.linspace(0, 1, bins + 1)))
-    mean, std = float(held.mean()), float(held.std()) or 1.0
-    decimals = _decimals(held, float(held.std()) or abs(mean) or 1.0)
-    return Column(name, kind, (), mean, std, tuple(knots.tolist()), decimals)
+    decimals = _decimals(held, spread or abs(mean) or 1.0)
+    return Column(name, kind, (), mean, spread or 1.0, tuple(knots.tolist()), decimals)
 
 
 def _decimals(values: NDArray[np.float64], scale: float) -> int:

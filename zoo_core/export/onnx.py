@@ -96,8 +96,8 @@ def write(
     say: is called before each function is exported, which may take minutes.
 
     Raises UnknownName for a function that the model does not have, InvalidInput for a folder that
-    cannot be made, OutputExists for a file that is
-    there, and NotExported for one of `names` that cannot be written.
+    cannot be made, OutputExists for a file that is there, and NotExported for one of `names` that
+    cannot be written.
     """
     offered = functions(model)
     for name in names:

@@ -95,10 +95,11 @@ def build(folder: Path, names: Iterable[str] = (), *, say: Say = lambda _: None)
             source = origin if isinstance(origin, Source) else loading.open_source(name)
             source = _named(source, {*have, *models})
             wanted = MODELS.get(name, ("*",))
-            described = _kept(source, folder / "models", wanted)
+            key = _key(source, wanted)
+            described = _kept(source, folder / "models", key)
             if described is None:
                 say(f"play: {i} of {len(origins)}, {name}")
-                described = _export(source, folder / "models", wanted, say)
+                described = _export(source, folder / "models", wanted, key, say)
         except ZooError as error:
             say(f"play: without {name}: {error}")
             continue
@@ -172,7 +173,7 @@ def _key(source: Source, wanted: tuple[str, ...]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _kept(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, Any] | None:
+def _kept(source: Source, folder: Path, key: str) -> dict[str, Any] | None:
     """What an earlier build exported of the same weights by the same code, if all is there."""
     described = folder / f"{source.name}.json"
     if not described.is_file():
@@ -180,10 +181,12 @@ def _kept(source: Source, folder: Path, wanted: tuple[str, ...]) -> dict[str, An
     kept: dict[str, Any] = json.loads(described.read_text())
     sizes = {folder / each["file"]: each["bytes"] for each in kept["functions"].values()}
     whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
-    return kept if kept.pop("key") == _key(source, wanted) and whole else None
+    return kept if kept.pop("key") == key and whole else None
 
 
-def _export(source: Source, folder: Path, wanted: tuple[str, ...], say: Say) -> dict[str, Any]:
+def _export(
+    source: Source, folder: Path, wanted: tuple[str, ...], key: str, say: Say
+) -> dict[str, Any]:
     """The functions of a model as files, with what the page needs to know of them."""
     folder.mkdir(parents=True, exist_ok=True)
     model = loading.load(source)
@@ -194,7 +197,7 @@ def _export(source: Source, folder: Path, wanted: tuple[str, ...], say: Say) -> 
         **_functions(model, source.name, folder, wanted, say),
     }
     described = folder / f"{source.name}.json"
-    described.write_text(json.dumps({**found, "key": _key(source, wanted)}))
+    described.write_text(json.dumps({**found, "key": key}))
     return found
 
 

@@ -144,7 +144,7 @@ def test_optimisers_start_again_where_a_stage_begins_and_where_it_is_all_there()
     for seen in range(10, 130, 10):
         if trainer.restarts(10):
             begun.append(seen)
-        trainer.grow(10)
+        trainer.count(10)
     # one stage fades in between 20 and 40 images, the next one between 70 and 90
     assert begun == [30, 40, 80, 90]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,12 +11,8 @@ from torch import Tensor
 from zoo_adversarial.progan import ProGAN, fade, normalise
 from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core.config import Count, NonNegative, Size
-from zoo_core.draws import batch_rows
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import network_of
-
-if TYPE_CHECKING:
-    from zoo_core.training.protocols import Update
 
 __all__ = ["Progressive"]
 
@@ -74,26 +70,11 @@ class Progressive(AdversarialTrainer):
         return _phase(*before) != _phase(*after)
 
     @torch.no_grad()
-    def grow(self, n: int) -> None:
+    def count(self, n: int) -> None:
         """Count n images, and set the generator's stage."""
         G = self._generator
         G.seen.add_(n)
         G.grown.copy_(torch.tensor(self.growth(int(G.seen))))
-
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None,
-        step: int,
-    ) -> dict[str, Tensor]:
-        """Grow, then a step of the discriminator and one of the generator.
-
-        x: images, (B, C, H, W), in [0, 1].
-        """
-        self.grow(max(2, batch_rows(generator, len(x))))  # a single image counts twice
-        return super().training_step(x, update, generator, labels, step)
 
     def real(self, x: Tensor) -> Tensor:
         """Images at the resolution of the generator's stage."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.translation import sliced_wasserstein
 from zoo_core.config import NonNegative, Size
+from zoo_core.draws import batch_rows
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.protocols import narrow
 from zoo_core.training.objective import frozen, network_of, unwrapped
@@ -164,6 +165,7 @@ class AdversarialTrainer(AdversarialBase):
         """
         if len(x) == 1:  # norms over a batch need two
             x = torch.cat([x, x])
+        self.count(max(len(x), batch_rows(generator, len(x))))
         turn = step % self.n_critic == 0
         real = self.real(x)
         with torch.set_grad_enabled(turn):
@@ -205,6 +207,9 @@ class AdversarialTrainer(AdversarialBase):
         return (scores.sigmoid() if self.loss.probabilities else scores).mean()
 
     # For subclasses to override
+
+    def count(self, n: int) -> None:
+        """Count the n images of a step, of all processes."""
 
     def real(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W), in [0, 1], as the discriminator sees them, in [−1, 1]."""
