@@ -17,4 +17,5 @@ def test_each_architecture_has_a_row() -> None:
 def test_each_entry_is_named() -> None:
     entries = Registry.load((str(own_registry()),)).entries.values()
     ours = {entry.name for entry in entries if entry.family == "autoregressive"}
-    assert ours == set(re.findall(r"`([\w-]+\.(?:mnist-noised|mnist|dna|nltcs|pixel-faces))`", README))
+    named = re.findall(r"`([\w-]+\.(?:mnist-noised|mnist|dna|nltcs|pixel-faces))`", README)
+    assert ours == set(named)
