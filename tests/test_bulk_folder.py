@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core.bulk.folder import Folder, Part
+from zoo_core.bulk.folder import Folder, Part, sizes_of
 from zoo_core.errors import InvalidInput
 
 PARTS = [Part(f"part-{i}", 0, range(3 * i, 3 * i + 3), 3 * i) for i in range(2)]
@@ -38,6 +38,15 @@ def test_other_versions_may_go_on_and_other_settings_may_not(tmp_path: Path) -> 
     folder(tmp_path, versions={"torch": "2"})
     with pytest.raises(InvalidInput, match=r'out was begun with entry "m", and now "n"\. Give'):
         folder(tmp_path, entry="n")
+
+
+def test_sizes_that_a_folder_was_begun_with(tmp_path: Path) -> None:
+    assert sizes_of(tmp_path / "out") == {}
+    made = folder(tmp_path, batch_size=256, part_rows="all")
+    assert sizes_of(made.path) == {"batch_size": 256}
+    for text in ("[]", "{", '{"batch_size": true}'):
+        (made.path / "manifest.json").write_text(text)
+        assert sizes_of(made.path) == {}
 
 
 def test_a_source_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:

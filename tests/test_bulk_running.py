@@ -19,8 +19,17 @@ from zoo_latent.vae import VAE
 
 import toy_models
 from factories import picture, pictures
-from zoo_core import loading
-from zoo_core.bulk.running import _BATCH_CPU, Done, _fitting, ahead, divide, run_parts
+from zoo_core import loading, tasks
+from zoo_core.bulk.running import (
+    _BATCH_CPU,
+    Done,
+    _batch,
+    _fitting,
+    _row_bytes,
+    ahead,
+    divide,
+    run_parts,
+)
 from zoo_core.bulk.shares import Share
 from zoo_core.data.columns import Column
 from zoo_core.errors import DigestMismatch, InvalidInput
@@ -278,7 +287,7 @@ def test_a_part_that_was_changed_is_named(tmp_path: Path, table: Path) -> None:
     [
         ({"seed": 1}, "was begun with seed 0, and now 1. Give the settings"),
         ({"part_rows": 4}, "part rows 5, and now 4"),
-        ({"batch_size": 8}, "batch size 256, and now 8"),
+        ({"batch_size": 8}, "batch size 4096, and now 8"),
         ({"part_suffix": ".csv"}, 'part suffix ".parquet", and now ".csv"'),
     ],
 )
@@ -321,6 +330,37 @@ def test_parts_divide_each_source() -> None:
 def test_batches_are_sized_by_their_rows() -> None:
     sizes = [_fitting(toy_models.nade(*shape), _BATCH_CPU) for shape in ((6,), (1, 28, 28))]
     assert sizes == [256, 64]
+
+
+def test_batches_of_a_density_are_sized_by_what_it_makes_of_a_row() -> None:
+    class Wide(nn.Module):
+        event_shape, levels = (6,), 2
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.W = nn.Parameter(torch.zeros(6, width))
+
+        def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+            return (x @ (self.W + 1)).sum(1)  # what is made of weights alone does not count
+
+    score, sample = tasks.find("score"), tasks.find("sample")
+    for width, batch in ((8, 4096), (10_000, 1024), (100_000, 256)):
+        model = Wide(width)
+        assert _row_bytes(model, model.W) == 4 * (6 + width + 1)  # zeros, product and sum
+        assert _batch(score, model, model.W) == batch
+        assert _batch(sample, model, model.W) == 256
+
+
+@pytest.mark.parametrize("name", ["batch_size", "part_rows"])
+def test_a_folder_goes_on_with_the_sizes_that_it_was_begun_with(
+    tmp_path: Path, table: Path, name: str
+) -> None:
+    model, out = toy_models.nade(6), tmp_path / "out"
+    in_parts(model, "score", out, table, **{name: 4})
+    (out / "part-00001.parquet").unlink()
+    done = in_parts(model, "score", out, table, **({"part_rows": None} | {name: None}))
+    assert done.parts == 1 and not done.missing
+    assert json.loads((out / "manifest.json").read_text())[name] == 4
 
 
 def test_what_fails_while_it_is_read_ahead_is_raised() -> None:

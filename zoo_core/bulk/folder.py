@@ -18,9 +18,24 @@ from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.files import SCRATCH, digest, is_empty, make_folder, write_atomic
 from zoo_core.text import printable
 
-__all__ = ["MANIFEST", "Folder", "Part"]
+__all__ = ["MANIFEST", "Folder", "Part", "sizes_of"]
 
 MANIFEST = "manifest.json"
+_SIZES = "batch_size", "part_rows"
+
+
+def sizes_of(path: str | Path) -> dict[str, int]:
+    """The `batch_size` and `part_rows` that a folder was begun with; of any other path nothing.
+
+    The numbers that are chosen where none is given depend on the device, and may change with a
+    version: a folder keeps its own.
+    """
+    try:
+        found = json.loads(Path(path, MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):  # which `Folder.check` says, where something is wrong
+        return {}
+    sizes = ((name, found.get(name)) for name in _SIZES) if isinstance(found, dict) else ()
+    return {name: size for name, size in sizes if type(size) is int and size > 0}
 
 
 @dataclass(frozen=True, slots=True)

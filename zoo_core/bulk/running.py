@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo_core import loading, tasks
-from zoo_core.bulk.folder import Folder, Part
+from zoo_core.bulk.folder import Folder, Part, sizes_of
 from zoo_core.bulk.shares import Share
 from zoo_core.data.binarization import binarize_parts, levels_of, needs_binarization
 from zoo_core.data.cells import count_rows, read_ranges
 from zoo_core.data.streams import Some, Stream, open_stream
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
+from zoo_core.protocols import DensityModel
 from zoo_core.tasks import detect
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result, check_suffix
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from zoo_core.hookspecs import Task
 
@@ -40,6 +41,8 @@ model fit beside it."""
 _BATCH, _BATCH_CPU = (2**20, 2**12), (2**16, 2**8)
 """The same of a batch. A processor's cache should hold what a model makes of it: a NADE scores 64
 digits at a time twice as fast as 256 (benchmarks/bulk.py)."""
+_LIGHT, _MANY = 2**26, 2**12
+"""Bytes of all tensors that scoring a larger batch makes on a processor, and its rows, at most."""
 _OF_COLUMNS = (".parquet", ".csv")
 """Suffixes of parts whose columns are read again."""
 _PICTURES = (".png", ".gif")
@@ -89,8 +92,9 @@ def run_parts(
         first.
     folder: made, or resumed; it holds a file for each part, and `manifest.json`.
     seed: of everything that is random: sample i depends on the seed and on i alone.
-    batch_size: samples or inputs at a time; None for a number by the size of a row.
-    part_rows: rows or samples of a part; None for a number by the size of a row.
+    batch_size: samples or inputs at a time; None for the number that the folder was begun with, of
+        a new one for a number by the size of a row.
+    part_rows: rows or samples of a part; None for the same.
     part_suffix: of the parts' files; None for `.parquet`, or `.npz` where the task gives images.
     share: which parts this process takes; all by default, and `find_share()` by the scheduler.
     progress: called after each part with the number of rows that are done, of how many of this
@@ -104,10 +108,13 @@ def run_parts(
     known = loading.info(loaded)
     record = _record(task, loaded, known.name)
     chosen = tasks.build_options(record, settings, loaded)
-    suffix, rows = _suffix(record, loaded, part_suffix), part_rows or _fitting(loaded, _PART)
-    weight = weight_of(loaded)
-    most = _BATCH_CPU if weight.device.type == "cpu" else _BATCH
-    batch_size = batch_size or _fitting(loaded, most)
+    suffix, weight, begun = (
+        _suffix(record, loaded, part_suffix),
+        weight_of(loaded),
+        sizes_of(folder),
+    )
+    rows = part_rows or begun.get("part_rows") or _fitting(loaded, _PART)
+    batch_size = batch_size or begun.get("batch_size") or _batch(record, loaded, weight)
     context = Context(
         name=known.name,
         data=known.data,
@@ -331,6 +338,44 @@ def _fitting(model: Any, most: tuple[int, int]) -> int:
     values, rows = most
     fitting: int = min(rows, max(1, values // math.prod(model.event_shape)))
     return 1 << fitting.bit_length() - 1
+
+
+def _batch(record: Task, model: Any, weight: Tensor) -> int:
+    """A number of rows at a time, which follows from the task, the model and the kind of device."""
+    if weight.device.type != "cpu":
+        return _fitting(model, _BATCH)
+    least = _fitting(model, _BATCH_CPU)
+    if record.name != "score" or not isinstance(model, DensityModel) or hasattr(model, "columns"):
+        return least
+    # of a small row and a light model the time goes into calls, not into numbers
+    light = min(_MANY, _LIGHT // max(1, _row_bytes(model, weight)))
+    return max(least, 1 << light.bit_length() - 1) if light else least
+
+
+def _row_bytes(model: DensityModel, weight: Tensor) -> int:
+    """Bytes that a row adds to all tensors that its density makes, as one row and three show."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Sizes(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bytes = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            made = func(*args, **(kwargs or {}))
+            self.bytes += made.nbytes if isinstance(made, torch.Tensor) else 0
+            return made
+
+    found = []
+    for n in (1, 3):
+        with torch.no_grad(), Sizes() as sizes:
+            model.log_prob(weight.new_zeros(n, *model.event_shape))
+        found.append(sizes.bytes)
+    one, three = found
+    return (three - one) // 2
 
 
 def _versions() -> dict[str, str]:

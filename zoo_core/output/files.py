@@ -43,6 +43,8 @@ Provenance = Mapping[str, Any]
 
 _KEY = "zoo"
 """Name of the PNG text and of the safetensors metadata that hold the provenance, as JSON."""
+_LOOKED_AT = 1024
+"""Values of a column by which its encoding is chosen."""
 
 _SELF_DESCRIBING = (".png", ".json", ".parquet", ".safetensors")
 
@@ -180,10 +182,19 @@ def _parquet(rows: Sequence[Mapping[str, object]], provenance: Provenance) -> by
         raise InvalidInput(
             "Parquet needs an optional package: pip install 'zoo-core[datasets]'. Or write .csv."
         ) from None
-    table = pa.table(dict(columns_of(rows)))
+    columns = dict(columns_of(rows))
+    table = pa.table(columns).replace_schema_metadata({_KEY: _json(provenance)})
     sink = io.BytesIO()
-    parquet.write_table(table.replace_schema_metadata({_KEY: _json(provenance)}), sink)
+    # a dictionary of values that are all different takes longer than all else of the writing
+    repeating = [name for name, values in columns.items() if _repeats(values)]
+    parquet.write_table(table, sink, use_dictionary=repeating)
     return sink.getvalue()
+
+
+def _repeats(values: Sequence[object]) -> bool:
+    """Whether the first values of a column are mostly the same ones."""
+    some = values[:_LOOKED_AT]
+    return len({repr(value) for value in some}) <= len(some) // 2
 
 
 def save_tensors(

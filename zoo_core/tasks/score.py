@@ -32,11 +32,12 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     batch = load_inputs(model, options.inputs, context)
     nll = nats(model, batch.x, context)
     bits = nll / (batch.x[0].numel() * math.log(2))
-    likelihood = kinds(model, batch.x)
+    exact = always_exact(model)
+    likelihood = [] if exact else kinds(model, batch.x)
     columns: tuple[Column, ...] = getattr(model, "columns", ())
     cells = columns_of(table_rows(model, batch.x, batch.cells)) if columns else {}
     sign = "≤ " if "bound" in likelihood else ""
-    kind = {} if always_exact(model) else {"likelihood": likelihood}
+    kind = {} if exact else {"likelihood": likelihood}
     values = {"nats": nll, "bits_per_dim": bits}
     figures = [f"mean {sign}{nll.mean():.2f} nats", f"{sign}{bits.mean():.4f} bits per dimension"]
     if any(column.kind == "real" for column in columns):  # a density has none: its unit decides
