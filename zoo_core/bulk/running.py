@@ -359,7 +359,7 @@ def _row_bytes(model: DensityModel, weight: Tensor) -> int:
 
     class Sizes(TorchDispatchMode):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call] # torch's has no types
             self.bytes = 0
 
         def __torch_dispatch__(
@@ -369,7 +369,7 @@ def _row_bytes(model: DensityModel, weight: Tensor) -> int:
             self.bytes += made.nbytes if isinstance(made, torch.Tensor) else 0
             return made
 
-    found = []
+    found: list[int] = []
     for n in (1, 3):
         with torch.no_grad(), Sizes() as sizes:
             model.log_prob(weight.new_zeros(n, *model.event_shape))
