@@ -28,7 +28,11 @@ import zoo_core as zoo
 from zoo_core.bulk import run_parts
 from zoo_core.metrics.rows import over
 
-CASES = {"nade.nltcs": (16, 262_144, 0.33), "nade.mnist": (784, 1024, 0.13)}
+CASES = {
+    "nade.nltcs": (16, 262_144, 0.33),
+    "nade.mnist": (784, 1024, 0.13),
+    "attention.mnist": (784, 256, 0.13),
+}
 """Variables, rows, and the share of ones, of what is scored for speed."""
 MEMORY = {
     "nade.mnist": ("score", 10_000),
