@@ -26,7 +26,7 @@ def test_one_metric_has_its_options() -> None:
     shown = zoo("metrics", "kid").stdout
     assert shown.startswith("kid: Kernel distance")
     assert "subsets   100      a whole number of at least 1" in shown
-    assert "true" in zoo("metrics", "shuffled_prompt_group").stdout  # the record's own default
+    assert "true" in zoo("metrics", "shuffled_prompt_attributes").stdout  # the record's own default
 
 
 def test_json_has_everything() -> None:

@@ -24,11 +24,6 @@ def zoo_architectures() -> list[Architecture]:
 def zoo_datasets() -> list[DataSet]:
     """Describe the data sets of this family."""
     return [
-        DataSet(
-            "emoji-kinds",
-            "zoo_core.features.data:emoji_kinds",
-            "The emoji, labelled by style and group together",
-        ),
         DataSet("faces", "zoo_core.data.faces:faces", "Drawn faces, 64x64 RGB, with attributes"),
         DataSet(
             "faces-all",

@@ -195,45 +195,6 @@ def test_the_distance_of_completions_stands_beside_that_of_data(measure: Measure
     assert off.real == pytest.approx(0, abs=1e-6)
 
 
-class Halves(nn.Module):
-    """Its one latent is how light the left half is; it decodes to an image of that."""
-
-    event_shape = (1, 4, 4)
-    latent_dim = 1
-
-    def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        return x[..., :2].mean((1, 2, 3)).unsqueeze(1)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return z.view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
-
-    def latent(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        return torch.zeros(n, 1)
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        return self.decode(self.latent(n))
-
-
-def test_what_is_not_in_the_parts_is_filled_in(
-    measure: Measure, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, known = images(3), masks(torch.tensor([[[0, 0, 2, 4]]]), 4, 4)
-    made = completions.fill_in(Halves(), x, known, 2)
-    assert torch.equal(made[..., :2], x[..., :2])
-    left = x[..., :2].mean((1, 2, 3), keepdim=True)
-    assert torch.allclose(made[..., 2:], left.expand(-1, -1, 4, 2))
-    monkeypatch.setattr(completions.loading, "load", lambda _: Halves())
-    found = measure(completions.filled_fid, Framer(), plain(), features="light", by="halves")
-    assert found.value < 0.1
-    monkeypatch.setattr(completions.loading, "load", lambda _: nn.Linear(1, 1))
-    with pytest.raises(InvalidInput, match="lines is a Linear, which does not encode and decode"):
-        measure(completions.filled_fid, Framer(), plain(), features="light", by="lines")
-    with pytest.raises(InvalidInput, match="names no model: expected by ="):
-        measure(completions.filled_fid, Framer(), plain(), features="light")
-
-
 def test_what_does_not_complete_from_parts_is_refused(measure: Measure) -> None:
     with pytest.raises(
         InvalidInput, match="mask_iou measures a model that generates a whole image from parts"
@@ -276,19 +237,6 @@ def captioned(names: int = 40, wrong: int = 0) -> Dataset:
     return Dataset("names", "test", torch.cat([x, x]), None, labels, classes, texts * 2)
 
 
-GROUP: dict[str, Any] = {"features": "light", "head": 1, "draws": 2, "seed": 0}
-
-
-def test_a_classifier_sees_the_group_of_a_text(measure: Measure) -> None:
-    found = measure(prompts.prompt_group, Writer(), captioned(wrong=10), **GROUP)
-    assert found.value == 100
-    assert found.n == 80  # forty names, twice
-    assert found.real == 75
-    assert found.settled == {"features": "light@0123"}
-    shuffled = measure(prompts.prompt_group, Writer(), captioned(), shuffled=True, **GROUP)
-    assert shuffled.value == pytest.approx(50, abs=15)
-
-
 def test_the_distance_of_images_of_the_rows_own_texts(measure: Measure) -> None:
     found = measure(prompts.prompt_fid, Writer(), captioned(), features="light")
     assert found.value == pytest.approx(0, abs=1e-6)
@@ -316,17 +264,11 @@ def test_a_discriminator_is_asked_which_of_two_texts_fits(measure: Measure) -> N
         measure(prompts.matched_text, Writer(), captioned(), draws=1)
 
 
-def test_data_that_tell_no_groups_or_texts_are_refused(measure: Measure) -> None:
+def test_data_that_tell_no_texts_are_refused(measure: Measure) -> None:
     with pytest.raises(InvalidInput, match="things has no captions: there is nothing to read"):
-        measure(prompts.prompt_group, Writer(), plain(), **GROUP)
-    with pytest.raises(InvalidInput, match=r"names has 6 classes, but the net's heads have 8 toge"):
-        measure(prompts.prompt_group, Writer(), captioned(), net=Light(4), **GROUP)
-    with pytest.raises(InvalidInput, match="Light has no head 2: name another feature net"):
-        measure(prompts.prompt_group, Writer(), captioned(), **{**GROUP, "head": 2})
-    with pytest.raises(
-        InvalidInput, match="prompt_group measures a generator conditioned on a text"
-    ):
-        measure(prompts.prompt_group, Framer(), captioned(), **GROUP)
+        measure(prompts.prompt_fid, Writer(), plain(), features="light")
+    with pytest.raises(InvalidInput, match="prompt_fid measures a generator conditioned on a text"):
+        measure(prompts.prompt_fid, Framer(), captioned(), features="light")
 
 
 def test_the_family_offers_each_figure_with_its_controls() -> None:
@@ -334,6 +276,5 @@ def test_the_family_offers_each_figure_with_its_controls() -> None:
     for module in (styles, completions, prompts):
         names = {name for name in module.__all__ if name.islower() and name != "filled"}
         assert names <= set(offered)
-    assert offered["shuffled_prompt_group"].protocol["shuffled"]
-    assert offered["known_prompt_group"].path == offered["prompt_group"].path
-    assert offered["known_matched_text"].path == offered["matched_text"].path
+    assert offered["shuffled_prompt_attributes"].protocol["shuffled"]
+    assert offered["unseen_matched_text"].path == offered["matched_text"].path

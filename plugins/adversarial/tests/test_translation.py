@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from toy_training import moved
-from zoo_adversarial import emoji
 from zoo_adversarial.cyclegan import Cycle, CycleGAN, PatchGAN
 from zoo_adversarial.stargan import Judge, StarGAN
 from zoo_adversarial.stargan_trainer import Star
@@ -368,34 +367,3 @@ def test_translations_come_nearer_to_their_domain(
     before = run.measure()["sliced_wasserstein"]
     run.run()
     assert run.measure()["sliced_wasserstein"] < 0.8 * before
-
-
-# Emoji
-
-
-def styled(*classes: str) -> Dataset:
-    """Each of a hundred names in each style; a picture's grey levels are its name's number."""
-    labels = torch.arange(len(classes)).repeat(100)
-    texts = tuple(f"thing {i}" for i in range(100) for _ in classes)
-    x = torch.arange(100, dtype=torch.uint8).repeat_interleave(len(classes)).view(-1, 1, 1, 1)
-    return Dataset("emoji", "train", x, 256, labels, classes, texts)
-
-
-def test_no_name_is_trained_on_in_both_styles(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    whole = styled("twemoji", "noto", "openmoji", "fluent")
-    monkeypatch.setattr(emoji, "load_dataset", lambda *_, **__: whole)
-    train, test = (emoji.unpaired(split, tmp_path) for split in ("train", "test"))
-    assert train.classes == test.classes == emoji.STYLES
-    assert train.labels is not None and test.labels is not None
-    assert len(train) == len(set(train.texts)) == 100
-    assert int(train.labels.sum()) == pytest.approx(50, abs=20)
-    assert [f"thing {i}" for i in train.x.flatten().tolist()] == list(train.texts)
-    assert test.labels.tolist() == [0, 1] * 100
-
-
-def test_emoji_of_other_styles_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(emoji, "load_dataset", lambda *_, **__: styled("noto", "fluent"))
-    with pytest.raises(InvalidInput, match=r"has the classes noto, fluent; expected captioned"):
-        emoji.unpaired("train", tmp_path)

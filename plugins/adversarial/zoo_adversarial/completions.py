@@ -2,10 +2,7 @@
 
 Parts are those that the model finds in held-out rows. Figures have controls beside them:
 `constant_mask_iou` is of one mask for all rows, the best for training rows; `others_parts_l1` of
-the completion of another row, which does not show these parts; `filled_fid` of a latent-variable
-model, the protocol's `by`, that knows where the parts are and fills in the rest. It starts from
-grey and reconstructs `rounds` times, with the parts put back each time (Rezende, Mohamed & Wierstra
-2014, Stochastic Backpropagation, section 5.5, with means in place of samples).
+the completion of another row, which does not show these parts.
 """
 
 from __future__ import annotations
@@ -19,28 +16,23 @@ from torch import Tensor
 
 from zoo_adversarial.figures import OfDistance, distance
 from zoo_adversarial.patches import masks, overlap
-from zoo_core import loading
 from zoo_core.data import Dataset
-from zoo_core.errors import InvalidInput
 from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import OfRows, Root, batches, each, load, seeded
 from zoo_core.options import option
-from zoo_core.protocols import LatentVariable, PartCompleter
+from zoo_core.protocols import PartCompleter
 
 __all__ = [
-    "OfFilled",
     "OfParts",
     "OfSpread",
     "completion_spread",
     "constant_mask_iou",
-    "filled_fid",
     "mask_iou",
     "others_parts_l1",
     "parts_fid",
     "parts_l1",
 ]
 
-_GREY = 0.5
 _FITTED = 2000
 """Training rows on which a constant mask is chosen."""
 
@@ -63,14 +55,6 @@ class OfParts(OfRows):
     """The protocol of a metric of completions from parts."""
 
     seed: int = option(0, "Of the completions", minimum=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfFilled(OfDistance):
-    """The protocol of a latent-variable model that fills in everything outside the parts."""
-
-    by: str = option("", "Latent-variable model that fills in: an entry, run or weights file")
-    rounds: int = option(20, "How often it reconstructs", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,36 +111,6 @@ def parts_fid(model: PartCompleter, protocol: OfDistance, data_root: Root = None
     """The Fréchet distance of completions from the rows that their parts are from."""
     done = _complete(model, protocol, protocol.seed, data_root)
     return distance(done.x, done.images, protocol, data_root)
-
-
-def filled_fid(model: PartCompleter, protocol: OfFilled, data_root: Root = None) -> Measured:
-    """The same of a latent-variable model that fills in everything outside the parts.
-
-    Raises InvalidInput for a model that does not encode and decode.
-    """
-    if not protocol.by:
-        raise InvalidInput("the protocol names no model: expected by = 'vae.faces' or the like.")
-    by = loading.load(protocol.by)
-    if not isinstance(by, LatentVariable):
-        raise InvalidInput(
-            f"{protocol.by} is a {type(by).__name__}, which does not encode and decode."
-        )
-    done = _complete(model, protocol, protocol.seed, data_root)
-    made = fill_in(by, done.x, done.true, protocol.rounds)
-    return distance(done.x, made, protocol, data_root)
-
-
-@torch.inference_mode()
-def fill_in(by: LatentVariable, x: Tensor, known: Tensor, rounds: int) -> Tensor:
-    """Fill in the unknown pixels of images by repeated reconstruction, (N, C, H, W), in [0, 1].
-
-    x: (N, C, H, W), in [0, 1]. known: (N, 1, H, W), 1 or 0.
-    """
-    kept = known > 0
-    y = torch.where(kept, x, torch.full_like(x, _GREY))
-    for _ in range(rounds):
-        y = torch.where(kept, x, by.decode(by.encode(y)))
-    return y
 
 
 def _places(model: PartCompleter, rows: Dataset) -> Tensor:

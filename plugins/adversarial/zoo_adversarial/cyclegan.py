@@ -8,14 +8,16 @@ of that), a pool of 50 generated images, weights ~ N(0, 0.02), Adam with β1 = 0
 Differences from the paper:
 - Widths fit a processor: 16, 32, 64 maps, where the paper has 64, 128, 256; the recipe has 4
   residual blocks, where the paper has 6 at 128 pixels.
-- The paper's patches are 70x70 of 256x256 pixels. With one convolution of stride 2, not three, ours
-  are 16x16 of 64x64 (`layers=1`); `layers=2` sees 34x34, `layers=3` the paper's 70x70.
+- The paper's patches are 70x70 of 256x256 pixels. With two convolutions of stride 2, not three, the
+  recipe's are 34x34 of 64x64 (`layers=2`); `layers=1` sees 16x16, `layers=3` the paper's 70x70.
 - A batch holds a few images of each domain, how many of each by chance; the paper takes one of
   each. Norms are per image, so that a batch changes only the noise of the gradient.
 - The identity loss, which the paper adds for paintings only, is always used, as in the authors'
-  code, and so are random horizontal flips.
-- The recipe shifts, rotates and scales the discriminators' inputs (Zhao et al. 2020, Differentiable
-  Augmentation): otherwise they memorize the 670 emoji of each domain.
+  code. Random horizontal flips are an option that the recipe does not take: faces have a parting.
+- The recipe enlarges maps by nearest neighbours before a convolution (`up`): transposed ones leave
+  a grid of dots on surfaces of one colour.
+- A recipe may shift, rotate and scale the discriminators' inputs (Zhao et al. 2020, Differentiable
+  Augmentation), which memorize a few hundred images of a domain otherwise.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ Differences from the paper:
   are the images' part of it; the generator has a copy of φ. The embedding's loss, beside L_D, is
   the cross-entropy of finding a batch's texts by its images and its images by its texts, in place
   of the authors' hinge loss. By L_D alone, which compares two texts an image, codes of all names
-  came to lie in a plane: after eight epochs of emoji two directions held 93 % of their variance.
+  came to lie in a plane: after eight epochs of 5,324 named drawings two directions held 93 % of
+  their variance.
 - A recipe may train the joint embedding first (`pretrain`), as in the paper, with the
   discriminator's layers as its encoder of images; φ is then frozen. Its codes are whitened,
   since few directions, of hair and skin, hold nearly all of their variance. The discriminator adds
@@ -30,15 +31,15 @@ Differences from the paper:
   Weakly Supervised Data). By comparing captions alone, what they name is learnt one thing after
   another: after 7,000 steps codes of captions of faces hardly said which eyebrows, and with words
   after 1,750 they said all.
-- Texts are names of a few words, not sentences: up to 48 characters of 37, two convolutions with
-  one pooling layer, a GRU. A sentence encoder can be used instead.
-- Widths fit a processor: 16 maps at half size in either network, where the authors have 128 in the
+- Texts are short: in the recipe up to 160 characters of 27, two convolutions with one pooling
+  layer, a GRU. A sentence encoder can be used instead.
+- Widths fit a processor: 32 maps at half size in either network, where the authors have 128 in the
   generator and 64 in the discriminator.
 - t̂ is the text of the batch's next image, and so is t₂; where both images have the same text, as
-  an emoji in two styles has, the pair is left out of CLS.
-- The recipes shift, rotate and scale the discriminator's inputs (Zhao et al. 2020, Differentiable
-  Augmentation): otherwise it memorizes the 5,324 emoji. There are no flips: names have left and
-  right.
+  two drawings of one name have, the pair is left out of CLS.
+- A recipe may shift, rotate and scale the discriminator's inputs (Zhao et al. 2020, Differentiable
+  Augmentation): a few thousand images it memorizes otherwise. There are no flips: texts have left
+  and right.
 - Without a prompt, texts are sampled from the first 64 training texts.
 - A model can keep the discriminator (`judge`), which scores how well a text fits an image.
 - A recipe may enlarge maps by nearest neighbours before a convolution (`up`), and have R1 and no

@@ -19,7 +19,7 @@ z ~ U(−1, 1)^128, codes of 128 features, Adam with β1 = 0.5.
 Differences from the paper:
 - Parts are found by `zoo_adversarial.patches`, not by Edge Boxes, whose score it follows.
 - Widths fit a processor: the recipe has 16, 32, 64, 128 maps from half size down, where the paper
-  has 64, 128, 256, 512. Batches have 8 images, the paper's 64: there are only 5,324 emoji.
+  has 64, 128, 256, 512. Batches have 16 images, the paper's 64.
 - The recipe compares masks by their overlap, 1 − Σ M̂ M / Σ (M̂ + M − M̂ M) for each image, times the
   number of pixels (`mask_loss`). Σ|M̂ − M| is least for a mask without any place that is less likely
   than not, as most places are in drawings of a thousand kinds: after 600 steps without a
@@ -38,7 +38,7 @@ Differences from the paper:
   parts are from each other beside these, divided by how far their noise is apart, up to `vary`
   (Yang, Hong, Jang, Zhao & Lee 2019, Diversity-Sensitive Conditional GANs, arXiv 1901.09024).
 - w falls step by step over a number of images that the recipe gives, in the paper epoch by epoch.
-  The recipe keeps it at 5·10⁻²: with a smaller weight, generated images look real but show the
+  The recipe has 5·10⁻² to 10⁻²: with a smaller weight, generated images look real but show the
   parts less.
 """
 

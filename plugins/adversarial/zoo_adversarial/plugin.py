@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo_core.hookspecs import Architecture, Check, DataSet, Metric, Task, hookimpl
+from zoo_core.hookspecs import Architecture, Check, Metric, Task, hookimpl
 
 _TRAINER = "zoo_adversarial.trainer:AdversarialTrainer"
 _IMAGES = "bars-and-stripes-8"
@@ -114,18 +114,6 @@ def zoo_architectures() -> list[Architecture]:
 
 
 @hookimpl
-def zoo_datasets() -> list[DataSet]:
-    """Describe the data sets of this family."""
-    return [
-        DataSet(
-            "emoji-unpaired",
-            "zoo_adversarial.emoji:unpaired",
-            "Emoji in the styles twemoji and openmoji, each name in one of them",
-        )
-    ]
-
-
-@hookimpl
 def zoo_tasks() -> list[Task]:
     """Describe the tasks of this family."""
     return [
@@ -145,10 +133,6 @@ def zoo_tasks() -> list[Task]:
 def zoo_metrics() -> list[Metric]:
     """Describe the metrics of this family."""
     shares = {
-        "pairs:translation_l1": "Distance of translations from the true images of their names",
-        "pairs:untranslated_l1": "Distance of untranslated inputs from them",
-        "pairs:translation_retrieval": "How often a translation is nearest to its own true drawing",
-        "pairs:untranslated_retrieval": "How often an untranslated input is",
         "styles:translation_style": "How often a classifier sees the requested style",
         "styles:untranslated_style": "How often it does in untranslated inputs",
         "styles:cycle_error": "Distance of images from their round trip",
@@ -162,10 +146,6 @@ def zoo_metrics() -> list[Metric]:
     return [
         *(_share(path, summary) for path, summary in shares.items()),
         *(_distance(path, summary) for path, summary in distances.items()),
-        _distance(
-            "completions:filled_fid",
-            "The same of completions by a latent-variable model",
-        ),
         _share("completions:parts_l1", "Distance of completions from inputs within the parts"),
         _share("completions:others_parts_l1", "How far those of other inputs are"),
         Metric(
@@ -207,17 +187,12 @@ def _of_faces() -> list[Metric]:
 
 
 def _of_prompts() -> list[Metric]:
-    """Each of texts that the model was not trained on, of known ones, and where texts are mixed."""
-    group = "How often a classifier sees the group of a text in its images"
+    """Each of texts that the model was not trained on, of unseen combinations, of mixed texts."""
     match = "How often the discriminator prefers an image's own text to another"
     named = "How often a net sees what a caption of faces names"
     worst = "The same of the attribute that it sees least often"
     return [
-        _share("prompts:prompt_group", group),
-        _share("prompts:prompt_group", f"{group}: of known texts", "known"),
-        _share("prompts:prompt_group", f"{group}: of another text", "shuffled", shuffled=True),
         _share("prompts:matched_text", match),
-        _share("prompts:matched_text", f"{match}: of known texts", "known"),
         _share("prompts:matched_text", f"{match}: of texts with unseen combinations", "unseen"),
         _share("prompts:prompt_attributes", named),
         _share("prompts:worst_prompt_attribute", worst),

@@ -1,10 +1,5 @@
 """Whether images show what their text says, for texts that were trained on and for others.
 
-An emoji's name implies its group. A classifier predicts the group of images generated from the
-name: one head of a feature net, on data whose labels are those of all heads. Shuffled, each image
-is compared with the group of another name: the figure of a model that ignores its text. Beside it
-is the figure of the data's own images.
-
 A caption of drawn faces names some of their attributes. A net with a head for each attribute tells
 how many of those that a caption names are seen in an image of it: over all captions, or for the
 attribute that is seen least often.
@@ -27,22 +22,18 @@ from zoo_core.data import Dataset
 from zoo_core.data.faces import named_attributes
 from zoo_core.errors import InvalidInput
 from zoo_core.features.attributes import predict_attributes, require_heads
-from zoo_core.features.net import FeatureNet
 from zoo_core.metrics import Measured
-from zoo_core.metrics.classification import labels_of
-from zoo_core.metrics.rows import BATCH, OfRows, Root, load, over, seeded
+from zoo_core.metrics.rows import BATCH, OfRows, Root, load, seeded
 from zoo_core.metrics.samples import feature_net, features_option
 from zoo_core.options import option
 from zoo_core.protocols import Prompted
 
 __all__ = [
     "OfDraws",
-    "OfGroups",
     "OfNames",
     "matched_text",
     "prompt_attributes",
     "prompt_fid",
-    "prompt_group",
     "worst_prompt_attribute",
 ]
 
@@ -53,15 +44,6 @@ class OfDraws(OfRows):
 
     draws: int = option(4, "Samples for each text, or other texts for each image", minimum=1)
     seed: int = option(0, "Of the samples", minimum=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfGroups(OfDraws):
-    """The protocol of a classifier of groups."""
-
-    head: int = option(1, "Place of the head that names groups, from 0", minimum=0)
-    features: str = features_option()
-    shuffled: bool = option(False, "Whether each image is compared with another text's group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,31 +94,6 @@ def _summarize(seen: Sequence[Tensor]) -> Measured:
     """The share of samples in %, beside that of the data's own images."""
     samples, of_data = (100.0 * part.float() for part in seen)
     return Measured.of(samples)._replace(real=float(of_data.mean()))
-
-
-def prompt_group(model: Prompted, protocol: OfGroups, data_root: Root = None) -> Measured:
-    """Share of images of names in which a classifier sees the name's group, in %.
-
-    Raises InvalidInput for data without names or groups, or a net without heads.
-    """
-    named, rows = feature_net(protocol.features), _require_captions(load(protocol, data_root))
-    net = _net(named.model, rows, protocol.head)
-    groups = _groups(net, rows, protocol.head)
-    names = list(dict.fromkeys(rows.texts))
-    places = torch.tensor([rows.texts.index(name) for name in names])
-    random, draws = seeded(protocol.seed, model), protocol.draws
-
-    def right(x: Tensor, group: Tensor) -> Tensor:
-        seen = over(x.split(BATCH), lambda part: net.classify(part, protocol.head))
-        return 100.0 * (seen == group)
-
-    wanted = groups[places].repeat_interleave(draws)
-    if protocol.shuffled:
-        wanted = wanted[torch.randperm(len(wanted), generator=seeded(protocol.seed))]
-    generated = _sample(model, [name for name in names for _ in range(draws)], random)
-    measured = Measured.of(right(generated, wanted))
-    of_data = float(right(rows.floats(), groups).mean())
-    return measured._replace(real=of_data, settled={"features": named.name})
 
 
 def prompt_fid(model: Prompted, protocol: OfDistance, data_root: Root = None) -> Measured:
@@ -194,24 +151,6 @@ def _number_texts(texts: Sequence[str]) -> tuple[list[str], Tensor]:
     names = list(dict.fromkeys(texts))
     numbers = {name: i for i, name in enumerate(names)}
     return names, torch.tensor([numbers[text] for text in texts])
-
-
-def _net(net: object, rows: Dataset, head: int) -> FeatureNet:
-    """A feature net that names the groups of rows."""
-    if not isinstance(net, FeatureNet) or head >= len(net.heads):
-        raise InvalidInput(f"{type(net).__name__} has no head {head}: name another feature net.")
-    total = int(torch.tensor(net.heads).prod())
-    if len(rows.classes) != total:
-        raise InvalidInput(
-            f"{rows.name} has {len(rows.classes)} classes, but the net's heads have {total} "
-            "together: expected the data that it was trained on."
-        )
-    return net
-
-
-def _groups(net: FeatureNet, rows: Dataset, head: int) -> Tensor:
-    """The class of each row that a head is to name, (N,), int64."""
-    return torch.unravel_index(labels_of(rows), net.heads)[head]
 
 
 def _require_captions(rows: Dataset) -> Dataset:
