@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_core import loading
+from zoo_core import loading, run
+from zoo_core.export import Stepwise
 from zoo_core.protocols import DensityModel, Generator, shape_of
 from zoo_core.testing import Case, LawSkipped, cases
 from zoo_core.testing.learning import Stopped, make_loop, rows_of
@@ -126,3 +127,15 @@ def test_training_goes_on(case: Case, device: torch.device, precision: str, tmp_
         for key, tensor in network.state_dict().items():
             assert tensor.device.type == device.type
             torch.testing.assert_close(found[key], tensor, rtol=WEIGHTS, atol=WEIGHTS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_compiled_steps_draw_the_same(case: Case, device: torch.device) -> None:
+    model = case.stirred()
+    if not isinstance(model, Stepwise):
+        pytest.skip("it has no step of its own")
+    model.to(device)
+    eager, compiled = (
+        run(model, "sample", n=4, seed=1, compile=way).tensors["samples"] for way in (False, True)
+    )
+    assert torch.equal(compiled, eager)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,10 @@ class Options(Samples):
     guidance: float | None = option(
         None, "More than 1 makes the label plainer, where the model can do that", minimum=0
     )
+    compile: bool = option(
+        False,
+        "Sample by a step that torch compiles, on a GPU a CUDA graph, where it can",
+    )
 
 
 def sample(model: Generator, options: Options, context: Context) -> Result:
@@ -56,6 +60,8 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
         **_truncation(model, options.truncation, context.name),
         **_guidance(model, options, context.name),
     }
+    if options.compile:
+        return _compiled(model, options, context)
     if options.prompts:
         return _of_prompts(model, options, context, condition)
     if options.between:
@@ -70,6 +76,21 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     from zoo_core.tasks.inputs import table_rows
 
     return Result(summary=summary, notes=notes, rows=table_rows(model, x), tensors={"samples": x})
+
+
+def _compiled(model: Generator, options: Options, context: Context) -> Result:
+    """The same by the compiled step.
+
+    Raises InvalidInput for a model without one, and for a label, which a step does not take.
+    """
+    from zoo_core.export.compiled import compiled_step
+
+    with compiled_step(model, context.name):
+        if options.label is not None:
+            raise InvalidInput(
+                f"{argument('compile')}: the step of {context.name} takes no label. Leave one out."
+            )
+        return sample(model, replace(options, compile=False), context)
 
 
 def _samples_or_means(
