@@ -9,6 +9,7 @@ from torch import nn
 from zoo_autoregressive.attention import Attention
 from zoo_autoregressive.made import MADE
 from zoo_autoregressive.nade import NADE
+from zoo_autoregressive.pixelcnn import PixelCNN
 
 import zoo_core
 from zoo_core.errors import InvalidInput
@@ -55,6 +56,13 @@ def test_a_traced_step_of_attention_draws_the_same(
     assert torch.equal(samples(model, compile=True), samples(model))
     assert uncompiled == [{"dynamic": False, "mode": None}]
     assert "walk" not in vars(model)
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+@pytest.mark.usefixtures("uncompiled")
+def test_a_traced_step_of_pixelcnn_draws_the_same(levels: int) -> None:
+    model = stirred(PixelCNN(SHAPE, levels=levels, hidden=2, layers=1, head=3))
+    assert torch.equal(samples(model, compile=True), samples(model))
 
 
 def test_a_completion_walks_over_what_is_known(uncompiled: list[dict[str, Any]]) -> None:
