@@ -331,4 +331,8 @@ def _watch_start(others: Sequence[subprocess.Popen[bytes]], started: threading.E
 def _leave() -> None:
     """Let go of the connections in order; at interpreter exit they would abort."""
     if dist.is_initialized():
+        if "torch.distributed.tensor" in sys.modules:
+            from zoo_core.training.sharding import forget_meshes
+
+            forget_meshes()
         dist.destroy_process_group()

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 import torch.distributed as dist
 from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, debug, distribute_tensor
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -27,6 +28,7 @@ __all__ = [
     "Whole",
     "filled",
     "find",
+    "forget_meshes",
     "make_strategy",
     "share_like",
     "shares_of",
@@ -51,7 +53,11 @@ class Sharded(nn.Module):
         self.module = network
         # numbers have no rows to share
         self._numbers = [parameter for parameter in network.parameters() if not parameter.ndim]
-        fully_shard(self, mesh=mesh, ignored_params=set(self._numbers))
+        # on a processor gloo may add up float32 where it is asked for a mean; of float64 torch
+        # asks for a sum, and divides
+        reduce_dtype = torch.float64 if mesh.device_type == "cpu" else None
+        policy = MixedPrecisionPolicy(reduce_dtype=reduce_dtype)
+        fully_shard(self, mesh=mesh, mp_policy=policy, ignored_params=set(self._numbers))
         self.shares = list(network.parameters())
         """What an optimiser moves, also while the weights are gathered."""
 
@@ -121,6 +127,19 @@ def shares_of(fabric: Fabric) -> int:
 def find(network: nn.Module) -> Sharded | None:
     """The Sharded within Fabric's wrapper of a network; None where it is not sharded."""
     return next((each for each in network.modules() if isinstance(each, Sharded)), None)
+
+
+def forget_meshes() -> None:
+    """Forget what DTensor remembers of the meshes of this thread; before their groups are gone.
+
+    torch 2.7 takes a later mesh of the same ranks for an earlier one, and then asks for groups
+    that were destroyed: a process could train once with shares.
+    """
+    clear = getattr(debug, "_clear_sharding_prop_cache", None)
+    if clear is None:
+        dispatcher: Any = DTensor._op_dispatcher
+        clear = dispatcher.sharding_propagator.propagate_op_sharding.cache.cache_clear
+    clear()
 
 
 @contextmanager
