@@ -53,9 +53,8 @@ class Sharded(nn.Module):
         self.module = network
         # numbers have no rows to share
         self._numbers = [parameter for parameter in network.parameters() if not parameter.ndim]
-        # on a processor gloo may add up float32 where it is asked for a mean; of float64 torch
-        # asks for a sum, and divides
-        reduce_dtype = torch.float64 if mesh.device_type == "cpu" else None
+        # of float64 torch asks for a sum, and divides by itself
+        reduce_dtype = None if _averages(mesh) else torch.float64
         policy = MixedPrecisionPolicy(reduce_dtype=reduce_dtype)
         fully_shard(self, mesh=mesh, mp_policy=policy, ignored_params=set(self._numbers))
         self.shares = list(network.parameters())
@@ -127,6 +126,13 @@ def shares_of(fabric: Fabric) -> int:
 def find(network: nn.Module) -> Sharded | None:
     """The Sharded within Fabric's wrapper of a network; None where it is not sharded."""
     return next((each for each in network.modules() if isinstance(each, Sharded)), None)
+
+
+def _averages(mesh: DeviceMesh) -> bool:
+    """Whether processes that ask for a mean get one: gloo of torch 2.7 gives the sum of float32."""
+    ones, found = (torch.ones(n, device=mesh.device_type) for n in (mesh.size(), 1))
+    dist.reduce_scatter_tensor(found, ones, op=dist.ReduceOp.AVG, group=mesh.get_group())
+    return float(found) == 1.0
 
 
 def forget_meshes() -> None:
