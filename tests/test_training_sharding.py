@@ -45,6 +45,9 @@ CASES: dict[str, dict[str, Any]] = {
     "gan": {**IMAGES, "config": {"hidden": [8]}, "trainer": {"r1": 1.0, "n_critic": 2}},
     "dcgan": {**IMAGES, "config": {"channels": 4}, "ema": 0.9},
 }
+ROUNDING: dict[str, float] = {"dcgan": 2e-4}
+"""Of those whose batch norm and first steps of Adam make more of the last bits than 1e-5: on one
+kind of processor 8 of 12,800 weights differed by up to 2e-5, and moments by 4e-5."""
 STOPPED = 13
 PICTURE = {"shape": [1, 16, 16]}
 TRAINERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -264,11 +267,12 @@ def test_shares_give_the_weights_the_averages_and_the_moments_of_ddp(
 ) -> None:
     ours, theirs = state(trained / "fsdp" / name), state(trained / "ddp" / name)
     assert ours.keys() == theirs.keys()
+    atol = ROUNDING.get(name, 1e-5)
     for key, value in theirs.items():
-        torch.testing.assert_close(ours[key], value, atol=1e-5, rtol=1e-4, msg=key)
+        torch.testing.assert_close(ours[key], value, atol=atol, rtol=1e-4, msg=key)
     of_fsdp, of_ddp = (load_file(trained / s / name / "model.safetensors") for s in ("fsdp", "ddp"))
     for key, value in of_ddp.items():
-        torch.testing.assert_close(of_fsdp[key], value, atol=1e-5, rtol=1e-4, msg=key)
+        torch.testing.assert_close(of_fsdp[key], value, atol=atol, rtol=1e-4, msg=key)
 
 
 @pytest.mark.parametrize("name", CASES)
