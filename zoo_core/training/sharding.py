@@ -138,8 +138,8 @@ def _averages(mesh: DeviceMesh) -> bool:
 def forget_meshes() -> None:
     """Forget what DTensor remembers of the meshes of this thread; before their groups are gone.
 
-    A fault of torch's: version 2.7 takes a later mesh of the same ranks for an earlier one, and then
-    asks for groups that were destroyed, so that a process could train with shares only once.
+    A fault of torch's: version 2.7 takes a later mesh of the same ranks for an earlier one, and
+    then asks for groups that were destroyed, so that a process could train with shares only once.
     """
     clear = getattr(debug, "_clear_sharding_prop_cache", None)
     if clear is None:
