@@ -111,11 +111,8 @@ def run_parts(
     known = loading.info(loaded)
     record = _record(task, loaded, known.name)
     chosen = tasks.build_options(record, settings, loaded)
-    suffix, weight, begun = (
-        _suffix(record, loaded, part_suffix),
-        weight_of(loaded),
-        sizes_of(folder),
-    )
+    suffix, weight = _suffix(record, loaded, part_suffix), weight_of(loaded)
+    begun = sizes_of(folder)
     rows = part_rows or begun.get("part_rows") or _fitting(loaded, _PART)
     batch_size = batch_size or begun.get("batch_size") or _batch(record, loaded, weight)
     context = Context(

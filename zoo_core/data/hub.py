@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,21 +41,16 @@ def load_hub(
     *,
     size: int | None,
     gray: bool,
-    by: Sequence[str] = (),
 ) -> Dataset:
     """One split of the first image column, labelled by the first column of class labels.
 
     A column named `text` or `caption` gives the captions.
-
-    by: columns of class labels, where another is wanted or several: a row's label is then the
-        number that its classes make, the last one changing fastest.
     """
     tables = {find_split(key) or key: table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, rows = _rows(name, tables, split)
     x, kept = _images(name, table, column, rows, size, gray)
-    first = _first(table, "ClassLabel")
-    labels, classes = _labels(table, kept, by or ([first] if first else []))
+    labels, classes = _labels(table, kept)
     return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
 
 
@@ -74,8 +68,7 @@ def open_hub(name: str, source: str, split: str) -> Hub:
     tables = {find_split(key) or key: table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, places = _rows(name, tables, split)
-    first = _first(table, "ClassLabel")
-    labels, classes = _labels(table, range(len(table)), [first] if first else [])
+    labels, classes = _labels(table, range(len(table)))
 
     @cache
     def depth() -> int:
@@ -216,20 +209,13 @@ def _first(table: Any, kind: str) -> str | None:
     return next((key for key, feature in columns if type(feature).__name__ == kind), None)
 
 
-def _labels(
-    table: Any, rows: Sequence[int], columns: Sequence[str]
-) -> tuple[Tensor | None, tuple[str, ...]]:
-    if not columns:
+def _labels(table: Any, rows: Sequence[int]) -> tuple[Tensor | None, tuple[str, ...]]:
+    column = _first(table, "ClassLabel")
+    if column is None:
         return None, ()
-    names = [table.features[column].names for column in columns]
-    labels = torch.zeros(len(table), dtype=torch.int64)
-    known = torch.ones(len(table), dtype=torch.bool)
-    for column, classes in zip(columns, names, strict=True):
-        numbers = torch.tensor([-1 if n is None else n for n in table[column]])
-        known &= numbers >= 0
-        labels = labels * len(classes) + numbers
-    labels[~known] = -1
-    return labels[list(rows)], tuple(printable(", ".join(one)) for one in product(*names))
+    numbers = [-1 if n is None else n for n in table[column]]
+    labels = torch.tensor(numbers, dtype=torch.int64).clamp(min=-1)
+    return labels[list(rows)], tuple(map(printable, table.features[column].names))
 
 
 def _check_numbering(folder: Path) -> None:

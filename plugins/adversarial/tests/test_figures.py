@@ -226,12 +226,11 @@ class Writer(nn.Module):
         return 0.5 + prompt.view(-1, 1, 1, 1) * slope
 
 
-def captioned(names: int = 40, wrong: int = 0) -> Dataset:
-    """Names of which half are of the second group, each in two styles of three; some as others."""
+def captioned(names: int = 40) -> Dataset:
+    """Names of which half rise, each in two styles of three."""
     up = torch.arange(names) % 2
     texts = tuple(f"{'up' if u else 'down'} {i}" for i, u in enumerate(up.tolist()))
     x = Writer().sample(names, prompt=Writer().read(texts))
-    x[:wrong] = x[:wrong].flip(3)
     labels = torch.cat([up, up + 2])  # of style 0 and 1
     classes = tuple("abcdef")
     return Dataset("names", "test", torch.cat([x, x]), None, labels, classes, texts * 2)
@@ -274,7 +273,7 @@ def test_data_that_tell_no_texts_are_refused(measure: Measure) -> None:
 def test_the_family_offers_each_figure_with_its_controls() -> None:
     offered = plugins.load("adversarial").metrics
     for module in (styles, completions, prompts):
-        names = {name for name in module.__all__ if name.islower() and name != "filled"}
+        names = {name for name in module.__all__ if name.islower()}
         assert names <= set(offered)
     assert offered["shuffled_prompt_attributes"].protocol["shuffled"]
     assert offered["unseen_matched_text"].path == offered["matched_text"].path
