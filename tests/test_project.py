@@ -35,6 +35,14 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert "pip install uv" in script
 
 
+@pytest.mark.parametrize("entry", PUBLISHED.values(), ids=lambda entry: entry.name)
+def test_a_figure_in_the_features_of_a_net_says_which_weights_it_has(entry: Entry) -> None:
+    for metric in entry.metrics:
+        if net := metric.protocol.get("features"):
+            name, _, digest = str(net).partition("@")
+            assert digest and PUBLISHED[name].weights.sha256.startswith(digest), metric.name
+
+
 def test_the_citation_is_of_this_version() -> None:
     version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
     assert version is not None

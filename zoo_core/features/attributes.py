@@ -66,8 +66,7 @@ def attribute_distance(
         )
         return Measured(float(each_one.max()), float("nan"), len(samples))
 
-    found = compare_rows(model, protocol, data_root, compare)
-    return found._replace(settled={"features": net.name})
+    return net.sign(compare_rows(model, protocol, data_root, compare))
 
 
 def wrong(net: FeatureNet, protocol: OfRows, data_root: Root) -> Tensor:

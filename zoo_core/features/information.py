@@ -63,8 +63,8 @@ def attribute_information(
         for head, values in enumerate(judge.heads)
     ]
     head = max(range(len(found)), key=found.__getitem__) if protocol.head is None else protocol.head
-    settled = {"features": net.name, "head": head}
-    return Measured(found[head], float("nan"), protocol.samples, settled=settled)
+    measured = Measured(found[head], float("nan"), protocol.samples, settled={"head": head})
+    return net.sign(measured)
 
 
 def mutual_information(a: Tensor, b: Tensor, A: int, B: int) -> float:

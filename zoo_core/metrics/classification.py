@@ -124,7 +124,7 @@ def requested_label(model: Conditional, protocol: OfRequests, data_root: Root = 
     rows = load_binarized(protocol, data_root)
     real = _share(each(net.model, rows, net.model.classify) == labels_of(rows))
     seen = each(net.model, Dataset("samples", "", torch.cat(parts), None), net.model.classify)
-    return _share(seen == labels)._replace(real=real.value, settled={"features": net.name})
+    return net.sign(_share(seen == labels)._replace(real=real.value))
 
 
 def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:

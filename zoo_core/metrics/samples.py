@@ -88,6 +88,10 @@ class Net(NamedTuple):
     name: str
     """With the first digits of its digest: `features.mnist@0123456789ab`."""
 
+    def sign(self, found: Measured) -> Measured:
+        """A figure that says in whose features, or by whose answers, it was measured."""
+        return found._replace(settled={**found.settled, "features": self.name})
+
     def features(self, rows: Dataset) -> Tensor:
         """Features of each row, (N, feature_dim), float64: close rows are distinguished in float64.
 
@@ -119,8 +123,7 @@ def compare_features(
     """The same of the features of the rows, (n, feature_dim); the figure names their net."""
     net = feature_net(protocol.features)
     sets = _sets(model, protocol, data_root)
-    measured = _compare_both(protocol, compare, *(net.features(one) for one in sets))
-    return measured._replace(settled={"features": net.name})
+    return net.sign(_compare_both(protocol, compare, *(net.features(one) for one in sets)))
 
 
 def feature_net(named: str) -> Net:

@@ -1,11 +1,11 @@
 """Drawn faces: domains in groups, and translations against their true counterparts."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
-from zoo_adversarial import counterparts, prompts, shared
+from zoo_adversarial import counterparts, prompts, shared, styles
 from zoo_adversarial.cyclegan import CycleGAN
 from zoo_adversarial.stargan import StarGAN
 from zoo_adversarial.stargan_trainer import Star
@@ -16,6 +16,7 @@ from zoo_core.data.faces.people import share_out
 from zoo_core.data.faces.styles import TOON_HEAD
 from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
+from zoo_core.metrics.samples import Net
 
 HAIR, SKIN = TOON_HEAD.values["hair_colour"], TOON_HEAD.values["skin"]
 
@@ -166,7 +167,7 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     net = FeatureNet((3, 64, 64), heads, channels=[4, 4, 4, 8], stem=4).eval()
     for module in (counterparts, shared):
         monkeypatch.setattr(module, "load", lambda protocol, root: data)
-        monkeypatch.setattr(module, "feature_net", lambda protocol: type("Net", (), {"model": net}))
+        monkeypatch.setattr(module, "feature_net", lambda name: Net(net, f"{name}@01"))
     return data
 
 
@@ -183,7 +184,7 @@ def test_an_untranslated_image_is_as_far_from_its_counterpart_as_it_was(faces: D
     model = Identity()
     far = counterparts.counterpart_l1(model, protocol)
     assert far.value == counterparts.untranslated_counterpart_l1(model, protocol).value > 0
-    assert far.n == 10
+    assert far.n == 10 and far.settled == {"features": "x@01"}
     assert (
         counterparts.worst_asked(model, protocol).value <= counterparts.asked(model, protocol).value
     )
@@ -222,18 +223,53 @@ def test_attributes_that_a_caption_names_are_looked_for(monkeypatch: pytest.Monk
     true = torch.stack([data.column(name) for name in data.attributes], 1)
     named = named_attributes(data)
     monkeypatch.setattr(prompts, "load", lambda protocol, root: data)
-    monkeypatch.setattr(prompts, "feature_net", lambda name: type("Net", (), {"model": None}))
+    monkeypatch.setattr(prompts, "feature_net", lambda name: Net(cast("Any", None), f"{name}@01"))
     monkeypatch.setattr(prompts, "require_heads", lambda net: net)
     monkeypatch.setattr(
         prompts, "predict_attributes", lambda net, x: true[(255 * x[:, 0, 0, 0]).round().long()]
     )
     row = torch.arange(16)
     right = true[torch.where(row % 4 == 3, 0, row)] == true
-    found = prompts.prompt_attributes(Painter(texts), prompts.OfNames())
+    found = prompts.prompt_attributes(Painter(texts), prompts.OfNames(features="x"))
     assert found.value == pytest.approx(100 * float(right[named].float().mean()))
     assert found.n == named.sum() and found.real == 100
-    worst = prompts.worst_prompt_attribute(Painter(texts), prompts.OfNames())
+    assert found.settled == {"features": "x@01"}
+    worst = prompts.worst_prompt_attribute(Painter(texts), prompts.OfNames(features="x"))
     shares = [100 * float(right[:, k][named[:, k]].float().mean()) for k in range(named.shape[1])]
     assert worst.value == pytest.approx(min(shares)) and worst.value < found.value
-    shuffled = prompts.prompt_attributes(Painter(texts), prompts.OfNames(shuffled=True))
+    shuffled = prompts.prompt_attributes(
+        Painter(texts), prompts.OfNames(shuffled=True, features="x")
+    )
     assert shuffled.value < found.value and shuffled.real == 100
+
+
+class Restyler(torch.nn.Module):
+    """Changes the style of all, but what is shared of one of three that become `b`."""
+
+    domains = ("a", "b")
+
+    def translate(self, x: Tensor, to: str) -> Tensor:
+        kept = (255 * x).round() % 3
+        if to == "b":
+            kept = torch.where(kept == 1, 2, kept)
+        return (3 * self.domains.index(to) + kept) / 255
+
+
+def test_style_and_what_is_shared_are_seen_by_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = torch.arange(6).repeat(2)  # two styles of three persons
+    x = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+    data = Dataset("styles", "test", x, 256, labels, tuple("abcdef"))
+    net = FeatureNet((3, 4, 4), (2, 3), channels=[4, 4, 4, 8], stem=4)
+    monkeypatch.setattr(shared, "load", lambda protocol, root: data)
+    monkeypatch.setattr(shared, "feature_net", lambda name: Net(net, f"{name}@01"))
+
+    def see(judge: FeatureNet, x: Tensor) -> Tensor:
+        return torch.stack(torch.unravel_index((255 * x[:, 0, 0, 0]).round().long(), (2, 3)), 1)
+
+    monkeypatch.setattr(shared, "predict_attributes", see)
+    model, protocol = Restyler(), styles.OfStyle(features="x")
+    asked, worst = shared.style_asked(model, protocol), shared.worst_style_asked(model, protocol)
+    assert (asked.value, asked.n, worst.value, worst.n) == (100, 12, 100, 6)
+    kept, worst = shared.shared_kept(model, protocol), shared.worst_shared_kept(model, protocol)
+    assert kept.value == pytest.approx(100 * 10 / 12) and worst.value == pytest.approx(100 * 4 / 6)
+    assert asked.settled == worst.settled == {"features": "x@01"}

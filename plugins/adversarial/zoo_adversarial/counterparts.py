@@ -159,9 +159,11 @@ def _l1(x: Tensor, y: Tensor) -> Tensor:
 
 def _all(model: Translator, protocol: OfCounterparts, data_root: Root, what: str) -> Measured:
     found = directions(model, protocol, data_root).values()
-    return Measured.of(100.0 * torch.cat([getattr(each, what).float() for each in found]))
+    values = torch.cat([getattr(each, what).float() for each in found])
+    return feature_net(protocol.features).sign(Measured.of(100.0 * values))
 
 
 def _worst(model: Translator, protocol: OfCounterparts, data_root: Root, what: str) -> Measured:
     found = directions(model, protocol, data_root).values()
-    return min(Measured.of(100.0 * getattr(each, what).float()) for each in found)
+    worst = min(Measured.of(100.0 * getattr(each, what).float()) for each in found)
+    return feature_net(protocol.features).sign(worst)

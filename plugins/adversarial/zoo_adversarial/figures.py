@@ -53,7 +53,7 @@ def from_held_out(
     x, y, z = (net.features(Dataset("images", "", images, None)) for images in (real, made, train))
     measured = frechet(x, y, generator)
     beside = frechet(x, z, generator).value
-    return measured._replace(real=beside, settled={"features": net.name})
+    return net.sign(measured._replace(real=beside))
 
 
 def some(rows: Dataset, n: int, generator: torch.Generator) -> Tensor:

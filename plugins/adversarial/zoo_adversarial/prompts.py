@@ -61,12 +61,12 @@ def prompt_attributes(model: Prompted, protocol: OfNames, data_root: Root = None
     Raises InvalidInput for other rows than those of `faces`, or a net without their heads.
     """
     seen = _see_names(model, protocol, data_root)
-    return _summarize([torch.cat(part) for part in zip(*seen, strict=True)])
+    return _summarize(protocol, [torch.cat(part) for part in zip(*seen, strict=True)])
 
 
 def worst_prompt_attribute(model: Prompted, protocol: OfNames, data_root: Root = None) -> Measured:
     """The same of the attribute that is seen least often."""
-    return min(map(_summarize, _see_names(model, protocol, data_root)))
+    return min(_summarize(protocol, seen) for seen in _see_names(model, protocol, data_root))
 
 
 def _see_names(model: Prompted, protocol: OfNames, data_root: Root) -> list[tuple[Tensor, Tensor]]:
@@ -90,10 +90,11 @@ def _see_names(model: Prompted, protocol: OfNames, data_root: Root) -> list[tupl
     ]
 
 
-def _summarize(seen: Sequence[Tensor]) -> Measured:
+def _summarize(protocol: OfNames, seen: Sequence[Tensor]) -> Measured:
     """The share of samples in %, beside that of the data's own images."""
     samples, of_data = (100.0 * part.float() for part in seen)
-    return Measured.of(samples)._replace(real=float(of_data.mean()))
+    measured = Measured.of(samples)._replace(real=float(of_data.mean()))
+    return feature_net(protocol.features).sign(measured)
 
 
 def prompt_fid(model: Prompted, protocol: OfDistance, data_root: Root = None) -> Measured:

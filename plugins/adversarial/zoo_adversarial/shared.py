@@ -28,22 +28,23 @@ _KNOWN: WeakKeyDictionary[Translator, dict[str, list[Tensor]]] = WeakKeyDictiona
 
 def style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """How often the net sees the requested style, in percent."""
-    return _share(torch.cat(_judge(model, protocol, data_root))[:, 0])
+    return _share(protocol, torch.cat(_judge(model, protocol, data_root))[:, 0])
 
 
 def worst_style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of the worse direction."""
-    return min(_share(seen[:, 0]) for seen in _judge(model, protocol, data_root))
+    return min(_share(protocol, seen[:, 0]) for seen in _judge(model, protocol, data_root))
 
 
 def shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """How often it sees all shared attributes unchanged, in percent."""
-    return _share(torch.cat(_judge(model, protocol, data_root))[:, 1:].all(1))
+    return _share(protocol, torch.cat(_judge(model, protocol, data_root))[:, 1:].all(1))
 
 
 def worst_shared_kept(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
     """The same of the worse direction."""
-    return min(_share(seen[:, 1:].all(1)) for seen in _judge(model, protocol, data_root))
+    found = _judge(model, protocol, data_root)
+    return min(_share(protocol, seen[:, 1:].all(1)) for seen in found)
 
 
 def _judge(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
@@ -69,5 +70,5 @@ def _translate(model: Translator, protocol: OfStyle, data_root: Root) -> list[Te
     return found
 
 
-def _share(right: Tensor) -> Measured:
-    return Measured.of(100.0 * right.float())
+def _share(protocol: OfStyle, right: Tensor) -> Measured:
+    return feature_net(protocol.features).sign(Measured.of(100.0 * right.float()))

@@ -96,7 +96,7 @@ def _style(model: Translator, protocol: OfStyle, data_root: Root, *, translates:
         100.0 * (over(y.split(BATCH), classifier.classify) == rows.classes.index(to))
         for to, y in _translations(model, rows, translates)
     ]
-    return Measured.of(torch.cat(seen))._replace(settled={"features": net.name})
+    return net.sign(Measured.of(torch.cat(seen)))
 
 
 def _fid(model: Translator, protocol: OfDistance, data_root: Root, *, translates: bool) -> Measured:
@@ -111,13 +111,13 @@ def _fid(model: Translator, protocol: OfDistance, data_root: Root, *, translates
         beside = some(_of(train, to), len(y), random)
         found.append(from_held_out(net, _of(rows, to).floats(), y, beside, random))
     k = len(found)
-    return Measured(
+    mean = Measured(
         sum(one.value for one in found) / k,
         sum(one.error**2 for one in found) ** 0.5 / k,
         sum(one.n for one in found),
         sum(one.real or 0.0 for one in found) / k,
-        {"features": net.name},
     )
+    return net.sign(mean)
 
 
 def _translations(
