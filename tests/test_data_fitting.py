@@ -1,6 +1,7 @@
 """One picture to a tensor: upright, of eight bits, grey or in colour, in its shape."""
 
 import io
+import struct
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from factories import save
 from zoo_core.data import load_dataset, load_images
 from zoo_core.data.fitting import Unreadable, fit, open_header, open_image
+from zoo_core.errors import InvalidInput
 
 
 def test_the_crop_is_of_the_centre(tmp_path: Path) -> None:
@@ -126,6 +128,113 @@ def test_grey_pixels_become_eight_bits(
 def test_the_largest_value_that_a_tiff_states_counts(tmp_path: Path) -> None:
     path = save(tmp_path / "dark.tif", np.full((8, 8), 100, np.uint16), tiffinfo={281: 4095})
     assert set(one(path).flatten().tolist()) == {round(100 / 4095 * 255)}
+
+
+def deep_png(path: Path, pixels: np.ndarray) -> Path:
+    """A PNG with channels of 16 bits, (H, W, C) with C = 2 for grey and alpha, 3 for colour."""
+    H, W, C = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    kind = {2: 4, 3: 2}[C]
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", W, H, 16, kind, 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, held in chunks.items():
+        data += struct.pack(">I", len(held)) + name + held
+        data += struct.pack(">I", zlib.crc32(name + held))
+    path.write_bytes(data)
+    return path
+
+
+def tiff(path: Path, pixels: np.ndarray, photometric: int, sample: int = 1) -> Path:
+    """An uncompressed TIFF as it is stored, (H, W) or (H, W, C)."""
+    (H, W), C = pixels.shape[:2], pixels.size // (pixels.shape[0] * pixels.shape[1])
+    bits, data = 8 * pixels.itemsize, pixels.tobytes()
+    at = 8 + 2 + 12 * 10 + 4
+    many = {258: struct.pack(f"<{C}H", *[bits] * C), 339: struct.pack(f"<{C}H", *[sample] * C)}
+    short = {259: 1, 262: photometric, 277: C}
+    long = {256: W, 257: H, 273: at + 32, 278: H, 279: len(data)}
+    fields = b""
+    for tag in sorted({*many, *short, *long}):
+        if tag in many:
+            held = many[tag] if C == 1 else struct.pack("<I", at + 16 * (tag == 339))
+            fields += struct.pack("<HHI", tag, 3, C) + held.ljust(4, b"\0")
+        elif tag in short:
+            fields += struct.pack("<HHIHH", tag, 3, 1, short[tag], 0)
+        else:
+            fields += struct.pack("<HHII", tag, 4, 1, long[tag])
+    head = struct.pack("<2sHIH", b"II", 42, 8, 10) + fields + struct.pack("<I", 0)
+    path.write_bytes(head + b"".join(held.ljust(16, b"\0") for held in many.values()) + data)
+    return path
+
+
+def test_channels_of_16_bits_keep_their_upper_8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.stack([RAMP * 1040, RAMP * 520, RAMP * 260], axis=2).astype("<u2")
+    for path in (
+        deep_png(tmp_path / "deep.png", pixels),
+        tiff(tmp_path / "deep.tif", pixels, photometric=2),
+    ):
+        expected = torch.from_numpy((pixels >> 8).astype(np.uint8)).permute(2, 0, 1)
+        assert torch.equal(one(path, (3, 8, 8)), expected)
+        assert capsys.readouterr().err == f"{path}: of 16-bit channels made 8-bit\n"
+
+
+def test_12_bits_in_channels_of_16_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dim = np.stack([RAMP * 65] * 3, axis=2).astype("<u2")
+    for path in (
+        deep_png(tmp_path / "colour.png", dim),
+        deep_png(tmp_path / "grey.png", dim[..., :2]),
+        tiff(tmp_path / "colour.tif", dim, photometric=2),
+    ):
+        with pytest.raises(InvalidInput, match="no image could be read"):
+            one(path, (3, 8, 8))
+        expected = "its colours are at most 4,095 of 65,535, of which 8 bits would keep 16 levels"
+        assert expected in capsys.readouterr().err
+
+
+def test_a_dark_picture_of_16_bits_stays_dark_among_others(tmp_path: Path) -> None:
+    bright, dark = np.full((8, 8, 3), 65535, np.uint16), np.full((8, 8, 3), 4095, np.uint16)
+    folder = tmp_path / "night"
+    folder.mkdir()
+    deep_png(folder / "a.png", bright)
+    deep_png(folder / "b.png", dark)
+    x = load_images([folder], shape=(3, 8, 8)).data.x
+    assert x[:, 0, 0, 0].tolist() == [255, 15]
+
+
+def test_deep_grey_with_alpha_is_grey(tmp_path: Path) -> None:
+    pixels = np.stack([RAMP * 1040, np.full_like(RAMP, 65535)], axis=2)
+    path = deep_png(tmp_path / "a.png", pixels)
+    assert open_header(path).grey
+    assert torch.equal(one(path)[0], torch.from_numpy(RAMP * 1040 >> 8).byte())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "photometric", "sample", "said"),
+    [
+        ("<u2", 0, 1, "its white is stored as 0 in more than 8 bits: save it with black as 0"),
+        ("<f4", 0, 3, "its white is stored as 0 in more than 8 bits: save it with black as 0"),
+        ("i1", 1, 2, "its pixels are signed numbers of 8 bits: save it with unsigned ones"),
+    ],
+)
+def test_tiffs_that_pillow_takes_for_others_are_refused(
+    tmp_path: Path, dtype: str, photometric: int, sample: int, said: str
+) -> None:
+    path = tiff(tmp_path / "a.tif", np.eye(8).astype(dtype), photometric, sample)
+    for read in (open_header, lambda path: open_image(path, Counter())):
+        with pytest.raises(Unreadable, match=said):
+            read(path)
+
+
+def test_white_that_is_stored_as_0_in_8_bits_is_white(tmp_path: Path) -> None:
+    path = tiff(tmp_path / "a.tif", np.zeros((8, 8), np.uint8), photometric=0)
+    assert int(one(path).min()) == 255
 
 
 CMYK = Image.new("CMYK", (8, 8), (0, 255, 255, 0))

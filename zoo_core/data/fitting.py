@@ -57,6 +57,10 @@ _BITS = (8, 10, 12, 14, 16)
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _EIGHT = ("L", "P", "RGB", "RGBX", *_ALPHA)
 _ORIENTATION, _LARGEST_VALUE = 0x0112, 281  # tags of EXIF and of TIFF
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # tags of TIFF
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+_DEEP = "deep colour"
+"""In a picture's info: how its channels of 16 bits are stored, of which Pillow keeps the upper 8."""
 _BLOCK = 2**20
 """Pixels that are scaled at a time, so that a large picture is not held three times."""
 _LARGE, _PER_BYTE = 2**23, 1000
@@ -80,7 +84,8 @@ class Header:
     """(W, H), upright."""
     grey: bool
     peak: int = 0
-    """The largest value of whole numbers that need more than 8 bits; of others 0."""
+    """The largest value of whole numbers that need more than 8 bits; of others 0. Of colours, as
+    far as their upper 8 bits say it."""
 
 
 @contextmanager
@@ -103,6 +108,7 @@ def open_header(path: Picture) -> Header:
         _check_size(W * H, file)
         if isinstance(image, TiffImageFile):  # Pillow turns a TIFF's size itself, by its version
             W, H = image.tag_v2[256], image.tag_v2[257]
+        _look_into(image)
         return header_of(image, (H, W) if _orientation(image, file) > 4 else (W, H))
 
 
@@ -119,6 +125,7 @@ def open_image(path: Picture, done: Counter[str]) -> Image.Image:
             done["turned upright by EXIF"] += 1
         if getattr(image, "is_animated", False):
             done["of several frames, of which the first was taken"] += 1
+        _look_into(image)
         image.load()
         return ImageOps.exif_transpose(image)
 
@@ -137,6 +144,9 @@ def fit(image: Image.Image, shape: Shape, done: Counter[str], bits: int = 8) -> 
     C, H, W = shape
     deeds: Counter[str] = Counter()
     with reading():
+        if _DEEP in image.info:
+            _check_depth(bits)
+            deeds["of 16-bit channels made 8-bit"] += 1
         image = _recolour(_over_white(_eight_bits(image, bits, deeds), deeds), C, deeds)
         if image.size != (W, H):
             deeds[f"resized and centre-cropped to {H}x{W}"] += 1
@@ -179,6 +189,38 @@ def _check_size(pixels: int, file: BinaryIO) -> None:
         )
 
 
+def _look_into(image: Image.Image) -> None:
+    """Mark channels of 16 bits; refuse what Pillow takes for something else without a word."""
+    stored = [text for tile in image.tile for text in _texts(tile[3])]
+    deep = next((text for text in stored if ";16" in text), None)
+    if deep and not image.mode.startswith("I"):
+        image.info[_DEEP] = deep
+    if not isinstance(image, TiffImageFile):
+        return
+    if image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and image.mode not in ("1", "L"):
+        raise Unreadable("its white is stored as 0 in more than 8 bits: save it with black as 0")
+    if image.mode == "L" and _SIGNED in _values(image.tag_v2.get(_SAMPLE_FORMAT)):
+        raise Unreadable("its pixels are signed numbers of 8 bits: save it with unsigned ones")
+
+
+def _texts(arguments: object) -> list[str]:
+    """The names of modes among a decoder's arguments."""
+    return [text for text in _values(arguments) if isinstance(text, str)]
+
+
+def _values(held: object) -> tuple[object, ...]:
+    return held if isinstance(held, tuple) else (held,)
+
+
+def _check_depth(bits: int) -> None:
+    """Refuse channels of 16 bits that hold fewer: the upper 8 bits would be nearly black."""
+    if bits < 16:
+        raise Unreadable(
+            f"its colours are at most {2**bits - 1:,} of 65,535, of which 8 bits would keep "
+            f"{max(1, 2 ** (bits - 8))} levels: save it with 8 bits a channel"
+        )
+
+
 def _orientation(image: Image.Image, file: BinaryIO) -> int:
     """How the picture lies, by EXIF: 1 upright, from 5 on its side."""
     if image.format == "PNG" and "exif" not in image.info:
@@ -196,11 +238,16 @@ def _has_grey_pixels(image: Image.Image) -> bool:
     if image.mode in ("P", "PA"):
         palette = image.getpalette("RGB") or []
         return palette[0::3] == palette[1::3] == palette[2::3]
+    if str(image.info.get(_DEEP, "")).startswith("LA"):  # Pillow makes it RGBA
+        return True
     return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
 
 
 def _peak(image: Image.Image) -> int:
     """The largest value of whole numbers; 0 where there are others, or some that are refused."""
+    if _DEEP in image.info:
+        colours = np.asarray(image)[..., :3]
+        return int(colours.max()) << 8 | 255
     if not image.mode.startswith("I"):
         return 0
     values = np.asarray(image)
