@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from factories import picture, pictures, save
 from zoo_core import errors
 from zoo_core.data import load_dataset, load_images
+from zoo_core.data.fitting import fit_tensor
 
 
 def test_a_folder_is_shared_out_by_the_hash_of_the_names(
@@ -70,6 +72,19 @@ def test_different_sizes_need_a_size(tmp_path: Path) -> None:
         load_dataset(str(tmp_path))
     assert "have 2 sizes, the most frequent are 8x8 (3 images), 5x9 (1 images)" in str(caught.value)
     assert "size=28" in str(caught.value)
+
+
+def test_images_that_memory_does_not_hold_are_refused_before_one_is_resized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(pictures(tmp_path / "mine", 40))
+    monkeypatch.setattr("zoo_core.memory.machine", lambda device=None: 2 * 10**9)
+    monkeypatch.setattr("zoo_core.data.fitting.fit", None)
+    said = r"36 images of 9000x9000 in 1 channels take about 2\.9 GB .* Take smaller images"
+    with pytest.raises(errors.InvalidInput, match=said):
+        load_dataset(folder, size=9000)
+    with pytest.raises(errors.InvalidInput, match="40 images of 9000x9000 in 3 channels take"):
+        fit_tensor(load_dataset(folder).x.repeat(2, 1, 1, 1)[:40], (3, 9000, 9000), Counter())
 
 
 def test_broken_images_are_named_skipped_and_counted(

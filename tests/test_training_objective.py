@@ -1,6 +1,8 @@
 """The usual trainer, and the one that the documentation shows."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,3 +123,13 @@ def test_slopes_are_taken_of_a_network_without_its_wrapper() -> None:
     plain: dict[str, nn.Module] = {"model": nn.Linear(3, 1)}
     with unwrapped(plain, "model"):
         assert isinstance(plain["model"], nn.Linear)
+
+
+def test_objectives_import_no_training_loop() -> None:
+    """A model beside its objective is loaded without Fabric, which takes seconds to import."""
+    program = (
+        "import sys, zoo_core.training.likelihood\n"
+        "print({'lightning_fabric', 'torchvision', 'timm'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -7,9 +7,11 @@ white. Pixels become 8 bits by these rules, and a picture that none of them fits
 - 1 bit becomes 0 and 255;
 - whole numbers of 16 or 32 bits are divided by the largest number of 8, 10, 12, 14 or 16 bits, the
   fewest that hold all such pictures of a source; below 0 or above 65,535 they are refused;
+- channels of 16 bits, of colours or beside alpha, keep the upper 8; where 14 or fewer of their bits
+  would hold all such pictures of a source, too little is left, and they are refused;
 - real numbers from 0 to 1 become 0 to 255; beyond, and where one is not a number, they are refused;
 - CMYK and YCbCr become RGB, without a colour profile;
-- any other, such as LAB, is refused.
+- any other, such as LAB, signed bytes or deep pixels whose 0 is white, is refused.
 
 Everything that was done is counted, so that the caller can say it.
 """
@@ -31,8 +33,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
+from zoo_core import memory
 from zoo_core.data.shards import Picture, open_picture
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 
 __all__ = [
     "Header",
@@ -45,6 +48,7 @@ __all__ = [
     "open_header",
     "open_image",
     "reading",
+    "room",
 ]
 
 Shape = tuple[int, int, int]
@@ -60,7 +64,7 @@ _ORIENTATION, _LARGEST_VALUE = 0x0112, 281  # tags of EXIF and of TIFF
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # tags of TIFF
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 _DEEP = "deep colour"
-"""In a picture's info: how its channels of 16 bits are stored, of which Pillow keeps the upper 8."""
+"""In a picture's info: how channels of 16 bits are stored, of which Pillow keeps the upper 8."""
 _BLOCK = 2**20
 """Pixels that are scaled at a time, so that a large picture is not held three times."""
 _LARGE, _PER_BYTE = 2**23, 1000
@@ -160,8 +164,19 @@ def fit_tensor(x: Tensor, shape: Shape, done: Counter[str]) -> Tensor:
     """Bring images (N, C, H, W), uint8, to another shape."""
     if tuple(x.shape[1:]) == shape:
         return x
-    pictures = (image.permute(1, 2, 0).squeeze(2).numpy() for image in x)
-    return torch.stack([fit(Image.fromarray(picture), shape, done) for picture in pictures])
+    fitted = room(len(x), shape)
+    for place, image in zip(fitted, x, strict=True):
+        picture = image.permute(1, 2, 0).squeeze(2).numpy()
+        place.copy_(fit(Image.fromarray(picture), shape, done))
+    return fitted
+
+
+def room(n: int, shape: Shape) -> Tensor:
+    """Memory for n images, (n, C, H, W), uint8; raises InvalidInput where they do not fit in it."""
+    C, H, W = shape
+    advice = f"Take smaller images ({argument('size')}), or fewer of them."
+    memory.require(f"{n:,} images of {H}x{W} in {C} channels take", n * C * H * W, advice)
+    return torch.empty(n, *shape, dtype=torch.uint8)
 
 
 def _reason(error: Exception) -> str:
@@ -191,7 +206,8 @@ def _check_size(pixels: int, file: BinaryIO) -> None:
 
 def _look_into(image: Image.Image) -> None:
     """Mark channels of 16 bits; refuse what Pillow takes for something else without a word."""
-    stored = [text for tile in image.tile for text in _texts(tile[3])]
+    tiles = getattr(image, "tile", ())  # of an image from a file
+    stored = [text for tile in tiles for text in _texts(tile[3])]
     deep = next((text for text in stored if ";16" in text), None)
     if deep and not image.mode.startswith("I"):
         image.info[_DEEP] = deep

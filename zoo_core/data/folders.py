@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.fitting import Header, Shape, Unreadable, bits_of, fit, open_header, open_image
+from zoo_core.data.fitting import (
+    Header,
+    Shape,
+    Unreadable,
+    bits_of,
+    fit,
+    open_header,
+    open_image,
+    room,
+)
 from zoo_core.data.notes import note_done, note_skipped
 from zoo_core.data.shards import Picture
 from zoo_core.data.splits import SPLITS, choose, find_split
@@ -119,21 +128,22 @@ def _read(
 ) -> tuple[Tensor, list[P]]:
     """Decode the pictures; name those that fail together with the ones that are known to be."""
     done: Counter[str] = Counter()
-    images, read, skipped = [], [], list(broken)
+    x, skipped = room(len(paths), shape), list(broken)
+    read: list[P] = []
     for path in paths:
         deeds: Counter[str] = Counter()
         try:
-            images.append(fit(open_image(path, deeds), shape, deeds, bits))
+            x[len(read)] = fit(open_image(path, deeds), shape, deeds, bits)
         except Unreadable as error:
             skipped.append(f"{path.name} ({error})")
         else:
             read.append(path)
             done.update(deeds)
     note_skipped(name, skipped)
-    if not images:
+    if not read:
         raise InvalidInput(f"{printable(name)}: no image could be read ({len(skipped)} tried).")
-    note_done(name, len(images), done)
-    return torch.stack(images), read
+    note_done(name, len(read), done)
+    return x if len(read) == len(x) else x[: len(read)].clone(), read
 
 
 def _choose(folder: Path, files: Sequence[Path], readable: Set[Path], split: str) -> list[Path]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo_core import environment
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading
+from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading, room
 from zoo_core.data.folders import shape_of
 from zoo_core.data.notes import list_names, note_done, note_skipped
 from zoo_core.data.splits import choose, find_split
@@ -159,23 +159,27 @@ def _images(
     """
     images, skipped = _decode(table, column, rows)
     headers = [header_of(image, image.size) for image in images.values()]
-    fitted: dict[int, Tensor] = {}
+    x = torch.empty(0, dtype=torch.uint8)
+    kept: list[int] = []
     done: Counter[str] = Counter()
     if headers:
         grey = gray or all(header.grey for header in headers)
         shape = shape_of(name, [header.size for header in headers], size, grey)
         deep = depth is not None and any(header.peak for header in headers)
         bits = depth() if depth and deep else bits_of(headers)
+        x = room(len(images), shape)
         for i, image in images.items():
             try:
-                fitted[i] = fit(image, shape, done, bits)
+                x[len(kept)] = fit(image, shape, done, bits)
             except Unreadable as error:
                 skipped.append(f"row {i} ({error})")
+            else:
+                kept.append(i)
     note_skipped(name, skipped)
-    if not fitted:
+    if not kept:
         raise InvalidInput(f"{printable(name)}: no image could be read ({len(skipped)} tried).")
-    note_done(name, len(fitted), done)
-    return torch.stack(list(fitted.values())), list(fitted)
+    note_done(name, len(kept), done)
+    return x if len(kept) == len(x) else x[: len(kept)].clone(), kept
 
 
 def _decode(table: Any, column: str, rows: Sequence[int]) -> tuple[dict[int, Any], list[str]]:

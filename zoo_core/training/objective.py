@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
-from lightning_fabric.wrappers import is_wrapped
 from torch import Tensor, nn
 
 from zoo_core.training.protocols import Update
-from zoo_core.training.sharding import find
 
 __all__ = ["Objective", "frozen", "network_of", "unwrapped"]
 
@@ -80,6 +78,8 @@ class Objective(ABC):
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
     """Compute gradients through a network, but none of its parameters."""
+    from zoo_core.training.sharding import find  # imports Fabric: seconds, which loading has not
+
     found = find(network)
     shares = found.shares if found else ()
     try:
@@ -94,6 +94,10 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
 @contextmanager
 def unwrapped(networks: dict[str, nn.Module], name: str) -> Iterator[None]:
     """Use a network without Fabric's wrapper, which refuses gradients of its gradients."""
+    from lightning_fabric.wrappers import is_wrapped
+
+    from zoo_core.training.sharding import find
+
     network = networks[name]
     if found := find(network):
         found.gather()
