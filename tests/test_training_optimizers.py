@@ -77,7 +77,38 @@ def test_optimisers_forget() -> None:
         ({"optimizer": {"opt": "nope", "lr": 1}}, r"the recipe's \[optimizer\] .*nope.* does not"),
         (
             {"optimizer": {}, "schedule": {"sched": "cosine", "num_epochs": -3}},
-            r"the recipe's \[schedule\] .*num_epochs.* does not work: AssertionError",
+            r"the recipe's schedule\.num_epochs is -3; expected a finite number of at least 0",
+        ),
+        (
+            {"optimizer": {}, "schedule": {"sched": "cosine", "num_epochs": 0}},
+            r"the recipe's \[schedule\] .*num_epochs.* does not work: ",
+        ),
+        (
+            {"optimizer": {"opt": "adamw", "weight_decay": "x"}},
+            r"the recipe's optimizer\.weight_decay is 'x'; expected a finite number of at least 0",
+        ),
+        ({"optimizer": {"opt": "sgd", "momentum": []}}, r"optimizer\.momentum is \[\]; expected a"),
+        (
+            {"optimizer": {"opt": "adam", "lr": float("nan")}},
+            r"optimizer\.lr is nan; expected a fin",
+        ),
+        (
+            {"optimizer": {"opt": "adam", "lr": True}},
+            r"optimizer\.lr is True; expected a finite num",
+        ),
+        ({"optimizer": {"opt": 5}}, r"optimizer\.opt is 5; expected text"),
+        ({"optimizer": {"foreach": "no"}}, r"optimizer\.foreach is 'no'; expected true or false"),
+        (
+            {"optimizer": {"opt": "adam", "betas": [0.9, float("inf")]}},
+            r"optimizer\.betas is \[0\.9, inf\]; expected text, true or false, finite numbers",
+        ),
+        (
+            {"optimizer": {}, "schedule": {"sched": "cosine", "warmup_epochs": float("nan")}},
+            r"schedule\.warmup_epochs is nan; expected a finite number of at least 0",
+        ),
+        (
+            {"optimizer": {}, "schedule": {"sched": "poly", "decay_rate": -float("inf")}},
+            r"schedule\.decay_rate is -inf; expected a finite number of at least 0",
         ),
         ({"optimizer": {"opt": "sgd", "speed": 1}}, r"the recipe's \[optimizer\] .* does not work"),
         (

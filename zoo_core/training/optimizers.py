@@ -5,10 +5,12 @@ Optimisers and schedules are timm's, named in the recipe; devices and processes 
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from types import NoneType
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import torch
 from timm.optim import create_optimizer_v2
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo_core.errors import InvalidInput
+from zoo_core.rules import KINDS, Rule, check_value, is_number, is_plain
 from zoo_core.training.processes import average_gradients, share_buffers
 from zoo_core.training.sharding import Sharded, Whole, find, shares_of
 
@@ -30,6 +33,10 @@ __all__ = ["Optimizers", "quick_steps"]
 
 
 _ASKS_DRIVER = "PYTORCH_NVML_BASED_CUDA_CHECK"
+
+_AMOUNT = Rule("a finite number of at least 0", lambda value: is_number(value) and value >= 0)
+_RULES = {bool: KINDS[bool], str: KINDS[str], int: _AMOUNT, float: _AMOUNT}
+_PLAIN = Rule("text, true or false, finite numbers, or lists or tables of them", is_plain)
 
 
 class Optimizers:
@@ -215,6 +222,7 @@ def _settings(
 
 
 def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
+    _check_settings("optimizer", settings, create_optimizer_v2)
     with _explain_errors("optimizer", settings):
         optimizer: Optimizer = create_optimizer_v2(network, **settings)
     return optimizer
@@ -228,6 +236,7 @@ def _schedule(
         raise InvalidInput(
             "schedule.sched is 'plateau'; expected one that is a function of the step."
         )
+    _check_settings("schedule", settings, create_scheduler_v2)
     with _explain_errors("schedule", settings):
         scheduler, _ = create_scheduler_v2(
             optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
@@ -235,6 +244,18 @@ def _schedule(
         if scheduler is None:  # as timm's answer to a name that it does not know was
             raise ValueError(f"timm has no schedule {settings['sched']!r}")
     return scheduler
+
+
+def _check_settings(
+    section: str, settings: Mapping[str, object], takes: Callable[..., object]
+) -> None:
+    """Refuse a value that timm takes without a look, and torch in the first step or never."""
+    known = inspect.signature(takes).parameters
+    for key, value in settings.items():
+        hint = known[key].annotation if key in known else None
+        kinds = {*get_args(hint)} - {NoneType} or {hint}
+        rule = _RULES.get(kinds.pop(), _PLAIN) if len(kinds) == 1 else _PLAIN
+        check_value(value, rule, f"the recipe's {section}.{key}")
 
 
 @contextmanager
