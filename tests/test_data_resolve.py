@@ -194,3 +194,10 @@ def test_a_size_that_would_be_ignored_is_refused(
     if size:
         with pytest.raises(errors.InvalidInput, match=given):
             check_fitted(bars, size, gray)
+
+
+def test_a_password_is_not_shown_of_an_address_that_is_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(
+        errors.UnknownName, match=r"data set 'http://…@a\.org/rows\.csv\?sig=…' is unk"
+    ):
+        load_dataset("http://me:secret@a.org/rows.csv?sig=secret", root=tmp_path)

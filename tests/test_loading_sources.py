@@ -86,3 +86,12 @@ def test_data_in_the_place_of_a_model_is_said(
     Path("my.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InvalidInput, match=r"my\.csv is data, not a model\. .* --input my\.csv"):
         resolve("my.csv")
+
+
+def test_an_address_is_no_path_and_its_password_is_not_shown() -> None:
+    with pytest.raises(UnknownName) as caught:
+        resolve("http://me:secret@a.org/x.safetensors?sig=secret")
+    assert str(caught.value).startswith(
+        "http://…@a.org/x.safetensors?sig=… is an address; expected"
+    )
+    assert "`zoo registry add URL`" in str(caught.value)

@@ -136,3 +136,15 @@ def test_a_table_for_a_notebook_is_escaped_and_cut() -> None:
     html = html_table(["<b>"], [["\x1b[31m"], ["x" * 999]], 1)
     assert "<th>&lt;b&gt;</th>" in html and "\x1b" not in html and "x" * 400 not in html
     assert html.count("<tr>") == 3 and html.endswith("<p>and 1 more</p>")
+
+
+@pytest.mark.parametrize("show", [printable, quoted])
+def test_what_is_secret_in_an_address_is_not_shown(show: Callable[[object], str]) -> None:
+    text = "data http://me:secret@a.org/rows.csv?sig=secret" + "x" * 1000
+    assert show(text).strip("'").startswith("data http://…@a.org/rows.csv?sig=…")
+    assert "secret" not in show(ValueError(text))
+
+
+def test_a_text_of_many_addresses_is_shown_in_no_time() -> None:
+    assert len(printable("a://" + "?" * 10**6, None)) == 10**6 + 4
+    assert len(printable("a://b" * 10**6)) == 300

@@ -87,6 +87,10 @@ def test_optimisers_forget() -> None:
             {"optimizer": {"opt": "adamw", "weight_decay": "x"}},
             r"the recipe's optimizer\.weight_decay is 'x'; expected a finite number of at least 0",
         ),
+        (
+            {"optimizer": {}, "schedule": {"sched": "cosine", "warm_up": 1}},
+            r"the recipe: unknown key 'schedule\.warm_up'\.",
+        ),
         ({"optimizer": {"opt": "sgd", "momentum": []}}, r"optimizer\.momentum is \[\]; expected a"),
         (
             {"optimizer": {"opt": "adam", "lr": float("nan")}},

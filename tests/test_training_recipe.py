@@ -159,3 +159,9 @@ def test_a_recipe_can_be_made_in_python() -> None:
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('architecture = "nade"\ndata = "x"\n', "utf-8-sig")
     assert recipes.read(tmp_path / "a.toml") == Recipe("nade", "x")
+
+
+def test_a_password_of_an_address_is_no_part_of_the_name_or_the_digest() -> None:
+    of = {word: Recipe("nade", f"ftp://me:{word}@a.org/rows.csv") for word in ("one", "two")}
+    assert {recipe.data_name for recipe in of.values()} == {"ftp://…@a.org/rows.csv"}
+    assert of["one"].digest == of["two"].digest

@@ -2,8 +2,8 @@
 
 A weights file, a registry or a folder may hold names with escape sequences, a megabyte long or that
 are not Unicode, and a number of a million digits, which Python refuses to print. What a terminal or
-a message shows of them goes through `printable` or `quoted`; what a user is to paste into a shell
-goes through `command_line`.
+a message shows of them goes through `printable` or `quoted`, which also hide what is secret in an
+address; what a user is to paste into a shell goes through `command_line`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "command_line",
     "finite",
     "flags_in_messages",
+    "hidden",
     "html_table",
     "printable",
     "quoted",
@@ -31,22 +32,34 @@ LIMIT = 300
 """Characters after which a text is cut in the middle, where nothing else is said."""
 SHORT = 100
 """The same of a value that an argument was given."""
+_READ = 10_000
+"""Characters of a text that is cut, of which any is looked at."""
 
 
 def printable(value: object, limit: int | None = LIMIT) -> str:
     """What `{value}` shows, on one line: control characters escaped and at most `limit` long.
+
+    Passwords and query values of addresses are left out.
 
     limit: characters; None cuts nothing.
     """
     text = _text(str, value)
     if isinstance(value, BaseException):  # libraries format theirs over several lines
         text = " ".join(text.split())
-    return _cut(_escape(_cut(text, limit)), limit)
+    return _shown(text, limit)
 
 
 def quoted(value: object, limit: int | None = LIMIT) -> str:
     """What `{value!r}` shows, as `printable`."""
-    return _cut(_escape(_cut(_text(repr, value), limit)), limit)
+    return _shown(_text(repr, value), limit)
+
+
+def hidden(text: str) -> str:
+    """A text as it may be shown: addresses in it without passwords and without query values."""
+    if "://" not in text:
+        return text
+    text = re.sub(r"(?<=://)[^/\s@]+@", "…@", text)
+    return re.sub(r"([?&][^=&?\s]*=)[^&\s'\"]+", r"\1…", text)
 
 
 def slug(text: str) -> str:
@@ -119,6 +132,12 @@ def _text(show: Callable[[object], str], value: object) -> str:
         if isinstance(value, int):
             return "a number with thousands of digits"
         return f"a value of type {type(value).__name__} that cannot be shown"
+
+
+def _shown(text: str, limit: int | None) -> str:
+    if limit is not None:
+        text = _cut(text, _READ)
+    return _cut(_escape(_cut(hidden(text), limit)), limit)
 
 
 def _cut(text: str, limit: int | None) -> str:

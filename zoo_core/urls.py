@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+
+from zoo_core.text import hidden
 
 __all__ = ["hidden", "is_url", "join", "local_path"]
 
@@ -31,11 +32,3 @@ def join(base: str, url: str) -> str:
     if is_url(base):
         return f"{base.partition('?')[0].rpartition('/')[0]}/{url}"
     return os.path.normpath(Path(base) / url if base.endswith("/") else Path(base).parent / url)
-
-
-def hidden(text: str) -> str:
-    """A text as it may be shown: addresses in it without passwords and without query values."""
-    if not is_url(text):
-        return text
-    text = re.sub(r"(?<=://)[^/\s@]+@", "…@", text)
-    return re.sub(r"([?&][^=&\s]*=)[^&\s'\"]+", r"\1…", text)

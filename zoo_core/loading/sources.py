@@ -14,6 +14,7 @@ from zoo_core.registry import Entry, Registry, is_path
 from zoo_core.rules import NAME, check_value
 from zoo_core.store import Store
 from zoo_core.text import command_line, printable
+from zoo_core.urls import is_url
 
 __all__ = ["Source", "entry_beside", "entry_of_run", "open_source", "resolve"]
 
@@ -72,6 +73,11 @@ def resolve(name: str | Path, *, registry: Registry | None = None) -> Entry | So
         )
     if isinstance(name, str) and not is_path(name):
         return (registry or Registry.load()).lookup(name)
+    if isinstance(name, str) and is_url(name):
+        raise UnknownName(
+            f"{printable(name)} is an address; expected an entry, a run folder or a safetensors "
+            "file. Fetch the file first, or read a registry there: `zoo registry add URL`."
+        )
     path = user_path(name)
     return _from_file(_weights_of_run(path) if path.is_dir() else path)
 

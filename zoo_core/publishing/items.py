@@ -12,7 +12,7 @@ from zoo_core import loading
 from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
 from zoo_core.registry import Entry
 from zoo_core.sources import SourceError, read
-from zoo_core.text import printable
+from zoo_core.text import hidden, printable
 
 __all__ = ["Item"]
 
@@ -153,8 +153,10 @@ def _recipe(entry: Entry) -> bytes | None:
 
 
 def _without_folder(text: str, data: str) -> str:
-    """A text with the data by name alone: its folder on this machine is private."""
-    return text.replace(f"{Path(data).parent}/", "") if Path(data).is_absolute() else text
+    """A text with the data by name alone: its folder on this machine, or a password, is private."""
+    if Path(data).is_absolute():
+        return text.replace(f"{Path(data).parent}/", "")
+    return text.replace(data, hidden(data))
 
 
 def _table(entry: Entry) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo_core.errors import InvalidInput
-from zoo_core.rules import KINDS, Rule, check_value, is_number, is_plain
+from zoo_core.rules import KINDS, Rule, check_names, check_value, is_number, is_plain
 from zoo_core.training.processes import average_gradients, share_buffers
 from zoo_core.training.sharding import Sharded, Whole, find, shares_of
 
@@ -251,6 +251,8 @@ def _check_settings(
 ) -> None:
     """Refuse a value that timm takes without a look, and torch in the first step or never."""
     known = inspect.signature(takes).parameters
+    if not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        check_names(settings, [*known][1:], "the recipe", at=f"{section}.")
     for key, value in settings.items():
         hint = known[key].annotation if key in known else None
         kinds = {*get_args(hint)} - {NoneType} or {hint}

@@ -26,7 +26,7 @@ from zoo_core.files import read_limited
 from zoo_core.options import option
 from zoo_core.rules import Rule, check_names, check_table
 from zoo_core.schema import check_recipe
-from zoo_core.text import printable
+from zoo_core.text import hidden, printable
 
 __all__ = [
     "Recipe",
@@ -116,8 +116,8 @@ class Recipe:
 
     @property
     def data_name(self) -> str:
-        """The data set's name; of a file or folder without its folder."""
-        return Path(self.data).name if Path(self.data).is_absolute() else self.data
+        """The data set's name; of a file or folder without its folder, of an address no secret."""
+        return Path(self.data).name if Path(self.data).is_absolute() else hidden(self.data)
 
     @property
     def digest(self) -> str:
