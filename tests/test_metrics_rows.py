@@ -1,5 +1,7 @@
 """Rows of a protocol: which, in which order, and that they fit the model."""
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,26 @@ def test_each_row_is_given_once_and_in_order(at_once: int, monkeypatch: pytest.M
     monkeypatch.setattr(rows, "BATCH", at_once)
     data = load_dataset("bars-and-stripes:test")
     assert torch.equal(rows.each(Coins(), data, lambda x: x), data.floats())
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_parts_are_joined_as_torch_joins_them(shape: tuple[int, ...]) -> None:
+    parts = [torch.randn(n, *shape, dtype=torch.float64) for n in (4, 1, 4, 2)]
+    assert torch.equal(rows.joined(iter(parts), 11), torch.cat(parts))
+
+
+def test_a_part_is_let_go_before_the_next_one_is_made() -> None:
+    made: list[weakref.ref[torch.Tensor]] = []
+
+    def parts() -> Iterator[torch.Tensor]:
+        for _ in range(4):
+            part = torch.ones(2)
+            made.append(weakref.ref(part))
+            yield part
+            del part
+            assert not any(ref() is not None for ref in made)
+
+    assert rows.joined(parts(), 8).sum() == 8
 
 
 def test_a_protocol_without_data() -> None:

@@ -96,7 +96,7 @@ def predict_attributes(net: FeatureNet, x: Tensor) -> Tensor:
 
     x: images, (N, C, H, W), in [0, 1].
     """
-    return over(x.split(BATCH), lambda part: _answers(net, part))
+    return over(x.split(BATCH), lambda part: _answers(net, part), len(x))
 
 
 def distances(a: Tensor, b: Tensor, heads: tuple[int, ...]) -> Tensor:

@@ -53,11 +53,11 @@ def attribute_information(
         raise InvalidInput(f"head is {protocol.head}; expected 0 to {len(judge.heads) - 1}.")
     random = seeded(protocol.seed, model)
     labels = torch.arange(protocol.samples) % model.classes
-    with torch.inference_mode():
-        samples = over(
-            labels.split(BATCH), lambda y: model.sample(len(y), generator=random, label=y).float()
-        )
-        seen = predict_attributes(judge, samples)
+
+    def draw(y: Tensor) -> Tensor:
+        return model.sample(len(y), generator=random, label=y).float()
+
+    seen = predict_attributes(judge, over(labels.split(BATCH), draw, len(labels)))
     found = [
         mutual_information(labels, seen[:, head], model.classes, values)
         for head, values in enumerate(judge.heads)

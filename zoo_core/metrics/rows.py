@@ -31,6 +31,7 @@ __all__ = [
     "Shaped",
     "batches",
     "each",
+    "joined",
     "load",
     "load_binarized",
     "over",
@@ -159,16 +160,36 @@ def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
 
 def each(model: Shaped, rows: Dataset, value: Callable[[Tensor], Tensor]) -> Tensor:
     """What a function of inputs gives for each row, (N, ...), on the CPU; raises as `batches`."""
-    return over(batches(model, rows), value)
+    return over(batches(model, rows), value, len(rows))
 
 
 @torch.inference_mode()
-def over(inputs: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
-    """What a function of inputs gives for each of theirs, (N, ...), on the CPU.
+def over(inputs: Iterable[Tensor], value: Callable[[Tensor], Tensor], n: int) -> Tensor:
+    """What a function of inputs gives for each of theirs, (n, ...), on the CPU.
 
-    inputs: in batches, (B, *event_shape) each.
+    inputs: in batches, (B, *event_shape) each, of n rows in all.
     """
-    return torch.cat([value(x).cpu() for x in inputs])
+    return joined(map(value, inputs), n)
+
+
+def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+    """Parts one after another, (n, ...), on the CPU: what `torch.cat` gives of them.
+
+    Each is let go before the next is made. Parts that are kept lie in the memory that a batch's
+    large tensors had, which then serves no other batch: each takes new memory, slowly.
+
+    parts: (B, ...) each, alike but for B, of n rows in all; at least one.
+    """
+    whole, done = None, 0
+    for part in parts:
+        if whole is None:
+            whole = part.new_empty(n, *part.shape[1:], device="cpu")
+        end = done + len(part)
+        whole[done:end].view_as(part).copy_(part)
+        done = end
+        del part
+    assert whole is not None and done == n, f"{done} rows of {n}"
+    return whole
 
 
 def seeded(seed: int | None, model: object = None) -> torch.Generator:

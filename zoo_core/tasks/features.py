@@ -26,7 +26,7 @@ def features(model: Featurizer, options: Options, context: Context) -> Result:
     from zoo_core.tasks.inputs import load_inputs
 
     batch = load_inputs(model, options.inputs, context)
-    found = over(context.batches(batch.x), model.features)
+    found = over(context.batches(batch.x), model.features, len(batch.x))
     return Result(
         summary=f"{len(found):,} input{'s' if len(found) > 1 else ''} seen by {context.name}",
         figures=(f"{found.shape[1]:,} features each",),

@@ -17,7 +17,7 @@ from zoo_core.protocols import ConditionalDensity
 from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -123,13 +123,17 @@ def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
     """
     import torch
 
-    with torch.inference_mode():
-        done, parts, log_prob = 0, [], None
+    from zoo_core.metrics.rows import joined
+
+    def parts() -> Iterator[Tensor]:
+        done, log_prob = 0, None
         for size, streams in context.streams(model, len(x)):
             log_prob = log_prob or log_prob_of(model, streams)  # which looks at all of a protocol
-            parts.append(log_prob(x[done : done + size]).cpu())
+            yield log_prob(x[done : done + size])
             done += size
-    return -torch.cat(parts).double()
+
+    with torch.inference_mode():
+        return -joined(parts(), len(x)).double()
 
 
 def condition(model: P, label: int | None, name: str) -> P:

@@ -93,7 +93,7 @@ def _style(model: Translator, protocol: OfStyle, data_root: Root, *, translates:
             f"{', '.join(rows.classes) or 'none'}: expected data with its classes."
         )
     seen = [
-        100.0 * (over(y.split(BATCH), classifier.classify) == rows.classes.index(to))
+        100.0 * (over(y.split(BATCH), classifier.classify, len(y)) == rows.classes.index(to))
         for to, y in _translations(model, rows, translates)
     ]
     return net.sign(Measured.of(torch.cat(seen)))
