@@ -22,6 +22,14 @@ def test_loading_gives_the_architectures(install_family: Install) -> None:
     assert 0 < loaded.seconds < 1
 
 
+def test_a_name_that_is_not_ours_is_escaped_in_the_warning(
+    install_family: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_family("\x1b[31mred", "raise ValueError")
+    plugins.load_all()
+    assert capsys.readouterr().err.startswith("warning: family '\\x1b[31mred' (")
+
+
 def test_a_family_is_loaded_once(install_family: Install) -> None:
     install_family("good", FAMILY.format(name="model"))
     assert plugins.load("good") is plugins.load("good")
@@ -39,6 +47,12 @@ BROKEN = [
     ("import nonsense", "ModuleNotFoundError: No module named 'nonsense'"),
     ("raise SystemExit('bye')", "SystemExit: bye"),
     ("1 +", "SyntaxError: invalid syntax"),
+    ("raise MemoryError", "MemoryError"),
+    (r"raise ValueError('\x1b[31mred\n' * 1000)", r"ValueError: \x1b[31mred \x1b[31mred"),
+    (
+        "class Own(Exception):\n    def __str__(self): raise self\nraise Own",
+        "Own: a value of type Own that cannot be shown",
+    ),
     ("", "implements no hook; mark one of zoo_architectures, zoo_datasets, zoo_metrics, zoo_tasks"),
     (
         FAMILY.replace("zoo_architectures", "zoo_architecture"),

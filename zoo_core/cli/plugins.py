@@ -37,10 +37,11 @@ def command(as_json: bool) -> None:
     head = ("FAMILY", "STATUS", "DISTRIBUTION", "VERSION", "SECONDS", "ARCHITECTURES")
     click.echo("\n".join(text.table(head, map(_cells, rows), text.width())))
     for row in rows:
+        shown = printable(f"{row['family']} ({row['distribution']})")
         if row["error"]:
-            click.echo(f"{row['family']} ({row['distribution']}): {row['error']}")
+            click.echo(f"{shown}: {printable(row['error'], None)}")
         if row["printed"]:
-            click.echo(f"{row['family']} ({row['distribution']}): prints: {row['printed']}")
+            click.echo(f"{shown}: prints: {row['printed']}")
 
 
 def _rows(family: "Family") -> Iterator[dict[str, Any]]:

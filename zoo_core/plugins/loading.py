@@ -22,7 +22,7 @@ from zoo_core.errors import PluginError, did_you_mean
 from zoo_core.hookspecs import Architecture, DataSet, Metric, Task
 from zoo_core.plugins import discovery
 from zoo_core.plugins.discovery import Family, absent, core_version, installed
-from zoo_core.text import command_line, quoted
+from zoo_core.text import command_line, printable, quoted
 
 __all__ = [
     "SLOW",
@@ -267,10 +267,9 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
 
 def _describe(error: BaseException) -> str:
     """Describe an error in one line; a PluginError of ours speaks for itself."""
-    text = " ".join(str(error).split())
-    if not isinstance(error, PluginError):
-        return f"{type(error).__name__}: {text}"
-    return text + _line(error)
+    if isinstance(error, PluginError):
+        return printable(error, None) + _line(error)
+    return f"{type(error).__name__}: {printable(error)}".rstrip(": ")
 
 
 def _line(error: PluginError) -> str:
@@ -295,4 +294,5 @@ def _warn(loaded: Loaded) -> None:
         trouble = f"took {loaded.seconds:.1f} s to load"
     if trouble and family not in _warned:
         _warned.add(family)
-        sys.stderr.write(f"warning: family '{family.name}' ({family}) {trouble}\n")
+        shown = printable(f"family '{family.name}' ({family})")
+        sys.stderr.write(f"warning: {shown} {printable(trouble, None)}\n")

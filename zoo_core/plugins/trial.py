@@ -106,7 +106,7 @@ def _main(name: str, result: str) -> None:
     try:
         loaded: Loaded | None = load(name)
     except BaseException as error:
-        loaded, said = None, f"{type(error).__name__}: {error}".rstrip(": ")
+        loaded, said = None, f"{type(error).__name__}: {printable(error)}".rstrip(": ")
     found = {
         "seconds": loaded.seconds if loaded else 0.0,
         "error": loaded.error if loaded else said,
