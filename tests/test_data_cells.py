@@ -1,5 +1,8 @@
 """The cells of tables, however people write them."""
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -221,3 +224,21 @@ def test_blanks_belong_to_the_texts_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     parquet.write_table(pa.table({"a": [" x", "x", "  "]}), path)
     assert read_cells(path).columns[0] == [" x", "x", ""]
+
+
+@pytest.mark.parametrize("read", [read_cells, count_rows])
+def test_a_line_without_end_is_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    path = tmp_path / "sparse.csv"
+    path.write_text("1,0\n" * 30)
+    os.truncate(path, 2 * 10**9)  # takes no place on the disk
+    with pytest.raises(errors.InvalidInput, match="one of its lines has more than 16,777,216 char"):
+        read(path)
+
+
+def test_names_of_many_columns_are_compared_in_no_time(tmp_path: Path) -> None:
+    names = [f"a{i}" for i in range(50_000)]
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(names) + "\n" + ",".join("1" * len(names)) + "\n")
+    start = time.perf_counter()
+    assert len(read_cells(path).columns) == len(names)
+    assert time.perf_counter() - start < 10  # it took minutes

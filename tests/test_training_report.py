@@ -1,5 +1,6 @@
 """The rows of `metrics.jsonl` that a resumed run goes on from."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def test_half_a_line_at_the_end_is_nothing_to_speak_of(
     report = Report(tmp_path, 9, 5, quiet=True)
     report.close()
     assert (report.rows, capsys.readouterr().err) == ([{"step": 1}], "")
+
+
+def test_a_line_without_end_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n')
+    os.truncate(path, 2 * 10**9)  # takes no place on the disk
+    report = Report(tmp_path, 9, 5, quiet=True)
+    report.close()
+    assert report.rows == [{"step": 1}] and path.stat().st_size == 12
+    assert "1 of its lines, from line 2 on, are no rows of numbers" in capsys.readouterr().err

@@ -19,10 +19,11 @@ import math
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ _BATCH = 16384
 """Rows of a Parquet file that are decoded at a time."""
 _LOOKED_AT = 20
 """Lines in which the delimiter is looked for."""
+_LINE = 2**24
+"""Characters of a line."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _cells(path: Path, names: list[str], columns: Sequence[Values], start: int = 0) -> Cells:
     names = names or _numbers_of(columns)
-    if twice := {name for name in names if names.count(name) > 1}:
+    if twice := {name for name, count in Counter(names).items() if count > 1}:
         raise InvalidInput(
             f"{printable(path)} has two columns {printable(min(twice))!r}; rename one."
         )
@@ -340,14 +343,23 @@ def _open_csv(path: Path) -> Iterator[tuple[Iterator[list[str]], list[str], str]
     """The rows of a CSV, the names in its header, where it has one, and its decimal mark."""
     with open_regular(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        head = [line for line in islice(text, _LOOKED_AT) if line.strip()]
+        lines = _lines(text)
+        head = [line for line in islice(lines, _LOOKED_AT) if line.strip()]
         delimiter = _delimiter(head)
-        rows = _rows(chain(head, text), delimiter)
+        rows = _rows(chain(head, lines), delimiter)
         first = next(rows, [])
         ahead = list(islice(rows, _LOOKED_AT))
         header = _is_header(first, ahead)
         whole = chain(ahead if header or not first else [first, *ahead], rows)
         yield whole, first if header else [], "." if delimiter == "," else ","
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines of a text, none of which is read into memory without end."""
+    for line in iter(partial(text.readline, _LINE), ""):
+        if len(line) == _LINE and line[-1] != "\n":
+            raise ValueError(f"one of its lines has more than {_LINE:,} characters")
+        yield line
 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -27,6 +27,8 @@ __all__ = ["Report", "Reporting", "say"]
 
 _LOG_EVERY = 50
 """Steps between rows of metrics.jsonl."""
+_LONGEST = 2**20
+"""Bytes of a line of it that are read."""
 _DRAW_SECONDS = 30.0
 """Between drawings of the curve: one takes most of a second, as long as a short epoch."""
 
@@ -171,14 +173,23 @@ def _read(path: Path) -> list[dict[str, Any]]:
     """The rows that were written whole, without the half line that a killed run may leave."""
     if not path.is_file():
         return []
-    whole = [line for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"]
-    rows = [_row_of(line) for line in whole]
+    with path.open("rb") as file:
+        rows = [_row_of(line) for line in _lines(file)]
     if damaged := [number for number, row in enumerate(rows, start=1) if row is None]:
         say(
             f"warning: {printable(path)}: {len(damaged)} of its lines, from line {damaged[0]} on, "
             "are no rows of numbers. They are left out; the weights do not depend on them."
         )
     return [row for row in rows if row is not None]
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The whole lines of a file, up to one that is longer than any of ours."""
+    while line := file.readline(_LONGEST):
+        if line[-1:] == b"\n" or len(line) == _LONGEST:
+            yield line
+        if len(line) == _LONGEST:
+            return
 
 
 def _row_of(line: bytes) -> dict[str, Any] | None:
