@@ -2,6 +2,7 @@
 
 A page is read from top to bottom in a folder that looks like a checkout. Commands run in this
 process; data sets from elsewhere are small stand-ins, and what is trained is trained for one epoch.
+Of a page that is a notebook too, the notebook's cells are what runs.
 A comment before a block says what is special to it:
 
     <!-- not run: reason -->    its commands and options must exist, its Python must be sound
@@ -15,8 +16,8 @@ import shlex
 import struct
 import subprocess
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from test_docs_generated import hooks, notebooks
 
 from zoo_core import hookspecs, plugins
 from zoo_core.cli import COMMANDS, root
@@ -76,6 +78,18 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     found = (match.groupdict("") for match in BLOCK.finditer(page.read_text("utf-8")))
     return [Block(**block) for block in found]
+
+
+def as_cells(page: Path) -> Iterator[Block]:
+    """The blocks of a page; those that its notebook runs with the text of their cells."""
+    cells = (cell for cell in notebooks.cells(page) if cell["cell_type"] == "code")
+    for block in blocks(page):
+        if block.mark or block.title or block.language not in ("python", "sh"):
+            yield block
+        else:
+            lines = (line.removeprefix("!") for line in next(cells)["source"])
+            yield replace(block, text="".join(lines) + "\n")
+    assert next(cells, None) is None
 
 
 def name_of(page: Path) -> str:
@@ -207,7 +221,7 @@ ADDED = {
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
-    for block in blocks(page):
+    for block in as_cells(page) if page in hooks.NOTEBOOKS else blocks(page):
         reader.read(block)
     if "nats" in reader.names:
         assert reader.names["nats"].shape == reader.names["x"].shape[:1]

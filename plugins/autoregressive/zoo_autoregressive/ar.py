@@ -8,8 +8,8 @@ and a variance. Without it each place has its own; the binary model with k = n -
 Variables before the first one count as zero.
 
 Real-valued data are grey levels as floats in [0, 1] (`binarize = "none"` in a recipe); `log_prob`
-is then a log-density. The data layer reads tables of categories only; from Python any float tensor
-works.
+is then a log-density. From Python any float tensor works; the real columns of a table
+are for `mixed-ar`.
 """
 
 from __future__ import annotations
