@@ -53,13 +53,6 @@ READMES = {path.parent.name: path for path in sorted(DOCS.parent.glob("plugins/*
 
 CHANGES = DOCS.parent / "CHANGELOG.md"
 
-NOTEBOOKS = [
-    *(page for page in sorted(DOCS.glob("ideas/*.md")) if page.stem != "index"),
-    DOCS / "ladder.md",
-    DOCS / "guides" / "notebook.md",
-]
-"""The pages that can be downloaded as notebooks."""
-
 EXERCISES = DOCS.parent / "examples" / "zoo-exercises"
 
 PLAY = DOCS.parent / "build" / "play"
@@ -99,7 +92,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, f"families/{family}.md", content=readme.read_text()))
         files.append(File.generated(config, f"reference/{family}.md", content="\n\n".join(parts)))
     files.append(File.generated(config, "changelog.md", content=CHANGES.read_text("utf-8")))
-    for path in NOTEBOOKS:
+    for path in notebooks.PAGES:
         uri = path.relative_to(DOCS).with_suffix(".ipynb").as_posix()
         files.append(File.generated(config, uri, content=notebooks.notebook(path)))
     files.append(File.generated(config, "plugins/exercises.zip", content=archive(EXERCISES)))
@@ -145,7 +138,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     source = CHANGES if here == "changelog.md" else DOCS / here
     if folder == "families":
         source = READMES[name.removesuffix(".md")]
-    elif source in NOTEBOOKS:
+    elif source in notebooks.PAGES:
         link = f"[This page as a notebook]({source.stem}.ipynb)"
         markdown = re.sub(
             r"(?m)^(# .*\n)", lambda title: f"{title[0]}\n{link}\n", markdown, count=1

@@ -12,7 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cells", "notebook"]
+__all__ = ["PAGES", "cells", "notebook"]
+
+DOCS = Path(__file__).parent
+PAGES = [
+    *(page for page in sorted(DOCS.glob("ideas/*.md")) if page.stem != "index"),
+    DOCS / "ladder.md",
+    DOCS / "guides" / "notebook.md",
+]
+"""The pages that can be downloaded as notebooks."""
 
 _BLOCK = re.compile(
     r"(?P<mark><!-- not run: [^\n]* -->\n\n?)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",

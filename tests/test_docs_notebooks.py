@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from test_docs_generated import DOCS, hooks, notebooks
+from test_docs_generated import DOCS, notebooks
 
 from zoo_core.cli import root
 
@@ -19,7 +19,7 @@ def sources(page: Path, kind: str = "code") -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
 
 
-@pytest.mark.parametrize("page", hooks.NOTEBOOKS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", notebooks.PAGES, ids=lambda page: page.stem)
 def test_a_notebook_has_the_blocks_of_its_page(page: Path) -> None:
     blocks = [b for b in BLOCK.findall(page.read_text("utf-8")) if not b[0]]
     found = sources(page)
