@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.bulk.folder import Folder, Part, sizes_of
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, ZooError
 
 PARTS = [Part(f"part-{i}", 0, range(3 * i, 3 * i + 3), 3 * i) for i in range(2)]
 SETTINGS = {"entry": "m", "sources": [], "options": {"to": ("a",)}, "versions": {"torch": "1"}}
@@ -73,6 +73,7 @@ def test_a_folder_whose_manifest_was_never_finished_is_begun_again(tmp_path: Pat
         ("other.txt", "", r"holds no manifest\.json: it was not begun by zoo run"),
         ("manifest.json", "{", r"manifest\.json cannot be read"),
         ("manifest.json", "[]", r"manifest\.json was not written by zoo run"),
+        ("manifest.json", '{"parts": [1]}', r"manifest\.json was not written by zoo run"),
     ],
 )
 def test_a_folder_of_something_else(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -80,3 +81,29 @@ def test_a_folder_of_something_else(tmp_path: Path, name: str, text: str, messag
     (tmp_path / "out" / name).write_text(text)
     with pytest.raises(InvalidInput, match=message):
         folder(tmp_path)
+
+
+def test_a_file_that_another_process_removed_as_unfinished_is_there_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, gone = folder(tmp_path), FileNotFoundError(2, "No such file")
+
+    def save(path: Path) -> None:
+        raise ZooError(f"cannot write {path}") from gone
+
+    def write(path: Path, data: bytes) -> None:
+        if other_wrote:
+            path.write_bytes(data)
+        raise gone
+
+    with pytest.raises(ZooError, match=r"cannot write \S+part-0"):
+        made.add(PARTS[0], save)
+    for part in PARTS:
+        made.add(part, lambda path: path.touch())
+        made.add(part, save)
+    monkeypatch.setattr("zoo_core.bulk.folder.write_atomic", write)
+    other_wrote = False
+    with pytest.raises(FileNotFoundError):
+        made.close()
+    other_wrote = True
+    assert made.close()

@@ -325,6 +325,23 @@ def test_parts_divide_each_source() -> None:
         ("part-00002.npz", 1, range(2), 5, "inputs"),
         ("part-00003.npz", 2, range(1), 0, "against"),
     ]
+    many = [part.name for part in divide({"inputs": [100_001]}, 1, "")]
+    assert many == sorted(many) and many[-1] == "part-100000"
+    assert divide({"inputs": [100_000]}, 1, "")[-1].name == "part-99999"
+
+
+def test_no_result_holds_the_password_of_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", np.eye(6, dtype=np.uint8))
+    monkeypatch.setattr("zoo_core.data.resolve.fetch", lambda _: tmp_path / "x.npy")
+    address, model = "s3://me:secret@bucket/x.npy", toy_models.nade(6)
+    in_parts(model, "detect", tmp_path / "out", address, against=(address,))
+    files = list((tmp_path / "out").iterdir())
+    assert len(files) == 3 and not any(b"secret" in file.read_bytes() for file in files)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["sources"][0]["name"] == "s3://…@bucket/x.npy"
+    in_parts(model, "detect", tmp_path / "out", address, against=(address,))
 
 
 def test_batches_are_sized_by_their_rows() -> None:

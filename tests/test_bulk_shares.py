@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from zoo_core.bulk.shares import Share, find_share, own_device, together
+from zoo_core.bulk.shares import Share, find_share, find_step, of_array, own_device, together
 from zoo_core.errors import InvalidInput, ZooError
 
 STEP = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}
@@ -39,6 +39,17 @@ def test_shares(environ: dict[str, str], share: Share) -> None:
 def test_an_array_with_gaps_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"3 tasks, numbered from 1 to 9; .* --array=0-7"):
         find_share(ARRAY | {"SLURM_ARRAY_TASK_MAX": "9"})
+
+
+def test_a_variable_that_is_no_number_is_refused() -> None:
+    for text in ("", "x", "-1", "²"):
+        with pytest.raises(InvalidInput, match=rf"variable RANK is '{text}'; expected a number"):
+            find_share({"RANK": text, "WORLD_SIZE": "2"})
+
+
+def test_processes_that_start_together_are_those_of_one_task_of_an_array() -> None:
+    assert find_step(ARRAY) == Share(0, 1, 0) and find_step(STEP | ARRAY) == Share(3, 4, 1)
+    assert of_array(Share(1, 2, 1), ARRAY) == Share(1 * 2 + 1, 6, 1)
 
 
 def test_every_part_is_taken_once() -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import toy_models
 from zoo_core import loading
-from zoo_core.bulk import Done, run_parts
+from zoo_core.bulk import Done, Share, run_parts
 from zoo_core.cli import root
 from zoo_core.cli.run_parts import _progress, _span
 
@@ -74,8 +76,11 @@ def test_a_process_of_several_takes_its_share(here: Path, monkeypatch: pytest.Mo
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("LOCAL_RANK", rank)
         result = zoo(*SCORE, "-o", "out/")
         assert f"process {int(rank) + 1} of 2: " in result.stderr
+        said = zoo(*SCORE, "-o", "out/", "--json").stdout
+        assert (said and json.loads(said)["processes"]) == ("" if rank == "1" else 2)
     assert json.loads((here / "out" / "manifest.json").read_text())["complete"]
 
 
@@ -88,6 +93,24 @@ def test_devices_start_processes(here: Path) -> None:
     zoo(*SCORE, "-o", "one/")
     for path in (here / "one").iterdir():
         assert path.read_bytes() == (here / "out" / path.name).read_bytes()
+
+
+def test_tasks_of_an_array_start_processes_of_their_own(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"COUNT": "2", "MIN": "0", "MAX": "1", "ID": "1"}
+    for name, value in place.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+
+    @contextmanager
+    def together(processes: int) -> Iterator[Share]:
+        yield Share(0, processes, 0)
+
+    monkeypatch.setattr("zoo_core.bulk.shares.together", together)
+    result = zoo(*SCORE, "-o", "out/", "--devices", "2")
+    assert "process 3 of 4: 4 rows in 1 part (" in result.stderr
+    assert "; 2 parts are missing yet" in result.stderr
+    assert (here / "out" / "part-00002.parquet").exists()
 
 
 def test_workers_of_ray_are_given_what_the_command_says(

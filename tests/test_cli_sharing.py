@@ -12,6 +12,17 @@ def test_one_process_has_all_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
         assert share == Share(0, 1, 0)
 
 
+def test_tasks_of_an_array_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {"COUNT": "3", "MIN": "0", "MAX": "2", "ID": "1"}
+    for name, value in place.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    for name in ("RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with shared(1) as share:
+        assert share == Share(0, 1, 0)
+
+
 def test_processes_of_slurm_that_cannot_meet_are_said_to_share_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

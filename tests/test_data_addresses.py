@@ -13,7 +13,7 @@ from factories import picture
 from zoo_core.data import load_dataset, load_images
 from zoo_core.data.addresses import fetch, is_address
 from zoo_core.data.streams import open_stream
-from zoo_core.errors import InvalidInput, NetworkError
+from zoo_core.errors import DiskError, InvalidInput, NetworkError
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,12 @@ def test_tables_and_shards_are_inputs(tmp_path: Path) -> None:
         (part,) = stream.read([range(3, 5)])
         assert torch.equal(part.data.x, torch.from_numpy(x[3:5]))
         assert part.names == (f"{address}[3]", f"{address}[4]")
-    assert load_images(["memory://rows/x.tar"], shape=(1, 8, 8)).data.x.unique().tolist() == [200]
+    loaded = load_images(["memory://rows/x.tar"], shape=(1, 8, 8))
+    assert loaded.data.x.unique().tolist() == [200]
+    (part,) = open_stream("memory://rows/x.tar", shape=(1, 8, 8)).read([range(1)])
+    assert loaded.names == part.names == ("memory://rows/x.tar/a.png",)  # not that of the copy
+    put("memory://rows/a.png", (tmp_path / "a.png").read_bytes())
+    assert load_images(["memory://rows/a.png"], shape=(1, 8, 8)).names == ("memory://rows/a.png",)
     assert len(load_dataset("memory://rows/x.csv:train[0:3]")) == 3
 
 
@@ -92,6 +97,37 @@ def test_a_server_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.isfile", fail)
     with pytest.raises(NetworkError, match=r"memory://x\.npy could not be read: no key"):
         fetch("memory://x.npy")
+
+
+def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(address: str) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr("zoo_core.data.addresses.file_system", connect)
+    with pytest.raises(NetworkError, match=r"ftp://…@host/x\.csv could not be read: .*refused"):
+        fetch("ftp://me:secret@host/x.csv")
+
+
+def test_a_copy_without_room_is_no_matter_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    put("memory://x.npy", npy(np.zeros((3, 2), np.uint8)))
+    monkeypatch.setattr("shutil.copyfileobj", copy)
+    with pytest.raises(DiskError, match=r"cannot write \S+x\.npy: No space left on device"):
+        fetch("memory://x.npy")
+
+
+def test_a_folder_at_an_address_is_refused() -> None:
+    put("memory://images/a.png", b"")
+    with pytest.raises(InvalidInput, match="memory://images is a folder, and only files are read"):
+        fetch("memory://images")
+
+
+def test_the_version_that_an_address_asks_for_is_not_of_the_name() -> None:
+    put("memory://x.npy?versionId=3", npy(np.zeros((3, 2), np.uint8)))
+    copy = fetch("memory://x.npy?versionId=3")
+    assert copy is not None and copy.name == "x.npy"
 
 
 def test_addresses_that_others_read() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from factories import picture, pictures
 from zoo_core.data import Dataset, load_dataset, load_images
+from zoo_core.data.columns import Column
 from zoo_core.data.streams import Stream, open_split, open_stream
 from zoo_core.errors import InvalidInput
 
@@ -47,6 +48,15 @@ def test_a_table(tmp_path: Path, suffix: str) -> None:
         parquet.write_table(pa.table({f"{i}": x[:, i] for i in range(4)}), tmp_path / "x.parquet")
     path = tmp_path / f"x.{suffix}"
     check(open_stream(str(path), shape=(4,)), path, (4,))
+
+
+@pytest.mark.parametrize("columns", [(), (Column("a", "real"),)])
+def test_a_table_without_rows_is_refused(tmp_path: Path, columns: tuple[Column, ...]) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 4), np.uint8))
+    (tmp_path / "x.csv").write_text("a,b,c,d\n")
+    for name in ("x.npy", "x.csv"):
+        with pytest.raises(InvalidInput, match=rf"{name} holds no rows: expected \(rows, var"):
+            open_stream(str(tmp_path / name), shape=(4,), columns=columns)
 
 
 def test_a_source_that_changed_has_another_digest(tmp_path: Path) -> None:

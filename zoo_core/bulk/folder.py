@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import DigestMismatch, InvalidInput
+from zoo_core.errors import DigestMismatch, InvalidInput, ZooError
 from zoo_core.files import SCRATCH, digest, is_empty, make_folder, write_atomic
 from zoo_core.text import printable
 
@@ -91,6 +91,16 @@ class Folder:
         there = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         return [part for part in self.parts if part.name not in there]
 
+    def add(self, part: Part, save: Callable[[Path], None]) -> None:
+        """Write a part by `save`, unless another process did, and closed the folder meanwhile."""
+        path = self.path / part.name
+        try:
+            save(path)
+        except ZooError as error:
+            removed = isinstance(error.__cause__, FileNotFoundError)  # what was unfinished
+            if not (removed and path.exists()):
+                raise
+
     def close(self) -> bool:
         """Add the digest of each part to the manifest where all are done; return whether they are.
 
@@ -98,7 +108,8 @@ class Folder:
         """
         if self.missing():
             return False
-        before, now = self._read(), self._manifest(digests=True)
+        before = self._read()
+        now = json.loads(_json(self._manifest(digests=True)))  # as it is read back
         known = {part["name"]: part.get("sha256") for part in before["parts"]}
         if changed := [
             part["name"]
@@ -110,7 +121,11 @@ class Folder:
                 "Delete it, and run the same command again to compute it anew."
             )
         if before != now:
-            self._write(now)
+            try:
+                self._write(now)
+            except FileNotFoundError:  # another process did so, and removed what was unfinished
+                if self._read() != now:
+                    raise
         for scratch in self.path.glob(f"{SCRATCH}*"):  # of processes that were killed
             shutil.rmtree(scratch, ignore_errors=True)
         return True
@@ -134,7 +149,8 @@ class Folder:
             found = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             raise InvalidInput(f"{printable(path)} cannot be read: {error}.") from error
-        if not isinstance(found, dict) or not isinstance(found.get("parts"), list):
+        parts = found.get("parts") if isinstance(found, dict) else None
+        if not isinstance(parts, list) or not all(_is_part(part) for part in parts):
             raise InvalidInput(f"{printable(path)} was not written by zoo run. Give a new folder.")
         return found
 
@@ -158,6 +174,10 @@ class Folder:
                 f"{printable(self.path)} was begun with {'; '.join(differ)}. Give the settings "
                 "that it was begun with, or another folder."
             )
+
+
+def _is_part(found: object) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("name"), str)
 
 
 def _changed(before: object, now: Sequence[Mapping[str, Any]]) -> str:

@@ -25,6 +25,7 @@ from zoo_core.protocols import DensityModel
 from zoo_core.tasks import detect
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result, check_suffix
+from zoo_core.text import hidden
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -127,7 +128,7 @@ def run_parts(
     streams = [stream for group in groups.values() for stream in group]
     sizes = {name: [stream.rows for stream in group] for name, group in groups.items()}
     parts = divide(sizes or {"inputs": [chosen.n]}, rows, suffix)
-    odd = [stream.name for stream in groups.get("against", ())]
+    odd = [hidden(stream.name) for stream in groups.get("against", ())]
     if odd:
         check_suffix(Path(f"part{suffix}"), _OF_COLUMNS)
     described = {
@@ -145,7 +146,7 @@ def run_parts(
         "part_rows": rows,
         "part_suffix": suffix,
         "sources": [
-            {"name": stream.name, "rows": stream.rows, "digest": stream.digest}
+            {"name": hidden(stream.name), "rows": stream.rows, "digest": stream.digest}
             for stream in streams
         ],
         "versions": _versions(),
@@ -205,13 +206,15 @@ def divide(groups: Mapping[str, Sequence[int]], rows: int, suffix: str) -> list[
 
     groups: sizes of the sources, by the option that names them; each group counts its own rows.
     """
+    number = sum(math.ceil(size / rows) for sizes in groups.values() for size in sizes)
+    digits = max(5, len(str(number - 1)))  # so that names are in the order of the rows
     parts: list[Part] = []
     source = 0
     for group, sizes in groups.items():
         first = 0
         for size in sizes:
             for start in range(0, size, rows):
-                stop, name = min(start + rows, size), f"part-{len(parts):05}{suffix}"
+                stop, name = min(start + rows, size), f"part-{len(parts):0{digits}}{suffix}"
                 parts.append(Part(name, source, range(start, stop), first + start, group))
             first += size
             source += 1
@@ -284,7 +287,7 @@ def _write(
             made.begin()  # now that inputs are known to be readable
             if written is not None:  # one is written at a time, so that no more are held
                 written.result()
-            written = writer.submit(result.save, made.path / part.name, force=True)
+            written = writer.submit(made.add, part, partial(result.save, force=True))
             counted.add(part, some, result)
         if written is not None:
             written.result()

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from zoo_core.errors import InvalidInput, ZooError
+from zoo_core.text import quoted
 
-__all__ = ["Share", "find_share", "own_device", "together"]
+__all__ = ["Share", "find_share", "find_step", "of_array", "own_device", "together"]
 
 
 class Share(NamedTuple):
@@ -28,32 +29,58 @@ def find_share(environ: Mapping[str, str] = os.environ) -> Share:
     """This process's share, by the variables of torchrun or of SLURM; all, where there are none.
 
     The tasks of a SLURM array share the parts as the tasks of a step do, and both can be combined.
-    What `sbatch` runs without `srun` is one process, however many tasks it asked for.
 
-    Raises InvalidInput for an array whose numbers have gaps.
+    Raises InvalidInput for an array whose numbers have gaps, and for a variable that is no number.
     """
+    return of_array(find_step(environ), environ)
 
-    def number(name: str, default: int = 0) -> int:
-        return int(environ.get(name, default))
 
+def find_step(environ: Mapping[str, str] = os.environ) -> Share:
+    """This process's place among those that torchrun, or one `srun`, started together.
+
+    What `sbatch` runs without `srun` is one process, however many tasks it asked for. The tasks of
+    an array do not know of each other.
+
+    Raises InvalidInput for a variable that is no number.
+    """
     if "RANK" in environ and "WORLD_SIZE" in environ:
-        rank, processes, local = number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK")
+        names = "RANK", "WORLD_SIZE", "LOCAL_RANK"
     elif "SLURM_STEP_NUM_TASKS" in environ:
-        rank, processes = number("SLURM_PROCID"), number("SLURM_STEP_NUM_TASKS")
-        local = number("SLURM_LOCALID")
+        names = "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"
     else:
-        rank, processes, local = Share()
-    jobs = number("SLURM_ARRAY_TASK_COUNT", 1)
+        return Share()
+    return Share(*(_number(environ, name) for name in names))
+
+
+def of_array(step: Share, environ: Mapping[str, str] = os.environ) -> Share:
+    """The share of a process of a SLURM array's task, all of whose tasks have as many.
+
+    step: its place among those of its task.
+
+    Raises InvalidInput for an array whose numbers have gaps, and for a variable that is no number.
+    """
+    rank, processes, local = step
+    jobs = _number(environ, "SLURM_ARRAY_TASK_COUNT", 1)
     if jobs == 1:  # one of an array that is run again takes what is left
-        return Share(rank, processes, local)
-    first, last = number("SLURM_ARRAY_TASK_MIN"), number("SLURM_ARRAY_TASK_MAX")
+        return step
+    first, last = (_number(environ, f"SLURM_ARRAY_TASK_{end}") for end in ("MIN", "MAX"))
     if last - first + 1 != jobs:
         raise InvalidInput(
             f"the SLURM array has {jobs} tasks, numbered from {first} to {last}; expected numbers "
             "without gaps, such as --array=0-7, by which they share the work."
         )
-    job = number("SLURM_ARRAY_TASK_ID") - first
+    job = _number(environ, "SLURM_ARRAY_TASK_ID") - first
     return Share(job * processes + rank, jobs * processes, local)
+
+
+def _number(environ: Mapping[str, str], name: str, default: int = 0) -> int:
+    text = environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput(
+            f"the variable {name} is {quoted(text)}; expected a number, as torchrun and SLURM set "
+            "it. Unset it where neither has started this."
+        )
+    return int(text)
 
 
 def own_device(device: str, local: int) -> str:

@@ -44,10 +44,11 @@ def run_in_parts(
     engine: `ray` where its workers do all shares.
     settings: those of `zoo_core.bulk.run_parts`, and the task's own.
     """
-    from zoo_core.bulk import Share, find_share, run_parts
-    from zoo_core.bulk.shares import own_device, together
+    from zoo_core.bulk import Share, run_parts
+    from zoo_core.bulk.shares import find_step, of_array, own_device, together
 
-    source, share = fetch_source(origin, quiet=quiet), find_share()
+    step = find_step()
+    source, share = fetch_source(origin, quiet=quiet), of_array(step)
     if engine == "ray":
         from zoo_core.bulk.on_ray import run_on_ray
 
@@ -60,32 +61,37 @@ def run_in_parts(
     else:
         from zoo_core import loading
 
-        start = devices and devices > 1 and share.processes == 1
-        with together(devices or 1) if start else nullcontext(share) as share:
+        start = devices and devices > 1 and step.processes == 1
+        with together(devices or 1) if start else nullcontext(step) as step:
+            share = of_array(step)
             model = loading.load(source, device=own_device(device, share.local), dtype=dtype)
             progress = None if quiet or share.local else _progress()
             done = run_parts(model, task, folder, share=share, progress=progress, **settings)
     if as_json:
-        text.echo_json(
-            {
-                "output": str(folder),
-                "rows": done.rows,
-                "parts": done.parts,
-                "missing": done.missing,
-                "seconds": round(done.seconds, 3),
-                "notes": list(done.notes),
-                **({"figures": list(done.figures)} if done.figures else {}),
-            }
-        )
+        place = {"process": share.rank + 1, "processes": share.processes}
+        said = {
+            "output": str(folder),
+            **(place if share.processes > 1 else {}),
+            "rows": done.rows,
+            "parts": done.parts,
+            "missing": done.missing,
+            "seconds": round(done.seconds, 3),
+            "notes": list(done.notes),
+            **({"figures": list(done.figures)} if done.figures else {}),
+        }
+        if not share.local:  # the processes of a machine share one output, which is one document
+            text.echo_json(said)
     elif not sys.stdout.isatty() and not share.rank:
         click.echo(folder)
     if not quiet:
         for line in (*done.notes, *done.figures):
             click.echo(line, err=True)
         of = f"process {share.rank + 1} of {share.processes}: " if share.processes > 1 else ""
-        left = f"; {done.missing:,} parts are missing yet" if done.missing else ""
+        missing = done.missing
+        are = "is" if missing == 1 else "are"
+        left = f"; {_number(missing, 'part')} {are} missing yet" if missing else ""
         click.echo(
-            f"{of}{done.rows:,} rows in {done.parts:,} part{'s' if done.parts != 1 else ''} "
+            f"{of}{_number(done.rows, 'row')} in {_number(done.parts, 'part')} "
             f"({done.seconds:.2f} s, {done.rows / done.seconds:,.0f} rows/s) -> {folder}{left}",
             err=True,
         )
@@ -94,6 +100,10 @@ def run_in_parts(
             f"{len(done.failed)} of the inputs could not be read as images: "
             f"{', '.join(done.failed[:16])}. The others are done."
         )
+
+
+def _number(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' if n != 1 else ''}"
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -31,10 +31,10 @@ def devices_option(what: str) -> Callable[[Any], Any]:
 @contextmanager
 def shared(devices: int) -> Iterator[Share]:
     """Measure with other processes, which are started where torchrun or SLURM have not."""
-    from zoo_core.bulk.shares import Share, find_share, together
+    from zoo_core.bulk.shares import Share, find_step, together
     from zoo_core.metrics.shares import free_port, joined
 
-    share = find_share() if "MASTER_ADDR" in os.environ else Share()  # else they cannot meet
+    share = find_step() if "MASTER_ADDR" in os.environ else Share()  # else they cannot meet
     if "MASTER_ADDR" not in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         click.echo(
             "SLURM started several processes, and MASTER_ADDR does not say where they meet: each "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any
 from filelock import FileLock
 
 from zoo_core import environment
-from zoo_core.errors import InvalidInput, NetworkError
-from zoo_core.files import atomic
+from zoo_core.errors import InvalidInput, NetworkError, ZooError
+from zoo_core.files import FULL, atomic, unwritten
 from zoo_core.sources import file_system
 from zoo_core.text import printable
 from zoo_core.urls import hidden, is_url
@@ -29,6 +30,8 @@ _OTHERS = ("http", "https", "hf", "oci")
 _VERSION = ("size", "ETag", "etag", "mtime", "LastModified", "created")
 """What file systems say of a file that is another where its contents are."""
 _CHUNK = 2**22
+_QUERY = re.compile(r"\?[^?=/]*=.*")
+"""What follows the name of a file in an address, as the version that is wanted."""
 
 
 def is_address(name: str) -> bool:
@@ -40,17 +43,23 @@ def is_address(name: str) -> bool:
 def fetch(address: str) -> Path | None:
     """The copy of the file at an address, made where there is none; None where there is no file.
 
-    Raises InvalidInput for a scheme that nothing is installed for, and NetworkError.
+    Raises InvalidInput for a scheme that nothing is installed for and for a folder, DiskError where
+    the copy has no room, and NetworkError.
     """
     folder = environment.home() / "inputs" / hashlib.sha256(address.encode()).hexdigest()[:16]
-    path = folder / Path(address.rpartition("/")[2]).name
+    path = folder / Path(_QUERY.sub("", address).rpartition("/")[2]).name
     if environment.offline() and not address.startswith(("memory://", "file://")):
         if path.exists():
             return path
         raise NetworkError(f"{_shown(address)} is not here yet, and ZOO_OFFLINE is set.")
-    system, place = _open(address)
     try:
+        system, place = _open(address)
         if not system.isfile(place):
+            if system.isdir(place):
+                raise InvalidInput(
+                    f"{_shown(address)} is a folder, and only files are read from an address: give "
+                    "each of its files, or images as a tar file."
+                )
             return None
         time = _time(system.info(place))
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +69,11 @@ def fetch(address: str) -> Path | None:
                     with system.open(place, "rb") as source, partial.open("wb") as copy:
                         shutil.copyfileobj(source, copy, _CHUNK)
                     os.utime(partial, ns=(time, time))
+    except ZooError:
+        raise
     except Exception as error:  # each file system raises kinds of its own
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise unwritten(path, error) from error
         raise NetworkError(f"{_shown(address)} could not be read: {printable(error)}.") from error
     return path
 

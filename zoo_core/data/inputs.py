@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.data.addresses import is_address
 from zoo_core.data.cells import Cells, open_array, read_cells
 from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
@@ -23,7 +24,7 @@ from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
 from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import Spec, find_path, load_dataset, parse_spec
-from zoo_core.data.shards import Picture, find_members, is_shard
+from zoo_core.data.shards import Member, Picture, find_members, is_shard
 from zoo_core.data.tables import is_table, joined, read_table, split_cells
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
@@ -39,6 +40,7 @@ __all__ = [
     "image_shape",
     "load_images",
     "load_rows",
+    "picture_names",
     "row_names",
     "source_name",
 ]
@@ -159,6 +161,20 @@ def row_names(name: str, rows: range) -> list[str]:
     return [f"{shown}[{row}]" for row in rows]
 
 
+def picture_names(source: str, pictures: Sequence[Picture]) -> list[str]:
+    """The names of a source's pictures: their paths, of those at an address the ones there.
+
+    The path of a copy is another on each machine.
+    """
+    if not is_address(source):
+        return [printable(picture, None) for picture in pictures]
+    shown = printable(source, None)
+    return [
+        f"{shown}/{printable(picture.inside, None)}" if isinstance(picture, Member) else shown
+        for picture in pictures
+    ]
+
+
 def image_files(
     sources: Sequence[object], root: str | os.PathLike[str] | None = None
 ) -> list[Picture]:
@@ -186,9 +202,7 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
     files = files_of(path)
     if path and files:
         x, read = read_images(files, image_shape(source, shape), source)
-        return Part(
-            x, 256, [printable(file, None) for file in read], *classes_of(path, read, files)
-        )
+        return Part(x, 256, picture_names(source, read), *classes_of(path, read, files))
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     data = load_dataset(
         source,

@@ -31,6 +31,7 @@ from zoo_core.data.inputs import (
     image_shape,
     load_images,
     load_rows,
+    picture_names,
     row_names,
     source_name,
 )
@@ -186,7 +187,7 @@ def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:
             data = of_cells(cells, columns, source, "input", keep=True)
             yield Some(data, tuple(row_names(source, rows)))
 
-    return Stream(source, count_rows(path), _digest([path]), read)
+    return Stream(source, _count(path), _digest([path]), read)
 
 
 def _categories(source: str, path: Path, shape: tuple[int, ...], levels: int) -> Stream:
@@ -197,12 +198,20 @@ def _categories(source: str, path: Path, shape: tuple[int, ...], levels: int) ->
             part = fit_rows(source, x, levels, shape, rows.start)
             yield Some(Dataset(source, "input", part.x, part.levels), tuple(part.names))
 
-    return Stream(source, count_rows(path), _digest([path]), read)
+    return Stream(source, _count(path), _digest([path]), read)
 
 
 def _top(path: Path) -> int:
     """The greatest number in a table of categories."""
-    return max(int(x.max()) for x in read_categories(path, _steps(count_rows(path))))
+    return max(int(x.max()) for x in read_categories(path, _steps(_count(path))))
+
+
+def _count(path: Path) -> int:
+    """The rows of a table; raises InvalidInput, as `read_cells`, where it has none."""
+    rows = count_rows(path)
+    if not rows:
+        raise InvalidInput(f"{printable(path)} holds no rows: expected (rows, variables).")
+    return rows
 
 
 def _levels(files: Sequence[Path], shape: tuple[int, ...]) -> int | None:
@@ -216,7 +225,7 @@ def _levels(files: Sequence[Path], shape: tuple[int, ...]) -> int | None:
         return None
     seen: list[set[int]] = [set() for _ in range(shape[0])]
     for file in files:
-        for x in read_categories(file, _steps(count_rows(file))):
+        for x in read_categories(file, _steps(_count(file))):
             if x.shape[1:] != torch.Size(shape):
                 return None
             if levels == 2:
@@ -278,7 +287,8 @@ def _images(source: str, path: Path, files: Sequence[Picture], shape: tuple[int,
             of = None if labels is None else labels[[places[file] for file in found]]
             failed = sorted({*some} - {*found}, key=str)
             data = Dataset(source, "input", x, 256, of, classes)
-            yield Some(data, _printable_names(found), _printable_names(failed))
+            names, unread = (tuple(picture_names(source, each)) for each in (found, failed))
+            yield Some(data, names, unread)
 
     on_disk = [path] if is_shard(path) else [file for file in files if isinstance(file, Path)]
     return Stream(source, len(files), _digest(on_disk), read)
@@ -322,7 +332,3 @@ def _slices(whole: Inputs, ranges: Sequence[range]) -> Iterator[Some]:
     for rows in ranges:
         some = slice(rows.start, rows.stop)
         yield Some(whole.data[some], whole.names[some])
-
-
-def _printable_names(files: Sequence[Picture]) -> tuple[str, ...]:
-    return tuple(printable(file, None) for file in files)

@@ -10,11 +10,12 @@ from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, l
 from zoo_core.data.binarization import SEED, describe_binarization, needs_binarization
 from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column, decode
+from zoo_core.data.inputs import picture_names, source_name
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import kind_of, log_prob_of
 from zoo_core.precision import weight_of
 from zoo_core.protocols import ConditionalDensity
-from zoo_core.text import argument, printable
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +89,11 @@ def unread_files(batch: Batch, sources: Sequence[object], context: Context) -> t
     """The files among sources that are not in the batch: they could not be read."""
     if context.given is not None:
         return context.given.failed
-    files = (printable(file, None) for file in image_files(sources, context.data_root))
+    files = (
+        name
+        for source in sources
+        for name in picture_names(source_name(source), image_files([source], context.data_root))
+    )
     return tuple(file for file in files if file not in batch.names)
 
 

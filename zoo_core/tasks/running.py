@@ -19,7 +19,7 @@ from zoo_core.plugins.discovery import core_version
 from zoo_core.registry import list_entries
 from zoo_core.rules import KINDS, check_value
 from zoo_core.tasks.context import Context
-from zoo_core.text import command_line
+from zoo_core.text import command_line, hidden
 
 if TYPE_CHECKING:
     from torch import nn
@@ -180,7 +180,7 @@ def provenance(
             **engine,
             "python": platform.python_version(),
         },
-        "command": command,
+        "command": hidden(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return {key: value for key, value in made.items() if value != ""}
