@@ -59,6 +59,17 @@ def test_the_command_names_what_differs_from_the_defaults(weights: str) -> None:
     assert zoo.run(model, "sample", seed=3).provenance["command"].endswith("float64 --seed 3")
 
 
+def test_the_command_holds_no_password_of_an_address(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 16), np.uint8))
+    monkeypatch.setattr("zoo_core.data.resolve.fetch", lambda _: tmp_path / "x.npy")
+    result = zoo.run(weights, "score", inputs=["s3://me:secret@bucket/x.npy"])
+    assert "--input s3://…@bucket/x.npy" in result.provenance["command"]
+    result.save(tmp_path / "scores.csv")
+    assert not any(b"secret" in path.read_bytes() for path in tmp_path.glob("scores*"))
+
+
 def test_an_untrained_model_runs_and_has_no_command() -> None:
     result = zoo.run(zoo.create("nade", seed=0, **CONFIG), seed=0)
     assert "command" not in result.provenance and "sha256" not in result.provenance
