@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from zoo_core.errors import DigestMismatch, InvalidInput, ZooError
 from zoo_core.files import SCRATCH, digest, is_empty, make_folder, write_atomic
@@ -146,11 +146,10 @@ class Folder:
     def _read(self) -> dict[str, Any]:
         path = self.path / MANIFEST
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found: Any = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             raise InvalidInput(f"{printable(path)} cannot be read: {error}.") from error
-        parts = found.get("parts") if isinstance(found, dict) else None
-        if not isinstance(parts, list) or not all(_is_part(part) for part in parts):
+        if not _is_manifest(found):
             raise InvalidInput(f"{printable(path)} was not written by zoo run. Give a new folder.")
         return found
 
@@ -176,8 +175,12 @@ class Folder:
             )
 
 
-def _is_part(found: object) -> bool:
-    return isinstance(found, dict) and isinstance(found.get("name"), str)
+def _is_manifest(found: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it lists parts by their names; what else it holds is compared."""
+    parts = found.get("parts") if isinstance(found, dict) else None
+    return isinstance(parts, list) and all(
+        isinstance(part, dict) and isinstance(part.get("name"), str) for part in parts
+    )
 
 
 def _changed(before: object, now: Sequence[Mapping[str, Any]]) -> str:
