@@ -50,9 +50,9 @@ def in_parts(
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """The rows of all parts that have some, in order."""
+    """The rows of all parts, in order; their columns are the same."""
     tables = [parquet.read_table(path) for path in sorted(folder.glob("part-*.parquet"))]
-    rows: list[dict[str, Any]] = pa.concat_tables(t for t in tables if len(t)).to_pylist()
+    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
     return rows
 
 
@@ -118,6 +118,21 @@ def test_images_broken_ones_among_them(tmp_path: Path) -> None:
     once = toy_models.run("score", model, folder, "bars-and-stripes-4:test[3:9]")
     assert [row["input"] for row in rows_of(tmp_path / "out")] == [r["input"] for r in once.rows]
     assert len(done.failed) == 6 and done.rows == 12 + 6
+
+
+def test_a_part_without_rows_has_the_columns_of_the_others(tmp_path: Path) -> None:
+    folder, model = pictures(tmp_path / "in", 6, size=(5, 5)), VAE(shape=(1, 4, 4), z=2, hidden=[5])
+    for number in range(3):
+        (folder / f"{number:03}.png").write_bytes(b"no picture")
+    for suffix in (".csv", ".npz"):
+        out, more = tmp_path / suffix[1:], {"part_rows": 3, "part_suffix": suffix}
+        in_parts(model, "encode" if suffix == ".csv" else "reconstruct", out, folder, **more)
+    none, some = (path.read_text().splitlines() for path in sorted((tmp_path / "csv").glob("p*")))
+    assert none[0] == some[0] and (len(none), len(some)) == (1, 4)
+    first, second = (np.load(path) for path in sorted((tmp_path / "npz").glob("p*")))
+    assert {name: (0, *array.shape[1:]) for name, array in second.items()} == {
+        name: array.shape for name, array in first.items()
+    }
 
 
 def test_grey_levels_are_binarized_as_at_once(tmp_path: Path, mnist: Path) -> None:

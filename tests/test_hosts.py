@@ -151,5 +151,5 @@ def test_two_machines_follow_one_and_one_that_is_cut_off_ends_the_run(
     again = start(both, *SETTINGS, "--epochs", "80", "--resume-if-any")
     stderr = again.communicate()[1]
     assert again.returncode == 0, stderr
-    assert "goes on with 1 processes, where it had 2" in stderr
+    assert "goes on with 1 process, where it had 2" in stderr
     assert (both / "entry.toml").is_file()

@@ -94,7 +94,7 @@ def test_a_process_that_dies_ends_the_run_and_another_number_goes_on(tmp_path: P
     assert (tmp_path / RUN / "checkpoints" / "last.safetensors").is_file()
     again = start("--resume", str(RUN), folder=tmp_path)
     assert again.stderr is not None
-    assert any("goes on with 1 processes, where it had 2" in line for line in again.stderr)
+    assert any("goes on with 1 process, where it had 2" in line for line in again.stderr)
     again.kill()
     again.wait()
 

@@ -307,7 +307,10 @@ def _compute(
     context = replace(context, first=part.first, given=some, group=part.group)
     if some is None:
         return function(model, replace(chosen, n=len(part.rows)), context)
-    return function(model, chosen, context) if some.names else Result(summary="")
+    if some.names:
+        return function(model, chosen, context)
+    # what a blank input gives, without it: readers of all parts take the columns of the first
+    return function(model, chosen, replace(context, given=some.blank())).without_rows()
 
 
 def _aurocs(made: Folder) -> tuple[str, ...]:

@@ -55,6 +55,12 @@ class Some(NamedTuple):
     failed: tuple[str, ...] = ()
     """Files among them that could not be read."""
 
+    def blank(self) -> Some:
+        """One row of zeros, in place of those of which none could be read."""
+        labels = None if self.data.labels is None else self.data.labels.new_zeros(1)
+        x = self.data.x.new_zeros(1, *self.data.event_shape)
+        return Some(replace(self.data, x=x, labels=labels), ("",))
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:

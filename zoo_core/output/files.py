@@ -168,7 +168,7 @@ def save_table(
         write(path, data.encode(), force=force)
         return
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns_of(rows[:1])), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     _write_beside(path, text.getvalue().encode(), provenance, force)

@@ -98,6 +98,19 @@ class Result:
             case _:
                 output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)
 
+    def without_rows(self) -> Result:
+        """The same columns and tensors, of no rows: a file of it is read beside others."""
+        import numpy as np
+
+        from zoo_core.output.table import Table, columns_of
+
+        columns: dict[str, Any] = {
+            name: np.array(values)[:0] for name, values in columns_of(self.rows).items()
+        }
+        tensors = {name: tensor[:0] for name, tensor in self.tensors.items()}
+        texts = dict[str, Sequence[str]].fromkeys(self.texts, ())
+        return Result(summary="", rows=Table(columns), tensors=tensors, texts=texts)
+
     def _picture(self, images: Tensor) -> Image.Image | NDArray[Any]:
         """The images in rows, with what stands beside and above them."""
         from zoo_core import output

@@ -136,9 +136,10 @@ class Loop:
         before, now = self.progress.processes, self.fabric.world_size
         if before not in (0, now) and self.fabric.is_global_zero:
             say(
-                f"goes on with {now} processes, where it had {before}: batches stay the same, "
-                "and each process has another share of them. Sums are taken in another order and "
-                "random numbers of a step differ, so the weights will not be the same bit for bit."
+                f"goes on with {now} process{'es' if now != 1 else ''}, where it had {before}: "
+                "batches stay the same, and each process has another share of them. Sums are taken "
+                "in another order and random numbers of a step differ, so the weights will not be "
+                "the same bit for bit."
             )
         self.progress.processes = now
 
