@@ -1,6 +1,7 @@
 """Which files below a folder are images of it."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,25 @@ def test_a_link_to_itself_is_no_picture_and_fails_none(tmp_path: Path) -> None:
     (found / "nowhere.png").symlink_to("gone.png")
     data, names = load_images([found], shape=(1, 8, 8))
     assert len(data) == len(names) == 3
+
+
+def test_links_that_lead_on_in_millions_are_followed_a_few_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / str(i) for i in range(30)]
+    for here, below in pairwise(folders):
+        here.mkdir()
+        for name in ("x", "y"):
+            (here / name).symlink_to(below)
+    pictures(folders[-1], 2)
+    assert 2 <= len(find_images(folders[0])) <= 2 * 64
+    said = capsys.readouterr().err
+    assert f"{folders[0]}: folders that are reached in more than 64 ways are left out there" in said
+
+
+def test_a_class_may_be_linked_several_times(tmp_path: Path) -> None:
+    pictures(tmp_path / "elsewhere", 2)
+    (tmp_path / "a").mkdir()
+    for i in range(20):
+        (tmp_path / "a" / f"cat{i}").symlink_to(tmp_path / "elsewhere")
+    assert len(find_images(tmp_path / "a")) == 40

@@ -7,6 +7,7 @@ Editors, archives and version control leave folders such as `.ipynb_checkpoints`
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from zoo_core.data.notes import list_names, note
@@ -17,6 +18,8 @@ __all__ = ["find_images", "is_image"]
 _SUFFIXES = frozenset(
     [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
 )
+_WAYS = 64
+"""Links by which one folder is reached, at most: those of a few folders lead on in millions."""
 
 
 def is_image(path: Path) -> bool:
@@ -26,7 +29,8 @@ def is_image(path: Path) -> bool:
 
 def find_images(folder: Path) -> list[Path]:
     """The image files below a folder, in the order of their paths; says what was passed over."""
-    found, hidden, circles, closed = [], [], [], []
+    found, hidden, circles, closed, often = [], [], [], [], []
+    ways: Counter[tuple[int, int]] = Counter()
     waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
     while waiting:
         here, above = waiting.pop()
@@ -38,6 +42,10 @@ def find_images(folder: Path) -> list[Path]:
             continue
         if (identity := (status.st_dev, status.st_ino)) in above:
             circles.append(str(here))
+            continue
+        ways[identity] += 1
+        if ways[identity] > _WAYS:
+            often.append(str(here))
             continue
         for item in items:
             path = here / item.name
@@ -51,6 +59,7 @@ def find_images(folder: Path) -> list[Path]:
     for what, paths in (
         ("hidden folders are left out", hidden),
         ("links that lead back to a folder above them are not followed", circles),
+        (f"folders that are reached in more than {_WAYS} ways are left out there", often),
         ("folders that cannot be opened are left out", closed),
     ):
         if paths:
