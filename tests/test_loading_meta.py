@@ -1,5 +1,7 @@
 """A model is built without memory, and no further than its weights have need of."""
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -25,6 +27,23 @@ def test_it_lies_on_the_meta_device_but_for_what_is_made_elsewhere() -> None:
     model = build_blank(Deep, {"order": 5}, listed=2)
     assert model.get_parameter("layers.0.weight").is_meta
     assert sorted(model.order.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_no_entry_needs_torchs_compiler_to_be_built() -> None:
+    """It takes seconds to import, and arithmetic on the meta device does so."""
+    program = """
+import sys
+from zoo_core import plugins
+from zoo_core.loading.meta import build_blank
+from zoo_core.registry import Registry, own_registry
+for entry in Registry.load((str(own_registry()),)).entries.values():
+    if not entry.name.startswith("features."):  # which timm builds, with torchvision
+        found = plugins.import_class(plugins.find(entry.architecture)[1].path)
+        build_blank(found, entry.config)
+        assert "torch._dynamo" not in sys.modules, entry.name
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_far_more_layers_than_the_weights_have_are_refused_in_time() -> None:

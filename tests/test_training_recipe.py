@@ -41,6 +41,7 @@ SOUND = {"architecture": "nade", "data": "x"}
         ({"config": [16**5000]}, "config is a value of type list that cannot be shown; expected a"),
         ({"e\x1b": 1}, r"unknown field 'e\x1b'."),
         ({"config": 3}, "config is 3; expected a table."),
+        ({"start_sha256": "0" * 64}, "but there is no start. Name them, or leave start_sha256"),
         ({"entry": {"sumary": "x"}}, "unknown key 'entry.sumary'. Did you mean summary?"),
         ({"entry": {"weights": {}}}, "unknown key 'entry.weights'."),
         ({"entry": {"licence": {"code": "x"}}}, "entry.licence.weights is missing"),

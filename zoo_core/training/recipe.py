@@ -189,6 +189,11 @@ def parse(table: Mapping[str, Any], where: str) -> Recipe:
     Raises InvalidInput that names the field, what was given and what is allowed.
     """
     check_table(table, _RULES, where, noun="field")
+    if table.get("start_sha256") and not table.get("start"):
+        raise InvalidInput(
+            f"{where}: start_sha256 is of the weights to start from, but there is no start. Name "
+            "them, or leave start_sha256 out."
+        )
     check_recipe(table.get("entry", {}), where)
     return Recipe(**table)  # each value as it is given: digests depend on it
 

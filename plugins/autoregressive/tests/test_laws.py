@@ -1,6 +1,7 @@
 """The conformance suite, for every architecture of this family."""
 
 import pytest
+import torch
 
 from zoo_core import plugins
 from zoo_core.protocols import Generator
@@ -107,6 +108,15 @@ def test_every_architecture_has_a_config() -> None:
 @pytest.mark.parametrize(("law", "case"), table(cases("autoregressive", CONFIGS, SKIPS, RATES)))
 def test_law(law: Law, case: Case) -> None:
     law(case)
+
+
+@pytest.mark.parametrize("case", cases("autoregressive", CONFIGS, SKIPS), ids=str)
+def test_no_inputs_have_no_nats(case: Case) -> None:
+    model = case.fresh()
+    nothing = torch.zeros(0, *model.event_shape)
+    for method in ("log_prob", "conditionals"):
+        if hasattr(model, method):
+            assert len(getattr(model, method)(nothing)) == 0
 
 
 @pytest.mark.parametrize("case", cases("autoregressive", CONFIGS, SKIPS), ids=str)

@@ -485,6 +485,8 @@ def sinusoids(places: Tensor, shape: tuple[int, ...], d: int) -> Tensor:
 
     places: numbers of variables, in raster order, int64.
     """
+    if places.is_meta:  # arithmetic there imports torch's compiler, for seconds
+        return places.new_empty(len(places), d, dtype=torch.get_default_dtype())
     strides = [torch.Size(shape[k + 1 :]).numel() for k in range(len(shape))]
     axes = [(stride, size) for stride, size in zip(strides, shape, strict=True) if size > 1]
     waves = d // (2 * max(1, len(axes)))

@@ -85,10 +85,10 @@ class DiagonalLayer(PixelLayer):
         x = x.view(H * W, B, F)
         ordered = torch.stack([x.index_select(0, place) for place in places])
         weight, bias = self.gates(x)
-        a = torch.baddbmm(bias, ordered.flatten(1, 2), weight).view(2, H * W, B, -1)
+        a = torch.baddbmm(bias, ordered.flatten(1, 2), weight).view(2, H * W, B, weight.shape[2])
         y = self.state(a, spans, H)
         there, back = (
-            states.index_select(0, place.argsort()).view(H, W, B, -1)
+            states.index_select(0, place.argsort()).view(H, W, B, states.shape[2])
             for states, place in zip(y.unbind(), places, strict=True)
         )
         return there, back

@@ -60,9 +60,9 @@ class RowLayer(PixelLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, 2h, H, W) to the same shape."""
-        B, _, H, W = x.shape
-        a = self.input(x).permute(2, 3, 0, 1).reshape(1, H * W, B, -1)
-        y = self.state(a, [(0, W)] * H, W).view(H, W, B, -1).permute(2, 3, 0, 1)
+        B, F, H, W = x.shape
+        a = self.input(x).permute(2, 3, 0, 1).reshape(1, H * W, B, 2 * F)
+        y = self.state(a, [(0, W)] * H, W).view(H, W, B, F // 2).permute(2, 3, 0, 1)
         return x.add(self.up(y.contiguous(memory_format=torch.channels_last)))
 
     def steps(self, x: Tensor) -> Steps:
