@@ -235,3 +235,12 @@ def test_a_run_on_a_file_from_here_is_evaluated_and_published_from_elsewhere(
     assert (item.table["data"], published.data) == ("coins.csv", "coins.csv")
     assert item.table["metrics"][0]["protocol"]["data"] == "coins.csv:test"
     assert metadata["recipe_sha256"] == recipe.digest == published.digest
+
+
+def test_machines_that_cannot_meet_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(InvalidInput, match="nodes=2: nothing says where the machines meet"):
+        train("fvsbn", data="bars-and-stripes", device="cpu", nodes=2, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -28,7 +29,7 @@ from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
 from zoo_core.metrics.comparison import parameters
 from zoo_core.registry import Registry
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
@@ -379,7 +380,7 @@ def _fabric(recipe: Recipe, device: str, devices: int, nodes: int, strategy: str
     if strategy == "fsdp" and devices * nodes > 1:
         shared = make_strategy(devices * nodes)
     try:
-        return Fabric(
+        fabric = Fabric(
             accelerator=device,
             strategy=shared,
             devices=devices,
@@ -392,6 +393,14 @@ def _fabric(recipe: Recipe, device: str, devices: int, nodes: int, strategy: str
             f"({error}). Expected the device auto, cpu, cuda or mps, and as many devices as there "
             "are."
         ) from None
+    environment = getattr(fabric.strategy, "cluster_environment", None)
+    started = environment is None or environment.creates_processes_externally
+    if nodes > 1 and not started and "MASTER_ADDR" not in os.environ:
+        raise InvalidInput(
+            f"{argument('nodes', nodes)}: nothing says where the machines meet. Start each with "
+            "torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each."
+        )
+    return fabric
 
 
 @contextmanager
