@@ -104,18 +104,21 @@ def test_a_run_is_not_resumed_with_other_settings(run: zoo_core.Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "table"),
-    [("optimizer", {"opt": "sgd", "lr": -1.0}), ("schedule", {"sched": "nope"})],
+    ("section", "table", "message"),
+    [
+        ("optimizer", {"opt": "sgd", "lr": -1.0}, "optimizer.lr is -1.0; expected"),
+        ("schedule", {"sched": "nope"}, "[schedule] {"),
+    ],
 )
 def test_settings_that_do_not_work_name_the_run_that_is_resumed(
-    run: zoo_core.Run, section: str, table: dict[str, object], tmp_path: Path
+    run: zoo_core.Run, section: str, table: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(run.folder, tmp_path / "run")
     recipe = tomllib.loads((folder / "recipe.toml").read_text())
     (folder / "recipe.toml").write_text(tomli_w.dumps(recipe | {section: table}))
     with pytest.raises(InvalidInput) as caught:
         zoo_core.train(resume=folder, quiet=True)
-    assert str(caught.value).startswith(f"{folder}: the recipe's [{section}] {{")
+    assert str(caught.value).startswith(f"{folder}: the recipe's {message}")
 
 
 def test_a_run_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
