@@ -14,6 +14,7 @@ from zoo_core.text import (
     argument,
     command_line,
     flags_in_messages,
+    hidden,
     html_table,
     printable,
     quoted,
@@ -148,3 +149,21 @@ def test_what_is_secret_in_an_address_is_not_shown(show: Callable[[object], str]
 def test_a_text_of_many_addresses_is_shown_in_no_time() -> None:
     assert len(printable("a://" + "?" * 10**6, None)) == 10**6 + 4
     assert len(printable("a://b" * 10**6)) == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a/b?c=d@e", "a/b?c=d@e"),
+        ("https://a.org/b", "https://a.org/b"),
+        ("https://me:secret@a.org/b", "https://…@a.org/b"),
+        ("s3://b/c?token=secret&v=secret", "s3://b/c?token=…&v=…"),
+        (
+            "GET 'https://x@a.org/?s=x' and https://y@b",
+            "GET 'https://…@a.org/?s=…' and https://…@b",
+        ),
+        ("https://a.org/u@v", "https://a.org/u@v"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_hidden(text: str, shown: str) -> None:
+    assert hidden(text) == shown

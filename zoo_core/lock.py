@@ -13,8 +13,8 @@ from zoo_core.files import read_limited, write_atomic
 from zoo_core.registry import Entry, Registry
 from zoo_core.rules import Rule, check_table, is_int, is_line, matching
 from zoo_core.store import Blob
-from zoo_core.text import printable
-from zoo_core.urls import hidden, local_path
+from zoo_core.text import hidden, printable
+from zoo_core.urls import local_path
 
 __all__ = ["LOCK", "Locked", "read", "select", "write"]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin
 
 from zoo_core import web
-from zoo_core.urls import hidden
+from zoo_core.text import hidden
 from zoo_core.web import Answer, SourceError
 
 if TYPE_CHECKING:

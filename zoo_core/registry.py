@@ -17,8 +17,8 @@ from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, ZooError, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
 from zoo_core.rules import Rule, check_value
-from zoo_core.text import html_table, quoted
-from zoo_core.urls import hidden, join, local_path
+from zoo_core.text import hidden, html_table, quoted
+from zoo_core.urls import join, local_path
 
 if TYPE_CHECKING:
     from zoo_core.store import Blob

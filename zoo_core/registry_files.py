@@ -17,8 +17,8 @@ from typing import Any
 from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UntrustedRegistry
 from zoo_core.files import digest, open_regular, user_path, write_atomic
-from zoo_core.text import quoted
-from zoo_core.urls import hidden, is_url, join, local_path
+from zoo_core.text import hidden, quoted
+from zoo_core.urls import is_url, join, local_path
 
 __all__ = [
     "FRESH",

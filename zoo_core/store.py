@@ -21,7 +21,8 @@ from zoo_core import environment
 from zoo_core.errors import BusyError, DiskError, InvalidInput, NetworkError, ZooError
 from zoo_core.files import SCRATCH, digest, write_atomic
 from zoo_core.partial import Partial, Progress, is_orphan, owner, partials
-from zoo_core.urls import hidden, local_path
+from zoo_core.text import hidden
+from zoo_core.urls import local_path
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -18,7 +18,8 @@ from zoo_core.errors import DigestMismatch, NetworkError, ZooError
 from zoo_core.header import stray
 from zoo_core.partial import Partial
 from zoo_core.sources import MINIMUM, SourceError, read
-from zoo_core.urls import hidden, local_path
+from zoo_core.text import hidden
+from zoo_core.urls import local_path
 
 if TYPE_CHECKING:
     from zoo_core.store import Blob

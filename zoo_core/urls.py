@@ -1,13 +1,11 @@
-"""Addresses of files, here or elsewhere; a name, password or token in one is never shown."""
+"""Addresses of files, here or elsewhere."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from zoo_core.text import hidden
-
-__all__ = ["hidden", "is_url", "join", "local_path"]
+__all__ = ["is_url", "join", "local_path"]
 
 
 def is_url(text: str) -> bool:

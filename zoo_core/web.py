@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from zoo_core.text import printable
-from zoo_core.urls import hidden
+from zoo_core.text import hidden, printable
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

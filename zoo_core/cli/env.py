@@ -10,7 +10,7 @@ import click
 from zoo_core import environment
 from zoo_core.cli import text
 from zoo_core.cli.arguments import json_option
-from zoo_core.urls import hidden
+from zoo_core.text import hidden
 
 __all__ = ["VARIABLES", "command"]
 

@@ -9,8 +9,7 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.errors import InvalidInput
-from zoo_core.text import command_line, quoted
-from zoo_core.urls import hidden
+from zoo_core.text import command_line, hidden, quoted
 
 if TYPE_CHECKING:
     from zoo_core.publishing import Item

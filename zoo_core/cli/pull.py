@@ -8,7 +8,7 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entries_argument, json_option
 from zoo_core.errors import UnknownName, ZooError
-from zoo_core.urls import hidden
+from zoo_core.text import hidden
 
 if TYPE_CHECKING:
     from zoo_core.loading import Source

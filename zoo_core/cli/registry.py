@@ -18,8 +18,8 @@ from zoo_core.errors import (
     did_you_mean,
 )
 from zoo_core.files import digest, write_atomic
-from zoo_core.text import printable, quoted
-from zoo_core.urls import hidden, is_url, local_path
+from zoo_core.text import hidden, printable, quoted
+from zoo_core.urls import is_url, local_path
 
 if TYPE_CHECKING:
     from zoo_core.registry import Entry

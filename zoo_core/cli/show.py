@@ -8,8 +8,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entry_argument, json_option
-from zoo_core.text import command_line
-from zoo_core.urls import hidden
+from zoo_core.text import command_line, hidden
 
 if TYPE_CHECKING:
     from zoo_core.plugins import Family

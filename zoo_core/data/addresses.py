@@ -20,8 +20,8 @@ from zoo_core import environment
 from zoo_core.errors import InvalidInput, NetworkError, ZooError
 from zoo_core.files import FULL, atomic, unwritten
 from zoo_core.sources import file_system
-from zoo_core.text import printable
-from zoo_core.urls import hidden, is_url
+from zoo_core.text import hidden, printable
+from zoo_core.urls import is_url
 
 __all__ = ["fetch", "is_address"]
 

@@ -14,8 +14,8 @@ from zoo_core.errors import InvalidInput, NetworkError, ZooError
 from zoo_core.files import atomic, digest, user_path
 from zoo_core.oci import Address, Layer, Repository
 from zoo_core.sources import file_system
-from zoo_core.text import printable
-from zoo_core.urls import hidden, is_url, local_path
+from zoo_core.text import hidden, printable
+from zoo_core.urls import is_url, local_path
 from zoo_core.web import SourceError
 
 __all__ = ["Place", "place_of"]

@@ -29,7 +29,7 @@ from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
 from zoo_core.metrics.comparison import parameters
 from zoo_core.registry import Registry
-from zoo_core.text import argument, printable
+from zoo_core.text import argument, hidden, printable
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
@@ -44,7 +44,6 @@ from zoo_core.training.report import say
 from zoo_core.training.run import Run, claim, prepare
 from zoo_core.training.seeds import seed_for
 from zoo_core.training.sharding import make_strategy, shares_of
-from zoo_core.urls import hidden
 
 if TYPE_CHECKING:
     from torch import nn
