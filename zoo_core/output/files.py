@@ -194,7 +194,11 @@ def _parquet(rows: Sequence[Mapping[str, object]], provenance: Provenance) -> by
 def _repeats(values: Sequence[object]) -> bool:
     """Whether the first values of a column are mostly the same ones."""
     some = values[:_LOOKED_AT]
-    return len({repr(value) for value in some}) <= len(some) // 2
+    try:
+        different = len(set(some))
+    except TypeError:  # lists
+        different = len({repr(value) for value in some})
+    return different <= len(some) // 2
 
 
 def save_tensors(

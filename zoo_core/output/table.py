@@ -12,7 +12,7 @@ class Table(Sequence[Mapping[str, Any]]):
     """A sequence of rows, of which each becomes a dict when it is used.
 
     Args:
-        columns: by name, of one length.
+        columns: by name, of one length; of arrays, rows have plain values.
     """
 
     def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -30,7 +30,9 @@ class Table(Sequence[Mapping[str, Any]]):
     def __getitem__(self, rows: int | slice) -> Mapping[str, Any] | Table:
         """One row, or some as another table."""
         found = {name: values[rows] for name, values in self.columns.items()}
-        return Table(found) if isinstance(rows, slice) else found
+        if isinstance(rows, slice):
+            return Table(found)
+        return {name: _plain(value) for name, value in found.items()}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -43,3 +45,8 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]
     if isinstance(rows, Table):
         return rows.columns
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _plain(value: Any) -> Any:
+    """A value of an array as Python's own; every other as it is."""
+    return value.item() if hasattr(value, "item") else value

@@ -42,7 +42,7 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     figures = [f"mean {sign}{nll.mean():.2f} nats", f"{sign}{bits.mean():.4f} bits per dimension"]
     if any(column.kind == "real" for column in columns):  # a density has none: its unit decides
         del values["bits_per_dim"], figures[1]
-    each = {name: value.tolist() for name, value in values.items()}
+    each = {name: value.double().numpy() for name, value in values.items()}
     rows = Table(beside({"input": batch.names}, cells) | beside({**each, **kind}, cells))
     return Result(
         summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
