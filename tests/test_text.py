@@ -13,6 +13,7 @@ from zoo_core.text import (
     LIMIT,
     argument,
     command_line,
+    counted,
     flags_in_messages,
     hidden,
     html_table,
@@ -167,3 +168,12 @@ def test_a_text_of_many_addresses_is_shown_in_no_time() -> None:
 )
 def test_what_is_secret_in_an_address_is_hidden(text: str, shown: str) -> None:
     assert hidden(text) == shown
+
+
+def test_things_are_counted_in_words() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2, 2000)] == [
+        "0 rows",
+        "1 row",
+        "2 rows",
+        "2,000 rows",
+    ]

@@ -19,6 +19,7 @@ __all__ = [
     "SHORT",
     "argument",
     "command_line",
+    "counted",
     "finite",
     "flags_in_messages",
     "hidden",
@@ -60,6 +61,11 @@ def hidden(text: str) -> str:
         return text
     text = re.sub(r"(?<=://)[^/\s@]+@", "…@", text)
     return re.sub(r"([?&][^=&?\s]*=)[^&\s'\"]+", r"\1…", text)
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things, as `1 input` and `2,000 inputs`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def slug(text: str) -> str:

@@ -18,7 +18,7 @@ from zoo_core.cli.pull import fetch_source
 from zoo_core.cli.sharing import devices_option, shared
 from zoo_core.cli.standings import kind_to_plot, points, table, to_json
 from zoo_core.errors import InvalidInput
-from zoo_core.text import command_line
+from zoo_core.text import command_line, counted
 
 if TYPE_CHECKING:
     from zoo_core.loading import Source
@@ -240,7 +240,7 @@ def _tell(standings: Sequence[Standing], spec: str, written: Sequence[Path]) -> 
             "samples: a row for each model that can be sampled, in the table's order", err=True
         )
     where = f" -> {', '.join(map(str, written))}" if written else ""
-    models = f"{len(standings)} model{'s' if len(standings) > 1 else ''}"
+    models = counted(len(standings), "model")
     click.echo(f"{models} on {spec}{where}", err=True)
 
 

@@ -13,6 +13,7 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.pull import fetch_source
 from zoo_core.errors import InvalidInput
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,9 +90,9 @@ def run_in_parts(
         of = f"process {share.rank + 1} of {share.processes}: " if share.processes > 1 else ""
         missing = done.missing
         are = "is" if missing == 1 else "are"
-        left = f"; {_number(missing, 'part')} {are} missing yet" if missing else ""
+        left = f"; {counted(missing, 'part')} {are} missing yet" if missing else ""
         click.echo(
-            f"{of}{_number(done.rows, 'row')} in {_number(done.parts, 'part')} "
+            f"{of}{counted(done.rows, 'row')} in {counted(done.parts, 'part')} "
             f"({done.seconds:.2f} s, {done.rows / done.seconds:,.0f} rows/s) -> {folder}{left}",
             err=True,
         )
@@ -100,10 +101,6 @@ def run_in_parts(
             f"{len(done.failed)} of the inputs could not be read as images: "
             f"{', '.join(done.failed[:16])}. The others are done."
         )
-
-
-def _number(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' if n != 1 else ''}"
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -26,7 +26,7 @@ from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
 from zoo_core.data.splits import SPLITS
 from zoo_core.errors import InvalidInput
-from zoo_core.text import printable, quoted
+from zoo_core.text import counted, printable, quoted
 
 __all__ = [
     "is_table",
@@ -173,7 +173,7 @@ def _describe(columns: Sequence[Column]) -> str:
     for column in columns:
         kinds.setdefault(column.kind, []).append(printable(column.name))
     return "; ".join(
-        f"{len(names)} {kind} column{'s' if len(names) > 1 else ''} ({', '.join(names[:8])}"
+        f"{counted(len(names), f'{kind} column')} ({', '.join(names[:8])}"
         f"{', …' if len(names) > 8 else ''})"
         for kind, names in kinds.items()
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core.protocols import ConditionalDensity
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ def classify(model: ConditionalDensity, options: Options, context: Context) -> R
     p, nats = log_p.softmax(1), -log_p.logsumexp(1)
     batch, others = _match(batch, model.classes)
     result = Result(
-        summary=f"{len(p):,} input{'s' if len(p) > 1 else ''} classified by {context.name}",
+        summary=f"{counted(len(p), 'input')} classified by {context.name}",
         figures=(*_errors(p, batch), f"mean −log ∑ p(x|y) p(y) {float(nats.mean()):.2f} nats"),
         notes=(
             *batch.notes,

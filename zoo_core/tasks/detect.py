@@ -23,7 +23,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Scored
 from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
-from zoo_core.text import argument
+from zoo_core.text import argument, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +97,7 @@ def detect(model: Scored, options: Options, context: Context) -> Result:
     if reference is not None:
         scores = {source: _with_typicality(reference, reference), **scores}
     return Result(
-        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} judged by {context.name}",
+        summary=f"{counted(len(rows), 'input')} judged by {context.name}",
         figures=_summary(scores, reference),
         notes=tuple(notes),
         rows=rows,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core.protocols import Encoder
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from zoo_core.tasks.context import Context
@@ -34,7 +35,7 @@ def encode(model: Encoder, options: Options, context: Context) -> Result:
         for i, (name, latents) in enumerate(zip(batch.names, latent_columns(z), strict=True))
     ]
     return Result(
-        summary=f"{len(z):,} input{'s' if len(z) > 1 else ''} encoded by {context.name}",
+        summary=f"{counted(len(z), 'input')} encoded by {context.name}",
         figures=(f"{z.shape[1]} latents each",),
         notes=batch.notes,
         rows=rows,

@@ -15,6 +15,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Autoregressive, Explainable
 from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def explain(model: Explainable, options: Options, context: Context) -> Result:
     bound = not isinstance(model, Autoregressive)
     costs, names = _name_costs(found, model)
     result = Result(
-        summary=f"{len(costs):,} input{'s' if len(costs) > 1 else ''} explained by {context.name}",
+        summary=f"{counted(len(costs), 'input')} explained by {context.name}",
         figures=_figures(found, costs, names, options.top),
         notes=(*batch.notes, *_caveat(bound)),
         rows=_rows(batch, costs, names),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zoo_core.protocols import Featurizer
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from zoo_core.tasks.context import Context
@@ -28,7 +29,7 @@ def features(model: Featurizer, options: Options, context: Context) -> Result:
     batch = load_inputs(model, options.inputs, context)
     found = over(context.batches(batch.x), model.features, len(batch.x))
     return Result(
-        summary=f"{len(found):,} input{'s' if len(found) > 1 else ''} seen by {context.name}",
+        summary=f"{counted(len(found), 'input')} seen by {context.name}",
         figures=(f"{found.shape[1]:,} features each",),
         notes=batch.notes,
         tensors={"features": found} | ({} if batch.labels is None else {"labels": batch.labels}),

@@ -12,7 +12,7 @@ from zoo_core.protocols import Decoder, Pathfinder
 from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
 from zoo_core.tasks.sample import draw, require_prompted
-from zoo_core.text import argument
+from zoo_core.text import argument, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
     x = decode_latents(model, z.flatten(0, 1), context)
     n, steps = len(z), options.steps
     result = Result(
-        summary=f"{n} path{'s' if n > 1 else ''} through the latents of {context.name}",
+        summary=f"{counted(n, 'path')} through the latents of {context.name}",
         figures=(f"{steps} steps", kind),
         notes=ends.notes,
         tensors={"z": z.cpu(), "decoded": x.unflatten(0, (n, steps))},

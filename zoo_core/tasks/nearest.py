@@ -17,7 +17,7 @@ from zoo_core.protocols import Generator
 from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
 from zoo_core.tasks.sample import draw, of_label
-from zoo_core.text import argument
+from zoo_core.text import argument, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,7 +92,7 @@ def nearest(model: Generator, options: Options, context: Context) -> Result:
     ]
     notes = train.notes + ((held_out,) if isinstance(held_out, str) else ())
     result = Result(
-        summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {context.name}, each beside "
+        summary=f"{counted(len(x), 'sample')} from {context.name}, each beside "
         f"the nearest of {len(train.data):,} rows of {_source_name(options, context)}",
         figures=tuple(map(_describe, found)),
         notes=notes,

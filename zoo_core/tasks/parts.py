@@ -10,7 +10,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
 from zoo_core.tasks.inputs import load_inputs, unread_files
 from zoo_core.tasks.result import Result
-from zoo_core.text import argument
+from zoo_core.text import argument, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +41,8 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
     columns = [*parts.unbind(1), mask, *completions, x]
     n, many = len(x), f"{len(sampled)} completions" if len(sampled) > 1 else "completion"
     return Result(
-        summary=f"{len(sampled)} × {n} completions by {context.name} from {parts.shape[1]} "
-        f"part{'s' if parts.shape[1] > 1 else ''} each",
+        summary=f"{len(sampled)} × {n} completions by {context.name} from "
+        f"{counted(parts.shape[1], 'part')} each",
         figures=(f"columns: parts, their mask, {many}, input",),
         notes=batch.notes,
         images=torch.stack(columns, 1).flatten(0, 1),

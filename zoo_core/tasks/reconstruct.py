@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zoo_core.protocols import LatentVariable
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from zoo_core.tasks.context import Context
@@ -38,7 +39,7 @@ def reconstruct(model: LatentVariable, options: Options, context: Context) -> Re
         for name, error in zip(batch.names, errors.tolist(), strict=True)
     ]
     result = Result(
-        summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} reconstructed by {context.name}",
+        summary=f"{counted(len(x), 'input')} reconstructed by {context.name}",
         figures=(f"{z.shape[1]} latents", f"mean squared error {errors.mean():.4f} a variable"),
         notes=batch.notes,
         tensors={"inputs": x, "z": z.cpu(), "reconstructions": mean, "squared_error": errors},

@@ -12,7 +12,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Bound, Conditional, Decoder, Generator, Prompted
 from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
-from zoo_core.text import argument
+from zoo_core.text import argument, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
         raise InvalidInput(f"{argument('between')} is for samples of two prompts or more.")
     x, notes = _samples_or_means(model, options, context, condition)
     of = "" if options.label is None else f" of {_class(options.label, context)}"
-    summary = f"{len(x):,} sample{'s' if len(x) > 1 else ''}{of} from {context.name}"
+    summary = f"{counted(len(x), 'sample')}{of} from {context.name}"
     if x.ndim == 4:
         return Result(
             summary=summary, notes=notes, images=x, frames=x.split(1), tensors={"samples": x}

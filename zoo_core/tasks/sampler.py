@@ -28,6 +28,7 @@ from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result
 from zoo_core.tasks.running import command_of, provenance, random_seed
 from zoo_core.tasks.sample import Options
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class Sampler:
         x = self.sample(chosen.n, context, chosen.temperature)
         images = cast("Tensor", x)  # what saves and shows a result takes arrays too
         return Result(
-            summary=f"{len(x):,} sample{'s' if len(x) > 1 else ''} from {name}",
+            summary=f"{counted(len(x), 'sample')} from {name}",
             notes=tuple(self.said["notes"]),
             images=images,
             frames=[images[i : i + 1] for i in range(len(x))],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoo_core.protocols import Scored
 from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from zoo_core.data.columns import Column
@@ -45,7 +46,7 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     each = {name: value.double().numpy() for name, value in values.items()}
     rows = Table(beside({"input": batch.names}, cells) | beside({**each, **kind}, cells))
     return Result(
-        summary=f"{len(rows):,} input{'s' if len(rows) > 1 else ''} scored by {context.name}",
+        summary=f"{counted(len(rows), 'input')} scored by {context.name}",
         figures=tuple(figures),
         notes=(*batch.notes, *caveats(*likelihood)),
         rows=rows,

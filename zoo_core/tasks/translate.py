@@ -10,7 +10,7 @@ from zoo_core.options import option
 from zoo_core.protocols import Translator
 from zoo_core.tasks.groups import Inputs
 from zoo_core.tasks.result import Result
-from zoo_core.text import argument
+from zoo_core.text import argument, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,8 +43,7 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
     beside = every or len(x) > 1
     columns = [x, *translations.values()] if beside else list(translations.values())
     return Result(
-        summary=f"{len(x):,} input{'s' if len(x) > 1 else ''} translated to {', '.join(domains)} "
-        f"by {context.name}",
+        summary=f"{counted(len(x), 'input')} translated to {', '.join(domains)} by {context.name}",
         figures=(f"columns: input, {', '.join(domains)}",) if beside else (),
         notes=batch.notes,
         images=torch.stack(columns, 1).flatten(0, 1),

@@ -33,7 +33,7 @@ from zoo_core.loading.meta import build_blank
 from zoo_core.metrics.comparison import Comparison, Standing
 from zoo_core.metrics.rows import BATCH
 from zoo_core.rules import is_int, is_number
-from zoo_core.text import argument, command_line, printable, quoted
+from zoo_core.text import argument, command_line, counted, printable, quoted
 from zoo_core.training.patience import TimeLimit
 from zoo_core.training.report import say
 from zoo_core.training.rungs import Candidate, Rung, candidates, mean_of, nats_of
@@ -468,7 +468,7 @@ class _Ladder:
 
 def _epochs_of(recipe: Mapping[str, Any]) -> str:
     n: int = recipe["epochs"]
-    return f"{n:,} epoch{'s' if n > 1 else ''}"
+    return counted(n, "epoch")
 
 
 def _key(name: str, recipe: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from zoo_core.options import option
 from zoo_core.tasks.result import Result
+from zoo_core.text import counted
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -62,7 +63,7 @@ def growth(model: Growing, options: Options, context: Context) -> Result:
     names = [f"{x.shape[-2]}x{x.shape[-1]}" for x in resolutions]
     rows = (n + over) // columns
     return Result(
-        summary=f"{n:,} sample{'s' if n > 1 else ''} from {context.name} as it grew",
+        summary=f"{counted(n, 'sample')} from {context.name} as it grew",
         figures=(", ".join(names),),
         images=torch.cat([part for x in grown for part in (x, output.blank(x, over))]),
         columns=columns,
