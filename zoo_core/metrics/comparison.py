@@ -230,8 +230,8 @@ def parameters(model: nn.Module) -> int:
     """The number of parameters of a model: all numbers that are fitted, by gradients or counts.
 
     These are the elements of its `nn.Parameter`s, frozen or not; where some of them are not used,
-    as under a mask, or are not free, the model's `free_parameters`. Buffers, as the running
-    statistics of batch normalisation, masks and orders, are not counted.
+    or are not free, the model's `free_parameters`. Buffers, as the running statistics of batch
+    normalisation, masks and orders, are not counted.
     """
     free: int | None = getattr(model, "free_parameters", None)
     return sum(p.numel() for p in model.parameters()) if free is None else free

@@ -1,12 +1,15 @@
 """MADE's masks, and the mixture over several draws of them."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from zoo_autoregressive.made import MADE, MaskedLinear
 
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, InvalidWeights
+from zoo_core.loading.weights import fill
 
 SHAPE = (1, 5, 4)
 
@@ -40,7 +43,33 @@ def test_each_draw_connects_other_units() -> None:
     assert isinstance(layer, MaskedLinear)
     first, second, third = (layer.mask(k) for k in range(3))
     assert not torch.equal(first, second) and not torch.equal(second, third)
-    assert layer.free_parameters == int((first | second | third).sum()) + 20
+    assert layer.weight.numel() == int((first | second | third).sum())
+
+
+@pytest.mark.parametrize("masks", [1, 3])
+def test_weights_hold_the_connections_that_a_mask_keeps(masks: int) -> None:
+    layer = stirred(masks).layers[1]
+    assert isinstance(layer, MaskedLinear)
+    each = [layer.dense(k) for k in range(masks)]
+    assert all(torch.equal(dense != 0, layer.mask(k)) for k, dense in enumerate(each))
+    held = torch.stack(each).abs().amax(0)
+    assert torch.equal(held[held > 0], layer.weight[0].abs())
+
+
+def test_degrees_that_do_not_fit_the_weights_are_refused() -> None:
+    model = MADE((6,), hidden=[20], degrees=[2, 4])
+    state = model.state_dict()
+    m = state["layers.0.m"].clone().fill_(3)  # sorted, and of its range: another number is kept
+    with pytest.raises(ValueError, match="the degrees of its units are not those of a masked"):
+        model.load_state_dict({**state, "layers.0.m": m, "V.below": m})
+
+
+def test_weights_from_before_are_refused_with_the_reason(tmp_path: Path) -> None:
+    model = MADE((6,), hidden=[20])
+    path = tmp_path / "old.safetensors"
+    save_file({**model.state_dict(), "V.weight": model.V.dense().contiguous()}, path)
+    with pytest.raises(InvalidWeights, match=r"shape \(6, 20\) instead of .* trained again"):
+        fill(model, path)
 
 
 def test_the_density_is_the_mean_of_the_masks_probabilities() -> None:

@@ -14,8 +14,9 @@ density is then the equal mixture of the K networks, which share their weights: 
 their log-probabilities (a mean of logits would be no likelihood). All have one order, so that the
 mixture is a chain too, of conditionals p(x_≤i) / p(x_<i).
 
-Differences from the paper. Where there is one draw the units of a layer are sorted by
-their degree, which changes no probability and makes those that a step of the sampler adds a slice.
+Differences from the paper. A layer holds the connections that are kept, and no zeros for the
+others. Where there is one draw the units of a layer are sorted by their degree, which changes no
+probability and makes those that a step of the sampler adds a slice.
 The paper cycles through its masks, and can draw the order anew with each; here masks come by
 chance, and there is one order: a mixture over orders could complete no given variables, and
 `eonade` learns all orders. Degrees can be kept to a part of their range (`degrees`). Hidden units
@@ -37,7 +38,13 @@ from zoo_core.checks import check_inputs
 from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 
-__all__ = ["MADE"]
+__all__ = ["MADE", "MaskedLinear"]
+
+PACKED = (
+    "weights hold the connections that masks keep, where they held the others too: those from "
+    "before are trained again"
+)
+"""What to say of files from before."""
 
 
 class MADE(BinaryAutoregressive):
@@ -90,13 +97,8 @@ class MADE(BinaryAutoregressive):
         self.A = MaskedLinear(inputs, outputs, bias=False) if direct else None
         if self.A is not None:
             nn.init.zeros_(self.A.weight)
+        self.changed = {"V.weight": PACKED}
         self.register_load_state_dict_post_hook(_check_degrees)  # type: ignore[no-untyped-call] # of torch
-
-    @property
-    def free_parameters(self) -> int:
-        """Number of unmasked connections and biases."""
-        masked = [module for module in self.modules() if isinstance(module, MaskedLinear)]
-        return len(self.b) + sum(module.free_parameters for module in masked)
 
     def logits(self, x: Tensor, k: int = 0) -> Tensor:
         """b + V h + A x of each variable by the k-th mask, in the order: (B, D)."""
@@ -154,6 +156,7 @@ class MADE(BinaryAutoregressive):
         (n, d), D = x.shape, len(self.order)
         h = torch.cat([x, x.new_zeros(n, D - d)], 1)
         units, layers = [h], list[SortedLinear]()
+        A = None if self.A is None else self.A.dense()
         places: slice | Tensor = slice(None)
         for layer in self.layers:
             assert isinstance(layer, MaskedLinear)
@@ -166,8 +169,8 @@ class MADE(BinaryAutoregressive):
         ends = [list(range(D + 1)), *(part.ends for part in layers)]
         for i in range(d, D):
             logit = self.b[i] + V.part(units[-1], i, ends[-1][i])
-            if self.A is not None:
-                logit = logit + functional.linear(units[0][:, :i], self.A.weight[i, :i])
+            if A is not None:
+                logit = logit + functional.linear(units[0][:, :i], A[i, :i])
             units[0][:, i] = yield logit
             for above, part in enumerate(layers, start=1):
                 new = slice(ends[above][i], ends[above][i + 1])
@@ -184,7 +187,7 @@ def _check_degrees(made: nn.Module, _: object) -> None:
     below, sound = inputs, True
     for layer in (*made.layers, made.V):
         assert isinstance(layer, MaskedLinear)
-        sound &= torch.equal(layer.below, below)
+        sound &= torch.equal(layer.below, below) and layer.is_whole
         below = layer.m
         if layer is not made.V:
             # those of a single mask are sorted, which the sampler relies on
@@ -213,7 +216,7 @@ class SortedLinear(NamedTuple):
 
 
 class MaskedLinear(nn.Module):
-    """A linear map that keeps connections from lower to higher or equal degrees.
+    """A linear map of connections from lower to higher or equal degrees, which holds no others.
 
     Args:
         below: degrees of the inputs, (K,), int64, or (masks, K) for several masks.
@@ -228,30 +231,55 @@ class MaskedLinear(nn.Module):
         super().__init__()
         self.register_buffer("below", below.clone())  # files hold no shared tensors
         self.register_buffer("m", m.clone())
-        H = m.shape[-1]
-        self.weight = nn.Parameter(torch.empty(H, below.shape[-1]))
+        H, K = m.shape[-1], below.shape[-1]
+        drawn = torch.empty(H, K)
+        nn.init.kaiming_uniform_(drawn, a=5**0.5)
+        self.weight = nn.Parameter(drawn.new_empty(1, self._connections))
+        """Of the connections that any mask keeps, row by row: (1, n), since optimizers do not decay
+        the weights of vectors."""
+        if not drawn.is_meta:
+            self.weight.data[0] = drawn[self.kept()]
         self.bias = nn.Parameter(torch.zeros(H)) if bias else None
-        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def mask(self, k: int = 0) -> Tensor:
         """Which connections the k-th mask keeps, (H, K), bool."""
         below, m = (degrees if degrees.dim() == 1 else degrees[k] for degrees in self._degrees)
         return m[:, None] >= below
 
+    def kept(self) -> Tensor:
+        """Which connections any mask keeps, (H, K), bool."""
+        masks = [self.mask(k) for k in range(self._masks)]
+        return masks[0] if len(masks) == 1 else torch.stack(masks).any(0)
+
+    @property
+    def _masks(self) -> int:
+        return max(len(degrees) if degrees.dim() == 2 else 1 for degrees in self._degrees)
+
     @property
     def _degrees(self) -> tuple[Tensor, Tensor]:
         return self.below, self.m
 
     @property
-    def free_parameters(self) -> int:
-        """Number of connections that any mask keeps, and of biases."""
-        draws = max(len(degrees) if degrees.dim() == 2 else 1 for degrees in self._degrees)
-        kept = torch.stack([self.mask(k) for k in range(draws)]).any(0)
-        return int(kept.sum()) + (0 if self.bias is None else len(self.bias))
+    def _connections(self) -> int:
+        """Number of connections that any mask keeps; of one mask without making it."""
+        if self._masks > 1:
+            return int(self.kept().sum())
+        return int(torch.searchsorted(self.below.sort().values, self.m, right=True).sum())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a weight for each connection that is kept, and no other."""
+        return self._connections == self.weight.numel()
+
+    def dense(self, k: int = 0) -> Tensor:
+        """The weights of the k-th mask, (H, K), with zeros where there is no connection."""
+        kept = self.kept()
+        dense = self.weight.new_zeros(kept.shape).masked_scatter(kept, self.weight)
+        return dense if self._masks == 1 else dense * self.mask(k)
 
     def forward(self, x: Tensor, k: int = 0) -> Tensor:
         """Map x (B, K) to (B, H)."""
-        return functional.linear(x, self.weight * self.mask(k), self.bias)
+        return functional.linear(x, self.dense(k), self.bias)
 
     def sort(self, k: int, inputs: slice | Tensor, D: int) -> tuple[SortedLinear, slice | Tensor]:
         """The map of the k-th mask with sorted units, and the permutation of its outputs.
@@ -263,7 +291,7 @@ class MaskedLinear(nn.Module):
         outputs = slice(None) if self.m.dim() == 1 else m.argsort(stable=True)
         ends: list[int] = torch.bincount(m, minlength=D + 1).cumsum(0).tolist()
         bias = None if self.bias is None else self.bias[outputs]
-        return SortedLinear(self.weight[outputs][:, inputs], bias, ends), outputs
+        return SortedLinear(self.dense(k)[outputs][:, inputs], bias, ends), outputs
 
 
 def _sample_degrees(

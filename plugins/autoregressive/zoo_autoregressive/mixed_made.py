@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.made import MaskedLinear
+from zoo_autoregressive.made import PACKED, MaskedLinear
 from zoo_autoregressive.mixed import MixedChainRule
 from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
@@ -72,15 +72,11 @@ class MixedMADE(MixedChainRule):
         assert self.V.bias is not None
         self.heads.begin(self.V.bias)
         sound = [(layer.below.clone(), layer.m.clone()) for layer in self._masked()]
+        self.changed = {"V.weight": PACKED}
         self.register_load_state_dict_post_hook(partial(_check_degrees, sound))  # type: ignore[no-untyped-call] # of torch
 
     def _masked(self) -> list[MaskedLinear]:
         return [layer for layer in self.modules() if isinstance(layer, MaskedLinear)]
-
-    @property
-    def free_parameters(self) -> int:
-        """Number of unmasked connections and biases."""
-        return sum(layer.free_parameters for layer in self._masked())
 
     def outputs(self, x: Tensor) -> Tensor:
         """(B, O) of encoded rows, (B, D)."""
