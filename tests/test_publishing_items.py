@@ -1,5 +1,6 @@
 """What is published: a run or an entry, under a licence."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,18 @@ def test_what_is_no_run_and_no_entry(runs: Path, tmp_path: Path) -> None:
         Item.of("bernoulli.nltsc")
     with pytest.raises(ZooError):
         Item.of(str(tmp_path))
+
+
+def test_no_published_file_holds_the_password_of_an_address(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "bernoulli.one"
+    shutil.copytree(runs / "bernoulli.one", run)
+    for name in ("entry.toml", "recipe.toml"):
+        text = (run / name).read_text()
+        address = '"https://me:secret@a.org/x.csv?sig=secret"'
+        assert '"bars-and-stripes"' in text
+        (run / name).write_text(text.replace('"bars-and-stripes"', address))
+    item = Item.of(str(run))
+    files = dict(item.files(pictured=False))
+    texts = [repr(item.published()), *(f.decode() for f in files.values() if isinstance(f, bytes))]
+    assert all("secret" not in text for text in texts)
+    assert sum("https://…@a.org/x.csv?sig=…" in text for text in texts) == len(texts) == 3
