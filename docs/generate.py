@@ -236,6 +236,7 @@ def _card(entry: Entry) -> Iterator[str]:
         head = ("metric", "measured", *real, "published", "how it is measured")
         yield _rows(head, _figures(entry, bool(real)))
         yield from (_source(metric) for metric in entry.metrics if metric.source)
+        yield from (_spread(metric) for metric in entry.metrics if metric.spread)
     yield "## Run it"
     yield _block("sh", "\n".join(f"# {what}\n{line}" for line, what in commands(entry)))
     if recipe := _recipe(entry):
@@ -280,7 +281,7 @@ def _seen(entry: Entry) -> str:
 def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
     """A row for each metric, with a cell for its figure of real data where that is wanted."""
     for metric in entry.metrics:
-        measured = f"{metric.value:g} {metric.unit} (±{metric.tolerance:g})"
+        measured = f"{metric.figure} (checked to ±{metric.tolerance:g})"
         others = (metric.real, metric.published) if real else (metric.published,)
         cells = ("" if value is None else f"{value:g} {metric.unit}" for value in others)
         how = ", ".join(f"`{key} = {in_toml(value)}`" for key, value in metric.protocol.items())
@@ -292,6 +293,10 @@ def _source_file(entry: Entry) -> str:
     described = plugins.load(entry.family).architectures.get(entry.architecture)
     module = described.path.partition(":")[0] if described else ""
     return f"plugins/{entry.family}/{module.replace('.', '/')}.py"
+
+
+def _spread(metric: Metric) -> str:
+    return f"`{metric.name}` by {len(metric.training_seeds)} training seeds: {metric.spread}."
 
 
 def _source(metric: Metric) -> str:

@@ -51,7 +51,7 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         "              not pulled",
         f"SHA-256       {digest}",
         "Data          mnist",
-        "Metrics       test_nll 86.1 nats (±0.05)",
+        "Metrics       test_nll 86.1 nats (checked to ±0.05)",
         "                published 85.65 nats: table 2",
         "                measured by data = mnist:test, seed = 0",
         "Licence       code Apache-2.0, weights CC-BY-SA-3.0",

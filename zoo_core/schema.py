@@ -145,6 +145,14 @@ _METRIC = {
     "tolerance": Rule("a number that is not negative", lambda v: is_number(v) and v >= 0),
     "protocol": _plain("a table of what `zoo eval` needs, such as {data = 'mnist:test'}"),
     "real": Rule("a finite number: that of data in the samples' place", is_number, required=False),
+    "standard_error": Rule(
+        "a number that is not negative", lambda v: is_number(v) and v >= 0, required=False
+    ),
+    "training_seeds": Rule(
+        "a list of finite numbers",
+        lambda v: isinstance(v, list) and all(map(is_number, v)),
+        required=False,
+    ),
     "published": Rule("a finite number", is_number, required=False),
     "source": _line("where the published figure stands", required=False),
 }

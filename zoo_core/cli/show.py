@@ -106,7 +106,9 @@ def _plugin(entry: "Entry", family: "Family | None") -> str:
 
 
 def _metric(metric: "Metric") -> Iterator[str]:
-    yield f"{metric.name} {metric.value:g} {metric.unit} (±{metric.tolerance:g})"
+    yield f"{metric.name} {metric.figure} (checked to ±{metric.tolerance:g})"
+    if spread := metric.spread:
+        yield f"  by {len(metric.training_seeds)} training seeds {spread}"
     if metric.published is not None:
         source = f": {metric.source}" if metric.source else ""
         yield f"  published {metric.published:g} {metric.unit}{source}"

@@ -117,6 +117,8 @@ class Publisher:
         }
         if measured.real is not None:
             metric["real"] = round(measured.real, 3)
+        if math.isfinite(measured.error):
+            metric["standard_error"] = float(f"{measured.error:.3g}")
         published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
         return metric | published
 
