@@ -31,6 +31,7 @@ from zoo_core.hookspecs import Task
 from zoo_core.loading import open_source
 from zoo_core.output import grid, read_provenance, save_image
 from zoo_core.registry import Entry, Metric, Registry
+from zoo_core.text import counted
 
 __all__ = [
     "KINDS",
@@ -275,7 +276,11 @@ def _seen(entry: Entry) -> str:
     rows = _TRAINING_ROWS.get(entry.data)
     if epochs is None or rows is None:
         return ""
-    return f"{epochs} epoch{'s' * (epochs > 1)} of {rows:,} rows, {epochs * rows:,} seen"
+    said = f"{counted(epochs, 'epoch')} of {rows:,} rows, {epochs * rows:,} seen"
+    for metric in entry.metrics:
+        if metric.seen:
+            said += f"; {metric.seen:,} by those of the published `{metric.name}`"
+    return said
 
 
 def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:

@@ -63,6 +63,21 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         assert line in result.stdout.splitlines()
 
 
+def test_show_says_how_certain_a_figure_is(
+    zoo: Zoo,
+    entry: Make,
+    write_registry: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (metric,) = entry()["metrics"]
+    metric |= {"standard_error": 0.2119, "training_seeds": [86.1, 86.4, 86.7], "seen": 3_000_000}
+    monkeypatch.setenv("ZOO_REGISTRY", str(write_registry(entry(metrics=[metric]))))
+    lines = [line.strip() for line in zoo("show", "nade").stdout.splitlines()]
+    assert "Metrics       test_nll 86.1 ± 0.21 nats (checked to ±0.05)" in lines
+    assert "by 3 training seeds 86.1, 86.4, 86.7: mean 86.4, deviation 0.3" in lines
+    assert "published 85.65 nats after 3,000,000 images: table 2" in lines
+
+
 def test_colour_can_be_refused(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[" in CliRunner().invoke(root, ["show", "nade"], color=True).output
@@ -87,8 +102,8 @@ def test_show_offers_near_matches(zoo: Zoo, two: Path) -> None:
 
 
 def test_a_card_has_a_command_for_each_task(
-    entry: Callable[..., dict[str, Any]],
-    write_registry: Callable[..., Path],
+    entry: Make,
+    write_registry: Write,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = list(plugins.own(Task))

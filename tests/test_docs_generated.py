@@ -165,19 +165,20 @@ def test_a_card_holds_figures_recipe_and_citation(made: Callable[..., Entry]) ->
     assert "author = {{van den Oord} and Li and Wu and others}," in card
 
 
-def test_a_card_says_how_certain_a_figure_is(made: Callable[..., Entry]) -> None:
-    metric = {
-        "name": "test_nll",
-        "value": 86.1,
-        "standard_error": 0.2119,
-        "training_seeds": [86.1, 86.4, 86.7],
-        "unit": "nats",
-        "tolerance": 0.05,
-        "protocol": {},
-    }
-    card = generate.pages([made(metrics=[metric])])[DOCS / "models" / "nade.made-up.md"]
+def test_a_card_says_how_certain_a_figure_is(
+    made: Callable[..., Entry], entry: Callable[..., dict[str, Any]]
+) -> None:
+    (metric,) = entry()["metrics"]
+    metric |= {"standard_error": 0.2119, "training_seeds": [86.1, 86.4, 86.7], "seen": 3_000_000}
+    described = made(metrics=[metric])
+    recipe = Path(described.origin).parent / described.recipe
+    recipe.parent.mkdir()
+    recipe.write_text('architecture = "nade"\nepochs = 1\n')
+    card = generate.pages([described])[DOCS / "models" / "nade.made-up.md"]
     assert "| `test_nll` | 86.1 ± 0.21 nats (checked to ±0.05) |" in card
     assert "`test_nll` by 3 training seeds: 86.1, 86.4, 86.7: mean 86.4, deviation 0.3." in card
+    seen = "50,000 seen; 3,000,000 by those of the published `test_nll`"
+    assert f"| Training | 1 epoch of 50,000 rows, {seen} |" in card
 
 
 def test_a_picture_of_many_colours_is_reduced(

@@ -75,6 +75,8 @@ class Metric:
     protocol: Mapping[str, Any]
     published: float | None = None
     source: str = ""
+    seen: int | None = None
+    """How many images the weights behind the published figure had seen, each pass counted."""
     real: float | None = None
     """The same of training rows in the place of the model's samples, where these are measured."""
     standard_error: float | None = None

@@ -155,6 +155,7 @@ _METRIC = {
     ),
     "published": Rule("a finite number", is_number, required=False),
     "source": _line("where the published figure stands", required=False),
+    "seen": Rule("a whole number of images", lambda v: is_int(v) and v > 0, required=False),
 }
 
 _LICENCE = {

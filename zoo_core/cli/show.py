@@ -111,7 +111,8 @@ def _metric(metric: "Metric") -> Iterator[str]:
         yield f"  by {len(metric.training_seeds)} training seeds {spread}"
     if metric.published is not None:
         source = f": {metric.source}" if metric.source else ""
-        yield f"  published {metric.published:g} {metric.unit}{source}"
+        seen = f" after {metric.seen:,} images" if metric.seen else ""
+        yield f"  published {metric.published:g} {metric.unit}{seen}{source}"
     yield "  measured by " + ", ".join(f"{k} = {in_toml(v)}" for k, v in metric.protocol.items())
 
 
