@@ -17,6 +17,7 @@ from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import Classifier, Conditional, LatentVariable
 from zoo_core.training import loop
+from zoo_core.training.augmentation import jitter
 
 SHAPE = (1, 3, 3)
 
@@ -327,6 +328,26 @@ def test_a_model_of_classes_asks_for_labels() -> None:
     x, _ = heaps(4)
     with pytest.raises(InvalidInput, match="classes is 3, but the data have no labels"):
         trainer.training_step(x, {}, seeded())
+
+
+def test_a_moved_image_is_what_is_encoded_and_what_is_reconstructed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, _ = heaps(20)
+    aae = model()
+    encode, seen = aae.code, []
+    monkeypatch.setattr(aae, "code", lambda x, random: seen.append(x) or encode(x, random))
+    trainer = Adversarial(aae, hidden=[4], shift=0.2, turn=20.0, zoom=0.2)
+    monkeypatch.setattr(trainer, "_reproduce", lambda code, y: 0.0)
+    values = trainer.training_step(x, dict.fromkeys(trainer.networks, lambda loss: None), seeded())
+    moved = jitter(x, 0.2, 20.0, 0.2, seeded())
+    assert not torch.equal(moved, x) and torch.equal(seen[0], moved)
+    torch.testing.assert_close(values["squares"], moved.square().flatten(1).sum(1).mean())
+
+
+def test_rows_of_a_table_cannot_be_moved() -> None:
+    with pytest.raises(InvalidInput, match="shift, turn and zoom are of images; inputs have"):
+        Adversarial(AAE((6,), z=2, hidden=[4]), hidden=[4], zoom=0.1)
 
 
 def test_withheld_labels_do_not_move_the_classes() -> None:

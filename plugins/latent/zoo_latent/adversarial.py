@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core import draws
-from zoo_core.config import NonNegative, Size
+from zoo_core.config import NonNegative, Rate, Size
 from zoo_core.errors import InvalidInput
+from zoo_core.training.augmentation import jitter
 from zoo_core.training.objective import frozen, network_of
 from zoo_core.training.protocols import Update
 from zoo_latent.aae import AAE, Code
@@ -48,6 +49,9 @@ class Adversarial:
         w_a: weight of each adversarial loss.
         w_y: weight of the labels' cross-entropy.
         noise: standard deviation of Gaussian noise on the encoder's inputs.
+        shift: each image is moved by up to this share of its side (the paper moves none).
+        turn: and turned by up to so many degrees.
+        zoom: and scaled by up to this share.
     """
 
     monitor: ClassVar[str] = "criterion"
@@ -60,7 +64,16 @@ class Adversarial:
         w_a: NonNegative = 1.0,
         w_y: NonNegative = 1.0,
         noise: NonNegative = 0.0,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
     ) -> None:
+        self.jitter = shift, turn, zoom
+        if any(self.jitter) and len(model.event_shape) != 3:
+            raise InvalidInput(
+                f"shift, turn and zoom are of images; inputs have the shape {model.event_shape}. "
+                "Leave them out."
+            )
         K = model.classes + 1 if model.labels == "prior" else 0
         self.networks: dict[str, nn.Module] = {
             "model": model,
@@ -92,6 +105,7 @@ class Adversarial:
         labels: (B,), int64; −1 where a label is withheld.
         """
         y = self._visible_labels(x, labels)
+        x = jitter(x, *self.jitter, generator)
         noise = draws.randn(*x.shape, generator=generator, device=x.device) if self.noise else 0.0
         code = self._model.code(x + self.noise * noise, generator)
         pairs = self._pairs(code, y, generator)
