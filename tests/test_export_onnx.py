@@ -51,6 +51,16 @@ def test_weights_in_half_precision_are_stored_so(tmp_path: Path, onnxruntime: An
     assert sizes[1] < 0.7 * sizes[0]
 
 
+def test_a_masked_layer_is_one_matrix(tmp_path: Path, onnxruntime: Any) -> None:
+    """Where its connections belong takes four times as much as they do."""
+    case = case_of("made")
+    config = {**case.config, "shape": [1, 12, 12], "hidden": [200], "direct": False}
+    path = tmp_path / "a.safetensors"
+    loading.save(loading.build(case.cls, config), path, {**case.metadata(), "config": config})
+    ((_, file),) = exporting.write(loading.load(path), tmp_path, ["conditionals"])
+    assert file.stat().st_size < 4 * 2 * 200 * 144 + 20_000
+
+
 def test_log_probabilities_far_from_zero_are_finite(onnxruntime: Any) -> None:
     """The exporter's own log(sigmoid(x)) is −inf at −200."""
 

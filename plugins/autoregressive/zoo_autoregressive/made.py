@@ -274,7 +274,8 @@ class MaskedLinear(nn.Module):
     def dense(self, k: int = 0) -> Tensor:
         """The weights of the k-th mask, (H, K), with zeros where there is no connection."""
         kept = self.kept()
-        dense = self.weight.new_zeros(kept.shape).masked_scatter(kept, self.weight)
+        # ones where weights go, and no new zeros, which an exporter does not fold
+        dense = kept.to(self.weight).masked_scatter(kept, self.weight)
         return dense if self._masks == 1 else dense * self.mask(k)
 
     def forward(self, x: Tensor, k: int = 0) -> Tensor:
