@@ -70,6 +70,16 @@ def test_a_source_that_changed_has_another_digest(tmp_path: Path) -> None:
     assert len({open_stream(data, shape=(4,)).digest for data in held}) == 2
 
 
+def test_an_image_of_another_class_changes_the_digest(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    pictures(tmp_path / "cat", 2)
+    (file, _) = sorted((tmp_path / "cat").iterdir())
+    before = open_stream(str(tmp_path), shape=(3, 8, 8)).digest
+    file.rename(tmp_path / "dog" / file.name)
+    assert open_stream(str(tmp_path), shape=(3, 8, 8)).digest != before
+
+
 def test_a_folder_of_classes(tmp_path: Path) -> None:
     for kind in ("cat", "dog"):
         pictures(tmp_path / "pets" / kind, 5)

@@ -297,17 +297,19 @@ def _images(source: str, path: Path, files: Sequence[Picture], shape: tuple[int,
             yield Some(data, names, unread)
 
     on_disk = [path] if is_shard(path) else [file for file in files if isinstance(file, Path)]
-    return Stream(source, len(files), _digest(on_disk), read)
+    return Stream(source, len(files), _digest(on_disk, path if path.is_dir() else None), read)
 
 
-def _digest(files: Sequence[Path]) -> str:
-    """sha256 of the names, sizes and times of change of files."""
+def _digest(files: Sequence[Path], folder: Path | None = None) -> str:
+    """sha256 of the names, sizes and times of change of files.
+
+    folder: where they lie, if what lies between names their classes.
+    """
     sha = hashlib.sha256()
     for file in files:
         stat = file.stat()
-        sha.update(
-            f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape")
-        )
+        name = file.relative_to(folder) if folder else file.name
+        sha.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
 
