@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def picture(path: Path, size: tuple[int, int] = (8, 8), mode: str = "L", fill: A
 def square(path: Path, *colour: int, size: int = 4) -> str:
     """Save a square of one colour, RGB or RGBA; return its path as text."""
     return str(picture(path, (size, size), "RGBA" if len(colour) == 4 else "RGB", colour))
+
+
+def deep_png(path: Path, pixels: np.ndarray) -> Path:
+    """A PNG with channels of 16 bits, (H, W, C) with C = 2 for grey and alpha, 3 for colour."""
+    H, W, C = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    kind = {2: 4, 3: 2}[C]
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", W, H, 16, kind, 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, held in chunks.items():
+        data += struct.pack(">I", len(held)) + name + held
+        data += struct.pack(">I", zlib.crc32(name + held))
+    path.write_bytes(data)
+    return path
 
 
 def pictures(folder: Path, n: int, **options: Any) -> Path:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from factories import save
+from factories import deep_png, save
 from zoo_core.data import load_dataset, load_images
 from zoo_core.data.fitting import Unreadable, fit, open_header, open_image
 from zoo_core.errors import InvalidInput
@@ -128,24 +128,6 @@ def test_grey_pixels_become_eight_bits(
 def test_the_largest_value_that_a_tiff_states_counts(tmp_path: Path) -> None:
     path = save(tmp_path / "dark.tif", np.full((8, 8), 100, np.uint16), tiffinfo={281: 4095})
     assert set(one(path).flatten().tolist()) == {round(100 / 4095 * 255)}
-
-
-def deep_png(path: Path, pixels: np.ndarray) -> Path:
-    """A PNG with channels of 16 bits, (H, W, C) with C = 2 for grey and alpha, 3 for colour."""
-    H, W, C = pixels.shape
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    kind = {2: 4, 3: 2}[C]
-    chunks = {
-        b"IHDR": struct.pack(">IIBBBBB", W, H, 16, kind, 0, 0, 0),
-        b"IDAT": zlib.compress(rows),
-        b"IEND": b"",
-    }
-    data = b"\x89PNG\r\n\x1a\n"
-    for name, held in chunks.items():
-        data += struct.pack(">I", len(held)) + name + held
-        data += struct.pack(">I", zlib.crc32(name + held))
-    path.write_bytes(data)
-    return path
 
 
 def tiff(path: Path, pixels: np.ndarray, photometric: int, sample: int = 1) -> Path:

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from factories import deep_png
 from zoo_core import errors
 from zoo_core.data import load_dataset
 
@@ -186,3 +188,30 @@ def test_a_parquet_folder_has_captions(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         part = load_dataset(f"{tmp_path / 'hub'}:{split}")
         assert part.texts == tuple(f"thing {i}" for i in part.x[:, 0, 0, 0].tolist())
+
+
+def test_stored_images_follow_the_rules_of_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Upright by EXIF, no more pixels than the bytes are worth, and no colours of 12 in 16 bits."""
+    datasets = pytest.importorskip("datasets")
+    turned, exif = Image.new("L", (8, 4)), Image.Exif()
+    turned.putpixel((0, 0), 255)
+    exif[0x0112] = 6
+    files = [tmp_path / f"{i}.png" for i in range(4)]
+    Image.new("L", (4, 8)).save(files[0])
+    turned.save(files[1], exif=exif)
+    Image.new("1", (12_000, 12_000)).save(files[2])
+    deep_png(files[3], np.full((8, 4, 3), 4095, np.uint16))
+    rows = {"image": [{"bytes": file.read_bytes(), "path": None} for file in files]}
+    table = datasets.Dataset.from_dict(
+        rows, features=datasets.Features({"image": datasets.Image(decode=False)})
+    ).cast_column("image", datasets.Image())
+    (tmp_path / "hub").mkdir()
+    for split in ("train", "validation", "test"):
+        table.to_parquet(str(tmp_path / "hub" / f"{split}.parquet"))
+    data = load_dataset(str(tmp_path / "hub"), split="test")
+    assert data.x.shape == (2, 3, 8, 4) and data.x[1, 0].nonzero().tolist() == [[0, 3]]
+    said = capsys.readouterr().err
+    assert "row 2 (144,000,000 pixels in" in said and "row 3 (its colours are at most 4,095" in said
+    assert "turned upright by EXIF" in said

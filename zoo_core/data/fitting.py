@@ -34,7 +34,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from zoo_core import memory
-from zoo_core.data.shards import Picture, open_picture
+from zoo_core.data.shards import Held, Picture, open_picture
 from zoo_core.text import argument, printable
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
     "bits_of",
     "fit",
     "fit_tensor",
-    "header_of",
     "open_header",
     "open_image",
     "reading",
@@ -105,25 +104,21 @@ def reading() -> Iterator[None]:
         raise Unreadable(_reason(error)) from error
 
 
-def open_header(path: Picture) -> Header:
-    """Read a file's header; raises Unreadable."""
-    with reading(), open_picture(path) as file, Image.open(file, formats=_FORMATS) as image:
+def open_header(picture: Picture | Held) -> Header:
+    """Read a header, for which only deep whole numbers are decoded; raises Unreadable."""
+    with reading(), open_picture(picture) as file, Image.open(file, formats=_FORMATS) as image:
         W, H = image.size
         _check_size(W * H, file)
         if isinstance(image, TiffImageFile):  # Pillow turns a TIFF's size itself, by its version
             W, H = image.tag_v2[256], image.tag_v2[257]
         _look_into(image)
-        return header_of(image, (H, W) if _orientation(image, file) > 4 else (W, H))
+        size = (H, W) if _orientation(image, file) > 4 else (W, H)
+        return Header(size, _has_grey_pixels(image), _peak(image))
 
 
-def header_of(image: Image.Image, size: tuple[int, int]) -> Header:
-    """The header of an image of a size, upright; only deep whole numbers are decoded for it."""
-    return Header(size, _has_grey_pixels(image), _peak(image))
-
-
-def open_image(path: Picture, done: Counter[str]) -> Image.Image:
-    """Decode a file, upright; raises Unreadable."""
-    with reading(), open_picture(path) as file, Image.open(file, formats=_FORMATS) as image:
+def open_image(picture: Picture | Held, done: Counter[str]) -> Image.Image:
+    """Decode a picture, upright; raises Unreadable."""
+    with reading(), open_picture(picture) as file, Image.open(file, formats=_FORMATS) as image:
         _check_size(image.width * image.height, file)
         if _orientation(image, file) > 1:
             done["turned upright by EXIF"] += 1

@@ -15,9 +15,18 @@ from torch import Tensor
 
 from zoo_core import environment
 from zoo_core.data.dataset import Dataset
-from zoo_core.data.fitting import Unreadable, bits_of, fit, header_of, reading, room
+from zoo_core.data.fitting import (
+    Header,
+    Unreadable,
+    bits_of,
+    fit,
+    open_header,
+    open_image,
+    room,
+)
 from zoo_core.data.folders import shape_of
 from zoo_core.data.notes import list_names, note_done, note_skipped
+from zoo_core.data.shards import Held
 from zoo_core.data.splits import choose, find_split
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable, quoted
@@ -49,7 +58,7 @@ def load_hub(
     tables = {find_split(key) or key: table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, rows = _rows(name, tables, split)
-    x, kept = _images(name, table, column, rows, size, gray)
+    x, kept = _images(name, _stored(table, column), rows, size, gray)
     labels, classes = _labels(table, kept)
     return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
 
@@ -68,16 +77,16 @@ def open_hub(name: str, source: str, split: str) -> Hub:
     tables = {find_split(key) or key: table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
     table, places = _rows(name, tables, split)
-    labels, classes = _labels(table, range(len(table)))
+    stored, (labels, classes) = _stored(table, column), _labels(table, range(len(table)))
 
     @cache
     def depth() -> int:
-        some = (_decode(table, column, [place])[0].values() for place in places)
-        return bits_of(header_of(image, image.size) for images in some for image in images)
+        each = (_headers(stored, [place])[0].values() for place in places)
+        return bits_of(header for found in each for _, header in found)
 
     def read(some: range, size: int, gray: bool) -> tuple[Dataset, list[int]]:
         row_of = {places[row]: row for row in some}
-        x, kept = _images(name, table, column, list(row_of), size, gray, depth)
+        x, kept = _images(name, stored, list(row_of), size, gray, depth)
         of = None if labels is None else labels[kept]
         return Dataset(name, split, x, 256, of, classes), [row_of[place] for place in kept]
 
@@ -146,8 +155,7 @@ def _texts(table: Any, rows: Sequence[int]) -> tuple[str, ...]:
 
 def _images(
     name: str,
-    table: object,
-    column: str,
+    stored: Any,
     rows: Sequence[int],
     size: int | None,
     gray: bool,
@@ -157,20 +165,20 @@ def _images(
 
     depth: the bits of whole numbers of more than 8 bits, where these are some of a table's rows.
     """
-    images, skipped = _decode(table, column, rows)
-    headers = [header_of(image, image.size) for image in images.values()]
+    headers, skipped = _headers(stored, rows)
     x = torch.empty(0, dtype=torch.uint8)
     kept: list[int] = []
     done: Counter[str] = Counter()
     if headers:
-        grey = gray or all(header.grey for header in headers)
-        shape = shape_of(name, [header.size for header in headers], size, grey)
-        deep = depth is not None and any(header.peak for header in headers)
-        bits = depth() if depth and deep else bits_of(headers)
-        x = room(len(images), shape)
-        for i, image in images.items():
+        each = [header for _, header in headers.values()]
+        grey = gray or all(header.grey for header in each)
+        shape = shape_of(name, [header.size for header in each], size, grey)
+        deep = depth is not None and any(header.peak for header in each)
+        bits = depth() if depth and deep else bits_of(each)
+        x = room(len(each), shape)
+        for i, (picture, _) in headers.items():
             try:
-                x[len(kept)] = fit(image, shape, done, bits)
+                x[len(kept)] = fit(open_image(picture, done), shape, done, bits)
             except Unreadable as error:
                 skipped.append(f"row {i} ({error})")
             else:
@@ -182,21 +190,29 @@ def _images(
     return x if len(kept) == len(x) else x[: len(kept)].clone(), kept
 
 
-def _decode(table: Any, column: str, rows: Sequence[int]) -> tuple[dict[int, Any], list[str]]:
-    """Each row's image, upright, and those that cannot be read."""
-    images, skipped = {}, []
+def _stored(table: Any, column: str) -> Any:
+    """The images of a table alone, as their files hold them.
+
+    They are decoded here: the library's decoder has no limit of size and no rule for 16 bits.
+    """
+    return table.select_columns([column]).cast_column(column, _library().Image(decode=False))
+
+
+def _headers(
+    stored: Any, rows: Sequence[int]
+) -> tuple[dict[int, tuple[Path | Held, Header]], list[str]]:
+    """Each row's picture and its header, and those that cannot be read."""
+    headers, skipped = dict[int, tuple[Path | Held, Header]](), []
     for i in rows:
         try:
-            with reading():
-                image = table[i][column]
-                if image is None:
-                    raise Unreadable("missing")
-                image.load()
+            (cell,) = stored[i].values()
+            if cell is None:
+                raise Unreadable("missing")
+            picture = Path(cell["path"]) if cell["bytes"] is None else Held(cell["bytes"])
+            headers[i] = picture, open_header(picture)
         except Unreadable as error:
             skipped.append(f"row {i} ({error})")
-        else:
-            images[i] = image
-    return images, skipped
+    return headers, skipped
 
 
 def _column(name: str, table: Any, kind: str) -> str:

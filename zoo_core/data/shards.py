@@ -16,7 +16,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable
 
-__all__ = ["Member", "Picture", "find_members", "is_shard", "open_picture"]
+__all__ = ["Held", "Member", "Picture", "find_members", "is_shard", "open_picture"]
 
 
 class Member(NamedTuple):
@@ -41,6 +41,12 @@ class Member(NamedTuple):
 
 Picture = Path | Member
 """A picture's file, or its place in one."""
+
+
+class Held(NamedTuple):
+    """A picture in memory, as its file would hold it."""
+
+    data: bytes
 
 
 def is_shard(path: Path) -> bool:
@@ -71,10 +77,12 @@ def find_members(path: Path) -> list[Member]:
     return list(found.values())
 
 
-def open_picture(picture: Picture) -> BinaryIO:
+def open_picture(picture: Picture | Held) -> BinaryIO:
     """Open a picture for reading; raises OSError."""
     if isinstance(picture, Path):
         return open_regular(picture)
+    if isinstance(picture, Held):
+        return io.BytesIO(picture.data)
     with open_regular(picture.shard) as file:
         file.seek(picture.start)
         return io.BytesIO(file.read(picture.size))
