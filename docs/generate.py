@@ -278,7 +278,7 @@ def _seen(entry: Entry) -> str:
         return ""
     said = f"{counted(epochs, 'epoch')} of {rows:,} rows, {epochs * rows:,} seen"
     for metric in entry.metrics:
-        if metric.seen:
+        if metric.seen and metric.published is not None:
             said += f"; {metric.seen:,} by those of the published `{metric.name}`"
     return said
 

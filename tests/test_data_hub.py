@@ -1,16 +1,19 @@
 """Hugging Face data sets: parquet folders, class numbers over all files, and no network."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from factories import deep_png
+from factories import deep_png, picture
 from zoo_core import errors
 from zoo_core.data import load_dataset
 
@@ -215,3 +218,44 @@ def test_stored_images_follow_the_rules_of_files(
     said = capsys.readouterr().err
     assert "row 2 (144,000,000 pixels in" in said and "row 3 (its colours are at most 4,095" in said
     assert "turned upright by EXIF" in said
+
+
+def stored(folder: Path, cells: Sequence[dict[str, Any]], **feature: Any) -> Path:
+    """Parquet files of images as they are stored."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.table(
+        {"image": pa.array(cells, pa.struct({"bytes": pa.binary(), "path": pa.string()}))}
+    )
+    features = {"info": {"features": {"image": {"_type": "Image", **feature}}}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        parquet.write_table(table, folder / f"{split}.parquet")
+    return folder
+
+
+def test_an_image_may_lie_in_an_archive_or_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "a.png", fill=9)
+    with ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "a.png")
+    paths = [None, f"zip://a.png::{tmp_path / 'a.zip'}", tmp_path / "a.png", "https://a.org/a.png"]
+    cells = [{"bytes": None, "path": path and str(path)} for path in paths]
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    data = load_dataset(str(stored(tmp_path / "hub", cells)), split="test")
+    assert data.x.shape == (2, 1, 8, 8) and set(data.x.flatten().tolist()) == {9}
+    said = capsys.readouterr().err
+    assert "row 0 (missing)" in said and "row 3 (it lies at https://a.org/a.png, and ZOO_" in said
+
+
+@pytest.mark.parametrize(("mode", "C"), [("L", 1), ("RGB", 3), (None, 3)])
+def test_the_mode_that_a_table_declares_holds(tmp_path: Path, mode: str | None, C: int) -> None:
+    file = picture(tmp_path / "a.png", mode="RGB", fill=(255, 0, 0))
+    grey = picture(tmp_path / "b.png")
+    cells = [{"bytes": each.read_bytes(), "path": None} for each in (file, grey)]
+    assert (
+        load_dataset(str(stored(tmp_path / "hub", cells, mode=mode)), split="test").x.shape[1] == C
+    )

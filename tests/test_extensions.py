@@ -170,7 +170,6 @@ def test_a_recipe_asks_for_a_metric_by_its_protocol(
         "unit": "grey",
         "tolerance": 0.2,
         "protocol": data | {"n": 100, "seed": 0},
-        "standard_error": 0.0,
         "source": "a guess",
     }
     nll = metrics["test_nll"]

@@ -10,7 +10,7 @@ import zoo_core
 from zoo_core import plugins, registry_files
 from zoo_core import registry as registry_module
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName
-from zoo_core.registry import Entry, Registry, own_registry
+from zoo_core.registry import Entry, Metric, Registry, own_registry
 
 Make = Callable[..., dict[str, Any]]
 
@@ -358,3 +358,10 @@ def test_a_registry_from_elsewhere_ships_nothing(tmp_path: Path) -> None:
     path = tmp_path / "registry.toml"
     path.write_bytes(registry_module.own_registry().read_bytes())
     assert Registry.load([path]).lookup("nade.mnist").blob.shipped == ()
+
+
+def test_a_large_spread_is_a_whole_number() -> None:
+    figure = {"name": "fid", "unit": "distance²", "tolerance": 1.0, "protocol": {}}
+    metric = Metric(value=8123.46, standard_error=123.4, training_seeds=(8123.46, 8900), **figure)
+    assert metric.figure == "8123.46 ± 123 distance²"
+    assert metric.spread == "8123.46, 8900: mean 8511.73, deviation 549"

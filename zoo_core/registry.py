@@ -87,7 +87,7 @@ class Metric:
     @property
     def figure(self) -> str:
         """The value with its standard error and unit, as `84.52 ± 0.21 nats`."""
-        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        error = "" if self.standard_error is None else f" ± {_rough(self.standard_error)}"
         return f"{self.value:g}{error} {self.unit}"
 
     @property
@@ -99,7 +99,12 @@ class Metric:
 
         values = ", ".join(f"{value:g}" for value in self.training_seeds)
         middle, deviation = mean(self.training_seeds), stdev(self.training_seeds)
-        return f"{values}: mean {middle:.4g}, deviation {deviation:.2g}"
+        return f"{values}: mean {round(middle, 3):g}, deviation {_rough(deviation)}"
+
+
+def _rough(spread: float) -> str:
+    """A spread in two digits, or as a whole number."""
+    return f"{spread:.2g}" if spread < 100 else f"{spread:.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from zoo_core.data.fitting import (
     fit,
     open_header,
     open_image,
+    reading,
     room,
 )
 from zoo_core.data.folders import shape_of
@@ -30,6 +31,7 @@ from zoo_core.data.shards import Held
 from zoo_core.data.splits import choose, find_split
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable, quoted
+from zoo_core.urls import is_url
 
 __all__ = ["HUB", "Hub", "is_hub_folder", "load_hub", "open_hub"]
 
@@ -171,7 +173,8 @@ def _images(
     done: Counter[str] = Counter()
     if headers:
         each = [header for _, header in headers.values()]
-        grey = gray or all(header.grey for header in each)
+        mode = next(iter(stored.features.values())).mode
+        grey = gray or (mode == "L" if mode else all(header.grey for header in each))
         shape = shape_of(name, [header.size for header in each], size, grey)
         deep = depth is not None and any(header.peak for header in each)
         bits = depth() if depth and deep else bits_of(each)
@@ -191,11 +194,12 @@ def _images(
 
 
 def _stored(table: Any, column: str) -> Any:
-    """The images of a table alone, as their files hold them.
+    """The images of a table alone, as their files hold them, with the mode that the table declares.
 
     They are decoded here: the library's decoder has no limit of size and no rule for 16 bits.
     """
-    return table.select_columns([column]).cast_column(column, _library().Image(decode=False))
+    feature = _library().Image(mode=table.features[column].mode, decode=False)
+    return table.select_columns([column]).cast_column(column, feature)
 
 
 def _headers(
@@ -206,13 +210,29 @@ def _headers(
     for i in rows:
         try:
             (cell,) = stored[i].values()
-            if cell is None:
-                raise Unreadable("missing")
-            picture = Path(cell["path"]) if cell["bytes"] is None else Held(cell["bytes"])
+            picture = _picture(cell or {})
             headers[i] = picture, open_header(picture)
         except Unreadable as error:
             skipped.append(f"row {i} ({error})")
     return headers, skipped
+
+
+def _picture(cell: Mapping[str, Any]) -> Path | Held:
+    """A cell's picture: its bytes, or a path, which may be in an archive or at an address."""
+    data, path = cell.get("bytes"), cell.get("path")
+    if data is not None:
+        return Held(data)
+    if path is None:
+        raise Unreadable("missing")
+    if not is_url(path):
+        return Path(path)
+    place = path.split("::")[-1]
+    if environment.offline() and is_url(place) and not place.startswith("file://"):
+        raise Unreadable(f"it lies at {printable(path)}, and ZOO_OFFLINE is set")
+    import fsspec
+
+    with reading(), fsspec.open(path) as file:
+        return Held(file.read())
 
 
 def _column(name: str, table: Any, kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -65,4 +66,4 @@ def prior_fitting(model: Bound, protocol: OfBound, data_root: Root = None) -> Me
 def active_units(model: Encoder, protocol: OfBound, data_root: Root = None) -> Measured:
     """Number of latents that depend on the input: their posterior mean varies by more than 0.01."""
     means = held_out(model, protocol, data_root, model.encode)
-    return Measured(float((means.var(0) > _ACTIVE).sum()), 0.0, len(means))
+    return Measured(float((means.var(0) > _ACTIVE).sum()), math.nan, len(means))

@@ -117,7 +117,7 @@ class Publisher:
         }
         if measured.real is not None:
             metric["real"] = round(measured.real, 3)
-        if math.isfinite(measured.error):
+        if measured.error > 0:  # neither unknown nor of a count
             metric["standard_error"] = float(f"{measured.error:.3g}")
         published: dict[str, Any] = self.recipe.entry.get("published", {}).get(name, {})
         return metric | published

@@ -14,8 +14,8 @@ density is then the equal mixture of the K networks, which share their weights: 
 their log-probabilities (a mean of logits would be no likelihood). All have one order, so that the
 mixture is a chain too, of conditionals p(x_≤i) / p(x_<i).
 
-Differences from the paper. A layer holds the connections that are kept, and no zeros for the
-others. Where there is one draw the units of a layer are sorted by their degree, which changes no
+Differences from the paper. Where there is one draw a layer holds the connections that it keeps, and
+no zeros for the others; and the units of a layer are sorted by their degree, which changes no
 probability and makes those that a step of the sampler adds a slice.
 The paper cycles through its masks, and can draw the order anew with each; here masks come by
 chance, and there is one order: a mixture over orders could complete no given variables, and
@@ -97,8 +97,14 @@ class MADE(BinaryAutoregressive):
         self.A = MaskedLinear(inputs, outputs, bias=False) if direct else None
         if self.A is not None:
             nn.init.zeros_(self.A.weight)
-        self.changed = {"V.weight": PACKED}
+        self.changed = {"V.weight": PACKED} if masks == 1 else {}
         self.register_load_state_dict_post_hook(_check_degrees)  # type: ignore[no-untyped-call] # of torch
+
+    @property
+    def free_parameters(self) -> int:
+        """Number of connections that any mask keeps, and of biases."""
+        masked = [module for module in self.modules() if isinstance(module, MaskedLinear)]
+        return len(self.b) + sum(module.free_parameters for module in masked)
 
     def logits(self, x: Tensor, k: int = 0) -> Tensor:
         """b + V h + A x of each variable by the k-th mask, in the order: (B, D)."""
@@ -216,7 +222,7 @@ class SortedLinear(NamedTuple):
 
 
 class MaskedLinear(nn.Module):
-    """A linear map of connections from lower to higher or equal degrees, which holds no others.
+    """A linear map that keeps connections from lower to higher or equal degrees.
 
     Args:
         below: degrees of the inputs, (K,), int64, or (masks, K) for several masks.
@@ -232,13 +238,16 @@ class MaskedLinear(nn.Module):
         self.register_buffer("below", below.clone())  # files hold no shared tensors
         self.register_buffer("m", m.clone())
         H, K = m.shape[-1], below.shape[-1]
-        drawn = torch.empty(H, K)
-        nn.init.kaiming_uniform_(drawn, a=5**0.5)
-        self.weight = nn.Parameter(drawn.new_empty(1, self._connections))
-        """Of the connections that any mask keeps, row by row: (1, n), since optimizers do not decay
-        the weights of vectors."""
-        if not drawn.is_meta:
-            self.weight.data[0] = drawn[self.kept()]
+        self._masks = max(len(degrees) if degrees.dim() == 2 else 1 for degrees in (below, m))
+        weight = torch.empty(H, K)
+        nn.init.kaiming_uniform_(weight, a=5**0.5)
+        if self._masks == 1:
+            kept = weight.new_empty(1, self._connections)
+            weight = kept if weight.is_meta else weight[self.mask()][None]
+        self.weight = nn.Parameter(weight)
+        """Of one mask the connections that it keeps, row by row: (1, n), since optimizers do not
+        decay weights of one dimension; Muon leaves it to its fallback, AdamW. Of several masks
+        (H, K): together they keep nearly all."""
         self.bias = nn.Parameter(torch.zeros(H)) if bias else None
 
     def mask(self, k: int = 0) -> Tensor:
@@ -246,37 +255,35 @@ class MaskedLinear(nn.Module):
         below, m = (degrees if degrees.dim() == 1 else degrees[k] for degrees in self._degrees)
         return m[:, None] >= below
 
-    def kept(self) -> Tensor:
-        """Which connections any mask keeps, (H, K), bool."""
-        masks = [self.mask(k) for k in range(self._masks)]
-        return masks[0] if len(masks) == 1 else torch.stack(masks).any(0)
-
-    @property
-    def _masks(self) -> int:
-        return max(len(degrees) if degrees.dim() == 2 else 1 for degrees in self._degrees)
-
     @property
     def _degrees(self) -> tuple[Tensor, Tensor]:
         return self.below, self.m
 
     @property
     def _connections(self) -> int:
-        """Number of connections that any mask keeps; of one mask without making it."""
-        if self._masks > 1:
-            return int(self.kept().sum())
+        """Number of connections of the only mask, without making it."""
         return int(torch.searchsorted(self.below.sort().values, self.m, right=True).sum())
 
     @property
+    def free_parameters(self) -> int:
+        """Number of connections that any mask keeps, and of biases."""
+        kept = torch.zeros_like(self.mask())
+        for k in range(self._masks):
+            kept |= self.mask(k)
+        return int(kept.sum()) + (0 if self.bias is None else len(self.bias))
+
+    @property
     def is_whole(self) -> bool:
-        """Whether there is a weight for each connection that is kept, and no other."""
-        return self._connections == self.weight.numel()
+        """Whether there is a weight for each connection that is kept."""
+        return self._masks > 1 or self._connections == self.weight.numel()
 
     def dense(self, k: int = 0) -> Tensor:
         """The weights of the k-th mask, (H, K), with zeros where there is no connection."""
-        kept = self.kept()
+        kept = self.mask(k)
+        if self._masks > 1:
+            return self.weight * kept
         # ones where weights go, and no new zeros, which an exporter does not fold
-        dense = kept.to(self.weight).masked_scatter(kept, self.weight)
-        return dense if self._masks == 1 else dense * self.mask(k)
+        return kept.to(self.weight).masked_scatter(kept, self.weight)
 
     def forward(self, x: Tensor, k: int = 0) -> Tensor:
         """Map x (B, K) to (B, H)."""
