@@ -23,7 +23,7 @@ from zoo_core.sources import file_system
 from zoo_core.text import hidden, printable
 from zoo_core.urls import is_url
 
-__all__ = ["fetch", "is_address"]
+__all__ = ["fetch", "is_address", "out_of_reach"]
 
 _OTHERS = ("http", "https", "hf", "oci")
 """Schemes of what is no file, or is not read by fsspec."""
@@ -48,7 +48,7 @@ def fetch(address: str) -> Path | None:
     """
     folder = environment.home() / "inputs" / hashlib.sha256(address.encode()).hexdigest()[:16]
     path = folder / Path(_QUERY.sub("", address).rpartition("/")[2]).name
-    if environment.offline() and not address.startswith(("memory://", "file://")):
+    if out_of_reach(address):
         if path.exists():
             return path
         raise NetworkError(f"{_shown(address)} is not here yet, and ZOO_OFFLINE is set.")
@@ -76,6 +76,11 @@ def fetch(address: str) -> Path | None:
             raise unwritten(path, error) from error
         raise NetworkError(f"{_shown(address)} could not be read: {printable(error)}.") from error
     return path
+
+
+def out_of_reach(address: str) -> bool:
+    """Whether an address is not asked, since ZOO_OFFLINE is set and it is not of this machine."""
+    return environment.offline() and not address.startswith(("memory://", "file://"))
 
 
 def _open(address: str) -> tuple[Any, str]:

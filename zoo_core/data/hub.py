@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo_core import environment
+from zoo_core.data.addresses import out_of_reach
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import (
     Header,
@@ -227,7 +228,7 @@ def _picture(cell: Mapping[str, Any]) -> Path | Held:
     if not is_url(path):
         return Path(path)
     place = path.split("::")[-1]
-    if environment.offline() and is_url(place) and not place.startswith("file://"):
+    if is_url(place) and out_of_reach(place):
         raise Unreadable(f"it lies at {printable(path)}, and ZOO_OFFLINE is set")
     import fsspec
 

@@ -496,6 +496,23 @@ def test_a_spectral_discriminator_bounds_its_layers_and_has_no_batch_norm() -> N
         DCGAN((1, 16, 16), z=4, channels=4).opponent(norm="layer")
 
 
+def test_packed_images_are_judged_together() -> None:
+    """PacGAN: a pack's score is another when any of its images is, and that of no other pack."""
+    torch.manual_seed(0)
+    model = DCGAN((3, 16, 16), z=4, channels=4)
+    network = model.opponent(norm="none", pack=3).eval()
+    x = torch.rand(7, 3, 16, 16, requires_grad=True)
+    scores = network(x)
+    assert scores.shape == (3,)
+    for pack, of in enumerate([{0, 1, 2}, {3, 4, 5}, {6, 0, 1}]):  # the last is filled up
+        (slope,) = torch.autograd.grad(scores[pack], x, retain_graph=True)
+        assert set(slope.flatten(1).any(1).nonzero().flatten().tolist()) == of
+    assert model.opponent(norm="none", pack=1)(x).shape == (7,)
+    assert GAN((3, 16, 16), z=4, hidden=(8,)).opponent((8,), pieces=2, pack=3)(x).shape == (3,)
+    with pytest.raises(InvalidInput, match=r"pack = 2 needs config\.preset = 'paper' and"):
+        DCGAN((1, 16, 16), z=4, channels=4, trunk=True).opponent(pack=2)
+
+
 def test_a_discriminator_without_norms_keeps_the_scale_of_its_maps() -> None:
     torch.manual_seed(0)
     network = DCGAN((3, 64, 64), z=4, channels=16).opponent(norm="none")

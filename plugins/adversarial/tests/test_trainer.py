@@ -112,6 +112,48 @@ def discriminator_loss(trainer: AdversarialTrainer, x: Tensor, step: int) -> flo
     return found[0]
 
 
+class Judged(nn.Module):
+    """A discriminator that notes what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach())
+        return self.weight * x.flatten(1).mean(1)
+
+
+class Square(Shift):
+    """Images of 8x8 pixels with one bright square."""
+
+    event_shape = (1, 8, 8)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.by - torch.ones(len(z), 1, 8, 8)
+        x[:, :, 3:5, 3:5] += 2
+        return x
+
+    def opponent(self) -> nn.Module:
+        return Judged()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_all_that_is_judged_is_moved(shift: float) -> None:
+    """Real and generated images, in the turns of both: else one kind betrays itself."""
+    trainer = AdversarialTrainer(Square(), shift=shift)
+    updates, _ = quiet(trainer)
+    square = Square().sample(5).detach()
+    trainer.training_step(square, updates, random(), None, 1)
+    seen = trainer.networks["discriminator"].seen
+    assert len(seen) == 3
+    for images in seen:
+        assert torch.equal(images, 2 * square - 1) == (not shift)
+        assert float(images.max()) <= 1 and float(images.min()) >= -1
+    assert not shift or not torch.equal(seen[0], seen[1])
+
+
 def test_an_unknown_game_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"trainer\.loss is 'hing'; .*Did you mean hinge"):
         loss_of("hing")

@@ -22,7 +22,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from zoo_adversarial.layers import LatentGenerator
+from zoo_adversarial.layers import LatentGenerator, Pack
+from zoo_core.config import Size
 
 __all__ = ["GAN", "Maxout", "MaxoutDiscriminator"]
 
@@ -75,14 +76,16 @@ class GAN(LatentGenerator):
         pieces: int = 5,
         dropout: float = 0.5,
         dropout_inputs: float = 0.2,
+        pack: Size = 1,
     ) -> MaxoutDiscriminator:
         """Make a discriminator.
 
         hidden: units of each hidden layer. pieces: linear maps per maxout unit.
         dropout, dropout_inputs: dropout probabilities of units, and of pixels.
+        pack: images that are judged together (Lin et al. 2018); its scores are (⌈n/pack⌉,).
         """
         inputs = prod(self.event_shape)
-        return MaxoutDiscriminator(inputs, hidden, pieces, dropout, dropout_inputs)
+        return MaxoutDiscriminator(inputs, hidden, pieces, dropout, dropout_inputs, pack)
 
 
 class MaxoutDiscriminator(nn.Module):
@@ -98,15 +101,17 @@ class MaxoutDiscriminator(nn.Module):
         pieces: int,
         dropout: float,
         dropout_inputs: float,
+        pack: int = 1,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(dropout_inputs)]
-        for before, units in pairwise([inputs, *hidden]):
+        packing: list[nn.Module] = [Pack(pack)] if pack > 1 else []
+        layers: list[nn.Module] = [*packing, nn.Flatten(), nn.Dropout(dropout_inputs)]
+        for before, units in pairwise([pack * inputs, *hidden]):
             layers += [Maxout(before, units, pieces), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, _affine(hidden[-1], 1), nn.Flatten(0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (n,), of images (n, C, H, W), in [−1, 1]."""
+        """Logits, (n,), or one for each pack, of images (n, C, H, W), in [−1, 1]."""
         scores: Tensor = self.layers(x)
         return scores
 

@@ -48,7 +48,7 @@ from zoo_adversarial.layers import (
 from zoo_adversarial.trainer import AdversarialTrainer, Generated, Judged
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_labels, check_path, check_sampling
-from zoo_core.config import NonNegative, Size
+from zoo_core.config import NonNegative, Rate, Size
 from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
 from zoo_core.training.objective import network_of
@@ -268,6 +268,8 @@ class InfoTrainer(AdversarialTrainer):
         w_category: λ, the weight of L_I, for the category.
         w_codes: the same for the real codes.
         r1: weight of R1, the penalty of slopes at real images.
+        shift, turn, zoom: what is judged is moved, turned and scaled by up to so much, as by
+            AdversarialTrainer. A category that Q finds all the same is of no place or slant.
     """
 
     def __init__(
@@ -281,8 +283,13 @@ class InfoTrainer(AdversarialTrainer):
         w_category: NonNegative = 1.0,
         w_codes: NonNegative = 1.0,
         r1: NonNegative = 0.0,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
     ) -> None:
-        super().__init__(model, loss, n_critic, penalty, penalty_every, discriminator, r1)
+        super().__init__(
+            model, loss, n_critic, penalty, penalty_every, discriminator, r1, shift, turn, zoom
+        )
         self.w_category, self.w_codes = w_category, w_codes
 
     def judge(self, x: Tensor) -> Judged:

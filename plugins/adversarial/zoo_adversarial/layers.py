@@ -21,6 +21,7 @@ __all__ = [
     "UP",
     "ImageConv2d",
     "LatentGenerator",
+    "Pack",
     "Unflatten",
     "UpConv2d",
     "check_choice",
@@ -134,6 +135,29 @@ class LatentGenerator(nn.Module):
             return z
         u = 2 * z - 1
         return truncated_normal(u, truncation) if self.prior == "normal" else min(1, truncation) * u
+
+
+class Pack(nn.Module):
+    """Images side by side as the channels of one, so that a network judges several at once.
+
+    Few different images betray themselves among several (Lin et al. 2018, PacGAN, arXiv
+    1712.04086).
+
+    Args:
+        size: images in each pack.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) to (⌈n/size⌉, size·C, H, W); the last pack is filled up from the first."""
+        missing = -len(x) % self.size
+        index = torch.arange(len(x) + missing, device=x.device) % len(x)
+        full = x[index] if missing else x
+        packed: Tensor = full.unflatten(0, (-1, self.size)).flatten(1, 2)
+        return packed.contiguous(memory_format=torch.channels_last)
 
 
 class Unflatten(nn.Module):

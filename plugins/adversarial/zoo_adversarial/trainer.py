@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.translation import sliced_wasserstein
-from zoo_core.config import NonNegative, Size
+from zoo_core.config import NonNegative, Rate, Size
 from zoo_core.draws import batch_rows
 from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.protocols import narrow
+from zoo_core.training.augmentation import jitter
 from zoo_core.training.objective import frozen, network_of, unwrapped
 
 if TYPE_CHECKING:
@@ -129,6 +130,10 @@ class AdversarialTrainer(AdversarialBase):
             regularisation of Karras et al. 2020).
         discriminator: keywords of the model's opponent.
         r1: weight of R1, the gradient penalty at real images, beside any loss.
+        shift: every image that is judged is moved by up to this share of its side (Zhao et al.
+            2020, Differentiable Augmentation).
+        turn: and turned by up to so many degrees.
+        zoom: and scaled by up to this share.
     """
 
     def __init__(
@@ -140,10 +145,13 @@ class AdversarialTrainer(AdversarialBase):
         penalty_every: Size = 1,
         discriminator: Mapping[str, Any] | None = None,
         r1: NonNegative = 0.0,
+        shift: NonNegative = 0.0,
+        turn: NonNegative = 0.0,
+        zoom: Rate = 0.0,
     ) -> None:
         self.loss = loss_of(loss)
         self.n_critic, self.penalty, self.penalty_every = n_critic, penalty, penalty_every
-        self.r1 = r1
+        self.r1, self.jitter = r1, (shift, turn, zoom)
         self.networks = {
             "model": model,
             "discriminator": _opponent(narrow(model, Adversary), discriminator or {}),
@@ -167,13 +175,13 @@ class AdversarialTrainer(AdversarialBase):
             x = torch.cat([x, x])
         self.count(max(len(x), batch_rows(generator, len(x))))
         turn = step % self.n_critic == 0
-        real = self.real(x)
+        real = jitter(self.real(x), *self.jitter, generator)
         with torch.set_grad_enabled(turn):
             generated = self.draw(len(x), generator)
         values = self._discriminate(real, generated, update["discriminator"], generator, step)
         if turn:
             with frozen(self.networks["discriminator"]):
-                judged = self.judge(generated.images)
+                judged = self.judge(jitter(generated.images, *self.jitter, generator))
                 loss = self.loss.generator(judged.scores) + self.generator_term(judged, generated)
                 update["model"](loss)
         return values
@@ -187,7 +195,7 @@ class AdversarialTrainer(AdversarialBase):
         step: int,
     ) -> dict[str, Tensor]:
         """A step of the discriminator; returns what to log."""
-        fake = generated.images.detach()
+        fake = jitter(generated.images.detach(), *self.jitter, generator)
         of_real, of_fake = self.judge(real), self.judge(fake)
         loss = self.loss.discriminator(of_real.scores, of_fake.scores)
         loss = loss + self.discriminator_term(of_real, of_fake, generated)
