@@ -52,6 +52,10 @@ SOUND = {"architecture": "nade", "data": "x"}
             {"entry": {"published": {"test_nll": {"sorce": "x"}}}},
             "unknown key 'entry.published.test_nll.sorce'. Did you mean source?",
         ),
+        (  # a measured value is that of the test split, whatever a recipe says
+            {"entry": {"published": {"test_nll": {"value": 1.0}}}},
+            "unknown key 'entry.published.test_nll.value'",
+        ),
     ],
 )
 def test_a_recipe_that_is_wrong_says_where(change: dict[str, Any], message: str) -> None:

@@ -207,7 +207,10 @@ _REGISTRY = {
     "withdrawn": Rule("an array of tables, [[withdrawn]]", _is_tables, False, _WITHDRAWN),
 }
 
-_PUBLISHED = {key: rule._replace(required=False) for key, rule in _METRIC.items()}
+_PUBLISHED = {  # what is not measured
+    key: _METRIC[key]._replace(required=False)
+    for key in ("published", "source", "seen", "training_seeds", "tolerance")
+}
 
 _RECIPE = {
     **{

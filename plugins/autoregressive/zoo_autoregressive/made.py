@@ -38,7 +38,7 @@ from zoo_core.checks import check_inputs
 from zoo_core.config import Rate
 from zoo_core.errors import InvalidInput
 
-__all__ = ["MADE", "MaskedLinear"]
+__all__ = ["MADE", "PACKED", "MaskedLinear"]
 
 PACKED = (
     "weights hold the connections that masks keep, where they held the others too: those from "
