@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +29,7 @@ __all__ = [
     "Rate",
     "Size",
     "build",
+    "check_call",
     "check_config",
     "check_trainer",
 ]
@@ -88,6 +89,17 @@ def check_trainer(cls: type, table: Mapping[str, object]) -> None:
     check_table(table, _optional(arguments), f"the arguments of {cls.__name__}", at="trainer.")
 
 
+def check_call(function: Callable[..., object], table: Mapping[str, object], at: str) -> None:
+    """Check the keywords that a recipe gives to a function, such as one that makes a network.
+
+    at: what keys begin with, as "trainer.discriminator.".
+
+    Raises InvalidInput as `build`.
+    """
+    where = f"the arguments of {function.__qualname__}"
+    check_table(table, _optional(_parameters(function)), where, at=at)
+
+
 def _check_sizes(
     config: Mapping[str, object],
     parameters: Mapping[str, inspect.Parameter],
@@ -130,7 +142,7 @@ def _optional(parameters: Mapping[str, inspect.Parameter]) -> dict[str, Rule]:
     return {key: _rule(each)._replace(required=False) for key, each in parameters.items()}
 
 
-def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+def _parameters(cls: Callable[..., object]) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(cls, eval_str=True).parameters
     except Exception:  # names that only type checkers import: then the class checks its values

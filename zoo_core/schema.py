@@ -207,9 +207,8 @@ _REGISTRY = {
     "withdrawn": Rule("an array of tables, [[withdrawn]]", _is_tables, False, _WITHDRAWN),
 }
 
-_PUBLISHED = {  # what is not measured
-    key: _METRIC[key]._replace(required=False)
-    for key in ("published", "source", "seen", "training_seeds", "tolerance")
+_PUBLISHED = {  # what is known from elsewhere
+    key: _METRIC[key]._replace(required=False) for key in ("published", "source", "seen")
 }
 
 _RECIPE = {

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from zoo_adversarial.dcgan import DCGAN
+from zoo_adversarial.layers import Pack
 from zoo_adversarial.losses import LOSSES, gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.trainer import AdversarialTrainer, spread
 
@@ -91,6 +93,39 @@ def test_r1_of_a_linear_critic_is_half_its_squared_slope() -> None:
     x = torch.rand(4, 3, 4, 4, generator=random())
     penalty = slope_penalty(lambda x: 0.5 * x.flatten(1).sum(1), x)
     assert float(penalty) == pytest.approx(48 * 0.25 / 2)
+
+
+@pytest.mark.parametrize(("n", "size"), [(12, 1), (12, 3), (12, 4), (11, 4)])
+def test_penalties_are_of_what_a_score_is_of(n: int, size: int) -> None:
+    """A critic of packs has one slope by all images of a pack, here of length 1."""
+    x, y = torch.rand(2, n, 3, 4, 4, generator=random()).unbind()
+
+    def critic(images: Tensor) -> Tensor:
+        return Pack(size)(images).flatten(1).sum(1) / math.sqrt(48 * size)
+
+    # of the last pack that is filled up, the copied images have their slopes twice, at their place
+    squares = torch.ones(-(-n // size))
+    if missing := -n % size:
+        squares[-1] -= missing / size
+        squares[0] += missing * 3 / size
+    assert float(slope_penalty(critic, x)) == pytest.approx(float(squares.mean() / 2), rel=1e-5)
+    penalty = float(gradient_penalty(critic, x, y, random()))
+    expected = float((squares.sqrt() - 1).square().mean())
+    assert penalty == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pack": 0}, r"trainer\.discriminator\.pack is 0; expected a whole number of at least 1"),
+        ({"channels": "x"}, r"trainer\.discriminator\.channels is 'x'; expected"),
+    ],
+)
+def test_settings_of_a_discriminator_are_checked_before_training(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        AdversarialTrainer(DCGAN((1, 16, 16), z=4, channels=4), discriminator=settings)
 
 
 def test_r1_is_a_term_of_every_so_many_steps() -> None:
@@ -286,7 +321,7 @@ def test_a_preview_is_the_same_each_time() -> None:
 
 
 def test_an_unknown_setting_of_the_discriminator_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"trainer\.discriminator\.hiden .*Did you mean hidden"):
+    with pytest.raises(InvalidInput, match=r"trainer\.discriminator\.hiden'\. Did you mean hidden"):
         AdversarialTrainer(Shift(), discriminator={"hiden": 3})
 
 

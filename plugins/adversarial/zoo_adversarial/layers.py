@@ -141,7 +141,7 @@ class Pack(nn.Module):
     """Images side by side as the channels of one, so that a network judges several at once.
 
     Few different images betray themselves among several (Lin et al. 2018, PacGAN, arXiv
-    1712.04086).
+    1712.04086). A batch has as many at least: one with fewer is filled up by copies.
 
     Args:
         size: images in each pack.

@@ -1,6 +1,7 @@
 """GAN losses by name, and gradient penalties.
 
-Scores are the discriminator's outputs, one or more for each image; a loss is their mean. Where
+Scores are the discriminator's outputs, one or more for each image, or one for each pack of images
+that are judged together, which penalties then take for one; a loss is their mean. Where
 scores are the logits of a probability, D(x) = σ(score).
 """
 
@@ -90,22 +91,32 @@ def gradient_penalty(
 ) -> Tensor:
     """E[(‖∇D(x̂)‖ − 1)²] at points x̂ between real and generated images (Gulrajani et al. 2017).
 
-    D: returns a score for each image, (n,).
+    D: returns a score for each image, (n,), or for each pack.
     real, fake: (n, C, H, W).
     """
     u = draws.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
     between = torch.lerp(real, fake.to(real.dtype), u).requires_grad_()
-    (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
-    norm = slope.flatten(1).square().sum(1).add(_EPS).sqrt()
+    norm = _squared_slopes(D, between).add(_EPS).sqrt()
     return (norm - 1).square().mean()
 
 
 def slope_penalty(D: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """R1, E[‖∇D(x)‖²] / 2 at real images (Mescheder et al. 2018).
 
-    D: returns a score for each image, (n,).
+    D: returns a score for each image, (n,), or for each pack.
     real: (n, C, H, W).
     """
-    real = real.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
-    return slope.flatten(1).square().sum(1).mean() / 2
+    return _squared_slopes(D, real.detach().requires_grad_()).mean() / 2
+
+
+def _squared_slopes(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """‖∇D‖² by the images, or the pack of them, that each score is of, as many as scores."""
+    scores = D(x)
+    (slope,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    squares: Tensor = slope.flatten(1).square().sum(1)
+    if len(scores) == len(x):
+        return squares
+    size = -(-len(x) // len(scores))
+    missing = size * len(scores) - len(x)  # the images that fill up the last pack count once
+    of_packs: Tensor = functional.pad(squares, (0, missing)).unflatten(0, (-1, size)).sum(1)
+    return of_packs

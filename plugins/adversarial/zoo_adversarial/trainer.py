@@ -7,7 +7,6 @@ backward pass through the generator, and no unused gradient of the discriminator
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -16,9 +15,8 @@ from torch import Tensor, nn
 
 from zoo_adversarial.losses import gradient_penalty, loss_of, slope_penalty
 from zoo_adversarial.translation import sliced_wasserstein
-from zoo_core.config import NonNegative, Rate, Size
+from zoo_core.config import NonNegative, Rate, Size, check_call
 from zoo_core.draws import batch_rows
-from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.protocols import narrow
 from zoo_core.training.augmentation import jitter
 from zoo_core.training.objective import frozen, network_of, unwrapped
@@ -80,7 +78,7 @@ class Judged(NamedTuple):
     """The discriminator's output."""
 
     scores: Tensor
-    """(n,)."""
+    """(n,), or one for each pack of images that are judged together."""
     more: Any = None
     """Further outputs, where a trainer's losses need them."""
 
@@ -315,13 +313,7 @@ def remark_on(diversity: float, instead: str) -> str:
 def _opponent(model: Adversary, settings: Mapping[str, Any]) -> nn.Module:
     """The model's discriminator.
 
-    Raises InvalidInput for an unknown setting.
+    Raises InvalidInput for an unknown setting, and for a value that does not fit.
     """
-    taken = list(inspect.signature(model.opponent).parameters)
-    for key in settings:
-        if key not in taken:
-            raise InvalidInput(
-                f"trainer.discriminator.{key} is no setting of this discriminator."
-                f"{did_you_mean(key, taken)} It takes {', '.join(taken) or 'none'}."
-            )
+    check_call(model.opponent, settings, at="trainer.discriminator.")
     return model.opponent(**settings)
