@@ -268,8 +268,10 @@ class InfoTrainer(AdversarialTrainer):
         w_category: λ, the weight of L_I, for the category.
         w_codes: the same for the real codes.
         r1: weight of R1, the penalty of slopes at real images.
-        shift, turn, zoom: what is judged is moved, turned and scaled by up to so much, as by
-            AdversarialTrainer. A category that Q finds all the same is of no place or slant.
+        shift: what is judged is moved by up to this share of its side. A category that Q finds all
+            the same is of no place.
+        turn: and turned by up to so many degrees.
+        zoom: and scaled by up to this share.
     """
 
     def __init__(
