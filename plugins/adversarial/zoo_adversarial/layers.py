@@ -153,10 +153,9 @@ class Pack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, H, W) to (⌈n/size⌉, size·C, H, W); the last pack is filled up from the first."""
-        missing = -len(x) % self.size
-        index = torch.arange(len(x) + missing, device=x.device) % len(x)
-        full = x[index] if missing else x
-        packed: Tensor = full.unflatten(0, (-1, self.size)).flatten(1, 2)
+        if missing := -len(x) % self.size:
+            x = x[torch.arange(len(x) + missing, device=x.device) % len(x)]
+        packed: Tensor = x.unflatten(0, (-1, self.size)).flatten(1, 2)
         return packed.contiguous(memory_format=torch.channels_last)
 
 

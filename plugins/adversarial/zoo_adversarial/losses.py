@@ -117,6 +117,6 @@ def _squared_slopes(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     if len(scores) == len(x):
         return squares
     size = -(-len(x) // len(scores))
-    missing = size * len(scores) - len(x)  # the images that fill up the last pack count once
+    missing = size * len(scores) - len(x)  # what fills up the last pack counts in its own place
     of_packs: Tensor = functional.pad(squares, (0, missing)).unflatten(0, (-1, size)).sum(1)
     return of_packs
