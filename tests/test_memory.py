@@ -1,11 +1,17 @@
 """How much memory there is, and what is refused because it needs more."""
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from zoo_core import memory
+from zoo_core.cli import root
 from zoo_core.errors import InvalidInput
 
 
@@ -32,3 +38,50 @@ def test_what_needs_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatc
     )
     monkeypatch.setattr(memory, "machine", lambda device: None)
     memory.require("it takes", 2 * 10**12, "Ask for fewer.")
+
+
+_FAULTS = """
+import resource
+import sys
+import torch
+from click.testing import CliRunner
+from zoo_core.memory import keep_freed
+
+if sys.argv[1] == "keep":
+    keep_freed()
+
+def faults():  # pages that the system had to give
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(min(faults() for _ in range(9)))  # a small block behind a freed one can keep it from fitting
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc")
+def test_freed_memory_is_used_again_unless_the_user_has_settings() -> None:
+    environ = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
+
+    def faults(what: str, **more: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", _FAULTS, what],
+            env=environ | more,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
+    assert faults("keep") < pages / 100
+    assert faults("leave") > pages / 2
+    assert faults("keep", MALLOC_ARENA_TEST="8") > pages / 2
+
+
+def test_it_is_kept_by_commands_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = list[str]()
+    monkeypatch.setattr(memory, "keep_freed", lambda: calls.append("kept"))
+    for command in ("run", "list", "eval", "train", "env", "compare", "ladder"):
+        assert CliRunner().invoke(root, [command, "--help"]).exit_code == 0
+    assert len(calls) == 5

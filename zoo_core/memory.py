@@ -1,8 +1,10 @@
-"""How much memory this machine has, and the refusal of work that needs more, before it begins."""
+"""How much memory this machine has, the refusal of work that needs more, and what is kept of it."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,14 @@ from zoo_core.errors import InvalidInput
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["in_words", "machine", "require"]
+__all__ = ["in_words", "keep_freed", "machine", "require"]
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much a container may take."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt(3)."""
+_KEPT = 1 << 30
+"""Bytes: a freed block that is no larger is used again."""
 
 
 def machine(device: torch.device | None = None) -> int | None:
@@ -33,6 +39,20 @@ def machine(device: torch.device | None = None) -> int | None:
         except (OSError, ValueError):  # not there, or `max`
             continue
     return found
+
+
+def keep_freed() -> None:
+    """Have this process use memory again that it has freed, where its C library is glibc.
+
+    glibc returns blocks above 32 MB to the system, and a network's tensors are taken and freed at
+    each layer: without this half of a forward pass of Row LSTM is the system clearing pages. It is
+    for a process of our own. What a user has set by MALLOC_… stands.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # musl has none
+        mallopt(_M_MMAP_THRESHOLD, _KEPT)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 def require(what: str, needed: int, advice: str, device: torch.device | None = None) -> None:

@@ -49,6 +49,9 @@ COMMANDS = {
 """The commands in the order of `--help`, with the first line of each one's help: to list them, none
 of their modules is imported."""
 
+_COMPUTING = ("run", "train", "eval", "compare", "ladder")
+"""The commands whose process is worth settings of its own."""
+
 INTERRUPTED = 130
 
 _CLOSED = "the standard output is closed. Leave it open, or redirect it, as by > /dev/null."
@@ -81,6 +84,10 @@ class Root(click.Group):
         if args and args[0] not in known and not ctx.resilient_parsing:
             near = did_you_mean(args[0], known) or " `zoo --help` lists them."
             ctx.fail(f"there is no command '{args[0]}'.{near}")
+        if args and args[0] in _COMPUTING:
+            from zoo_core.memory import keep_freed
+
+            keep_freed()
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
