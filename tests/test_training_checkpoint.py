@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm.optim
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 import zoo_core
 from zoo_core.errors import InvalidInput
@@ -46,6 +47,52 @@ def test_state_and_progress_come_back_whatever_else_it_holds(path: Path) -> None
     left, right = (o.state_dict()["state"][0] for o in (optimizer, other_optimizer))
     assert all(torch.equal(left[key], right[key]) for key in left)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+OPTIMIZERS = [
+    name
+    for name in timm.optim.list_optimizers(exclude_filters=["fused*", "bnb*", "adahessian"])
+    if name not in ("kronc", "kronw")  # kron, which compiles for seconds, with other defaults
+]
+
+
+@pytest.mark.filterwarnings("ignore:It is highly recommended to have 'opt_einsum'")
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "lookahead_radam"])
+def test_an_optimiser_goes_on_to_the_same_weights(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **settings: function)
+    path = tmp_path / "last.safetensors"
+
+    def weights(stop: bool) -> Tensor:
+        network, optimizer = started()
+        for step in range(6):
+            if stop and step == 3:
+                held = {"model": network}, {"model": optimizer}
+                checkpoint.write(path, Progress(recipe="abc"), checkpoint.collect(*held))
+                network, optimizer = started()
+                held = {"model": network}, {"model": optimizer}
+                checkpoint.read(path, *held, recipe="abc", data=DATA)
+            torch.manual_seed(step)  # some optimisers draw
+            optimizer.zero_grad()
+            network(torch.rand(8, 5)).square().mean().backward()
+            optimizer.step()
+        return torch.cat([each.detach().flatten() for each in network.parameters()])
+
+    def started() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+        return network, timm.optim.create_optimizer_v2(network, opt=name, lr=1e-2)
+
+    assert torch.equal(weights(stop=True), weights(stop=False))
+
+
+def test_a_state_that_cannot_be_written_is_refused() -> None:
+    network, optimizer = stepped(0)
+    optimizer.state[network.get_parameter("bias")]["past"] = {1, 2}
+    message = "the optimiser keeps a set, which a checkpoint cannot hold; .* by optimizer.opt"
+    with pytest.raises(InvalidInput, match=message):
+        checkpoint.collect({}, {"model": optimizer})
 
 
 def test_one_of_another_recipe_is_refused(path: Path) -> None:

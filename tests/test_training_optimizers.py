@@ -114,6 +114,10 @@ def test_optimisers_forget() -> None:
             {"optimizer": {}, "schedule": {"sched": "poly", "decay_rate": -float("inf")}},
             r"schedule\.decay_rate is -inf; expected a finite number of at least 0",
         ),
+        (
+            {"optimizer": {"opt": "adahessian"}},
+            r"'adahessian', .*} does not work: it takes gradients of gradients, which are not",
+        ),
         ({"optimizer": {"opt": "sgd", "speed": 1}}, r"the recipe's \[optimizer\] .* does not work"),
         (
             {"optimizer": {"opt": "sgd"}, "schedule": {"sched": "plateau"}},

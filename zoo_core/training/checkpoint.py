@@ -138,7 +138,7 @@ def read(
             own, given = module.state_dict(), _below(tensors, f"modules/{name}/")
             module.load_state_dict({key: share_like(v, own.get(key)) for key, v in given.items()})
         for name, optimizer in optimizers.items():
-            _restore(optimizer, _below(tensors, f"optimizers/{name}/"))
+            _restore(name, optimizer, tensors)
     except (RuntimeError, *_NO_CHECKPOINT) as error:  # torch's, for missing or other tensors
         raise InvalidInput(
             f"{printable(path)} was made by another version of this architecture or its trainer: "
@@ -182,18 +182,68 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _flatten(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
-    """The state of each parameter; hyper-parameters come from the recipe and the schedule."""
-    return {
-        f"optimizers/{name}/{index}/{key}": torch.as_tensor(value).detach().contiguous()
-        for index, state in optimizer.state_dict()["state"].items()
-        for key, value in state.items()
-    }
+    """The tensors of its state, each under where it is, and all else of it as JSON, in bytes.
+
+    Hyper-parameters come from the recipe and the schedule; groups also count steps.
+
+    Raises InvalidInput for a state that holds something else.
+    """
+    state, given = optimizer.state_dict(), {*optimizer.defaults, "params"}
+    state["param_groups"] = [
+        {key: value for key, value in group.items() if key not in given}
+        for group in state["param_groups"]
+    ]
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_in_json(state, f"optimizers/{name}", tensors))
+    tensors[f"optimizers/{name}"] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+    return tensors
 
 
-def _restore(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _restore(name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, field = key.split("/", 1)
-        state.setdefault(int(index), {})[field] = share_like(value, parameters[int(index)])
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    here = f"optimizers/{name}/"
+    found = {}
+    for key, value in _below(tensors, here).items():
+        part, index, *_ = key.split("/")
+        of_one = part == "state"
+        found[here + key] = share_like(value, parameters[int(index)]) if of_one else value
+    text = bytes(tensors[f"optimizers/{name}"].tolist())
+    state, own = _from_json(json.loads(text), found), optimizer.state_dict()
+    groups = zip(own["param_groups"], state["param_groups"], strict=True)
+    state["param_groups"] = [{**group, **counts} for group, counts in groups]
+    optimizer.load_state_dict(own | state)
+
+
+def _in_json(value: object, at: str, tensors: dict[str, Tensor]) -> Any:
+    """What JSON can say of a value, whose tensors are put among the others.
+
+    at: the name of the first of them.
+    """
+    match value:
+        case Tensor():
+            tensors[at] = value.detach().contiguous()
+            return {"tensor": at}
+        case dict():
+            pairs = value.items()  # keys may be numbers
+            return {"dict": [[key, _in_json(v, f"{at}/{key}", tensors)] for key, v in pairs]}
+        case list() | tuple():
+            values = [_in_json(v, f"{at}/{i}", tensors) for i, v in enumerate(value)]
+            return {type(value).__name__: values}
+        case None | bool() | int() | float() | str():
+            return value
+    raise InvalidInput(
+        f"the optimiser keeps a {type(value).__name__}, which a checkpoint cannot hold; expected "
+        "tensors, numbers and text, and lists and dicts of them. Choose another by optimizer.opt."
+    )
+
+
+def _from_json(said: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """The value of which `_in_json` said this."""
+    if not isinstance(said, dict):
+        return said
+    ((kind, held),) = said.items()
+    if kind == "tensor":
+        return tensors[held]
+    if kind == "dict":
+        return {key: _from_json(value, tensors) for key, value in held}
+    return {"list": list, "tuple": tuple}[kind](_from_json(value, tensors) for value in held)

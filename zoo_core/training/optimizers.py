@@ -225,6 +225,8 @@ def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
     _check_settings("optimizer", settings, create_optimizer_v2)
     with _explain_errors("optimizer", settings):
         optimizer: Optimizer = create_optimizer_v2(network, **settings)
+        if getattr(optimizer, "is_second_order", False):  # timm's word, of adahessian
+            raise ValueError("it takes gradients of gradients, which are not computed")
     return optimizer
 
 
