@@ -121,7 +121,7 @@ def _check(name: str, figures: Iterable["Figure"]) -> None:
         )
     wrong = [
         f"{figure.name} is {figure.found[0].value:.4f}, but the registry states "
-        f"{figure.stated.value:g} ± {figure.stated.tolerance:g} {figure.unit}"
+        f"{figure.stated.value:g} {figure.unit} (checked to ±{figure.stated.tolerance:g})"
         for figure in stated
         if figure.stated and not figure.within
     ]
@@ -145,7 +145,7 @@ def _cells(figure: "Figure") -> tuple[str, ...]:
     return (
         figure.name,
         f"{figure.value:.4f} ± {figure.error:.4f}",
-        f"{stated.value:g} ± {stated.tolerance:g}" if stated else "-",
+        f"{stated.value:g}" if stated else "-",
         "-" if stated is None or stated.published is None else f"{stated.published:g}",
         "-" if figure.real is None else f"{figure.real:.4f}",
         f"{figure.unit}, {figure.kind}" if figure.kind == "by orders" else figure.unit,
@@ -155,9 +155,11 @@ def _cells(figure: "Figure") -> tuple[str, ...]:
 
 
 def _within(figure: "Figure") -> str:
+    """Whether the figure is the registry's, and how far it may be off: that is no spread."""
     if figure.stated is None:
         return "-"
-    return "yes" if figure.within else f"no, off by {figure.off:.4f}"
+    allowed = f"{figure.stated.tolerance:g}"
+    return f"yes, to {allowed}" if figure.within else f"no, off by {figure.off:.4f} > {allowed}"
 
 
 def _to_json(name: str, figure: "Figure") -> dict[str, Any]:
