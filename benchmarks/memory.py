@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 
 COMMANDS = [
-    f"run {name} --task score --input mnist:test[0:2000] --force -o FOLDER/scores.csv"
+    f"eval {name} --metric test_nll"
     for name in ("nade.mnist", "pixelcnn.mnist", "row-lstm.mnist", "diagonal-bilstm.mnist")
 ]
+COMMANDS.append("train --like bernoulli.mnist -q --force -o FOLDER/run")
 
 
 def used(command: str, **more: str) -> tuple[float, float]:
@@ -27,7 +28,6 @@ def used(command: str, **more: str) -> tuple[float, float]:
         [zoo, *command.split()],
         env=os.environ | {"OMP_NUM_THREADS": "1"} | more,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -47,8 +47,8 @@ def main() -> None:
             line = command.replace("FOLDER", folder)
             returned, kept = [], []
             for _ in range(options.rounds):
-                # this variable does nothing, but any MALLOC_… stands in the place of keep_freed
-                returned.append(used(line, MALLOC_PERTURB_="0"))
+                # it changes nothing, but a user's setting stands in the place of keep_freed
+                returned.append(used(line, GLIBC_TUNABLES="glibc.malloc.perturb=0"))
                 kept.append(used(line))
             pairs = zip(returned, kept, strict=True)
             ratio = statistics.median(before[0] / after[0] for before, after in pairs)

@@ -88,14 +88,14 @@ def test_check_fails_beyond_the_tolerance(publish: Callable[..., float]) -> None
     assert result.exit_code == 7
     assert f"error: nade.bars: test_nll is {value:.4f}, but the registry states" in result.stderr
     assert "zoo verify nade.bars" in result.stderr
-    assert "no, off by 0.0600 > 0.05" in result.stdout
+    assert "no, off by 0.06 > 0.05" in result.stdout
 
 
 def test_without_check_a_drift_is_only_shown(publish: Callable[..., float]) -> None:
     publish(off=0.06)
     result = zoo("eval", "nade.bars")
     assert result.exit_code == 0
-    assert "no, off by 0.0600 > 0.05" in result.stdout
+    assert "no, off by 0.06 > 0.05" in result.stdout
 
 
 def test_json_holds_numbers(publish: Callable[..., float]) -> None:

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -44,7 +45,6 @@ _FAULTS = """
 import resource
 import sys
 import torch
-from click.testing import CliRunner
 from zoo_core.memory import keep_freed
 
 if sys.argv[1] == "keep":
@@ -59,9 +59,13 @@ print(min(faults() for _ in range(9)))  # a small block behind a freed one can k
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or [*map(int, platform.libc_ver()[1].split("."))] < [2, 35],
+    reason="older ones take no such threshold",
+)
 def test_freed_memory_is_used_again_unless_the_user_has_settings() -> None:
-    environ = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
+    ours = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+    environ = {name: v for name, v in os.environ.items() if not name.startswith(ours)}
 
     def faults(what: str, **more: str) -> int:
         done = subprocess.run(
@@ -76,7 +80,27 @@ def test_freed_memory_is_used_again_unless_the_user_has_settings() -> None:
     pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
     assert faults("keep") < pages / 100
     assert faults("leave") > pages / 2
-    assert faults("keep", MALLOC_ARENA_TEST="8") > pages / 2
+    assert faults("keep", MALLOC_ARENA_MAX="2") < pages / 100  # a setting of something else
+    assert faults("keep", MALLOC_MMAP_THRESHOLD_="131072") > pages / 2
+    assert faults("keep", GLIBC_TUNABLES="glibc.malloc.mmap_threshold=131072") > pages / 2
+
+
+@pytest.mark.parametrize("accepts", [0, 1])
+def test_a_libc_that_takes_no_such_threshold_is_left_as_it_is(
+    accepts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list[int]()
+
+    def mallopt(parameter: int, value: int) -> int:
+        calls.append(parameter)
+        return accepts
+
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(name)
+    memory.keep_freed()
+    assert calls == [-3, -1][: 1 + accepts]
 
 
 def test_it_is_kept_by_commands_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.filterwarnings("ignore:It is highly recommended to have 'opt_einsum'")
-@pytest.mark.parametrize("name", [*OPTIMIZERS, "lookahead_radam"])
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "lookahead_radam", "lookahead_lamb"])
 def test_an_optimiser_goes_on_to_the_same_weights(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,8 +66,8 @@ def test_an_optimiser_goes_on_to_the_same_weights(
 
     def weights(stop: bool) -> Tensor:
         network, optimizer = started()
-        for step in range(6):
-            if stop and step == 3:
+        for step in range(14):  # lookahead does something at steps 12, 18, …
+            if stop and step == 7:
                 held = {"model": network}, {"model": optimizer}
                 checkpoint.write(path, Progress(recipe="abc"), checkpoint.collect(*held))
                 network, optimizer = started()
@@ -85,6 +85,18 @@ def test_an_optimiser_goes_on_to_the_same_weights(
         return network, timm.optim.create_optimizer_v2(network, opt=name, lr=1e-2)
 
     assert torch.equal(weights(stop=True), weights(stop=False))
+
+
+def test_one_from_before_it_held_all_of_a_state_is_read(path: Path) -> None:
+    (network, optimizer), (other, other_optimizer) = stepped(0), stepped(1)
+    tensors = {f"modules/model/{key}": value for key, value in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizers/model/{index}/{key}": value for key, value in state.items()}
+    checkpoint.write(path, Progress(recipe="abc"), tensors)
+    checkpoint.read(path, {"model": other}, {"model": other_optimizer}, recipe="abc", data=DATA)
+    left, right = (o.state_dict()["state"] for o in (optimizer, other_optimizer))
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[i][key], right[i][key]) for i in left for key in left[i])
 
 
 def test_a_state_that_cannot_be_written_is_refused() -> None:

@@ -62,13 +62,24 @@ def test_an_update_moves_its_network_says_so_and_clips() -> None:
     assert torch.equal(parameters(optimizers.networks["critic"]), before["critic"])
 
 
-def test_optimisers_forget() -> None:
-    optimizers = made({"opt": "adam", "lr": 0.1})
-    update = optimizers.updates(lambda name: None)["model"]
-    update(optimizers.networks["model"](torch.ones(3, 2)).sum())
-    assert optimizers.of["model"].state
+@pytest.mark.parametrize("name", ["adam", "lamb", "adan", "lookahead_adam"])
+def test_optimisers_forget(name: str) -> None:
+    optimizers = made({"opt": name, "lr": 0.1})
+    network = optimizers.networks["model"]
+    update, before = optimizers.updates(lambda name: None)["model"], parameters(network)
+
+    def step(scale: float) -> Tensor:
+        nn.utils.vector_to_parameters(before.clone(), network.parameters())
+        update((scale * network(torch.ones(3, 2))).square().sum())
+        return parameters(network)
+
+    first, second = step(1.0), step(3.0)
+    assert not torch.equal(first, second)
+    optimizers.of["model"].param_groups[0]["lr"] = 0.05
     optimizers.forget()
-    assert not optimizers.of["model"].state
+    assert optimizers.rates == {"lr": 0.05}
+    optimizers.of["model"].param_groups[0]["lr"] = 0.1
+    assert torch.equal(step(1.0), first)
 
 
 @pytest.mark.parametrize(

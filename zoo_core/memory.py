@@ -21,6 +21,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt(3)."""
 _KEPT = 1 << 30
 """Bytes: a freed block that is no larger is used again."""
+_SETTINGS = ("MMAP_THRESHOLD_", "MMAP_MAX_", "TRIM_THRESHOLD_", "TOP_PAD_")
+"""A user's MALLOC_… for the same; GLIBC_TUNABLES is the other way to say it."""
 
 
 def machine(device: torch.device | None = None) -> int | None:
@@ -46,12 +48,15 @@ def keep_freed() -> None:
 
     glibc returns blocks above 32 MB to the system, and a network's tensors are taken and freed at
     each layer: without this half of a forward pass of Row LSTM is the system clearing pages. It is
-    for a process of our own. What a user has set by MALLOC_… stands.
+    for a process of our own. What a user has set stands. An older glibc takes no threshold above
+    32 MB, and is left as it is.
     """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+    chosen = any(f"MALLOC_{name}" in os.environ for name in _SETTINGS)
+    chosen |= "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
+    if sys.platform != "linux" or chosen:
         return
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # musl has none
-        mallopt(_M_MMAP_THRESHOLD, _KEPT)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt and mallopt(_M_MMAP_THRESHOLD, _KEPT):
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 

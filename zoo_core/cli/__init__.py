@@ -84,7 +84,7 @@ class Root(click.Group):
         if args and args[0] not in known and not ctx.resilient_parsing:
             near = did_you_mean(args[0], known) or " `zoo --help` lists them."
             ctx.fail(f"there is no command '{args[0]}'.{near}")
-        if args and args[0] in _COMPUTING:
+        if args and args[0] in _COMPUTING and not ctx.resilient_parsing:
             from zoo_core.memory import keep_freed
 
             keep_freed()

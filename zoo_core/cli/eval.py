@@ -159,7 +159,7 @@ def _within(figure: "Figure") -> str:
     if figure.stated is None:
         return "-"
     allowed = f"{figure.stated.tolerance:g}"
-    return f"yes, to {allowed}" if figure.within else f"no, off by {figure.off:.4f} > {allowed}"
+    return f"yes, to {allowed}" if figure.within else f"no, off by {figure.off:.4g} > {allowed}"
 
 
 def _to_json(name: str, figure: "Figure") -> dict[str, Any]:

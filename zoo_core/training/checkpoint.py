@@ -1,7 +1,8 @@
 """Checkpoints as safetensors: networks, moving averages and optimisers, and where training stood.
 
 Nothing else has to be kept: every random stream of the loop is derived from the recipe's seed and a
-step's number, and schedules are functions of the step.
+step's number, schedules are functions of the step, and what an optimiser counts or draws from is
+part of its state.
 
 The one before the last is kept, too: a damaged file costs the steps between them, not the run.
 """
@@ -184,13 +185,13 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _flatten(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
     """The tensors of its state, each under where it is, and all else of it as JSON, in bytes.
 
-    Hyper-parameters come from the recipe and the schedule; groups also count steps.
+    Hyper-parameters come from the recipe; what a group has beside them are counts, of steps say.
 
     Raises InvalidInput for a state that holds something else.
     """
-    state, given = optimizer.state_dict(), {*optimizer.defaults, "params"}
+    state = optimizer.state_dict()
     state["param_groups"] = [
-        {key: value for key, value in group.items() if key not in given}
+        {key: value for key, value in group.items() if _is_changed(optimizer, key, value)}
         for group in state["param_groups"]
     ]
     tensors: dict[str, Tensor] = {}
@@ -199,18 +200,31 @@ def _flatten(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
     return tensors
 
 
+def _is_changed(optimizer: Optimizer, key: str, value: object) -> bool:
+    """Whether a value of a group is not what the optimiser began with."""
+    return key != "params" and (
+        key not in optimizer.defaults or bool(value != optimizer.defaults[key])
+    )
+
+
 def _restore(name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    here = f"optimizers/{name}/"
+    here, own = f"optimizers/{name}", optimizer.state_dict()
+    if here not in tensors:  # from before it held more than a state's tensors
+        states: dict[int, dict[str, Tensor]] = {}
+        for at, value in _below(tensors, f"{here}/").items():
+            index, key = at.split("/", 1)
+            states.setdefault(int(index), {})[key] = share_like(value, parameters[int(index)])
+        optimizer.load_state_dict({**own, "state": states})
+        return
     found = {}
-    for key, value in _below(tensors, here).items():
-        part, index, *_ = key.split("/")
+    for at, value in _below(tensors, f"{here}/").items():
+        part, index, *_ = at.split("/")
         of_one = part == "state"
-        found[here + key] = share_like(value, parameters[int(index)]) if of_one else value
-    text = bytes(tensors[f"optimizers/{name}"].tolist())
-    state, own = _from_json(json.loads(text), found), optimizer.state_dict()
+        found[f"{here}/{at}"] = share_like(value, parameters[int(index)]) if of_one else value
+    state = _from_json(json.loads(bytes(tensors[here].tolist())), found)
     groups = zip(own["param_groups"], state["param_groups"], strict=True)
-    state["param_groups"] = [{**group, **counts} for group, counts in groups]
+    state["param_groups"] = [{**group, **changed} for group, changed in groups]
     optimizer.load_state_dict(own | state)
 
 

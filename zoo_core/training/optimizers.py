@@ -66,6 +66,8 @@ class Optimizers:
         self.whole: dict[str, Whole] = {}
         """Of sharded networks, to validate and to publish them."""
         self.of: dict[str, Optimizer] = {}
+        self._blank: dict[str, dict[str, Any]] = {}
+        """State of each optimiser before its first step."""
         self._shared: dict[str, Sharded | None] = {}
         self._schedules: list[Any] = []
         self._gradients: dict[str, list[Tensor | None]] = {}
@@ -91,6 +93,7 @@ class Optimizers:
                     _schedule(optimizer, schedule, recipe.epochs, steps_per_epoch)
                 )
             self.of[name] = cast("Optimizer", fabric.setup_optimizers(optimizer))
+            self._blank[name] = optimizer.state_dict()
             for method in _public_methods(network):
                 wrapped.mark_forward_method(method)
             self.networks[name] = wrapped
@@ -113,9 +116,12 @@ class Optimizers:
             schedule.step_update(step)
 
     def forget(self) -> None:
-        """Drop what every optimiser remembers of past gradients."""
-        for optimizer in self.of.values():
-            optimizer.state.clear()
+        """Drop what every optimiser remembers of past gradients; rates stay."""
+        for name, optimizer in self.of.items():
+            rates = [group["lr"] for group in optimizer.param_groups]
+            optimizer.load_state_dict(self._blank[name])
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
     def updates(
         self, after: Callable[[str], None], weight: float = 1.0, *, last: bool = True
@@ -226,7 +232,7 @@ def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
     with _explain_errors("optimizer", settings):
         optimizer: Optimizer = create_optimizer_v2(network, **settings)
         if getattr(optimizer, "is_second_order", False):  # timm's word, of adahessian
-            raise ValueError("it takes gradients of gradients, which are not computed")
+            raise ValueError("it takes gradients of gradients, which are not computed here")
     return optimizer
 
 
