@@ -7,7 +7,8 @@ a fifth of its inputs and half of its units, uniform initial weights, an output 
 data's mean, alternating steps of both networks.
 
 Differences from the paper:
-- Adam instead of momentum with a decaying rate (in the recipe).
+- Adam instead of momentum with a decaying rate, R1 instead of dropout, and small moves of all that
+  is judged (in the recipe, with what they change).
 - The networks see images in [−1, 1], as all of this family do; the sigmoid is scaled accordingly.
 - The discriminator's initial weights are ten times as large as the authors' U(−0.005, 0.005), which
   are too small for Adam's first steps.
