@@ -129,9 +129,9 @@ class MaskedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, F, H, W) to (B, F', H, W)."""
-        if self.above:  # taps of zero weight cost less than a padded copy of x
-            weight = functional.pad(self.masked_weight(), (0, 0, 0, self.above))
-            return functional.conv2d(x, weight, self.bias, padding=(self.above, self.left))
+        if self.above:  # a padded copy of x costs less than the taps below, of zero weight
+            x = functional.pad(x, (0, 0, self.above, 0))
+            return functional.conv2d(x, self.masked_weight(), self.bias, padding=(0, self.left))
         if self.left:
             x = functional.pad(x, (self.left, 0, 0, 0))
         return functional.conv2d(x, self.masked_weight(), self.bias)
