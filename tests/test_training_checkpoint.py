@@ -197,6 +197,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     said = capsys.readouterr().err
     assert f"warning: {last} is not a checkpoint" in said
     assert f"The run goes on from {run / 'checkpoints' / 'previous.safetensors'}, step 22." in said
+    assert "start a new run" not in said
     weights = [(folder / "model.safetensors").read_bytes() for folder in (whole, run)]
     assert weights[0] == weights[1]
 

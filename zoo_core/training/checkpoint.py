@@ -53,7 +53,15 @@ class Progress:
 
 
 class Damaged(InvalidInput):
-    """A checkpoint that is not what was written."""
+    """A checkpoint that is not what was written.
+
+    Args:
+        found: what was found, without advice: a run that has an earlier checkpoint needs none.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found} {_ANEW}")
+        self.found = found
 
 
 def previous(path: Path) -> Path:
@@ -118,9 +126,7 @@ def read(
     try:
         progress, tensors = _contents(path)
     except (InvalidWeights, SafetensorError, *_NO_CHECKPOINT) as error:
-        raise Damaged(
-            f"{printable(path)} is not a checkpoint: {printable(repr(error))}. {_ANEW}"
-        ) from None
+        raise Damaged(f"{printable(path)} is not a checkpoint: {printable(repr(error))}.") from None
     if progress.recipe != recipe:
         raise InvalidInput(
             f"{printable(path)} was made with other settings than these. Resume with the recipe in "

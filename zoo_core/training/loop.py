@@ -159,7 +159,9 @@ class Loop:
                 damages.append(error)
                 continue
             if damages and self.fabric.is_global_zero:
-                say(f"warning: {damages[0]}\nThe run goes on from {path}, step {progress.step}.")
+                say(
+                    f"warning: {damages[0].found}\nThe run goes on from {path}, step {progress.step}."
+                )
             return progress
         if damages:
             raise damages[0]
