@@ -14,9 +14,9 @@ two codes ~ U(−1, 1) of which Q gives the mean with variance 1, both networks,
 Differences from the paper:
 - Images are in [−1, 1] and the generator ends in tanh; the authors' are in [0, 1], by a sigmoid.
 - Weights are initialized as in DCGAN.
-- The recipe has thirty categories: of ten, several came to hold two or three digits. Real codes
-  have weight 0.1, where the authors' λ is 1 for all codes, and the discriminator's rate is 5e-4,
-  not 2e-4.
+- One recipe has thirty categories. Of ten, several came to hold two or three digits, unless what is
+  judged is moved, turned and scaled, which the recipe of ten does. Real codes have weight 0.1, where
+  the authors' λ is 1 for all codes, and the discriminator's rate is 5e-4, not 2e-4.
 - `preset = "compact"` takes the small network of `dcgan`, with Q as one more dense layer of it.
 - `preset = "dcgan"`, for larger images, takes the networks of `dcgan`'s recipe of faces: maps
   enlarged by nearest neighbours, a discriminator without norm. Its trainer then has R1.
