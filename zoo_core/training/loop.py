@@ -159,9 +159,8 @@ class Loop:
                 damages.append(error)
                 continue
             if damages and self.fabric.is_global_zero:
-                say(
-                    f"warning: {damages[0].found}\nThe run goes on from {path}, step {progress.step}."
-                )
+                found = damages[0].found
+                say(f"warning: {found}\nThe run goes on from {path}, step {progress.step}.")
             return progress
         if damages:
             raise damages[0]

@@ -64,6 +64,7 @@ def test_losses_are_those_of_their_papers() -> None:
             0.5 * ((real - 1) ** 2).mean() + 0.5 * (fake**2).mean(),
             ((fake - 1) ** 2).mean(),
         ),
+        "relativistic": (-(real - fake).sigmoid().log().mean(), -D_fake.log().mean()),
         "hinge": ((1 - real).clamp_min(0).mean() + (1 + fake).clamp_min(0).mean(), -fake.mean()),
         "wgan-gp": (fake.mean() - real.mean(), -fake.mean()),
     }
@@ -128,15 +129,18 @@ def test_settings_of_a_discriminator_are_checked_before_training(
         AdversarialTrainer(DCGAN((1, 16, 16), z=4, channels=4), discriminator=settings)
 
 
-def test_r1_is_a_term_of_every_so_many_steps() -> None:
-    plain, penalised = (AdversarialTrainer(Shift(), r1=r1, penalty_every=2) for r1 in (0.0, 3.0))
+@pytest.mark.parametrize("name", ["r1", "r2"])
+def test_r1_and_r2_are_terms_of_every_so_many_steps(name: str) -> None:
+    plain = AdversarialTrainer(Shift(), penalty_every=2)
+    penalised = AdversarialTrainer(Shift(), penalty_every=2, **{name: 3.0})
     x = torch.rand(4, 1, 1, 1, generator=random())
-    real, D = plain.real(x), plain.networks["discriminator"]
-    expected = 2 * 3.0 * float(slope_penalty(D, real).detach())
+    D = plain.networks["discriminator"]
+    at = plain.real(x) if name == "r1" else plain.draw(4, random()).images
+    expected = 2 * 3.0 * float(slope_penalty(D, at).detach())
     assert expected > 0
     for step in (1, 2):
-        without, with_r1 = (discriminator_loss(trainer, x, step) for trainer in (plain, penalised))
-        assert with_r1 - without == pytest.approx(expected if step == 2 else 0.0, rel=1e-4)
+        without, with_it = (discriminator_loss(trainer, x, step) for trainer in (plain, penalised))
+        assert with_it - without == pytest.approx(expected if step == 2 else 0.0, rel=1e-4)
 
 
 def discriminator_loss(trainer: AdversarialTrainer, x: Tensor, step: int) -> float:
@@ -269,6 +273,26 @@ def test_the_generator_comes_to_the_data(name: str) -> None:
     assert min(distances) < 0.2 * distances[0]
     if LOSSES[name].probabilities:
         assert 0 < float(values["D_fake"]) < 1
+
+
+def test_a_relativistic_generator_is_compared_with_the_batch() -> None:
+    """Its loss is of D(G(z)) − D(x), so a discriminator's last bias does not count."""
+    x, losses = torch.rand(6, 1, 1, 1, generator=random()), list[Tensor]()
+    for shift in (0.0, 7.0):
+        trainer = AdversarialTrainer(Shift(), "relativistic")
+        D = trainer.networks["discriminator"]
+        with torch.no_grad():
+            list(D.parameters())[-1].add_(shift)
+            against = D(trainer.draw(6, random()).images) - D(trainer.real(x))
+        updates = {"discriminator": lambda loss: None, "model": losses.append}
+        trainer.training_step(x, updates, random(), None, 1)
+        torch.testing.assert_close(losses[-1].detach(), -against.sigmoid().log().mean())
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_a_star_has_no_pairs_to_compare() -> None:
+    with pytest.raises(InvalidInput, match=r"'relativistic'; expected minimax, non-saturating"):
+        loss_of("relativistic", paired=False)
 
 
 def test_a_penalty_that_is_paid_seldom_weighs_more() -> None:

@@ -210,7 +210,7 @@ class Cycle(AdversarialBase):
         past = [pool.exchange(to, fake.detach(), generator) for to, fake in enumerate(fakes)]
         real = [x[domain == a] for a in (0, 1)]
         loss_D = _GAME.discriminator(self._scores(real, generator), self._scores(past, generator))
-        update["discriminator"](loss_D + self.lazy_r1(step, partial(self._slopes, real)))
+        update["discriminator"](loss_D + self.lazy(step, self.r1, partial(self._slopes, real)))
         values = {"cycle": cycle, "identity": identity, "deceit": deceit, "loss_D": loss_D}
         return {key: value.detach() for key, value in values.items()}
 

@@ -136,7 +136,7 @@ class Matching(AdversarialBase):
         fake = G(torch.cat([noise, wanted], 1))
 
         real, generated = (jitter(z, *self.jitter, generator) for z in (x * 2 - 1, fake[: len(x)]))
-        penalty = self.lazy_r1(step, partial(self._slopes, real, code.detach()))
+        penalty = self.lazy(step, self.r1, partial(self._slopes, real, code.detach()))
         h, generated_h = D.features(real), D.features(generated.detach())
         values = self._discriminate(h, generated_h, tokens, code, penalty, update["discriminator"])
         with frozen(D):

@@ -15,8 +15,8 @@ Differences from the paper:
 - Images are in [−1, 1] and the generator ends in tanh; the authors' are in [0, 1], by a sigmoid.
 - Weights are initialized as in DCGAN.
 - One recipe has thirty categories. Of ten, several came to hold two or three digits, unless what is
-  judged is moved, turned and scaled, which the recipe of ten does. Real codes have weight 0.1, where
-  the authors' λ is 1 for all codes, and the discriminator's rate is 5e-4, not 2e-4.
+  judged is moved, turned and scaled, which the recipe of ten does. Real codes have weight 0.1,
+  where the authors' λ is 1 for all codes, and the discriminator's rate is 5e-4, not 2e-4.
 - `preset = "compact"` takes the small network of `dcgan`, with Q as one more dense layer of it.
 - `preset = "dcgan"`, for larger images, takes the networks of `dcgan`'s recipe of faces: maps
   enlarged by nearest neighbours, a discriminator without norm. Its trainer then has R1.
@@ -268,6 +268,7 @@ class InfoTrainer(AdversarialTrainer):
         w_category: λ, the weight of L_I, for the category.
         w_codes: the same for the real codes.
         r1: weight of R1, the penalty of slopes at real images.
+        r2: weight of R2, the same at generated images.
         shift: what is judged is moved by up to this share of its side. A category that Q finds all
             the same is of no place.
         turn: and turned by up to so many degrees.
@@ -285,12 +286,13 @@ class InfoTrainer(AdversarialTrainer):
         w_category: NonNegative = 1.0,
         w_codes: NonNegative = 1.0,
         r1: NonNegative = 0.0,
+        r2: NonNegative = 0.0,
         shift: NonNegative = 0.0,
         turn: NonNegative = 0.0,
         zoom: Rate = 0.0,
     ) -> None:
         super().__init__(
-            model, loss, n_critic, penalty, penalty_every, discriminator, r1, shift, turn, zoom
+            model, loss, n_critic, penalty, penalty_every, discriminator, r1, r2, shift, turn, zoom
         )
         self.w_category, self.w_codes = w_category, w_codes
 

@@ -119,7 +119,9 @@ class Assembly(AdversarialBase):
         with torch.set_grad_enabled(turn):
             drawn, mask = self.networks["model"](sight.parts, z)
         y = drawn[: len(x)]
-        penalty = self.lazy_r1(step, lambda: slope_penalty(self.networks["discriminator"], sight.x))
+        penalty = self.lazy(
+            step, self.r1, lambda: slope_penalty(self.networks["discriminator"], sight.x)
+        )
         values = self._discriminate(sight, y.detach(), penalty, update["discriminator"])
         place = self.spatial(mask, sight.mask)
         look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)

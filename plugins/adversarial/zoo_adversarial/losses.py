@@ -33,6 +33,9 @@ class Loss(NamedTuple):
     """Whether scores are logits."""
     penalised: bool = False
     """Whether the gradient penalty is part of it."""
+    paired: bool = False
+    """Whether a generated image is compared with a real one: `generator` takes the difference of
+    their scores."""
 
 
 def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -60,28 +63,40 @@ def _lower(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
+def _beyond(fake: Tensor) -> Tensor:
+    """−E[log σ(D(G(z)))], or of differences of scores."""
+    return functional.softplus(-fake).mean()
+
+
 LOSSES: dict[str, Loss] = {
     # Goodfellow et al. 2014: E[log(1 − D(G(z)))], and −E[log D(G(z))] that they train with
     "minimax": Loss(_cross_entropy, lambda fake: -functional.softplus(fake).mean(), True),
-    "non-saturating": Loss(_cross_entropy, lambda fake: functional.softplus(-fake).mean(), True),
+    "non-saturating": Loss(_cross_entropy, _beyond, True),
     # Mao et al. 2017; the generator's without the half, as Zhu et al. 2017 weigh it
     "least-squares": Loss(_squares, lambda fake: (fake - 1).square().mean(), False),
     # Lim & Ye 2017
     "hinge": Loss(_margins, _lower, False),
+    # Jolicoeur-Martineau 2019, in pairs: σ(D(x) − D(G(z))) is how sure D is which of two is real. A
+    # generated image has to match a real one, not to pass a threshold; so modes are left out more
+    # seldom (Huang et al. 2024, who add R1 and R2)
+    "relativistic": Loss(lambda real, fake: _beyond(real - fake), _beyond, False, paired=True),
     # Gulrajani et al. 2017
     "wgan-gp": Loss(_distance, _lower, False, penalised=True),
 }
 """Losses by name, as in a recipe's `trainer.loss`."""
 
 
-def loss_of(name: str) -> Loss:
+def loss_of(name: str, *, paired: bool = True) -> Loss:
     """Look up losses by name.
+
+    paired: whether losses that compare pairs of images are among them.
 
     Raises InvalidInput with the known names.
     """
-    if name not in LOSSES:
+    known = [key for key, loss in LOSSES.items() if paired or not loss.paired]
+    if name not in known:
         raise InvalidInput(
-            f"trainer.loss is {name!r}; expected {', '.join(LOSSES)}.{did_you_mean(name, LOSSES)}"
+            f"trainer.loss is {name!r}; expected {', '.join(known)}.{did_you_mean(name, known)}"
         )
     return LOSSES[name]
 
@@ -100,13 +115,13 @@ def gradient_penalty(
     return (norm - 1).square().mean()
 
 
-def slope_penalty(D: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """R1, E[‖∇D(x)‖²] / 2 at real images (Mescheder et al. 2018).
+def slope_penalty(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """E[‖∇D(x)‖²] / 2: R1 at real images, R2 at generated ones (Mescheder et al. 2018).
 
     D: returns a score for each image, (n,), or for each pack.
-    real: (n, C, H, W).
+    x: (n, C, H, W).
     """
-    return _squared_slopes(D, real.detach().requires_grad_()).mean() / 2
+    return _squared_slopes(D, x.detach().requires_grad_()).mean() / 2
 
 
 def _squared_slopes(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class Progressive(AdversarialTrainer):
             regularisation of Karras et al. 2020); 1 is the paper's.
         drift: weight of the mean square of the discriminator's output for real images.
         r1: weight of R1, the gradient penalty at real images, beside any loss.
+        r2: weight of R2, the same at generated images.
     """
 
     monitor: ClassVar[str] = "distance"
@@ -45,8 +46,9 @@ class Progressive(AdversarialTrainer):
         penalty_every: Size = 1,
         drift: NonNegative = 1e-3,
         r1: NonNegative = 0.0,
+        r2: NonNegative = 0.0,
     ) -> None:
-        super().__init__(model, loss, penalty=penalty, penalty_every=penalty_every, r1=r1)
+        super().__init__(model, loss, penalty=penalty, penalty_every=penalty_every, r1=r1, r2=r2)
         stages = len(model.channels) - 1
         self.stable = _for_each("stable", stable, stages)
         self.fade = _for_each("fade", fade, stages)

@@ -79,7 +79,7 @@ class Star(AdversarialBase):
             "model": model,
             "discriminator": Judge(model.event_shape, len(model.domains), channels),
         }
-        self.game, self.n_critic, self.w_penalty = loss_of(loss), n_critic, w_penalty
+        self.game, self.n_critic, self.w_penalty = loss_of(loss, paired=False), n_critic, w_penalty
         self.w_domain, self.w_reconstruction = w_domain, w_reconstruction
         self.jitter, self.flip = (shift, turn, zoom), flip
 
@@ -175,7 +175,7 @@ class Star(AdversarialBase):
                 penalty = gradient_penalty(lambda x: D(x)[0].mean(1), x, fake, generator)
             loss = loss + self.w_penalty * penalty
         certainty = partial(self._certainty, source)
-        update(loss + self.lazy_r1(step, lambda: slope_penalty(certainty, seen[: len(x)])))
+        update(loss + self.lazy(step, self.r1, lambda: slope_penalty(certainty, seen[: len(x)])))
         return {"distance": (real - generated).detach().mean(), "domain": domain.detach()}
 
     def _certainty(self, source: Tensor, x: Tensor) -> Tensor:

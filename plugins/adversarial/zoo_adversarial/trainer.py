@@ -105,15 +105,15 @@ class AdversarialBase:
         """A warning about the means of a validation; by default there is none."""
         return ""
 
-    def lazy_r1(self, step: int, slopes: Callable[[], Tensor]) -> Tensor | float:
-        """R1 with its weight, in every `penalty_every`-th step.
+    def lazy(self, step: int, weight: float, slopes: Callable[[], Tensor]) -> Tensor | float:
+        """A penalty of slopes with its weight, in every `penalty_every`-th step.
 
         slopes: computes the penalty, by a discriminator without Fabric's wrapper.
         """
-        if not self.r1 or step % self.penalty_every:
+        if not weight or step % self.penalty_every:
             return 0.0
         with unwrapped(self.networks, "discriminator"):
-            return self.r1 * self.penalty_every * slopes()
+            return weight * self.penalty_every * slopes()
 
 
 class AdversarialTrainer(AdversarialBase):
@@ -128,6 +128,7 @@ class AdversarialTrainer(AdversarialBase):
             regularisation of Karras et al. 2020).
         discriminator: keywords of the model's opponent.
         r1: weight of R1, the gradient penalty at real images, beside any loss.
+        r2: weight of R2, the same at generated images.
         shift: every image that is judged is moved by up to this share of its side (Zhao et al.
             2020, Differentiable Augmentation).
         turn: and turned by up to so many degrees.
@@ -143,13 +144,14 @@ class AdversarialTrainer(AdversarialBase):
         penalty_every: Size = 1,
         discriminator: Mapping[str, Any] | None = None,
         r1: NonNegative = 0.0,
+        r2: NonNegative = 0.0,
         shift: NonNegative = 0.0,
         turn: NonNegative = 0.0,
         zoom: Rate = 0.0,
     ) -> None:
         self.loss = loss_of(loss)
         self.n_critic, self.penalty, self.penalty_every = n_critic, penalty, penalty_every
-        self.r1, self.jitter = r1, (shift, turn, zoom)
+        self.r1, self.r2, self.jitter = r1, r2, (shift, turn, zoom)
         self.networks = {
             "model": model,
             "discriminator": _opponent(narrow(model, Adversary), discriminator or {}),
@@ -180,8 +182,8 @@ class AdversarialTrainer(AdversarialBase):
         if turn:
             with frozen(self.networks["discriminator"]):
                 judged = self.judge(jitter(generated.images, *self.jitter, generator))
-                loss = self.loss.generator(judged.scores) + self.generator_term(judged, generated)
-                update["model"](loss)
+                loss = self.loss.generator(self._against(real, judged.scores))
+                update["model"](loss + self.generator_term(judged, generated))
         return values
 
     def _discriminate(
@@ -197,16 +199,25 @@ class AdversarialTrainer(AdversarialBase):
         of_real, of_fake = self.judge(real), self.judge(fake)
         loss = self.loss.discriminator(of_real.scores, of_fake.scores)
         loss = loss + self.discriminator_term(of_real, of_fake, generated)
-        if self.loss.penalised and step % self.penalty_every == 0:
-            with unwrapped(self.networks, "discriminator"):
-                slopes = gradient_penalty(self._scores, real, fake, generator)
-            loss = loss + self.penalty * self.penalty_every * slopes
-        update(loss + self.lazy_r1(step, lambda: slope_penalty(self._scores, real)))
+        penalty = self.penalty if self.loss.penalised else 0.0
+        loss = loss + self.lazy(
+            step, penalty, lambda: gradient_penalty(self._scores, real, fake, generator)
+        )
+        loss = loss + self.lazy(step, self.r1, lambda: slope_penalty(self._scores, real))
+        update(loss + self.lazy(step, self.r2, lambda: slope_penalty(self._scores, fake)))
         with torch.no_grad():
             return self.figures(of_real, of_fake, generated)
 
     def _scores(self, x: Tensor) -> Tensor:
         return self.judge(x).scores
+
+    def _against(self, real: Tensor, scores: Tensor) -> Tensor:
+        """Scores of generated images, less those of real ones where the loss compares them."""
+        if not self.loss.paired:
+            return scores
+        with torch.no_grad():
+            of_real = self._scores(real)
+        return scores - of_real
 
     def _mean(self, scores: Tensor) -> Tensor:
         """Mean of D(x); of probabilities, where scores are logits."""
@@ -245,7 +256,9 @@ class AdversarialTrainer(AdversarialBase):
         """What to log of a step: both losses, and the means of D(x) and D(G(z))."""
         return {
             "loss_D": self.loss.discriminator(real.scores, fake.scores),
-            "loss_G": self.loss.generator(fake.scores),
+            "loss_G": self.loss.generator(
+                fake.scores - real.scores if self.loss.paired else fake.scores
+            ),
             "D_real": self._mean(real.scores),
             "D_fake": self._mean(fake.scores),
         }
