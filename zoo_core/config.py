@@ -85,19 +85,21 @@ def check_trainer(cls: type, table: Mapping[str, object]) -> None:
 
     Raises InvalidInput as `build`.
     """
-    arguments = dict(list(_parameters(cls).items())[1:])
-    check_table(table, _optional(arguments), f"the arguments of {cls.__name__}", at="trainer.")
+    check_call(cls, table, "trainer.", given=1)
 
 
-def check_call(function: Callable[..., object], table: Mapping[str, object], at: str) -> None:
+def check_call(
+    function: Callable[..., object], table: Mapping[str, object], at: str, given: int = 0
+) -> None:
     """Check the keywords that a recipe gives to a function, such as one that makes a network.
 
     at: what keys begin with, as "trainer.discriminator.".
+    given: number of its first arguments that no recipe gives.
 
     Raises InvalidInput as `build`.
     """
-    where = f"the arguments of {function.__qualname__}"
-    check_table(table, _optional(_parameters(function)), where, at=at)
+    arguments = dict(list(_parameters(function).items())[given:])
+    check_table(table, _optional(arguments), f"the arguments of {function.__qualname__}", at=at)
 
 
 def _check_sizes(
