@@ -14,7 +14,7 @@ Differences from the paper:
 - The recipe of digits has other learning rates for both networks, where the paper's are 2e-4.
 - Options that the recipe of faces takes: `up = "nearest"`, maps enlarged by nearest neighbours
   before a convolution; and a discriminator with spectral norm (Miyato et al. 2018) or with no norm
-  in place of batch norm.
+  in place of batch norm. Its loss is the relativistic one, with R1 and R2 (Huang et al. 2024).
 - A discriminator may judge several images at once (`pack`; Lin et al. 2018).
 - `preset = "compact"` is another, small network that many example scripts have: a dense
   layer, two nearest-neighbour enlargements and 3x3 convolutions against four strided convolutions
