@@ -345,6 +345,45 @@ def test_a_moved_image_is_what_is_encoded_and_what_is_reconstructed(
     torch.testing.assert_close(values["squares"], moved.square().flatten(1).sum(1).mean())
 
 
+def test_a_moved_image_only_has_to_keep_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = heaps(20)
+    aae = model(clusters=3)
+    encode, seen = aae.code, []
+    monkeypatch.setattr(aae, "code", lambda x, random: seen.append(x) or encode(x, random))
+    trainer = Adversarial(aae, hidden=[4], shift=0.2, turn=20.0, zoom=0.2, w_same=2.0)
+    losses: list[Tensor] = []
+    updates = dict.fromkeys(trainer.networks, losses.append)
+    values = trainer.training_step(x, updates, seeded())
+    moved = jitter(x, 0.2, 20.0, 0.2, seeded())
+    assert torch.equal(seen[0], x) and torch.equal(seen[1], moved)
+    q, other = (encode(seen[i], None).logits.softmax(1) for i in (0, 1))
+    expected = (q * (q / other).log()).sum(1).mean()
+    torch.testing.assert_close(values["divergence"], expected)
+    total = values["squares"] + 2 * values["deceit"] + 2.0 * expected  # two discriminators
+    torch.testing.assert_close(losses[-1], total)
+
+
+@pytest.mark.parametrize("settings", [{}, {"clusters": 3}, {"classes": 3, "labels": "decoder"}])
+def test_moved_images_keep_a_class_only_where_there_are_both(settings: dict[str, Any]) -> None:
+    moves = {} if "clusters" in settings else {"turn": 5.0}
+    with pytest.raises(InvalidInput, match="the weight of moved images"):
+        Adversarial(model(**settings), hidden=[4], w_same=1.0, **moves)
+
+
+def test_the_discriminator_of_clusters_sees_the_mean_of_the_batch() -> None:
+    """One code alone does not show that a cluster is left unused."""
+    trainer = Adversarial(model(clusters=3), hidden=[4])
+    seen: list[Tensor] = []
+    trainer.networks["discriminator_y"].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    x, _ = heaps(20)
+    trainer.training_step(x, dict.fromkeys(trainer.networks, lambda loss: None), seeded())
+    sampled, given = seen[0].detach().split(20)
+    assert torch.equal(seen[1], given) and not torch.equal(sampled, given)
+    for y in (sampled, given):
+        torch.testing.assert_close(y[:, :3].sum(1), torch.ones(20))
+        torch.testing.assert_close(y[:, 3:], y[:, :3].mean(0).expand(20, 3))
+
+
 def test_rows_of_a_table_cannot_be_moved() -> None:
     with pytest.raises(InvalidInput, match="shift, turn and zoom are of images; inputs have"):
         Adversarial(AAE((6,), z=2, hidden=[4]), hidden=[4], zoom=0.1)

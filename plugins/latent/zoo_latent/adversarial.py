@@ -8,6 +8,14 @@ In each step every discriminator learns to classify samples of its prior (1) and
 where there is one D for z and, where the encoder gives classes, one for y, whose prior is the
 uniform categorical distribution. The paper alternates between these terms, each with an optimiser
 of its own with momentum; one step on their sum encodes once, and uses Adam.
+
+Two more differences serve clusters. Their discriminator also sees the mean over the batch, the
+simplest of what Salimans et al. 2016 call minibatch discrimination: one code alone does not show
+that a cluster is left unused, as a third of them were. With `w_same` above 0 the loss has a term
+
+    w_same · KL(q(y|x) ‖ q(y|x'))
+
+of an image x and the same moved, turned and scaled, x': a class survives that, a slant does not.
 """
 
 from __future__ import annotations
@@ -52,6 +60,8 @@ class Adversarial:
         shift: each image is moved by up to this share of its side (the paper moves none).
         turn: and turned by up to so many degrees.
         zoom: and scaled by up to this share.
+        w_same: weight of KL(q(y|x) ‖ q(y|moved x)), in nats. Above 0, images are moved, turned and
+            scaled for this term alone, and reconstructed as they are.
     """
 
     monitor: ClassVar[str] = "criterion"
@@ -67,6 +77,7 @@ class Adversarial:
         shift: NonNegative = 0.0,
         turn: NonNegative = 0.0,
         zoom: Rate = 0.0,
+        w_same: NonNegative = 0.0,
     ) -> None:
         self.jitter = shift, turn, zoom
         if any(self.jitter) and len(model.event_shape) != 3:
@@ -74,14 +85,20 @@ class Adversarial:
                 f"shift, turn and zoom are of images; inputs have the shape {model.event_shape}. "
                 "Leave them out."
             )
+        if w_same and not (any(self.jitter) and model.labels == "encoder"):
+            raise InvalidInput(
+                f"w_same is {w_same}, the weight of moved images' classes; expected shift, turn or "
+                "zoom above 0, and a model whose encoder gives classes. Set these, or leave it out."
+            )
         K = model.classes + 1 if model.labels == "prior" else 0
         self.networks: dict[str, nn.Module] = {
             "model": model,
             "discriminator_z": _discriminator(model.z + K, hidden),
         }
         if model.labels == "encoder":
-            self.networks["discriminator_y"] = _discriminator(model.classes, hidden)
-        self.w_x, self.w_a, self.w_y, self.noise = w_x, w_a, w_y, noise
+            seen = 2 * model.classes if model.clusters else model.classes
+            self.networks["discriminator_y"] = _discriminator(seen, hidden)
+        self.w_x, self.w_a, self.w_y, self.w_same, self.noise = w_x, w_a, w_y, w_same, noise
 
     @property
     def _model(self) -> AAE:
@@ -105,10 +122,15 @@ class Adversarial:
         labels: (B,), int64; −1 where a label is withheld.
         """
         y = self._visible_labels(x, labels)
-        x = jitter(x, *self.jitter, generator)
+        moved = jitter(x, *self.jitter, generator)
+        if not self.w_same:
+            x = moved
         noise = draws.randn(*x.shape, generator=generator, device=x.device) if self.noise else 0.0
         code = self._model.code(x + self.noise * noise, generator)
         pairs = self._pairs(code, y, generator)
+        if self._model.clusters:
+            given, sampled = pairs["discriminator_y"]
+            pairs["discriminator_y"] = _with_mean(given), _with_mean(sampled)
         values = {f"loss_{name}": self._discriminate(name, *pairs[name], update) for name in pairs}
         errors = (self._reproduce(code, y) - x).square().flatten(1).sum(1).mean()
         deceit = torch.stack([self._deceive(name, codes) for name, (codes, _) in pairs.items()])
@@ -117,6 +139,10 @@ class Adversarial:
             entropy = _cross_entropy(code.logits, y)
             loss = loss + self.w_y * entropy
             values["cross_entropy"] = entropy.detach()
+        if code.logits is not None and self.w_same:
+            divergence = self._divergence(code.logits, moved, generator)
+            loss = loss + self.w_same * divergence
+            values["divergence"] = divergence.detach()
         update["model"](loss)
         return {"squares": errors.detach(), "deceit": deceit.mean().detach(), **values}
 
@@ -171,6 +197,13 @@ class Adversarial:
             pairs["discriminator_y"] = (code.logits.softmax(1), sampled)
         return pairs
 
+    def _divergence(self, logits: Tensor, moved: Tensor, generator: torch.Generator) -> Tensor:
+        """Mean divergence of the classes of moved images from given ones, (B, K); nats."""
+        others = self._model.code(moved, generator).logits
+        assert others is not None
+        log_p, log_q = logits.detach().log_softmax(1), others.log_softmax(1)
+        return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+
     def _discriminate(
         self, name: str, codes: Tensor, sampled: Tensor, update: Mapping[str, Update]
     ) -> Tensor:
@@ -184,6 +217,11 @@ class Adversarial:
         """−log D of codes, minimised by the encoder alone."""
         with frozen(self.networks[name]) as discriminator:
             return functional.softplus(-discriminator(codes)).mean()
+
+
+def _with_mean(y: Tensor) -> Tensor:
+    """Append to each class its probability in the mean of the batch: (B, K) to (B, 2K)."""
+    return torch.cat([y, y.mean(0, keepdim=True).expand_as(y)], 1)
 
 
 def energy_distance(codes: Tensor, sampled: Tensor) -> Tensor:
