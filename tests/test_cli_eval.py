@@ -122,6 +122,17 @@ def test_a_value_that_is_no_number_fails_the_check(
     assert zoo("eval", "nade.bars", "--check").exit_code == 7
 
 
+def test_a_figure_without_a_standard_error_stands_alone(
+    publish: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish()
+    monkeypatch.setattr(
+        "zoo_core.metrics.likelihood.nll", lambda *_: Measured(1.25, float("nan"), 16)
+    )
+    (line,) = (row for row in zoo("eval", "nade.bars").stdout.splitlines() if "test_nll" in row)
+    assert line.split()[1] == "1.2500" and "±" not in line and "nan" not in line
+
+
 def test_several_seeds_have_a_mean_and_a_deviation(
     publish: Callable[..., float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """`zoo eval`: metrics of an entry, computed again or for the first time."""
 
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -144,7 +145,7 @@ def _cells(figure: "Figure") -> tuple[str, ...]:
     stated = figure.stated
     return (
         figure.name,
-        f"{figure.value:.4f} ± {figure.error:.4f}",
+        f"{figure.value:.4f}" + ("" if isnan(figure.error) else f" ± {figure.error:.4f}"),
         f"{stated.value:g}" if stated else "-",
         "-" if stated is None or stated.published is None else f"{stated.published:g}",
         "-" if figure.real is None else f"{figure.real:.4f}",
