@@ -205,6 +205,16 @@ def test_a_refused_training_leaves_the_run_that_it_was_to_replace(
     assert contents(old) == before
 
 
+def test_a_refused_training_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        with pytest.raises(InvalidInput):
+            zoo_core.train(
+                "nade", **SMALL, trainer={"noise": -1}, output=tmp_path / name, quiet=True
+            )
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_a_stop_before_the_first_step_leaves_the_run_that_was_to_be_replaced(old: Path) -> None:
     class Stop(Callback):
         def begin(self, loop: Loop) -> None:

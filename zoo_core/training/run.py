@@ -92,7 +92,8 @@ class Run:
 def claim(folder: Path) -> Iterator[None]:
     """Lock the folder of a run, which is made, against every other training.
 
-    The operating system drops the lock of a process that dies, however it does.
+    The operating system drops the lock of a process that dies, however it does. A folder that was
+    made and that nothing was put into is removed in the end.
 
     Raises OutputExists that names the process which holds it, and InvalidInput for what is no
     folder.
@@ -104,6 +105,7 @@ def claim(folder: Path) -> Iterator[None]:
             f"{printable(folder)} is no folder, and a run has one of its own. Choose another "
             f"({argument('output', flag='-o')})."
         )
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / ".lock"), folder / ".owner"
     try:
@@ -120,6 +122,10 @@ def claim(folder: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+        with suppress(OSError):  # it is gone, or another training takes it at this moment
+            if made and {path.name for path in folder.iterdir()} <= {".lock"}:
+                (folder / ".lock").unlink(missing_ok=True)
+                folder.rmdir()
 
 
 @contextmanager
