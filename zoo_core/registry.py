@@ -144,7 +144,8 @@ class Entry:
     reason: str = ""
     """Why it is deprecated."""
     clusters: tuple[str, ...] = ()
-    """What each cluster mostly holds, of a model that sorts its data without labels."""
+    """What each cluster mostly holds, of a model that sorts its data without labels; '' where it
+    holds no one thing."""
 
     @property
     def blob(self) -> "Blob":

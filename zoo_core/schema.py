@@ -184,7 +184,11 @@ _ENTRY = {
     "architecture": _line("an architecture's name, such as nade"),
     "tasks": _lines("a list of tasks, such as ['sample', 'score']"),
     "tags": _lines("a list of words", required=False),
-    "clusters": _lines("a list of what each cluster mostly holds, such as nines", required=False),
+    "clusters": Rule(
+        "a list of what each cluster mostly holds, such as nines; '' for no one thing",
+        lambda value: isinstance(value, list) and all(v == "" or is_line(v) for v in value),
+        False,
+    ),
     "data": _line("a data set's name, such as mnist"),
     "recipe": _line("a path relative to the registry file, or a URL", required=False),
     "licence": _table(_LICENCE),
