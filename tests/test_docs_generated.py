@@ -72,6 +72,20 @@ def test_each_picture_was_drawn_by_the_published_weights(entry: Entry) -> None:
         assert picture.convert("L").getextrema()[0] < picture.convert("L").getextrema()[1]
 
 
+def test_pictures_of_the_pages_are_by_published_weights_and_name_no_folder() -> None:
+    published, drawn = {entry.name: entry.weights.sha256 for entry in ENTRIES}, 0
+    for path in DOCS.rglob("*.png"):
+        try:
+            made = read_provenance(path)
+        except InvalidInput:  # drawn by a script
+            continue
+        drawn += 1
+        assert " /" not in made["command"], path
+        for name, sha256 in made.get("weights", {}).items():
+            assert published.get(name, sha256) == sha256, (path, name)
+    assert drawn > len(DRAWN)
+
+
 def test_a_curve_is_kept_of_the_run_that_made_the_weights(
     made: Callable[..., Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
