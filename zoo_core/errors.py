@@ -87,7 +87,7 @@ class DigestMismatch(ZooError):
 
 
 class CheckFailed(ZooError):
-    """A recomputed metric lies outside the tolerance of the published one."""
+    """What was recomputed is not what is recorded: a metric, a lock file, a training's weights."""
 
     exit_code = 7
 

@@ -15,7 +15,7 @@ Differences from the paper:
 - Widths fit a processor: `progan.faces` has 128, 96, 64, 32, 16 maps at 4 to 64 pixels, where the
   paper has 512, 512, 512, 512, 256; z has 128 variables, the paper's 512.
 - Its recipe has a relativistic loss with R1 and R2, and a learning rate of 0.005, since its stages
-  see tens of thousands of images; the paper's 0.001 is for hundreds of thousands.
+  see tens of thousands of images; the paper's 0.001 is for 1.2 million.
 - A stage fades in over 600,000 images, then trains on as many, unless a recipe says otherwise. All
   stages have the same batch size.
 - The toRGB layers of earlier stages keep training, by least squares from their stage's features to
