@@ -4,6 +4,7 @@ import importlib.util
 import io
 import re
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,23 @@ def test_pictures_of_the_pages_are_by_published_weights_and_name_no_folder() -> 
         for name, sha256 in made.get("weights", {}).items():
             assert published.get(name, sha256) == sha256, (path, name)
     assert drawn > len(DRAWN)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_says_what_its_recipe_says(entry: Entry) -> None:
+    table = tomllib.loads((Path(entry.origin).parent / entry.recipe).read_text("utf-8"))
+    described = table["entry"]
+    assert entry.summary == described["summary"]
+    assert set(entry.tags) == set(described["tags"])
+    assert {k: v for k, v in table.get("config", {}).items() if entry.config[k] != v} == {}
+    published = described.get("published", {})
+    for metric in entry.metrics:
+        said = published.get(metric.name, {})
+        assert (metric.published, metric.source, metric.seen) == (
+            said.get("published"),
+            said.get("source", ""),
+            said.get("seen"),
+        )
 
 
 def test_a_curve_is_kept_of_the_run_that_made_the_weights(
