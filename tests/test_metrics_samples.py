@@ -36,6 +36,28 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def test_what_was_made_of_other_weights_is_made_anew() -> None:
+    model, made = nn.Linear(2, 1), list[str]()
+    kept: sets.Kept[int] = sets.Kept()
+
+    def make() -> int:
+        made.append("")
+        return len(made)
+
+    assert [kept.of(model, about, make) for about in ("a", "a", "b")] == [1, 1, 2]
+    with torch.no_grad():
+        model.weight.add_(1)
+    assert [kept.of(model, "b", make), kept.of(nn.Linear(2, 1), "b", make)] == [3, 4]
+
+
+def test_fewer_training_rows_than_samples_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = Dataset("few", "train", torch.rand(9, 4), None)
+    assert sets.choose(rows, 4, seeded()).shape == (4,)
+    assert capsys.readouterr().err == ""
+    assert sorted(sets.choose(rows, 12, seeded()).tolist()) == [*range(9)]
+    assert "few has 9 training rows to hold against 12 samples" in capsys.readouterr().err
+
+
 def noise(x: Tensor) -> Tensor:
     return torch.rand(x.shape, generator=seeded(1))
 

@@ -107,6 +107,14 @@ def test_a_state_that_cannot_be_written_is_refused() -> None:
         checkpoint.collect({}, {"model": optimizer})
 
 
+def test_what_scales_gradients_comes_back(path: Path) -> None:
+    scaler = {"scale": 1024.0, "_growth_tracker": 7}
+    network, _ = stepped(0)
+    progress = Progress(7, 2, 0.5, 6, recipe="abc", data=DATA, scaler=scaler)
+    checkpoint.write(path, progress, checkpoint.collect({"model": network}, {}))
+    assert checkpoint.read(path, {"model": network}, {}, recipe="abc", data=DATA) == progress
+
+
 def test_one_of_another_recipe_is_refused(path: Path) -> None:
     with pytest.raises(InvalidInput, match="was made with other settings than these"):
         checkpoint.read(path, {}, {}, recipe="other", data=DATA)
@@ -154,6 +162,7 @@ def test_a_changed_byte_is_found(at: float, path: Path) -> None:
         {"best": float("nan")},
         {"recipe": None},
         {"data": {"test": "12"}},
+        {"scaler": {"scale": "7"}},
         {"more": 1},
     ],
 )

@@ -62,6 +62,18 @@ def test_an_update_moves_its_network_says_so_and_clips() -> None:
     assert torch.equal(parameters(optimizers.networks["critic"]), before["critic"])
 
 
+def test_a_gradient_that_is_not_finite_is_left_to_the_report() -> None:
+    optimizers = made({"opt": "momentum", "momentum": 0.0, "lr": 1.0}, clip=0.5)
+    loss = float("inf") * optimizers.networks["model"](torch.ones(3, 2)).sum()
+    optimizers.updates(lambda name: None)["model"](loss)
+    assert not parameters(optimizers.networks["model"]).isfinite().all()
+
+
+def test_a_fused_optimiser_does_not_clip_scaled_gradients() -> None:
+    with pytest.raises(InvalidInput, match=r"Leave optimizer\.fused or clip out"):
+        made({"opt": "adam", "fused": True}, clip=0.5, precision="16-mixed")
+
+
 @pytest.mark.parametrize("name", ["adam", "lamb", "adan", "lookahead_adam"])
 def test_optimisers_forget(name: str) -> None:
     optimizers = made({"opt": name, "lr": 0.1})

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def test_a_recipe_that_is_wrong_says_where(change: dict[str, Any], message: str)
     with pytest.raises(InvalidInput, match=r"^given\.toml: ") as caught:
         recipes.parse({**SOUND, **change}, "given.toml")
     assert message in str(caught.value)
+
+
+def test_a_date_is_no_year() -> None:
+    paper = {"title": "x", "authors": "y", "year": date(2016, 5, 17)}
+    given = recipes.override({**SOUND, "entry": {"paper": paper}}, {"epochs": 1})
+    with pytest.raises(InvalidInput, match=r"given\.toml: entry\.paper\.year is "):
+        recipes.parse(given, "given.toml")
 
 
 def test_a_recipe_without_data_says_so() -> None:

@@ -2,10 +2,33 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
-from zoo_core.training.report import Report
+from zoo_core.training.report import Report, Reporting
+
+
+def test_a_value_of_some_steps_is_the_mean_of_those(tmp_path: Path) -> None:
+    loop: Any = SimpleNamespace(
+        folder=tmp_path,
+        fabric=SimpleNamespace(is_global_zero=True, world_size=1),
+        recipe=SimpleNamespace(epochs=1),
+        batches=SimpleNamespace(steps_per_epoch=6),
+        progress=SimpleNamespace(step=0, epoch=0),
+        optimizers=SimpleNamespace(rates={}),
+    )
+    reporting = Reporting(quiet=True)
+    reporting.begin(loop)
+    for step in range(1, 7):
+        loop.progress.step = step
+        own = {"spread": torch.tensor(2.0)} if step % 2 else {}
+        reporting.after_step(loop, {"loss": torch.tensor(float(step)), **own})
+    reporting.end(loop)
+    (row,) = reporting.report.rows if reporting.report else ()
+    assert (row["loss"], row["spread"]) == (3.5, 2.0)
 
 
 def test_rows_that_are_none_are_left_out_and_counted(

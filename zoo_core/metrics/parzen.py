@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, Root, load, seeded
-from zoo_core.metrics.samples import OfSamples, samples_of
+from zoo_core.metrics.samples import OfSamples, choose, samples_of
 from zoo_core.options import option
 from zoo_core.protocols import Generator
 
@@ -70,16 +70,16 @@ def parzen(model: Generator, protocol: OfWindow, data_root: Root = None) -> Meas
 def parzen_data(model: nn.Module, protocol: OfWindow, data_root: Root = None) -> Measured:
     """The same, fitted to training rows: what samples from the data's own distribution score."""
     rows = load(protocol, data_root, protocol.train, "train")
-    chosen = torch.randperm(len(rows), generator=seeded(protocol.seed))[: protocol.samples]
+    chosen = choose(rows, protocol.samples, seeded(protocol.seed))
     return _measure(rows.floats(chosen), protocol, data_root)
 
 
 def parzen_kmeans(model: nn.Module, protocol: OfCentres, data_root: Root = None) -> Measured:
     """The same, fitted to the centres of k-means: no model at all, and yet a high score."""
-    rows = load(protocol, data_root, protocol.train, "train").floats()
-    random = seeded(protocol.seed)
-    centres = kmeans(rows.flatten(1), protocol.samples, protocol.iterations, random)
-    return _measure(centres.view(-1, *rows.shape[1:]), protocol, data_root)
+    rows = load(protocol, data_root, protocol.train, "train")
+    first = choose(rows, protocol.samples, seeded(protocol.seed))
+    centres = kmeans(rows.floats().flatten(1), first, protocol.iterations)
+    return _measure(centres.view(-1, *rows.event_shape), protocol, data_root)
 
 
 def log_likelihood(x: Tensor, samples: Tensor, sigmas: Tensor) -> Tensor:
@@ -97,14 +97,14 @@ def log_likelihood(x: Tensor, samples: Tensor, sigmas: Tensor) -> Tensor:
     return torch.cat(parts) - constant
 
 
-def kmeans(x: Tensor, k: int, iterations: int, generator: torch.Generator) -> Tensor:
-    """Centres of x after so many of Lloyd's iterations from k of its rows, (k, D).
+def kmeans(x: Tensor, first: Tensor, iterations: int) -> Tensor:
+    """Centres of x after so many of Lloyd's iterations, (k, D).
 
     A centre to which no row is nearest stays where it is.
 
-    x: rows, (N, D), N >= k.
+    x: rows, (N, D). first: places of the rows that are centres at first, (k,), int64.
     """
-    centres = x[torch.randperm(len(x), generator=generator)[:k]].clone()
+    centres = x[first].clone()
     for _ in range(iterations):
         nearest = torch.cat([_squares(part, centres).argmin(1) for part in x.split(BATCH)])
         counts = torch.bincount(nearest, minlength=len(centres)).unsqueeze(1)

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,23 +23,29 @@ from torch import Tensor, nn
 
 from zoo_core import loading
 from zoo_core.data import Dataset
+from zoo_core.data.notes import note
 from zoo_core.errors import DigestMismatch, InvalidInput
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import BATCH, OfBinaryRows, Root, each, load_binarized, seeded
 from zoo_core.options import option
 from zoo_core.protocols import Featurizer, Generator
+from zoo_core.text import printable
 
 __all__ = [
     "Compared",
     "InFeatures",
+    "Kept",
     "Net",
     "OfSamples",
+    "choose",
     "compare_features",
     "compare_rows",
     "feature_net",
     "features_option",
     "samples_of",
 ]
+
+_T = TypeVar("_T")
 
 Compared = Callable[[Tensor, Tensor, torch.Generator], Measured]
 """Takes held-out rows and what is compared with them, (n, ...) each, and a random stream."""
@@ -157,20 +163,34 @@ def _load_net(name: str, sha256: str) -> Featurizer:
     return model
 
 
-_DRAWN: WeakKeyDictionary[Generator, tuple[tuple[str, int, int], Tensor]] = WeakKeyDictionary()
+class Kept(Generic[_T]):
+    """What was made of a model last, for the next metric that needs the same."""
+
+    def __init__(self) -> None:
+        self._last: WeakKeyDictionary[object, tuple[object, _T]] = WeakKeyDictionary()
+
+    def of(self, model: object, about: object, make: Callable[[], _T]) -> _T:
+        """What was made of the model's weights as they are now, and of `about`; else make it."""
+        key = _digest(model), about
+        if model not in self._last or self._last[model][0] != key:
+            self._last[model] = key, make()
+        return self._last[model][1]
+
+
+_DRAWN: Kept[Tensor] = Kept()
 
 
 def samples_of(model: Generator, protocol: OfSamples) -> Tensor:
     """Samples of a model, (n, *event_shape), on the CPU; those of the last call if they serve."""
-    key = (_digest(model), n := protocol.samples, protocol.seed)
-    if model in _DRAWN and _DRAWN[model][0] == key:
-        return _DRAWN[model][1]
-    random = seeded(protocol.seed, model)
-    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
-    with torch.inference_mode():
-        x = torch.cat([model.sample(size, generator=random).float().cpu() for size in sizes])
-    _DRAWN[model] = key, x
-    return x
+    n, seed = protocol.samples, protocol.seed
+
+    def draw() -> Tensor:
+        random = seeded(seed, model)
+        sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
+        with torch.inference_mode():
+            return torch.cat([model.sample(size, generator=random).float().cpu() for size in sizes])
+
+    return _DRAWN.of(model, (n, seed), draw)
 
 
 def _digest(model: object) -> str:
@@ -196,8 +216,22 @@ def _sets(
     random = seeded(protocol.seed)
     # shuffled, for metrics of as many rows as samples: the first rows of a split need not be as all
     held_out = real.floats(torch.randperm(len(real), generator=random))
-    beside = train.floats(torch.randperm(len(train), generator=random)[: protocol.samples])
+    beside = train.floats(choose(train, protocol.samples, random))
     return _real("data", held_out), _real("samples", x), _real("train", beside)
+
+
+def choose(rows: Dataset, n: int, generator: torch.Generator) -> Tensor:
+    """Places of n training rows that stand for samples; of all, which is said, if they are fewer.
+
+    Returns (n,), int64.
+    """
+    if len(rows) < n:
+        note(
+            f"{printable(rows.name)} has {len(rows):,} training rows to hold against {n:,} "
+            "samples: their figure is that of so many, which is not quite comparable. The "
+            "protocol's `samples` sets both."
+        )
+    return torch.randperm(len(rows), generator=generator)[:n]
 
 
 def _real(name: str, x: Tensor) -> Dataset:

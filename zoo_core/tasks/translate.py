@@ -27,7 +27,9 @@ ALL = "all"
 class Options(Inputs):
     """Of the task `translate`."""
 
-    to: str = option("", f"Domain to translate to, as red of stargan.faces-hair, or {ALL}", metavar="DOMAIN")
+    to: str = option(
+        "", f"Domain to translate to, as red of stargan.faces-hair, or {ALL}", metavar="DOMAIN"
+    )
 
 
 def translate(model: Translator, options: Options, context: Context) -> Result:

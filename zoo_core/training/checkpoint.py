@@ -24,7 +24,7 @@ from zoo_core import files
 from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.header import read_header
 from zoo_core.loading.names import drop_shared
-from zoo_core.rules import is_int
+from zoo_core.rules import is_int, is_number
 from zoo_core.text import printable
 from zoo_core.training.sharding import share_like, whole
 
@@ -50,6 +50,8 @@ class Progress:
     """Digest of each split: nor with other data."""
     processes: int = 0
     """How many there were; 0 in checkpoints from before this was kept."""
+    scaler: dict[str, float] = field(default_factory=dict)
+    """State of what scales gradients, with the precision `16-mixed`."""
 
 
 class Damaged(InvalidInput):
@@ -166,9 +168,10 @@ def _contents(path: Path) -> tuple[Progress, dict[str, Tensor]]:
 
 
 def _check(said: dict[str, Any]) -> None:
-    best, data = said["best"], said.get("data", {})
+    best, data, scaler = said["best"], said.get("data", {}), said.get("scaler", {})
     sound = all(is_int(said[key]) and said[key] >= 0 for key in ("step", "epoch", "best_step"))
     sound &= isinstance(best, float) and not math.isnan(best) and isinstance(said["recipe"], str)
+    sound &= isinstance(scaler, dict) and all(map(is_number, scaler.values()))
     if not sound or not isinstance(data, dict) or not data.keys() <= {"training", "validation"}:
         raise ValueError("where training stood is not in its metadata")
 

@@ -27,7 +27,7 @@ from zoo_core.training.batches import Batch, Batches, Part
 from zoo_core.training.callbacks import Callback, Validation
 from zoo_core.training.optimizers import Optimizers, quick_steps
 from zoo_core.training.processes import Votes, gather, share_buffers
-from zoo_core.training.protocols import Restarting, step_of
+from zoo_core.training.protocols import Fitting, Restarting, step_of
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.report import say
 from zoo_core.training.seeds import seed_default, seed_for, stream
@@ -37,6 +37,8 @@ from zoo_core.training.signals import Interrupted, stop_between_steps
 __all__ = ["Loop"]
 
 _CHECKPOINT_SECONDS = 120.0
+_FITTED = 100
+"""Batches that a trainer fits something to."""
 
 
 class Loop:
@@ -133,6 +135,8 @@ class Loop:
     def _go_on(self) -> None:
         """Go back to a checkpoint, and say what another number of processes changes."""
         self.progress = self._read()
+        if self.progress.scaler:
+            self.fabric.strategy.precision.load_state_dict(self.progress.scaler)
         before, now = self.progress.processes, self.fabric.world_size
         if before not in (0, now) and self.fabric.is_global_zero:
             say(
@@ -239,6 +243,8 @@ class Loop:
         # statistics of a batch are each process's own
         share_buffers(self.fabric, [self.kept[name] for name in self.optimizers.of])
         with filled(self.optimizers.whole):
+            if isinstance(self.trainer, Fitting):
+                self._fit(self.trainer)
             values = self.measure()
             monitored = values[self.trainer.monitor]
             best = monitored < self.progress.best
@@ -246,6 +252,20 @@ class Loop:
                 self.progress.best, self.progress.best_step = monitored, self.progress.step
             for callback in self.callbacks:
                 callback.after_validation(self, Validation(values, best))
+
+    def _fit(self, trainer: Fitting) -> None:
+        """Have a trainer fit something to the last batches, whole in each process.
+
+        They are a function of the step: a resumed run has the same.
+        """
+        step = self.progress.step
+        random = stream(self.recipe.seed, "fit", step, self.fabric.device)
+        epoch = (step - 1) // self.batches.steps_per_epoch
+        rows = self.batches.rows(epoch)[: step - epoch * self.batches.steps_per_epoch]
+        with self.evaluated():
+            trainer.fit_to(
+                (self.batches.training(some, random)[0] for some in rows[-_FITTED:]), random
+            )
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -296,6 +316,7 @@ class Loop:
             tensors = checkpoint.collect(self.state, self.optimizers.of, held=first)
         if first:
             self.last.parent.mkdir(exist_ok=True)
+            self.progress.scaler = self.fabric.strategy.precision.state_dict()
             checkpoint.write(self.last, self.progress, tensors)
         self._saved = time.monotonic()
 

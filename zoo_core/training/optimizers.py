@@ -87,6 +87,12 @@ class Optimizers:
             if self._averaged:
                 _leave_buffers(wrapped)
             settings = {"opt": "adam", "lr": 1e-3, **_settings(recipe.optimizer, name, networks)}
+            if recipe.precision == "16-mixed" and recipe.clip and settings.get("fused"):
+                raise InvalidInput(
+                    "with precision = 16-mixed a fused optimiser scales gradients back in its "
+                    "step, so that they cannot be clipped before it. Leave optimizer.fused or clip "
+                    "out."
+                )
             optimizer = _optimizer(network, settings)
             if schedule := _settings(recipe.schedule, name, networks):
                 self._schedules.append(
@@ -179,7 +185,10 @@ class Optimizers:
                     optimizer.zero_grad()  # so that no other loss adds to them
                     return
                 if self.recipe.clip:
-                    self.fabric.clip_gradients(network, optimizer, max_norm=self.recipe.clip)
+                    # what is not finite is a loss's, which `Reporting` finds, or a scaler's
+                    self.fabric.clip_gradients(
+                        network, optimizer, max_norm=self.recipe.clip, error_if_nonfinite=False
+                    )
                 optimizer.step()
                 if shared:
                     shared.let_go()

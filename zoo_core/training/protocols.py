@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from zoo_core.protocols import Trainer
 
-__all__ = ["CaptionReader", "Preview", "Restarting", "Unsharded", "Update", "step_of"]
+__all__ = ["CaptionReader", "Fitting", "Preview", "Restarting", "Unsharded", "Update", "step_of"]
 
 
 Update = Callable[["Tensor"], None]
@@ -41,6 +41,19 @@ class Restarting(Protocol):
 
     def restarts(self, n: int) -> bool:
         """Whether a step on n inputs begins a stage: the state of all optimisers is then reset."""
+        ...
+
+
+@runtime_checkable
+class Fitting(Protocol):
+    """A trainer that fits something to training inputs before each validation."""
+
+    def fit_to(self, batches: Iterable[Tensor], generator: Random) -> None:
+        """Fit what is validated and published, which `networks` holds meanwhile.
+
+        batches: inputs (B, *event_shape) of the epoch's last batches, a hundred at most; they are
+            read as they are taken.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ opt = "adam"
 lr = 1e-3
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -210,7 +211,7 @@ def override(table: Mapping[str, object], changes: Mapping[str, object]) -> dict
 
     Raises InvalidInput for a path through something that is no table.
     """
-    result: dict[str, Any] = json.loads(json.dumps(table))
+    result: dict[str, Any] = copy.deepcopy(dict(table))
     for key, given in changes.items():
         *path, last = key.split(".")
         place = result

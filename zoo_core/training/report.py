@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -51,7 +52,7 @@ class Reporting(Callback):
         self.quiet = quiet
         self.report: Report | None = None
         self._sums: dict[str, Any] = {}
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
     def begin(self, loop: Loop) -> None:
         """Open the report, behind what an earlier attempt has written of it."""
@@ -67,14 +68,17 @@ class Reporting(Callback):
         step = loop.progress.step
         if self.report:
             self.report.advance()
-        self._sums = {key: value + self._sums.get(key, 0.0) for key, value in losses.items()}
-        self._count += 1
+        for key, value in losses.items():  # some are not of each step
+            self._sums[key] = value + self._sums.get(key, 0.0)
+        self._counts.update(losses.keys())
         if step % _LOG_EVERY and step % loop.batches.steps_per_epoch:
             return
         sums = gather(loop.fabric, {key: float(value) for key, value in self._sums.items()})
-        steps = self._count * len(sums)
-        means = {key: sum(own[key] for own in sums) / steps for key in self._sums}
-        self._sums, self._count = {}, 0
+        means = {
+            key: sum(own[key] for own in sums) / (self._counts[key] * len(sums))
+            for key in self._sums
+        }
+        self._sums, self._counts = {}, Counter()
         if bad := [key for key, value in means.items() if not abs(value) < float("inf")]:
             raise InvalidInput(
                 f"{bad[0]} is not finite at step {step}. Try a lower learning rate "

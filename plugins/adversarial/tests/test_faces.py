@@ -83,6 +83,15 @@ def test_labels_are_the_numbers_that_domains_make() -> None:
         trainer._values(None)
 
 
+def test_a_validation_of_groups_has_a_value_for_each_row() -> None:
+    trainer = Star(stargan(), channels=4)
+    x, labels = torch.rand(120, 3, 16, 16, generator=random()), torch.arange(120) % 6
+    many, few = (trainer.validation_step(x[:n], random(), labels[:n]) for n in (120, 50))
+    assert {key: value.shape for key, value in many.items()} == dict.fromkeys(many, (120,))
+    for key, value in many.items():  # both are of the first fifty
+        torch.testing.assert_close(value.mean(), few[key].mean())
+
+
 def test_domains_that_are_unknown_are_neither_changed_nor_asked_for() -> None:
     """Two data sets with different labels: the masks of the paper."""
     trainer = Star(stargan(), channels=4, incomplete=True, n_critic=1)
@@ -173,10 +182,15 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> Dataset:
 
 def test_an_untranslated_image_is_as_far_from_its_counterpart_as_it_was(faces: Dataset) -> None:
     class Identity(torch.nn.Module):
-        domains, groups = tuple("abcde"), (5,)
+        event_shape, domains, groups = (3, 64, 64), tuple("abcde"), (5,)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
 
         def translate(self, x: Tensor, to: str) -> Tensor:
-            return x
+            assert x.dtype == torch.float64  # rows come to the model's place and type
+            return self.one * x
 
     protocol = counterparts.OfCounterparts(
         data="faces:test", attributes=("hair_colour",), rows=2, features="x"
@@ -246,7 +260,7 @@ def test_attributes_that_a_caption_names_are_looked_for(monkeypatch: pytest.Monk
 class Restyler(torch.nn.Module):
     """Changes the style of all, but what is shared of one of three that become `b`."""
 
-    domains = ("a", "b")
+    event_shape, domains = (3, 4, 4), ("a", "b")
 
     def translate(self, x: Tensor, to: str) -> Tensor:
         kept = (255 * x).round() % 3

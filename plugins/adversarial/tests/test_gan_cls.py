@@ -53,6 +53,15 @@ def batch() -> tuple[Tensor, Tensor]:
 # Texts
 
 
+def test_an_alphabet_of_more_characters_than_a_byte_counts_is_refused() -> None:
+    characters = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    assert Characters(characters[:255], 8, 4).tokens([characters[254]])[0, 0] == 255
+    with pytest.raises(
+        InvalidInput, match=r"config\.alphabet has 300 characters; expected at most"
+    ):
+        Characters(characters, 8, 4)
+
+
 def test_tokens_are_places_in_the_alphabet_and_nothing_behind_the_text() -> None:
     tokens = Characters("ab ", 6, 4).tokens(["ab", " B  a "])
     assert tokens.tolist() == [[1, 2, 0, 0, 0, 0], [2, 3, 1, 0, 0, 0]]

@@ -213,7 +213,7 @@ def test_a_dcgan_without_a_trunk_has_no_features_and_says_so() -> None:
 def test_a_discriminator_of_another_width_cannot_be_kept() -> None:
     model = made(DCGAN, shape=(1, 8, 8), channels=4, trunk=True)
     with pytest.raises(InvalidInput, match=r"Leave trainer\.discriminator\.channels out"):
-        model.keep(model.opponent(channels=6))
+        model.opponent(channels=6)
 
 
 @pytest.mark.parametrize(

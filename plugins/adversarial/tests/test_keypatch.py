@@ -300,6 +300,15 @@ def test_the_weight_falls_evenly_in_its_logarithm() -> None:
     assert weights == pytest.approx([1e-2, 1e-3, 1e-4, 1e-4])
 
 
+def test_the_weight_is_that_of_the_images_that_were_seen() -> None:
+    trainer, seen = Assembly(model(), w_images=1000, n_critic=1), []
+    trainer.weight = lambda n: seen.append(n) or 0.0  # type: ignore[method-assign, func-returns-value]
+    updates: Any = {"model": lambda loss: None, "discriminator": lambda loss: None}
+    for step, size in enumerate((4, 4, 2), start=1):  # the last batch of an epoch is smaller
+        trainer.training_step(images(size), updates, random(), None, step)
+    assert seen == [4, 8, 10]
+
+
 def test_a_validation_has_a_value_of_each_input() -> None:
     trainer, x = Assembly(model()), images(5)
     for network in trainer.networks.values():

@@ -178,6 +178,13 @@ def test_growth_ends_with_the_samples() -> None:
     assert isinstance(G, Decoder)
 
 
+def test_what_is_exported_grows_as_far_as_the_network_has() -> None:
+    G, z = generator((2, 1, 4)), torch.randn(2, 5, generator=random())
+    functions = {function.name: function.call for function in G.exports()}
+    *_, last = functions["growth"](z)
+    assert torch.equal(last, functions["decode"](z))
+
+
 # The task
 
 

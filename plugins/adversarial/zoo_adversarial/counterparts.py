@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from zoo_adversarial.figures import translate_rows
 from zoo_core.data import Dataset
 from zoo_core.data.faces import counterfactual, visible
 from zoo_core.errors import InvalidInput
@@ -22,7 +22,7 @@ from zoo_core.features.attributes import predict_attributes, require_heads
 from zoo_core.features.net import FeatureNet
 from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import OfRows, Root, load
-from zoo_core.metrics.samples import feature_net, features_option
+from zoo_core.metrics.samples import Kept, feature_net, features_option
 from zoo_core.options import option
 from zoo_core.protocols import Translator
 
@@ -37,8 +37,7 @@ __all__ = [
     "worst_kept",
 ]
 
-_BATCH = 50
-_KNOWN: WeakKeyDictionary[Translator, dict[str, dict[str, Direction]]] = WeakKeyDictionary()
+_KNOWN: Kept[dict[str, Direction]] = Kept()
 
 
 class Direction(NamedTuple):
@@ -102,11 +101,8 @@ def directions(
     model: Translator, protocol: OfCounterparts, data_root: Root = None
 ) -> dict[str, Direction]:
     """The results of each direction; they are kept for a model, since several metrics use them."""
-    known = _KNOWN.setdefault(model, {})
-    key = repr((protocol, str(data_root)))
-    if key not in known:
-        known[key] = _directions(model, protocol, data_root)
-    return known[key]
+    about = protocol, str(data_root)
+    return _KNOWN.of(model, about, lambda: _directions(model, protocol, data_root))
 
 
 def _directions(
@@ -140,15 +136,17 @@ def _direction(
     name, value = change
     here = data.column(name) == data.attributes[name].index(value)
     rows = data[(~here & visible(data, **{name: value})).nonzero().squeeze(1)[:limit]]
-    x, true = rows.floats(), counterfactual(rows, **{name: value})
-    y = torch.cat([model.translate(part, to) for part in x.split(_BATCH)])
+    true, y = counterfactual(rows, **{name: value}), translate_rows(model, rows, to)
     seen = predict_attributes(judge, y) == torch.stack(
         [true.column(each) for each in true.attributes], 1
     )
     place = list(data.attributes).index(name)
     others = [i for i in range(seen.shape[1]) if i != place]
     return Direction(
-        seen[:, place], seen[:, others].all(1), _l1(y, true.floats()), _l1(x, true.floats())
+        seen[:, place],
+        seen[:, others].all(1),
+        _l1(y, true.floats()),
+        _l1(rows.floats(), true.floats()),
     )
 
 

@@ -130,6 +130,11 @@ class DCGAN(LatentGenerator):
                 "config.trunk = false: what is kept of a discriminator has batch norm, and sees "
                 "one image."
             )
+        if channels != self.channels and self.trunk is not None:
+            raise InvalidInput(
+                "config.trunk keeps a discriminator as wide as the generator. Leave "
+                "trainer.discriminator.channels out, or config.trunk."
+            )
         if self.preset == "compact":
             trunk, features = compact_trunk(self.event_shape, channels)
             network = nn.Sequential(*trunk, nn.Linear(features, 1), nn.Flatten(0))
@@ -149,19 +154,9 @@ class DCGAN(LatentGenerator):
         return network
 
     def keep(self, discriminator: nn.Sequential) -> None:
-        """Copy the layers of a discriminator, where the model keeps them.
-
-        Raises InvalidInput for one of another width.
-        """
-        if self.trunk is None:
-            return
-        try:
+        """Copy the layers of a discriminator, where the model keeps them."""
+        if self.trunk is not None:
             self.trunk.load_state_dict(_trunk(discriminator).state_dict())
-        except RuntimeError:
-            raise InvalidInput(
-                "config.trunk keeps a discriminator as wide as the generator. Leave "
-                "trainer.discriminator.channels out, or config.trunk."
-            ) from None
 
     def features(self, x: Tensor) -> Tensor:
         """The outputs of the discriminator's layers, max-pooled to 4x4: (B, feature_dim).

@@ -61,8 +61,8 @@ def some(rows: Dataset, n: int, generator: torch.Generator) -> Tensor:
     return rows.floats(torch.randperm(len(rows), generator=generator)[:n])
 
 
-def translate_rows(model: Translator, rows: Dataset, to: str, translates: bool) -> Tensor:
-    """Rows translated into a domain, or left as they are: (n, C, H, W), in [0, 1]."""
+def translate_rows(model: Translator, rows: Dataset, to: str, translates: bool = True) -> Tensor:
+    """Rows translated into a domain, or left as they are: (n, C, H, W), in [0, 1], on the CPU."""
     if not translates:
         return rows.floats()
     return each(model, rows, partial(model.translate, to=to)).float()

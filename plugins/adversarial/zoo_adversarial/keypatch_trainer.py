@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_adversarial.keypatch import KeyPatch
@@ -28,6 +28,22 @@ __all__ = ["Assembly"]
 _GAME = LOSSES["non-saturating"]
 _SHOWN = 8
 """Inputs of a preview, a row each."""
+
+
+class _Seen(nn.Module):
+    """How many images were trained on: a module without parameters, so that checkpoints hold it."""
+
+    number: Tensor
+    """(), int64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("number", torch.zeros((), dtype=torch.int64))
+
+    def add(self, n: int) -> int:
+        """Count n more; return the sum."""
+        self.number += n
+        return int(self.number)
 
 
 class _Sight(NamedTuple):
@@ -85,13 +101,18 @@ class Assembly(AdversarialBase):
         check_choice("trainer.mask_loss", mask_loss, _SPATIAL)
         check_choice("trainer.cut", cut, _CUTS)
         self.spatial, self.cut = _SPATIAL[mask_loss], cut
-        self.networks = {"model": model, "discriminator": model.opponent(channels, norm)}
+        self.seen = _Seen()
+        self.networks = {
+            "model": model,
+            "discriminator": model.opponent(channels, norm),
+            "seen": self.seen,
+        }
         self.w_first, self.w_last, self.w_images = w_first, w_last, w_images
         self.n_critic, self.flip, self.most = n_critic, flip, most
         self.r1, self.penalty_every = r1, penalty_every
         self.w_vary, self.vary = w_vary, vary
-        for network in self.networks.values():
-            network.to(memory_format=torch.channels_last)
+        for name in ("model", "discriminator"):
+            self.networks[name].to(memory_format=torch.channels_last)
 
     def weight(self, seen: int) -> float:
         """The weight w after `seen` training images."""
@@ -110,6 +131,7 @@ class Assembly(AdversarialBase):
 
         x: images, (B, C, S, S), in [0, 1].
         """
+        seen = self.seen.add(batch_rows(generator, len(x)))
         if self.flip:
             x = mirror(x, generator)
         sight, G = self._inspect(x, generator if self.most else None), self._generator
@@ -127,7 +149,7 @@ class Assembly(AdversarialBase):
         look = _appearance(y, sight.mask if self.cut == "true" else mask, sight)
         if turn:
             with frozen(self.networks["discriminator"]) as D:
-                w = self.weight(step * batch_rows(generator, len(x)))
+                w = self.weight(seen)
                 loss = _GAME.generator(D(drawn)) + w * (place + look)
                 if self.w_vary:
                     spread = _spread(drawn, z, sight.mask)

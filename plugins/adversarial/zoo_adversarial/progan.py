@@ -164,12 +164,7 @@ class ProGAN(nn.Module):
 
         Returns [(n, C, 4, 4), (n, C, 8, 8), …], in [0, 1].
         """
-        stage, alpha = self.growth_now
-        maps = self.feature_maps(normalise(self.latent(n, generator=generator)), stage)
-        return [
-            _to_unit(self.images(maps[: s + 1], alpha if s == stage else 1.0))
-            for s in range(stage + 1)
-        ]
+        return self._stages(self.latent(n, generator=generator), *self.growth_now)
 
     def opponent(self) -> Critic:
         """A discriminator of the same widths."""
@@ -200,7 +195,7 @@ class ProGAN(nn.Module):
         images = [Value(f"x{s}", ("n", self.event_shape[0], s, s), 0.0, 1.0) for s in sides]
         x = Value("x", ("n", *self.event_shape), 0.0, 1.0)
         decode = partial(self._decode, stage=stage, alpha=alpha)
-        stages = partial(self._stages, stage=stage)
+        stages = partial(self._stages, stage=stage, alpha=alpha)
         return [
             Function("decode", "Latents to images", decode, (z,), (x,)),
             Function("growth", "An image as each stage has it", stages, (z,), tuple(images)),
@@ -209,10 +204,13 @@ class ProGAN(nn.Module):
     def _decode(self, z: Tensor, stage: int, alpha: float) -> Tensor:
         return self._finish(self(normalise(z), stage, alpha))
 
-    def _stages(self, z: Tensor, stage: int) -> list[Tensor]:
-        """Images of each stage at its own resolution, in [0, 1]."""
+    def _stages(self, z: Tensor, stage: int, alpha: float) -> list[Tensor]:
+        """Images of each stage at its own resolution, in [0, 1]; the last is faded in by α."""
         maps = self.feature_maps(normalise(z), stage)
-        return [_to_unit(self.images(maps[: s + 1])) for s in range(stage + 1)]
+        return [
+            _to_unit(self.images(maps[: s + 1], alpha if s == stage else 1.0))
+            for s in range(stage + 1)
+        ]
 
     def _finish(self, x: Tensor) -> Tensor:
         return _to_unit(up(x, self.event_shape[-1] // x.shape[-1]))

@@ -26,6 +26,7 @@ from zoo_core.metrics import Measured
 from zoo_core.metrics.rows import BATCH, OfRows, Root, load, seeded
 from zoo_core.metrics.samples import feature_net, features_option
 from zoo_core.options import option
+from zoo_core.precision import weight_of
 from zoo_core.protocols import Prompted
 
 __all__ = [
@@ -127,9 +128,9 @@ def matched_text(model: GANCLS, protocol: OfDraws, data_root: Root = None) -> Me
 @torch.inference_mode()
 def _prefers(model: GANCLS, rows: Dataset, names: list[str], own: Tensor, other: Tensor) -> Tensor:
     """Whether each row's own name fits better than another, (N,), bool."""
-    parts = []
+    parts, weight = [], weight_of(model)
     for places in torch.arange(len(rows)).split(BATCH):
-        x = rows.floats(places)
+        x = rows.floats(places).to(weight.device, weight.dtype)
         fits = [model.fits(x, [names[i] for i in which[places]]) for which in (own, other)]
         parts.append(fits[0] > fits[1])
     return torch.cat(parts).cpu()

@@ -7,23 +7,21 @@ unchanged: the net's first head predicts the style, the others the shared attrib
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 import torch
 from torch import Tensor
 
+from zoo_adversarial.figures import translate_rows
 from zoo_adversarial.styles import OfStyle
 from zoo_core.features.attributes import predict_attributes, require_heads
 from zoo_core.metrics import Measured
 from zoo_core.metrics.classification import labels_of
 from zoo_core.metrics.rows import Root, load
-from zoo_core.metrics.samples import feature_net
+from zoo_core.metrics.samples import Kept, feature_net
 from zoo_core.protocols import Translator
 
 __all__ = ["shared_kept", "style_asked", "worst_shared_kept", "worst_style_asked"]
 
-_BATCH = 50
-_KNOWN: WeakKeyDictionary[Translator, dict[str, list[Tensor]]] = WeakKeyDictionary()
+_KNOWN: Kept[list[Tensor]] = Kept()
 
 
 def style_asked(model: Translator, protocol: OfStyle, data_root: Root = None) -> Measured:
@@ -49,11 +47,8 @@ def worst_shared_kept(model: Translator, protocol: OfStyle, data_root: Root = No
 
 def _judge(model: Translator, protocol: OfStyle, data_root: Root) -> list[Tensor]:
     """Which heads predict what they should, (n, heads), bool, by direction; kept for a model."""
-    known = _KNOWN.setdefault(model, {})
-    key = repr((protocol, str(data_root)))
-    if key not in known:
-        known[key] = _translate(model, protocol, data_root)
-    return known[key]
+    about = protocol, str(data_root)
+    return _KNOWN.of(model, about, lambda: _translate(model, protocol, data_root))
 
 
 @torch.inference_mode()
@@ -65,8 +60,8 @@ def _translate(model: Translator, protocol: OfStyle, data_root: Root) -> list[Te
         others = (truth[:, 0] != to).nonzero().squeeze(1)
         wanted = truth[others].clone()
         wanted[:, 0] = to
-        parts = [model.translate(rows.floats(part), domain) for part in others.split(_BATCH)]
-        found.append(predict_attributes(judge, torch.cat(parts)) == wanted)
+        y = translate_rows(model, rows[others], domain)
+        found.append(predict_attributes(judge, y) == wanted)
     return found
 
 

@@ -8,8 +8,8 @@ classifies patches as real or translated, and the domain, WGAN-GP (weight 10), c
 
 Differences from the paper:
 - Widths fit a processor: the generator has 16, 32, 64 maps where the paper has 64, 128, 256, and 4
-  residual blocks (3 in the entry) for 6; the discriminator starts with 24 maps for 64. It halves images to 2x2, as
-  the paper's does: five times at 64 pixels.
+  residual blocks (3 in the entry) for 6; the discriminator starts with 24 maps for 64. It halves
+  images to 2x2, as the paper's does: five times at 64 pixels.
 - The recipe uses least squares, with one discriminator step per generator step; the paper WGAN-GP
   with five. In few steps that does not learn to classify domains: of emoji in four styles it was at
   chance (1.39 nats) after 350 batches of 8, with one step for one, where least squares were at 1.01

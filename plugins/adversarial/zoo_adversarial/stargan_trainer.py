@@ -219,7 +219,7 @@ class Star(AdversarialBase):
 
         With several groups it is the mean over them, for the first images of a batch.
         """
-        values, G, first = self._values(labels), self.networks["model"], 0
+        values, G, first, B = self._values(labels), self.networks["model"], 0, len(x)
         if len(self.groups) > 1:
             x, values = x[:_VALIDATED], values[:_VALIDATED]
         found = []
@@ -228,10 +228,10 @@ class Star(AdversarialBase):
             if known.any():
                 found.append(round_trip(into, x[known], domain[known], size, generator))
             first += size
-        if len(found) == 1:
+        if len(self.groups) == 1:
             return found[0]
         means = {key: torch.stack([each[key].mean() for each in found]) for key in found[0]}
-        return {key: each.mean().expand(len(x)) for key, each in means.items()}
+        return {key: each.mean().expand(B) for key, each in means.items()}
 
     def preview(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

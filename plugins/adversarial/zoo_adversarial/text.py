@@ -21,6 +21,8 @@ __all__ = ["WORDS", "Characters", "Sentences", "Whitening", "text_encoder"]
 
 _WINDOW, _POOL = 4, 3
 """Characters that a convolution sees, and that one step of the recurrent layer stands for."""
+_MOST_CHARACTERS = 255
+"""Of an alphabet: a text's characters are bytes, and 0 is none."""
 WORDS = 1024
 """Hashes of words, half of them of pairs of neighbours."""
 _PRIME = 1_000_003
@@ -39,6 +41,11 @@ class Characters(nn.Module):
     """
 
     def __init__(self, alphabet: str, length: int, code: int, whiten: bool = False) -> None:
+        if len(alphabet) > _MOST_CHARACTERS:
+            raise InvalidInput(
+                f"config.alphabet has {len(alphabet)} characters; expected at most "
+                f"{_MOST_CHARACTERS}."
+            )
         super().__init__()
         self.alphabet, self.size, self.code = alphabet, length, code
         marks = set(string.punctuation) - set(alphabet)

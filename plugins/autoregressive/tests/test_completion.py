@@ -90,6 +90,19 @@ def test_known_variables_stay_and_the_others_follow_the_joint(name: str) -> None
     assert completed >= 2
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_what_unknown_places_hold_does_not_matter(name: str) -> None:
+    model: Any = CASES[name].stirred()
+    x = model.sample(20, generator=seeded(9))
+    for known in masks(model):
+        unknown = x.where(known, math.nan)
+        try:
+            drawn = model.complete(x, known, generator=seeded(0))
+        except InvalidInput:
+            continue
+        assert torch.equal(drawn, model.complete(unknown, known, generator=seeded(0)))
+
+
 @pytest.mark.parametrize("label", [0, 2, None])
 def test_draws_of_a_class_follow_its_joint(label: int | None) -> None:
     config = {"blocks": 1, "d": 8, "classes": 3}

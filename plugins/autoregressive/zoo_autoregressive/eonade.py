@@ -101,7 +101,9 @@ class EoNADE(nn.Module):
         x: variables, (B, D), in {0, 1}; those that o leaves out are ignored.
         o: which variables are known, (B, D), in {0, 1}.
         """
-        return functional.linear(self._last_layer(self._first_layer(x * o, o)), self.V, self.b)
+        return functional.linear(
+            self._last_layer(self._first_layer(x.where(o > 0, 0.0), o)), self.V, self.b
+        )
 
     def _first_layer(self, x: Tensor, o: Tensor) -> Tensor:
         """a = c + W x + W_o o, (B, H): what goes into the first layer; x is zero where o is."""
@@ -177,7 +179,7 @@ class EoNADE(nn.Module):
         o, x = known.flatten().to(x.device), x.flatten(1)
         u = draws.rand(*x.shape, generator=generator, device=x.device)
         order = torch.where(o, -1.0, u).argsort(1)  # the known ones first
-        return self._ancestral(x * o, order, int(o.sum()), generator, temperature)
+        return self._ancestral(x.where(o, 0.0), order, int(o.sum()), generator, temperature)
 
     @torch.no_grad()
     def _ancestral(

@@ -7,7 +7,7 @@ from zoo_core.testing import Case, Law, cases, table
 CONFIGS = {
     "vae": [
         {"z": 2, "hidden": [16]},
-        {"z": [3, 2], "hidden": [[12], [8]]},
+        {"z": [3, 2], "hidden": [[12], [8]], "prior_parts": 3},
         {"z": 2, "hidden": [16, 16], "encoder": "conv", "activation": "tanh"},
         {"z": 2, "hidden": [12], "shape": [1, 2, 3], "levels": 3},
         {"z": 2, "hidden": [12], "likelihood": "gaussian"},

@@ -1,7 +1,6 @@
 """The mixture that is fitted to latents, and that a VAE draws from in N(0, I)'s place."""
 
-from typing import Any
-
+import pytest
 import torch
 from torch import Tensor
 from zoo_latent.mixture import Mixture
@@ -46,24 +45,31 @@ def test_few_latents_in_many_parts_are_no_failure() -> None:
     assert mixture.draw(100, random()).isfinite().all()
 
 
-def test_a_vae_draws_from_what_was_fitted_in_validation() -> None:
+def test_fewer_latents_than_parts_are_no_failure() -> None:
+    for z in (torch.randn(3, 2, generator=random()), torch.ones(1, 2), torch.ones(4, 1)):
+        mixture = Mixture(5, z.shape[1])
+        mixture.fit(z, random())
+        drawn = mixture.draw(4000, random())
+        torch.testing.assert_close(drawn.mean(0), z.mean(0), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("z", [[2], [4, 4], [5, 3]])
+def test_a_vae_draws_from_what_was_fitted_to_its_top_layer(z: list[int]) -> None:
     torch.manual_seed(0)
-    model = VAE((4,), z=2, hidden=[8], prior_parts=2)
-    trainer, x = Variational(model), torch.rand(50, 4).round()
-    before = model.latent(5, generator=random())
-
-    def update(loss: Tensor) -> None: ...
-
-    updates: Any = {"model": update}
-    trainer.training_step(x, updates, random())
-    bound = model.elbo(x, generator=random()).bound
-    trainer.validation_step(x, random())
-    assert not torch.equal(model.latent(5, generator=random()), before)
+    hidden = [8] if len(z) == 1 else [[8], [8]]
+    model = VAE((4,), z=z, hidden=hidden, prior_parts=2)
+    x = torch.rand(50, 4).round()
+    bound, before = model.elbo(x, generator=random()).bound, model.latent(500, generator=random())
+    Variational(model).fit_to(iter(x.split(20)), random())
+    assert not torch.equal(model.latent(500, generator=random()), before)
+    again, prior = random(), model.fitted
+    wanted = torch.cat([model.encode(part, generator=again) for part in x.split(20)]).mean(0)
+    assert prior is not None
+    torch.testing.assert_close(prior.weights @ prior.means, wanted, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(model.elbo(x, generator=random()).bound, bound)
-    assert not trainer.recent and model.sample(3, generator=random()).shape == (3, 4)
 
 
-def test_a_vae_without_one_keeps_no_inputs() -> None:
-    trainer = Variational(VAE((4,), z=2, hidden=[8]))
-    trainer.training_step(torch.ones(5, 4), {"model": lambda loss: None}, random())
-    assert not trainer.recent
+def test_a_vae_without_one_reads_no_inputs() -> None:
+    inputs = iter([torch.ones(5, 4)])
+    Variational(VAE((4,), z=2, hidden=[8])).fit_to(inputs, random())
+    assert len(list(inputs)) == 1

@@ -54,11 +54,16 @@ class Mixture(nn.Module):
 
     @torch.no_grad()
     def fit(self, z: Tensor, generator: torch.Generator | None = None) -> None:
-        """Fit the parts to latents (n, z) by expectation maximisation, from random latents."""
-        z = z.double()
+        """Fit the parts to latents (n, z) by expectation maximisation, from random latents.
+
+        Of fewer latents than parts, some parts begin, and stay, alike.
+        """
+        z, parts = z.double(), len(self.weights)
         order = torch.randperm(len(z), generator=generator, device=z.device)
-        means, parts = z[order[: len(self.weights)]], len(self.weights)
-        spread = torch.cov(z.T) + _FLOOR * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+        means = z[order.repeat(-(-parts // len(z)))[:parts]]
+        spread = torch.cov(z.T, correction=0).view(z.shape[1], z.shape[1]) + _FLOOR * torch.eye(
+            z.shape[1], dtype=z.dtype, device=z.device
+        )
         scales = torch.linalg.cholesky(spread).repeat(parts, 1, 1)
         weights = torch.full((parts,), 1 / parts, dtype=z.dtype, device=z.device)
         for _ in range(_STEPS):

@@ -8,8 +8,7 @@ upper bound of −log p(x).
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
@@ -18,12 +17,8 @@ from torch import Tensor, nn
 from zoo_core.config import NonNegative, Size
 from zoo_core.errors import InvalidInput
 from zoo_core.training.objective import Objective
-from zoo_core.training.protocols import Update
 
 __all__ = ["ImportanceWeighted", "Variational"]
-
-_RECENT = 100
-"""Batches whose latents a prior is fitted to."""
 
 
 class Variational(Objective):
@@ -42,33 +37,12 @@ class Variational(Objective):
             raise InvalidInput(f"trainer.k is {k}; a bound takes at least one sample.")
         super().__init__(model)
         self.k, self.beta = k, beta
-        self.recent: deque[Tensor] = deque(maxlen=_RECENT)
 
-    def training_step(
-        self,
-        x: Tensor,
-        update: Mapping[str, Update],
-        generator: torch.Generator,
-        labels: Tensor | None = None,
-        step: int = 1,
-    ) -> dict[str, Tensor]:
-        """Apply the loss of a batch; keep its inputs where a prior is to be fitted to latents."""
-        if getattr(self.networks["model"], "fitted", None) is not None:
-            self.recent.append(x)
-        return super().training_step(x, update, generator, labels, step)
-
-    def validation_step(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Return the values of each input, (B,); fit the mixture prior, where there is one.
-
-        It is fitted to samples from q(z|x) of the last training inputs, once in a validation.
-        """
-        if self.recent:
-            parts = [self.model.posterior(part).draw(generator) for part in self.recent]
-            self.recent.clear()
-            self.model.fitted.fit(torch.cat(parts), generator)
-        return super().validation_step(x, generator, labels)
+    def fit_to(self, batches: Iterable[Tensor], generator: torch.Generator) -> None:
+        """Fit the mixture prior, where there is one, to samples of the top layer's latents."""
+        if (prior := getattr(self.model, "fitted", None)) is not None:
+            latents = [self.model.encode(x, generator=generator) for x in batches]
+            prior.fit(torch.cat(latents), generator)
 
     def values(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
