@@ -68,6 +68,16 @@ def test_a_lock_says_what_has_changed(zoo: Zoo, two: Path) -> None:
     assert zoo("lock", "--check").exit_code == 0
 
 
+def test_a_lock_that_would_be_written_anew_is_found(zoo: Zoo, two: Path) -> None:
+    zoo("lock", "nade.mnist")
+    path = Path("zoo.lock")
+    path.write_text(path.read_text().replace("bytes = 21", "bytes = 22"))
+    result = zoo("lock", "--check")
+    assert result.exit_code == 7
+    assert "not what the registry has: sizes, versions or sources, with the same" in result.stderr
+    assert zoo("lock").exit_code == zoo("lock", "--check").exit_code == 0
+
+
 def test_names_that_are_deprecated_withdrawn_or_gone(zoo: Zoo, two: Path) -> None:
     text = two.read_text()
     gone = '\n[[withdrawn]]\nname = "nade.gone"\nsuccessor = "nade.mnist"\n'

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from zoo_core.cli import play, root
+from zoo_core.errors import InvalidInput
 from zoo_core.export import onnx, page
 
 
@@ -20,6 +21,14 @@ def test_files_are_served_to_this_machine(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/a.txt") as answer:
             assert answer.read() == b"here"
         server.shutdown()
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
+    with (
+        play._server(tmp_path, 0) as server,
+        pytest.raises(InvalidInput, match=r"port \d+ cannot be used: Address already in use"),
+    ):
+        play._server(tmp_path, server.server_port)
 
 
 def test_the_page_is_built_and_its_address_printed(

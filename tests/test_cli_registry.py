@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 
 import zoo_core
+from zoo_core import plugins
 from zoo_core.registry import Registry, own_registry
 
 Zoo = Callable[..., Result]
@@ -192,6 +193,24 @@ def test_a_signed_registry_is_let_in_by_a_policy(
     assert result.exit_code == 10 and "changed after it was signed" in result.stderr
     path.write_text("schema = 7")
     assert zoo("registry", "sign", str(path), "--key", str(key)).exit_code == 1
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+def test_a_policy_lets_a_registry_be_added_beside_those_of_families(
+    zoo: Zoo, published: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, key = published("nade.signed"), tmp_path / "key"
+    of_family = tmp_path / "family" / "registry.toml"
+    of_family.parent.mkdir()
+    of_family.write_text("schema = 1\n")
+    monkeypatch.setattr(plugins, "registries", lambda: [own_registry(), of_family])
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    (tmp_path / "signers").write_text(f"me {key.with_suffix('.pub').read_text()}")
+    monkeypatch.setenv("ZOO_TRUST", str(tmp_path / "signers"))
+    result = zoo("registry", "add", str(path.parent))
+    assert result.exit_code == 10 and f"{path} is not used: it is not signed" in result.stderr
+    zoo("registry", "sign", str(path.parent), "--key", str(key))
+    assert zoo("registry", "add", str(path.parent)).exit_code == 0
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")

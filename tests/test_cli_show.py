@@ -63,6 +63,16 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         assert line in result.stdout.splitlines()
 
 
+def test_what_a_registry_says_sends_nothing_to_a_terminal(
+    zoo: Zoo, write_registry: Write, entry: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_registry(entry(config={"x": "\x1b]0;owned\x07"}))
+    monkeypatch.setenv("ZOO_REGISTRY", str(path))
+    result = zoo("show", "nade.mnist")
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout and r"x = \x1b]0;owned\x07" in result.stdout
+
+
 def test_show_says_how_certain_a_figure_is(
     zoo: Zoo,
     entry: Make,

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +72,13 @@ def test_files_and_run_folders_are_held_against_their_entries(
     assert result.exit_code == 6
     assert [check["sound"] for check in json.loads(result.stdout)] == [False]
     assert "damaged: ./run: the bytes here are not those that the entry promises" in result.stderr
+    shutil.copytree(run, "sound")  # an entry of these very bytes does not make them the run's
+    text = Path("sound/entry.toml").read_text()
+    digest = hashlib.sha256(weights).hexdigest()
+    Path("sound/entry.toml").write_text(re.sub(r'sha256 = "\w{64}"', f'sha256 = "{digest}"', text))
+    monkeypatch.setenv("ZOO_REGISTRY", "sound/entry.toml")
+    result = zoo("verify", "./run", "--repair")
+    assert (result.exit_code, result.stdout) == (6, "./run  damaged\n")
     (run / "model.safetensors").write_bytes(weights[:-1])
     result = zoo("verify", "./run")
     assert result.exit_code == 1

@@ -1,5 +1,6 @@
 """A class with its weights as plain PyTorch."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from factories import save_case
+from factories import save_case, save_nade
 from zoo_core import loading
 from zoo_core.export import plain
 from zoo_core.testing import cases
@@ -51,3 +52,13 @@ def test_every_architecture_loads_without_zoo(tmp_path: Path) -> None:
             continue
         x = load_file(tmp_path / "out" / f"{name}.sample.safetensors")["x"]
         assert torch.equal(x, model.sample(2, generator=torch.Generator().manual_seed(0))), name
+
+
+def test_what_a_file_says_of_itself_is_no_code(tmp_path: Path) -> None:
+    name = 'nice"""; import os; os.mkdir("made"); """'
+    path = save_nade(tmp_path / "nade.safetensors", name=name)
+    source = loading.open_source(path)
+    code, _ = plain.write(loading.load(path), source, tmp_path / "out")
+    tree = ast.parse(code.read_text())
+    assert (ast.get_docstring(tree) or "").startswith(f"{name}: NADE with trained weights.")
+    assert "mkdir('made')" not in ast.unparse(ast.Module(tree.body[1:], []))

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import zoo_core
 from factories import save_nade
 from zoo_core import loading
 from zoo_core.errors import InvalidInput
+from zoo_core.loading.provenance import requirement
 from zoo_core.registry import Licence
 
 CONFIG = {"shape": [1, 3, 3], "hidden": 4}
@@ -71,3 +73,18 @@ def test_of_a_stranger_the_class_is_known() -> None:
     with pytest.raises(InvalidInput, match=r"'nade\.nltcs' is no model: expected what zoo_core"):
         zoo_core.info("nade.nltcs")  # type: ignore[arg-type]
     assert zoo_core.info(nn.Linear(1, 1)) == loading.Info(name="Linear", architecture="Linear")
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("0.1.0", "zoo-x>=0.1,<0.2"),
+        ("1", "zoo-x>=1.0,<2"),
+        ("2.3", "zoo-x>=2.3,<3"),
+        ("0.2b1", "zoo-x>=0.2,<0.3"),
+        ("1.0rc1", "zoo-x>=1.0,<2"),
+    ],
+)
+def test_any_version_of_a_family_can_be_needed(version: str, wanted: str) -> None:
+    family: Any = SimpleNamespace(distribution="zoo-x", version=version)
+    assert requirement(family) == wanted

@@ -14,7 +14,19 @@ from zoo_core.errors import InvalidWeights
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("name", 3), ("metrics", [1]), ("versions", "1"), ("licence", "MIT")]
+    ("key", "value"),
+    [
+        ("name", 3),
+        ("name", "../out"),
+        ("name", "/out"),
+        ("name", "a\\b"),
+        ("name", ".."),
+        ("metrics", [1]),
+        ("versions", "1"),
+        ("licence", "MIT"),
+        ("licence", {"code": "MIT\n", "weights": "MIT"}),
+        ("licence", {"code": 1, "weights": "MIT"}),
+    ],
 )
 def test_metadata_of_the_wrong_kind_are_refused(key: str, value: object, tmp_path: Path) -> None:
     path = save_nade(tmp_path / "small.safetensors", **{key: value})

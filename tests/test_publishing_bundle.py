@@ -82,6 +82,39 @@ def test_a_bundle_takes_the_place_of_another_and_other_files_stay(
     assert (folder / "mine.txt").read_text() == (folder / "link" / "mine.txt").read_text() == "mine"
 
 
+def test_a_folder_comes_back_where_its_successor_cannot_take_its_place(
+    item: Item, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = tmp_path / "class.zip", tmp_path / "class"
+    pack([item], path)
+    unpack(path, folder)
+    (folder / "mine.txt").write_text("mine")
+    replace = Path.replace
+
+    def fail(source: Path, target: Path) -> Path:
+        if source.name == "bundle":
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        unpack(path, folder, force=True)
+    assert (folder / "mine.txt").read_text() == "mine"
+    left = {each.name for each in tmp_path.iterdir()} - {"zoo-home"}
+    assert left == {"class", "class.zip"}
+
+
+def test_an_archive_that_is_damaged_within_is_refused(item: Item, tmp_path: Path) -> None:
+    path = tmp_path / "class.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("registry.toml", "schema = 1\n" * 1000)
+    data = bytearray(path.read_bytes())
+    data[45:60] = b"\xff" * 15  # behind the header: the compressed bytes
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match="cannot be unpacked"):
+        unpack(path, tmp_path / "class")
+
+
 def rezipped(path: Path, change: Callable[[dict[str, bytes]], Any]) -> Path:
     with zipfile.ZipFile(path) as bundle:
         files = {name: bundle.read(name) for name in bundle.namelist()}
@@ -110,7 +143,14 @@ def rezipped(path: Path, change: Callable[[dict[str, bytes]], Any]) -> Path:
                 {"registry.toml": f["registry.toml"].replace(b"weights/", b"/etc/")}
             ),
             InvalidInput,
-            "names weights outside of it",
+            "names files outside of it",
+        ),
+        (
+            lambda f: f.update(
+                {"registry.toml": f["registry.toml"].replace(b'"recipes/', b'"/etc/')}
+            ),
+            InvalidInput,
+            "names files outside of it",
         ),
     ],
 )

@@ -164,6 +164,9 @@ def test_a_text_of_many_addresses_is_shown_in_no_time() -> None:
             "GET 'https://…@a.org/?s=…' and https://…@b",
         ),
         ("https://a.org/u@v", "https://a.org/u@v"),
+        ("https://me:p@ss@a.org/x", "https://…@a.org/x"),
+        ("https://a.org/?s=a'b\"c&t=d, or", "https://a.org/?s=…&t=…, or"),
+        ("(https://a.org/?s=ab).", "(https://a.org/?s=…)."),
     ],
 )
 def test_what_is_secret_in_an_address_is_hidden(text: str, shown: str) -> None:

@@ -16,7 +16,7 @@ from zoo_core.store import Blob
 from zoo_core.text import hidden, printable
 from zoo_core.urls import local_path
 
-__all__ = ["LOCK", "Locked", "read", "select", "write"]
+__all__ = ["LOCK", "Locked", "read", "select", "text_of", "write"]
 
 LOCK = "zoo.lock"
 """Its name, in the folder of a project."""
@@ -78,7 +78,12 @@ class Locked:
 
 
 def write(entries: Iterable[Entry], path: Path) -> None:
-    """Write the digests of entries, sorted by name, so that equal locks are equal files."""
+    """Write a lock file of the digests of entries."""
+    write_atomic(path, text_of(entries).encode())
+
+
+def text_of(entries: Iterable[Entry]) -> str:
+    """A lock file of the digests of entries, sorted by name: equal locks are equal files."""
     import tomli_w
 
     tables: list[dict[str, Any]] = []
@@ -88,7 +93,7 @@ def write(entries: Iterable[Entry], path: Path) -> None:
         table = {"name": entry.name, "sha256": weights.sha256, "bytes": weights.bytes}
         tables.append(table | {"requires": entry.requires} | ({"sources": urls} if urls else {}))
     text = "# Written by `zoo lock`; `zoo pull --locked` fetches these bytes, or fails.\n"
-    write_atomic(path, (text + tomli_w.dumps({"schema": 1, "entry": tables})).encode())
+    return text + tomli_w.dumps({"schema": 1, "entry": tables})
 
 
 def read(path: Path) -> list[Locked]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin
 
 from zoo_core import web
-from zoo_core.text import hidden
+from zoo_core.text import printable
 from zoo_core.web import Answer, SourceError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Address:
     def of(cls, text: str) -> Address:
         """Parse one: a tag that is left out is `latest`; raises SourceError."""
         match = re.fullmatch(
-            r"oci://([^/@\s]+)/([a-z0-9][a-z0-9._/-]*)"
+            r"oci://([^/@\s\[\]]+|\[[0-9a-fA-F:.]+\](?::\d+)?)/([a-z0-9][a-z0-9._/-]*)"
             r"(?:(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))(?:/(.*))?)?",
             text,
         )
@@ -178,7 +178,9 @@ class Repository:
 
     def _upload(self, data: bytes | Path, digest: str, size: int) -> None:
         with self._send("POST", "blobs/uploads/", {"Content-Length": "0"}) as response:
-            place = self._expect(response, 202).headers["Location"]
+            place = self._expect(response, 202).headers.get("Location")
+        if not place:
+            raise SourceError("the server does not say where to upload")
         place += ("&" if "?" in place else "?") + urlencode({"digest": digest})
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         with self._send("PUT", place, headers, data) as response:
@@ -263,7 +265,7 @@ def _token(asked: Mapping[str, str], password: str) -> dict[str, str]:
             answer = json.loads(response.read(_LIMIT))
             token = answer.get("token") or answer["access_token"]
         except (ValueError, KeyError, AttributeError) as error:
-            raise SourceError(f"{hidden(realm)} gives no token") from error
+            raise SourceError(f"{printable(realm)} gives no token") from error
     return {"Authorization": f"Bearer {token}"}
 
 

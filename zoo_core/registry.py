@@ -17,7 +17,7 @@ from zoo_core import environment
 from zoo_core.errors import InvalidRegistry, NetworkError, UnknownName, ZooError, did_you_mean
 from zoo_core.registry_files import origin_of, read_document
 from zoo_core.rules import Rule, check_value
-from zoo_core.text import hidden, html_table, quoted
+from zoo_core.text import hidden, html_table, printable, quoted
 from zoo_core.urls import join, local_path
 
 if TYPE_CHECKING:
@@ -266,8 +266,9 @@ class Registry:
         entries: dict[str, Entry] = {}
         withdrawn: dict[str, Withdrawn] = {}
         origins = tuple(origin_of(str(source)) for source in sources)
+        signed = environment.trust() is not None
         for origin in dict.fromkeys(origins):
-            shipped = origin == str(own_registry())
+            shipped = origin == str(own_registry()) or (signed and origin in _shipped())
             more, gone = _read(origin, refresh, shipped=shipped, trusted=trusted)
             _merge(entries, more)
             withdrawn = _all_withdrawn(withdrawn, gone)
@@ -280,7 +281,7 @@ class Registry:
                 gone = _all_withdrawn(withdrawn, gone)
             except (InvalidRegistry, NetworkError) as error:
                 whose = "a family's" if shipped else "an added"
-                sys.stderr.write(f"warning: {whose} registry is left out: {error}\n")
+                sys.stderr.write(f"warning: {whose} registry is left out: {_lines(error)}\n")
                 left_out[origin] = error
             else:
                 entries, origins, withdrawn = merged, (*origins, origin), gone
@@ -407,6 +408,18 @@ def own_registry() -> Path:
     package = Path(__file__).parent
     beside = package.parent / "registry.toml"
     return beside if beside.is_file() else package / "registry.toml"
+
+
+def _shipped() -> set[str]:
+    """The registries that families ship."""
+    from zoo_core import plugins
+
+    return set(map(str, plugins.registries()))
+
+
+def _lines(error: ZooError) -> str:
+    """A message as a terminal may show it: it quotes what servers and files say."""
+    return "\n".join(printable(line, None) for line in str(error).splitlines())
 
 
 def _state(old: Entry | Withdrawn) -> str:

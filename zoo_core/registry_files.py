@@ -6,6 +6,7 @@ of a remote one there is a copy, which serves where its server does not.
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -304,7 +305,7 @@ def _load_cached(path: Path, key: bytes) -> dict[str, Any] | None:
 
 
 def _cache_path(origin: str, suffix: str) -> Path:
-    name = hashlib.sha256(origin.encode()).hexdigest()[:16] + suffix
+    name = hashlib.sha256(os.fsencode(origin)).hexdigest()[:16] + suffix
     return environment.home() / "registries" / name
 
 

@@ -59,8 +59,9 @@ def hidden(text: str) -> str:
     """A text as it may be shown: addresses in it without passwords and without query values."""
     if "://" not in text:
         return text
-    text = re.sub(r"(?<=://)[^/\s@]+@", "…@", text)
-    return re.sub(r"([?&][^=&?\s]*=)[^&\s'\"]+", r"\1…", text)
+    text = re.sub(r"(?<=://)[^/\s?#]+@", "…@", text)
+    # up to the end of the address: quotation marks and stops behind it are the sentence's
+    return re.sub(r"([?&][^=&?\s]*=)[^&\s]+?(?=['\"]?[.,;:)\]}]*(?:[&\s]|$))", r"\1…", text)
 
 
 def counted(n: int, noun: str) -> str:

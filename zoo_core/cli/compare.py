@@ -18,7 +18,7 @@ from zoo_core.cli.pull import fetch_source
 from zoo_core.cli.sharing import devices_option, shared
 from zoo_core.cli.standings import kind_to_plot, points, table, to_json
 from zoo_core.errors import InvalidInput
-from zoo_core.text import command_line, counted
+from zoo_core.text import command_line, counted, hidden
 
 if TYPE_CHECKING:
     from zoo_core.loading import Source
@@ -194,7 +194,7 @@ def _write(
             found,
             x_label="parameters",
             y_label="nats (less is better)",
-            title=f"{spec}, {next(s.nats.n for s in standings if s.nats):,} rows",
+            title=f"{hidden(spec)}, {next(s.nats.n for s in standings if s.nats):,} rows",
             provenance=provenance,
             force=force,
         )
@@ -241,7 +241,7 @@ def _tell(standings: Sequence[Standing], spec: str, written: Sequence[Path]) -> 
         )
     where = f" -> {', '.join(map(str, written))}" if written else ""
     models = counted(len(standings), "model")
-    click.echo(f"{models} on {spec}{where}", err=True)
+    click.echo(f"{models} on {hidden(spec)}{where}", err=True)
 
 
 def _provenance(spec: str, sources: Sequence[Source]) -> Mapping[str, Any]:
@@ -251,9 +251,9 @@ def _provenance(spec: str, sources: Sequence[Source]) -> Mapping[str, Any]:
 
     return {
         "task": "compare",
-        "data": spec,
+        "data": hidden(spec),
         "weights": {source.name: source.sha256 for source in sources},
         "versions": {"zoo-core": __version__},
-        "command": command_line("zoo", *sys.argv[1:]),
+        "command": hidden(command_line("zoo", *sys.argv[1:])),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

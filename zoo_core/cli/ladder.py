@@ -10,6 +10,7 @@ import click
 from zoo_core.cli import text
 from zoo_core.cli.arguments import UserPath, columns_option, json_option
 from zoo_core.cli.standings import cells, head, notes, points, to_json
+from zoo_core.text import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +79,8 @@ def command(
         plot,
         x_label="parameters",
         y_label="nats (less is better)",
-        title=f"{data}, test",
-        provenance={"task": "ladder", "data": data, "budget": budget, "seeds": seeds},
+        title=f"{hidden(data)}, test",
+        provenance={"task": "ladder", "data": hidden(data), "budget": budget, "seeds": seeds},
         force=True,
     )
     if as_json:

@@ -44,8 +44,9 @@ def command(names: tuple[str, ...], path: Path, check: bool) -> None:
                 f"{entry.name}  {old.sha256[:12] + ' -> ' if old else ''}"
                 f"{entry.weights.sha256[:12]}"
             )
-    if check and changed:
-        raise CheckFailed(f"{path} is not what the registry has: {', '.join(changed)}.")
+    if check and (changed or (before and path.read_text("utf-8") != lock.text_of(entries))):
+        what = ", ".join(changed) or "sizes, versions or sources, with the same digests"
+        raise CheckFailed(f"{printable(path)} is not what the registry has: {what}.")
     if not check:
         lock.write(entries, path)
         if not changed:

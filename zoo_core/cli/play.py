@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from zoo_core.cli.arguments import entries_argument
+from zoo_core.errors import InvalidInput
 
 __all__ = ["command"]
 
@@ -53,9 +54,9 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
 
     require()
     folder = environment.home() / "play"
-    page.build(folder, names, say=lambda text: click.echo(text, err=True))
-    (folder / "index.html").write_text(_PAGE.format())
-    with _server(folder, port) as server:
+    with _server(folder, port) as server:  # before the exports, which take a while
+        page.build(folder, names, say=lambda text: click.echo(text, err=True))
+        (folder / "index.html").write_text(_PAGE.format())
         address = f"http://127.0.0.1:{server.server_port}/"
         click.echo(address)
         if not no_browser:
@@ -69,4 +70,9 @@ def _server(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
             pass
 
     handler = functools.partial(Quiet, directory=str(folder))
-    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    try:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise InvalidInput(
+            f"port {port} cannot be used: {error.strerror}. Leave --port out for one that is free."
+        ) from error

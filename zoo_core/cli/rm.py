@@ -61,6 +61,9 @@ def _entries_sharing(registry: "Registry", digest: str) -> list[str]:
 
 
 def _find_unclaimed(registry: "Registry", store: "Store") -> dict[str, str]:
-    claimed = {entry.weights.sha256 for entry in registry.entries.values()}
+    from zoo_core.registry_files import cached_digests
+
+    # also what a registry has that is out of reach, or hidden by ZOO_REGISTRY, this time
+    claimed = {entry.weights.sha256 for entry in registry.entries.values()} | cached_digests()
     stored = (path.name.removeprefix("sha256-") for path in store.blobs())
     return {digest: f"sha256-{digest}" for digest in stored if digest not in claimed}

@@ -8,7 +8,7 @@ import click
 
 from zoo_core.cli import text
 from zoo_core.cli.arguments import entry_argument, json_option
-from zoo_core.text import command_line, hidden
+from zoo_core.text import command_line, hidden, printable
 
 if TYPE_CHECKING:
     from zoo_core.plugins import Family
@@ -75,7 +75,8 @@ def _card(
         )
     yield "Architecture", [f"{entry.architecture}, of the family {entry.family}"]
     yield "Plugin", [_plugin(entry, family)]
-    yield "Config", [f"{key} = {in_toml(value)}" for key, value in entry.config.items()] or ["none"]
+    config = [f"{key} = {in_toml(value)}" for key, value in entry.config.items()] or ["none"]
+    yield "Config", [printable(line, None) for line in config]
     yield "Parameters", [f"{weights.parameters:,}"]
     yield (
         "Weights",
@@ -113,7 +114,8 @@ def _metric(metric: "Metric") -> Iterator[str]:
         source = f": {metric.source}" if metric.source else ""
         seen = f" after {metric.seen:,} images" if metric.seen else ""
         yield f"  published {metric.published:g} {metric.unit}{seen}{source}"
-    yield "  measured by " + ", ".join(f"{k} = {in_toml(v)}" for k, v in metric.protocol.items())
+    measured = ", ".join(f"{k} = {in_toml(v)}" for k, v in metric.protocol.items())
+    yield f"  measured by {printable(measured, None)}"
 
 
 def in_toml(value: object) -> str:

@@ -35,11 +35,11 @@ def command(names: tuple[str, ...], repair: bool, as_json: bool) -> None:
 
     registry = Registry.load()
     entries = [name for name in names if not is_path(name)]
-    checks = [_check_file(name, registry) for name in names if is_path(name)]
-    if entries or not names:
-        checks += _check_store(registry, entries)
+    checks = _check_store(registry, entries) if entries or not names else []
     if repair:
         checks = [_repair(check, registry) if check.sound is False else check for check in checks]
+    # nothing but what wrote it can repair a file of the user's
+    checks = [_check_file(name, registry) for name in names if is_path(name)] + checks
     if as_json:
         text.echo_json([check._asdict() for check in checks])
     else:

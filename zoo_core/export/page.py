@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core import environment, loading
 from zoo_core.errors import ZooError
 from zoo_core.export.runtime import code
+from zoo_core.files import write_atomic
 from zoo_core.loading import WEIGHTS, Source
 from zoo_core.protocols import Decoder, narrow
 from zoo_core.registry import Registry
@@ -178,10 +179,14 @@ def _kept(source: Source, folder: Path, key: str) -> dict[str, Any] | None:
     described = folder / f"{source.name}.json"
     if not described.is_file():
         return None
-    kept: dict[str, Any] = json.loads(described.read_text())
-    sizes = {folder / each["file"]: each["bytes"] for each in kept["functions"].values()}
+    try:
+        kept: dict[str, Any] = json.loads(described.read_text())
+        sizes = {folder / each["file"]: each["bytes"] for each in kept["functions"].values()}
+        same = kept.pop("key") == key
+    except (ValueError, LookupError, TypeError, AttributeError):  # it was not written whole
+        return None
     whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
-    return kept if kept.pop("key") == key and whole else None
+    return kept if same and whole else None
 
 
 def _export(
@@ -196,8 +201,7 @@ def _export(
         "licence": known.licence.weights if known.licence else "",
         **_functions(model, source.name, folder, wanted, say),
     }
-    described = folder / f"{source.name}.json"
-    described.write_text(json.dumps({**found, "key": key}))
+    write_atomic(folder / f"{source.name}.json", json.dumps({**found, "key": key}).encode())
     return found
 
 

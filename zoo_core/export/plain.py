@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from zoo_core import loading, plugins
 from zoo_core.errors import InvalidInput
-from zoo_core.files import make_folder
+from zoo_core.files import atomic, make_folder
 from zoo_core.header import read_header
 from zoo_core.loading.names import match, name_tensors
 from zoo_core.output import files
+from zoo_core.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,8 @@ def write(model: nn.Module, source: Source, folder: Path, *, force: bool = False
     for path in (code, weights):
         files.check_free(path, force=force)
     files.write(code, content.encode(), force=force)
-    shutil.copyfile(source.path, weights)
+    with atomic(weights) as partial:
+        shutil.copyfile(source.path, partial)
     yield code
     yield weights
 
@@ -136,7 +138,9 @@ def _heading(model: nn.Module, stem: str) -> str:
     ]
     if licence := known.licence:
         lines.append(f"Licences: {licence.code} (code), {licence.weights} (weights).")
-    return "\n".join(lines) + "\n"
+    # a weights file's own words, in a docstring
+    text = "\n".join(printable(line, None) if line else "" for line in lines) + "\n"
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _packages(cls: type) -> set[str]:

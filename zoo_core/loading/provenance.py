@@ -110,7 +110,9 @@ def set_info(model: nn.Module, info: Info) -> None:
 
 def requirement(family: Family) -> str:
     """The versions that may read the weights of a family: this one up to the next that breaks."""
-    major, minor, *_ = (int(part) for part in family.version.split(".")[:2])
+    from packaging.version import Version
+
+    major, minor, *_ = (*Version(family.version).release, 0)
     upper = f"{major + 1}" if major else f"0.{minor + 1}"
     return f"{family.distribution}>={major}.{minor},<{upper}"
 

@@ -65,9 +65,14 @@ def describe(path: Path) -> dict[str, Any]:
         metadata = {}
     wrong = [key for key, kind in NEEDED.items() if not isinstance(metadata.get(key), kind)]
     wrong += [key for key, kind in _SAID.items() if not isinstance(metadata.get(key, kind()), kind)]
-    # what is shown, and names files, is one line
+    # what is shown, and names files, is one line, and no path
     texts = {key: metadata[key] for key in ("name", *NEEDED) if key in metadata}
     wrong += [key for key, text in texts.items() if isinstance(text, str) and not is_line(text)]
+    licence, name = metadata.get("licence"), metadata.get("name")
+    if isinstance(licence, dict) and not all(map(is_line, licence.values())):
+        wrong.append("licence")
+    if isinstance(name, str) and (name in (".", "..") or set(name) & set("/\\")):
+        wrong.append("name")
     if wrong:
         raise InvalidWeights(
             f"{printable(path)} does not say what it is: its metadata has no sound "

@@ -11,6 +11,7 @@ import shutil
 import sysconfig
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +25,7 @@ from zoo_core.publishing.wheels import write
 from zoo_core.publishing.writing import REGISTRY, publish
 from zoo_core.registry import Registry
 from zoo_core.text import argument, printable, quoted
-from zoo_core.urls import local_path
+from zoo_core.urls import join, local_path
 
 __all__ = ["pack", "unpack"]
 
@@ -69,6 +70,10 @@ def pack(
     return path.stat().st_size
 
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What the library raises of an archive that is none, beside errors of the system."""
+
+
 def _install(path: Path, families: Sequence[str]) -> str:
     """How the wheels of a bundle are installed, where there is no zoo yet."""
     names = dict.fromkeys(["zoo-core", *(Requirement(family).name for family in families)])
@@ -109,8 +114,13 @@ def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
         _extract(path, fresh)
         for entry in Registry.load([fresh]).entries.values():
             weights = next(filter(None, map(local_path, entry.blob.sources)), None)
-            if weights is None or fresh.resolve() not in weights.resolve().parents:
-                raise InvalidInput(f"{printable(path)}: {entry.name} names weights outside of it.")
+            named = [
+                *entry.blob.sources,
+                *([join(entry.origin, entry.recipe)] * bool(entry.recipe)),
+            ]
+            here = [place for place in map(local_path, named) if place]
+            if weights is None or any(fresh.resolve() not in p.resolve().parents for p in here):
+                raise InvalidInput(f"{printable(path)}: {entry.name} names files outside of it.")
             if not weights.is_file() or digest(weights) != entry.weights.sha256:
                 raise DigestMismatch(
                     f"{printable(path)} does not hold the weights that its registry promises of "
@@ -118,9 +128,21 @@ def unpack(path: Path, folder: Path, *, force: bool = False) -> Registry:
                 )
         if folder.exists():
             _keep_others(folder, fresh)
-            folder.replace(Path(scratch) / "old")
-        fresh.replace(folder)
+        _take_place(fresh, folder, Path(scratch) / "old")
     return Registry.load([folder])
+
+
+def _take_place(fresh: Path, folder: Path, old: Path) -> None:
+    """Put a folder in the place of another, which moves to `old`; it comes back if that fails."""
+    try:
+        if folder.exists():
+            folder.replace(old)
+        fresh.replace(folder)
+    except BaseException:
+        if old.exists():  # where somebody else took the name meanwhile, beside it
+            beside = folder.with_name(f"{folder.name}.before")
+            old.replace(beside if folder.exists() else folder)
+        raise
 
 
 def _keep_others(folder: Path, fresh: Path) -> None:
@@ -150,6 +172,6 @@ def _extract(path: Path, folder: Path) -> None:
                         "nothing was unpacked."
                     )
                 bundle.extract(info, folder)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, RuntimeError, *_DAMAGED) as error:
         reason = getattr(error, "strerror", None) or printable(error)
         raise InvalidInput(f"{printable(path)} cannot be unpacked: {reason}.") from error

@@ -112,7 +112,7 @@ class Item:
         if self.weights.suffix == ".safetensors":
             return self.weights
         link = folder / f"{self.stem}.safetensors"
-        link.symlink_to(self.weights)
+        link.symlink_to(self.weights.absolute())
         return link
 
     @property
@@ -154,9 +154,12 @@ def _recipe(entry: Entry) -> bytes | None:
 
 def _without_folder(text: str, data: str) -> str:
     """A text with the data by name alone: its folder on this machine, or a password, is private."""
-    if Path(data).is_absolute():
-        return text.replace(f"{Path(data).parent}/", "")
-    return text.replace(data, hidden(data))
+    path = Path(data)
+    if not path.is_absolute():
+        return text.replace(data, hidden(data))
+    text = text.replace(data, path.name)
+    # at the root there is no folder to be left out
+    return text if path.parent == path.parent.parent else text.replace(f"{path.parent}/", "")
 
 
 def _table(entry: Entry) -> dict[str, Any]:

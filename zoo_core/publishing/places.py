@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from urllib3.exceptions import HTTPError
+
 from zoo_core import environment
 from zoo_core.errors import InvalidInput, NetworkError, ZooError
 from zoo_core.files import atomic, digest, user_path
@@ -16,7 +18,7 @@ from zoo_core.oci import Address, Layer, Repository
 from zoo_core.sources import file_system
 from zoo_core.text import hidden, printable
 from zoo_core.urls import is_url, local_path
-from zoo_core.web import SourceError
+from zoo_core.web import SourceError, failure
 
 __all__ = ["Place", "place_of"]
 
@@ -181,6 +183,7 @@ class _Model:
     def _explained(self, name: str) -> Iterator[None]:
         try:
             yield
-        except SourceError as error:
+        except (SourceError, HTTPError) as error:  # the library's, of an answer that is cut off
             where = replace(self.address, file=name)
-            raise NetworkError(f"cannot publish {where}: {error}.") from error
+            reason = error if isinstance(error, SourceError) else failure(error)
+            raise NetworkError(f"cannot publish {where}: {printable(reason)}.") from error

@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 from zoo_autoregressive.ar import AR
+from zoo_autoregressive.attention import Attention
 from zoo_autoregressive.bernoulli import Bernoulli
 from zoo_autoregressive.categorical import Categorical
 from zoo_autoregressive.chow_liu import ChowLiu
@@ -267,3 +268,15 @@ def test_levels_are_those_of_the_data(tmp_path: Path) -> None:
     (made,) = tomllib.loads((folder / "entry.toml").read_text())["entry"]
     assert made["config"]["levels"] == 6
     assert made["weights"]["parameters"] == 2 * 5
+
+
+def test_counts_are_whole_numbers_in_mixed_precision() -> None:
+    x = (torch.rand(1000, 1, 3, 3, generator=seeded()) < 0.7).float()
+    exact, mixed = ChowLiu((1, 3, 3)), ChowLiu((1, 3, 3))
+    Counting(exact).training_step(x, {}, seeded())
+    with torch.autocast("cpu", torch.bfloat16):
+        Counting(mixed).training_step(x, {}, seeded())
+    assert all(map(torch.equal, exact.state_dict().values(), mixed.state_dict().values()))
+    for model in (Categorical, Attention):
+        with pytest.raises(InvalidInput, match="levels is 1; expected 2 or more"):
+            model((2,), levels=1)

@@ -33,7 +33,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import keep_order, permutation, prefix_length, unpermute
+from zoo_autoregressive.layers import (
+    check_levels,
+    keep_order,
+    permutation,
+    prefix_length,
+    unpermute,
+)
 from zoo_core import draws
 from zoo_core.checks import (
     check_inputs,
@@ -91,7 +97,8 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         _check(d, h, window, positions, activation, labels)
-        self.event_shape, self.levels, self.classes = tuple(shape), levels, classes
+        self.event_shape, self.classes = tuple(shape), classes
+        self.levels = check_levels(levels)
         keep_order(self, permutation(torch.Size(shape).numel(), order, order_seed))
         P = sinusoids(self.order, self.event_shape, d)
         if positions == "learned":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_autoregressive.counting import check_alpha
-from zoo_autoregressive.layers import Independent, keep_order
+from zoo_autoregressive.layers import Independent, check_levels, keep_order
 from zoo_core import draws
 from zoo_core.checks import check_inputs, check_sampling
 from zoo_core.precision import single
@@ -34,7 +34,7 @@ class Categorical(Independent):
     ) -> None:
         super().__init__()
         self.event_shape = tuple(shape)
-        self.levels = levels
+        self.levels = check_levels(levels)
         self.alpha = check_alpha(alpha)
         D = torch.Size(shape).numel()
         keep_order(self, torch.arange(D))

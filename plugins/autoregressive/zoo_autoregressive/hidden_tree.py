@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.counting import Total
+from zoo_autoregressive.counting import Total, exact
 from zoo_autoregressive.layers import keep_order
 from zoo_autoregressive.mixed import SMALLEST_SCALE, Filling, choose, columns_of
 from zoo_autoregressive.mixed_tree import MixedTree
@@ -302,9 +302,9 @@ class TreeLikelihood(MaximumLikelihood):
     ) -> dict[str, Tensor]:
         """Count the rows of a batch while the tree is learned, and apply its loss."""
         if step <= self.counted:
-            total = network_of(self.networks, "statistics", Total).add(
-                self._tree.to(x.device).statistics(x.flatten(1))
-            )
+            with exact(x):
+                statistics = self._tree.to(x.device).statistics(x.flatten(1))
+            total = network_of(self.networks, "statistics", Total).add(statistics)
             if step.bit_count() == 1:
                 self.model.connect(self._tree.forest(total)[1])
         return super().training_step(x, update, generator, labels, step)

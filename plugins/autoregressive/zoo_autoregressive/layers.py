@@ -19,6 +19,7 @@ __all__ = [
     "Independent",
     "bernoulli_log_prob",
     "bernoulli_logits",
+    "check_levels",
     "choose",
     "keep_order",
     "permutation",
@@ -193,6 +194,13 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
     x: in {0, 1}, of the logits' shape.
     """
     return -functional.binary_cross_entropy_with_logits(single(logits), single(x), reduction="none")
+
+
+def check_levels(levels: int) -> int:
+    """Return the number of values of a variable; raises InvalidInput below 2."""
+    if levels < 2:
+        raise InvalidInput(f"levels is {levels}; expected 2 or more: a variable has two values.")
+    return levels
 
 
 def keep_order(module: nn.Module, order: Tensor, name: str = "order") -> None:

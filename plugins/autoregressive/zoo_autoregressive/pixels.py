@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_autoregressive.layers import ChainRule, bernoulli_log_prob, keep_order
+from zoo_autoregressive.layers import ChainRule, bernoulli_log_prob, check_levels, keep_order
 from zoo_core.checks import check_inputs
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import single
@@ -219,7 +219,7 @@ class PixelNetwork(ChainRule):
     ) -> None:
         super().__init__()
         self.event_shape = tuple(shape)
-        self.levels = levels
+        self.levels = check_levels(levels)
         C = _channels(self.event_shape, levels, hidden, layers, head)
         keep_order(self, _raster(*self.event_shape))
         self.outputs = 1 if levels == 2 else levels
