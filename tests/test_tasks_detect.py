@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 from zoo_autoregressive.attention import Attention
+from zoo_autoregressive.mixed_tree import MixedTree
 
 import zoo_core
 from toy_models import nade, run
+from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.tasks.complexity import complexity
 from zoo_core.tasks.detect import auroc
@@ -92,6 +94,26 @@ def test_held_out_data_of_another_shape_cannot_be_used(tmp_path: Path) -> None:
         (tmp_path / f"{split}.csv").write_text("0,1,1\n1,0,0\n")
     result = run("detect", nade(), inputs=(BARS,), data=str(tmp_path))
     assert "its rows have shape (3,), the model takes (1, 4, 4)" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("age", Column("age", "real", mean=4.0, std=2.0, knots=(0.0, 3.0, 8.0), decimals=0)),
+        ("level", Column("level", "ordinal", tuple("012345678"))),
+    ],
+)
+def test_held_out_rows_are_in_the_columns_of_the_model(
+    tmp_path: Path, name: str, column: Column
+) -> None:
+    """Those that are guessed from a table of whole numbers are others."""
+    (tmp_path / "t.csv").write_text(f"{name}\n" + "".join(f"{i % 9}\n" for i in range(90)))
+    model, data = MixedTree((1,), [column.table()]), str(tmp_path / "t.csv")
+    with torch.no_grad():
+        model.logits.copy_(torch.randn(model.logits.shape, generator=torch.manual_seed(0)))
+    result = run("detect", model, f"{data}:validation", data=data)
+    held_out = result.groups[f"{data}:validation"]
+    assert len({*held_out}) > 1 and sorted(held_out) == sorted(result.groups["inputs"])
 
 
 @pytest.mark.parametrize("n", [1, 3])

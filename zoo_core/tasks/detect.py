@@ -214,6 +214,7 @@ def _reference(model: Scored, label: int | None, context: Context) -> tuple[Tens
     label: that of the rows; None for all.
     """
     from zoo_core.data import load_dataset
+    from zoo_core.data.columns import fit_columns
     from zoo_core.tasks.inputs import as_floats
 
     if not context.data:
@@ -221,7 +222,7 @@ def _reference(model: Scored, label: int | None, context: Context) -> tuple[Tens
     spec, shape = f"{context.data}:{_REFERENCE}", tuple(model.event_shape)
     fitting: dict[str, Any] = {"size": shape[1], "gray": shape[0] == 1} if len(shape) == 3 else {}
     try:
-        data = load_dataset(spec, root=context.data_root, **fitting)
+        data = fit_columns(model, load_dataset(spec, root=context.data_root, **fitting))
         if data.event_shape != shape:
             raise InvalidInput(f"its rows have shape {data.event_shape}, the model takes {shape}")
         if label is not None and data.labels is not None:
