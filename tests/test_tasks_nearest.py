@@ -12,6 +12,7 @@ from toy_models import Copyist, Table, run, save_feature_net
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
+from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.tasks.nearest import neighbours
 
@@ -85,6 +86,42 @@ def test_samples_of_a_table_have_no_picture(tmp_path: Path) -> None:
         ("variables", 0.0),
         ("variables", 1.0),
     ]
+
+
+class MixedTable(Table):
+    """A model of mixed columns, whose samples are one row: 3, y."""
+
+    event_shape = (2,)
+    columns = (Column("a", "ordinal", ("1", "2", "3")), Column("b", "binary", ("x", "y")))
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> torch.Tensor:
+        return torch.tensor([[2.0, 1.0]]).expand(n, -1)
+
+
+def test_rows_are_in_the_columns_of_the_model(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("b,a\nx,1\ny,\nx,3\ny,3\ny,1\n")
+    path = str(tmp_path / "t.csv")
+    result = run("nearest", MixedTable(), inputs=(path,), n=1, k=4)
+    assert [(row["row"], row["distance"]) for row in result.rows] == [
+        (f"{path}[3]", 0.0),
+        (f"{path}[2]", 1.0),
+        (f"{path}[4]", 2.0),
+        (f"{path}[0]", pytest.approx(5**0.5)),
+    ]
+    assert result.notes[0].endswith("t.csv: left out 1 of 5 rows: a cell is missing")
+    with pytest.raises(InvalidInput, match="a cell is missing in each of 1 row"):
+        run("nearest", MixedTable(), inputs=(f"{path}[1:2]",), n=1, k=1)
+
+
+def test_rows_of_whole_numbers_are_in_the_columns_of_the_model(tmp_path: Path) -> None:
+    """As the model's samples are: not over their greatest number."""
+    (tmp_path / "t.csv").write_text("a,b\n1,0\n3,1\n2,1\n")
+    model = MixedTable()
+    model.columns = (model.columns[0], Column("b", "binary", ("0", "1")))
+    result = run("nearest", model, inputs=(str(tmp_path / "t.csv"),), n=1, k=2)
+    assert [row["distance"] for row in result.rows] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(

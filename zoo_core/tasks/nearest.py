@@ -17,7 +17,7 @@ from zoo_core.protocols import Generator
 from zoo_core.tasks.groups import Samples
 from zoo_core.tasks.result import Result
 from zoo_core.tasks.sample import draw, of_label
-from zoo_core.text import argument, counted
+from zoo_core.text import argument, counted, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,12 +171,36 @@ def _held_out(model: Generator, options: Options, context: Context) -> Dataset |
 
 
 def _rows(model: Generator, sources: tuple[object, ...], context: Context) -> _Rows:
-    from zoo_core.data import load_images
+    """Rows in the model's shape, or its columns.
+
+    Raises InvalidInput where they cannot be fitted.
+    """
+    from zoo_core.data import load_images, load_rows
     from zoo_core.tasks.inputs import fit_levels
 
+    if columns := getattr(model, "columns", ()):
+        return _without_gaps(*load_rows(sources, columns=columns, root=context.data_root))
     data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
     data, notes = fit_levels(model, data)
     return _Rows(data, names, notes)
+
+
+def _without_gaps(data: Dataset, names: tuple[str, ...]) -> _Rows:
+    """The rows without a missing cell: others have no distance.
+
+    Raises InvalidInput where there are none.
+    """
+    kept = (~data.x.isnan().any(1)).nonzero().flatten()
+    if len(kept) == len(data):
+        return _Rows(data, names, ())
+    if not len(kept):
+        raise InvalidInput(
+            f"{data.name}: a cell is missing in each of {counted(len(data), 'row')}, and a "
+            "distance takes all of them. Give rows without gaps."
+        )
+    left_out = len(data) - len(kept)
+    note = f"{printable(data.name)}: left out {left_out:,} of {len(data):,} rows: a cell is missing"
+    return _Rows(data[kept], tuple(names[place] for place in kept.tolist()), (note,))
 
 
 def _flat(rows: Dataset) -> Tensor:
