@@ -10,6 +10,7 @@ import torch
 from factories import picture, pictures
 from zoo_core import errors
 from zoo_core.data import image_files, load_dataset, load_images, load_rows
+from zoo_core.data.columns import Column
 
 
 def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None:
@@ -56,6 +57,16 @@ def test_a_tensor_has_the_levels_that_it_holds_exactly(levels: int, kept: int | 
     data, names = load_images([x], shape=(1, 2, 2))
     assert (data.levels, names) == (kept, ("inputs[0]", "inputs[1]"))
     assert torch.equal(data.floats(), x)
+
+
+def test_a_tensor_of_encoded_rows_keeps_its_values() -> None:
+    """They are no bytes: a real value lies below its mean, and an ordinal one may be above 255."""
+    columns = [Column("a", "real"), Column("b", "ordinal", tuple(map(str, range(400))))]
+    x = torch.tensor([[-1.0, 300.0], [1.0, float("nan")]])
+    data, _ = load_rows([x], columns=columns)
+    assert torch.equal(data.x.nan_to_num(7), x.nan_to_num(7))
+    with pytest.raises(errors.InvalidInput, match=r"a tensor \(1, 3\) of torch.float32; expected"):
+        load_rows([torch.zeros(1, 3)], columns=columns)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,7 +134,8 @@ def _rows(
     source: object, columns: Sequence[Column], root: str | os.PathLike[str] | None
 ) -> tuple[Dataset, list[str]]:
     if isinstance(source, Tensor):
-        data = replace(_of_tensor(source, (len(columns),), math.inf), columns=tuple(columns))
+        x = _check_tensor(source, (len(columns),))  # encoded: it may be below 0 or above 255
+        data = Dataset("tensor", "input", x, None, columns=tuple(columns))
         return data, _numbered(data)
     if isinstance(source, Dataset):
         return in_columns(source, columns), _numbered(source)
@@ -229,10 +228,10 @@ def _spec(source: object) -> str:
     return os.fspath(source)
 
 
-def _of_tensor(x: Tensor, shape: tuple[int, ...], most: float = 1.0) -> Dataset:
-    """Rows as floats in [0, 1], as a data set: of binary or grey levels where they are exactly.
+def _check_tensor(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Rows as float32, on the CPU.
 
-    Raises InvalidInput for a tensor of another shape, type or range.
+    Raises InvalidInput for a tensor of another shape or type.
     """
     x = x.detach().cpu()
     if x.shape[1:] != torch.Size(shape) or not len(x) or not x.is_floating_point():
@@ -240,12 +239,20 @@ def _of_tensor(x: Tensor, shape: tuple[int, ...], most: float = 1.0) -> Dataset:
             f"the inputs are a tensor {tuple(x.shape)} of {x.dtype}; expected floats of the shape "
             f"(B, {', '.join(map(str, shape))}), B of at least 1."
         )
-    if not ((x >= min(0.0, 1 - most)) & (x <= most) | x.isnan()).all():
+    return x.float()
+
+
+def _of_tensor(x: Tensor, shape: tuple[int, ...]) -> Dataset:
+    """Rows as floats in [0, 1], as a data set: of binary or grey levels where they are exactly.
+
+    Raises InvalidInput for a tensor of another shape, type or range.
+    """
+    x = _check_tensor(x, shape)
+    if not ((x >= 0) & (x <= 1) | x.isnan()).all():
         raise InvalidInput(
             f"the inputs are a tensor of values from {float(x.min()):.4g} to {float(x.max()):.4g}; "
             "expected values in [0, 1]."
         )
-    x = x.float()
     for levels in (2, 256):
         grid = (x * (levels - 1)).round()
         if torch.equal(grid / (levels - 1), x):
