@@ -9,7 +9,7 @@ import torch
 
 from factories import picture, pictures
 from zoo_core import errors
-from zoo_core.data import image_files, load_dataset, load_images, load_rows
+from zoo_core.data import Dataset, image_files, load_dataset, load_images, load_rows
 from zoo_core.data.columns import Column
 
 
@@ -83,6 +83,21 @@ def test_what_is_no_input_is_refused(x: object, text: str) -> None:
         load_images([x], shape=(1, 2, 2))
 
 
+def test_a_selection_without_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n0,1\n1,0\n")
+    np.save(tmp_path / "x.npy", np.zeros((2, 1, 1, 2), np.uint8))
+    empty = Dataset("e", "test", torch.zeros(0, 2, dtype=torch.uint8), 2)
+    columns = [Column(name, "binary", ("0", "1")) for name in "ab"]
+    table, array = f"{tmp_path / 't.csv'}[5:9]", f"{tmp_path / 'x.npy'}[2:]"
+    for source, text in ((table, r"t\.csv\[5:9\]"), (empty, "e:test")):
+        with pytest.raises(errors.InvalidInput, match=rf"{text} selects no rows\.$"):
+            load_images([source], shape=(2,))
+        with pytest.raises(errors.InvalidInput, match=rf"{text} selects no rows\.$"):
+            load_rows([source], columns=columns)
+    with pytest.raises(errors.InvalidInput, match=r"x\.npy\[2:\] selects no rows\.$"):
+        load_images([array], shape=(1, 1, 2))
+
+
 def test_inputs_have_labels_where_all_of_them_do(tmp_path: Path, mnist: Path) -> None:
     for kind in ("cat", "dog"):
         pictures(tmp_path / "pets" / kind, 2)
@@ -142,6 +157,21 @@ def test_a_table_that_does_not_fit(
     (tmp_path / "x.csv").write_text(rows)
     with pytest.raises(errors.InvalidInput, match=text):
         load_images([tmp_path / "x.csv"], shape=shape)
+
+
+def test_pictures_of_another_shape_are_fitted_whatever_their_number_of_pixels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They were cut into rows of another length, which scrambles them."""
+    x = torch.full((1, 1, 2, 8), 200, dtype=torch.uint8)
+    x[..., :3] = x[..., -3:] = 0
+    data, _ = load_images([Dataset("wide", "test", x, 256)], shape=(1, 4, 4))
+    assert int(data.x[0, 0, :, 1:3].min()) >= 200, "the middle"
+    assert "wide:test: " in capsys.readouterr().err
+    real = Dataset("real", "test", torch.rand(1, 1, 2, 8), None)
+    with pytest.raises(errors.InvalidInput, match="real:test holds real numbers of another shape"):
+        load_images([real], shape=(1, 4, 4))
+    assert load_images([real], shape=(16,)).data.x.tolist() == real.x.view(1, 16).tolist()
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 2, 2), (3, 2, 2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -138,6 +139,7 @@ def _rows(
         data = Dataset("tensor", "input", x, None, columns=tuple(columns))
         return data, _numbered(data)
     if isinstance(source, Dataset):
+        _check_some(len(source), source_name(source))
         return in_columns(source, columns), _numbered(source)
     spec = parse_spec(_spec(source), root)
     path, split = find_path(spec.name, root), spec.split or "test"
@@ -145,6 +147,7 @@ def _rows(
         is_whole = path.is_file() and not spec.split  # its own rows, in its order
         cells = read_cells(path) if is_whole else split_cells(path, split)
         cells = cells.take(range(len(cells))[spec.rows])
+        _check_some(len(cells), _spec(source))
         name = spec.name if is_whole else f"{spec.name}:{split}"
         data = of_cells(cells, columns, spec.name, "input", keep=True)
     else:
@@ -186,6 +189,7 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
     if isinstance(source, Tensor):
         source = _of_tensor(source, shape)
     if isinstance(source, Dataset):
+        _check_some(len(source), source_name(source))
         part = fit_rows(source_name(source), source.x, source.levels, shape, start=0)
         return part._replace(names=_numbered(source), labels=source.labels, classes=source.classes)
     source = _spec(source)
@@ -193,9 +197,11 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
     table = find_path(spec.name, root)
     if table and table.is_file() and is_table(table) and not spec.split:
         if (array := open_array(table)) is not None:
+            _check_some(len(array[spec.rows]) or not len(array), source)
             return _of_array(spec, array, shape)
         x = read_table(table)
         levels, start = max(2, int(x.max()) + 1), spec.rows.start or 0
+        _check_some(len(x[spec.rows]), source)
         return fit_rows(spec.name, x[spec.rows], levels, shape, start=start)
     path = table if spec.name == source else None  # rows of a folder are those of a data set
     files = files_of(path)
@@ -226,6 +232,12 @@ def _spec(source: object) -> str:
             "or a tensor."
         )
     return os.fspath(source)
+
+
+def _check_some(rows: int, source: str) -> None:
+    """Raise InvalidInput for a source of which no row is selected."""
+    if not rows:
+        raise InvalidInput(f"{printable(source)} selects no rows.")
 
 
 def _check_tensor(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -327,7 +339,8 @@ def fit_rows(name: str, x: Tensor, levels: int | None, shape: tuple[int, ...], s
     Raises InvalidInput for rows that cannot be fitted.
     """
     names, name = row_names(name, range(start, start + len(x))), printable(name, None)
-    if x[0].numel() == torch.Size(shape).numel():
+    fits = x.ndim == 2 or len(shape) == 1 or shape in (x.shape[1:], (1, *x.shape[1:]))
+    if fits and x[0].numel() == math.prod(shape):
         return Part(x.reshape(-1, *shape), levels, names)
     if x.ndim == 2:
         raise InvalidInput(
