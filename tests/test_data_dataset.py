@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 import zoo_core as zoo
 from factories import captioned
 from zoo_core.data import Dataset, load_dataset
-from zoo_core.errors import UnknownName
+from zoo_core.data.cells import Cells
+from zoo_core.errors import InvalidInput, UnknownName
 
 GREY = Dataset("grey", "test", torch.arange(0, 48).view(12, 1, 2, 2).to(torch.uint8), 256)
 
@@ -58,6 +59,19 @@ def test_slices_and_places_give_data_sets() -> None:
         assert isinstance(part, Dataset) and part.labels is not None and LABELLED.labels is not None
         assert torch.equal(part.x, LABELLED.x[2:5])
         assert torch.equal(part.labels, LABELLED.labels[2:5])
+
+
+def test_truth_values_give_a_data_set() -> None:
+    """Its captions and cells are those of the rows that are true, as its labels are."""
+    x, labels = torch.arange(3, dtype=torch.uint8).view(3, 1), torch.arange(3)
+    cells = Cells(("a",), (["c0", "c1", "c2"],))
+    data = Dataset("t", "test", x, 3, labels, texts=("t0", "t1", "t2"), cells=cells)
+    part = data[torch.tensor([False, True, True])]
+    assert part.labels is not None and part.labels.tolist() == [1, 2]
+    assert part.x.tolist() == [[1], [2]] and part.texts == ("t1", "t2")
+    assert part.cells is not None and part.cells.columns == (["c1", "c2"],)
+    with pytest.raises(InvalidInput, match=r"truth values \(2,\); expected one for each of its 3"):
+        data[torch.tensor([False, True])]
 
 
 def images(x: torch.Tensor) -> Dataset:

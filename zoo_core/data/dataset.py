@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as MapDataset
 
 from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column
-from zoo_core.errors import UnknownName
+from zoo_core.errors import InvalidInput, UnknownName
 from zoo_core.text import html_table
 
 __all__ = ["Dataset", "Row"]
@@ -31,7 +31,8 @@ class Dataset(MapDataset[Row]):
     """One split of a data set: images or a table, with labels where there are any.
 
     It is a map-style data set of torch: `data[0]` is one row as a model takes it, and
-    `DataLoader(data, batch_size=32)` works. A slice, or a tensor of places, gives a Dataset.
+    `DataLoader(data, batch_size=32)` works. A slice, or a tensor of places or of
+    truth values, gives a Dataset.
     """
 
     name: str
@@ -90,10 +91,17 @@ class Dataset(MapDataset[Row]):
     def __getitem__(self, rows: int | slice | Tensor) -> Row | Dataset:
         """One row as floats, with its label where there is one; or several, as a data set.
 
-        rows: the place of one; or a slice, or places, (n,), int64.
+        rows: the place of one; or a slice, or places, (n,), int64, or which, (N,), bool.
         """
         if not isinstance(rows, slice | Tensor):
             return self._row(operator.index(rows))
+        if isinstance(rows, Tensor) and rows.dtype == torch.bool:
+            if rows.shape != (len(self),):
+                raise InvalidInput(
+                    f"{self.name} is asked for rows by truth values {tuple(rows.shape)}; expected "
+                    f"one for each of its {len(self):,} rows."
+                )
+            rows = rows.nonzero().flatten()
         labels = None if self.labels is None else self.labels[rows]
         places = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
         texts = tuple(self.texts[i] for i in places) if self.texts else ()
