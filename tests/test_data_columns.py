@@ -10,7 +10,15 @@ import torch
 from zoo_core import errors
 from zoo_core.data import load_dataset
 from zoo_core.data.cells import Cells, Values
-from zoo_core.data.columns import Column, decode, encode, guess_columns, in_columns, of_cells
+from zoo_core.data.columns import (
+    Column,
+    cells_of,
+    decode,
+    encode,
+    guess_columns,
+    in_columns,
+    of_cells,
+)
 
 NAN = float("nan")
 JOB = Column("job", "categorical", ("clerk", "nurse"))
@@ -203,6 +211,27 @@ def test_a_table_of_whole_numbers_in_columns(tmp_path: Path) -> None:
     assert data.levels == 2, "3 and 5 are two values as well"
     columns = [Column("a", "binary", ("0", "1")), Column("b", "binary", ("3", "5"))]
     assert set(map(tuple, in_columns(data, columns).x.tolist())) == {(0, 0), (1, 1)}
+
+
+def test_whole_numbers_that_are_guessed_real_are_the_categories_of_a_model(tmp_path: Path) -> None:
+    """They come back from float32 as they were: 46.999999996931656 is no category, 47 is."""
+    ages = [20 + i % 55 for i in range(110)]
+    (tmp_path / "t.csv").write_text("age,v\n" + "".join(f"{age},{age / 8}\n" for age in ages))
+    data = load_dataset(f"{tmp_path / 't.csv'}:train")
+    assert [column.kind for column in data.columns] == ["real", "real"]
+    model = [Column("age", "ordinal", tuple(map(str, range(20, 75))))]
+    found = [row["age"] for row in decode(in_columns(data, model).x, model)]
+    assert found == [str(row["age"]) for row in decode(data.x, data.columns)]
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-9, 1.0, 1e9])
+def test_real_values_come_back_as_near_as_float32_has_them(scale: float) -> None:
+    """Also those with more digits than a column's decimals, which are not rounded."""
+    values = np.random.default_rng(0).normal(size=100) * scale
+    column = guess_columns(Cells(("a",), (values,)), np.ones(100, bool), {"a": "real"}, "t")[0]
+    data = of_cells(Cells(("a",), (values,)), [column], "t", "test")
+    (found,) = cells_of(data).columns
+    np.testing.assert_allclose(np.asarray(found), values, rtol=0, atol=4 * 2.0**-24 * column.std)
 
 
 def test_yes_and_no_are_a_binary_table() -> None:

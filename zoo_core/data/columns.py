@@ -269,12 +269,24 @@ def cells_of(data: Dataset) -> Cells:
     for column, x_i in zip(data.columns, x.T, strict=True):
         texts = column.categories
         if column.kind == "real":
-            values.append(x_i * column.std + column.mean)
+            values.append(_real_values(x_i, column))
         elif len(texts) == 1 and data.levels == 2:  # a constant among binary ones, as in the file
             values.append(x_i)
         else:
             values.append(["" if math.isnan(v) else texts[round(v)] for v in x_i.tolist()])
     return Cells(tuple(names), tuple(values))
+
+
+def _real_values(x: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """The values of a real column, with its decimals where float32 kept the value that has them.
+
+    x: encoded values, (N,), read from float32.
+    """
+    values = x * column.std + column.mean
+    error = 2.0**-24 * np.abs(x) * column.std + 2.0**-50 * (np.abs(values) + abs(column.mean))
+    with np.errstate(over="ignore", invalid="ignore"):  # of a value of hundreds of decimals
+        rounded = values.round(column.decimals)
+        return np.where(np.abs(rounded - values) <= error, rounded, values)
 
 
 def _kind(name: str, values: Values) -> tuple[str, str]:
