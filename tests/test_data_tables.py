@@ -9,7 +9,8 @@ import torch
 
 from zoo_core import errors
 from zoo_core.data import load_dataset, load_images, tables
-from zoo_core.data.columns import guess_columns
+from zoo_core.data.columns import cells_of, guess_columns
+from zoo_core.data.streams import open_split, open_stream
 from zoo_core.data.tables import read_table
 
 
@@ -94,6 +95,7 @@ def test_the_ways_in_which_people_write_csv(
         ("0,1\n0\n", "not a readable table"),
         ("0,1\nx,y\n", "row 2, column 1: 'x' is no category"),
         ("0,nan\n", "nan is no category"),
+        (",a,b\n0,1,1\n1,0,x\n", "row 2, column 3: 'x' is no category"),
         ("a,b\n", r"expected \(rows, variables\)"),
     ],
 )
@@ -142,6 +144,25 @@ def test_a_table_of_mixed_columns(tmp_path: Path, capsys: pytest.CaptureFixture[
     train = load_dataset(str(tmp_path / "people.csv"))
     assert train.columns == data.columns, "of the whole table, whichever split is asked for"
     assert train.x[:, 0].mean().item() == pytest.approx(0, abs=1e-5), "of the training rows"
+
+
+@pytest.mark.parametrize("first", [0, 100, 200])
+def test_row_numbers_are_no_category(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: int
+) -> None:
+    """As pandas writes them: they were said to be left out, and were not."""
+    rows = [f"{first + i},{i % 3},{i % 5}" for i in range(100)]
+    (tmp_path / f"t{first}.csv").write_text("\n".join([",a,b", *rows, ""]))
+    data = load_dataset(f"{tmp_path}/t{first}.csv:test")
+    assert (data.levels, data.event_shape) == (5, (2,))
+    assert cells_of(data).names == ("a", "b") and len(cells_of(data).columns) == 2
+    assert "is left out: it numbers the rows" in capsys.readouterr().err
+    whole = load_images([tmp_path / f"t{first}.csv"], shape=(2,)).data
+    assert (whole.levels, whole.x.tolist()) == (5, [[i % 3, i % 5] for i in range(100)])
+    stream = open_stream(tmp_path / f"t{first}.csv", shape=(2,))
+    (some,) = stream.read([range(90, 100)])
+    assert (some.data.levels, some.data.x.tolist()) == (5, whole.x[90:].tolist())
+    assert open_split(f"{tmp_path}/t{first}.csv:test", shape=(3,)) is None
 
 
 def test_columns_that_are_stated(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "fit_columns",
     "guess_columns",
     "in_columns",
+    "numbers_rows",
     "of_cells",
 ]
 
@@ -289,6 +290,13 @@ def _real_values(x: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
         return np.where(np.abs(rounded - values) <= error, rounded, values)
 
 
+def numbers_rows(name: str, values: Values) -> bool:
+    """Whether a column holds the numbers of a table's rows, which pandas writes without a name."""
+    if name or isinstance(values, list) or not len(values):
+        return False
+    return np.array_equal(np.sort(values), np.arange(len(values)) + values.min())
+
+
 def _kind(name: str, values: Values) -> tuple[str, str]:
     """What a column is, and why it is left out."""
     if (row := _infinite(values)) is not None:
@@ -311,7 +319,7 @@ def _kind(name: str, values: Values) -> tuple[str, str]:
     distinct = np.unique(held)
     if not len(held):
         return SKIP, "it is empty"
-    if not name and np.array_equal(np.sort(held), np.arange(len(values)) + held.min()):
+    if numbers_rows(name, values):
         return SKIP, "it numbers the rows"
     if len(distinct) <= 2:
         return "binary" if len(distinct) == 2 else "categorical", ""

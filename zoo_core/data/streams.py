@@ -37,7 +37,7 @@ from zoo_core.data.inputs import (
 )
 from zoo_core.data.resolve import Spec, find_path, parse_spec
 from zoo_core.data.shards import Picture, is_shard
-from zoo_core.data.tables import is_table, read_categories, split_files, split_places
+from zoo_core.data.tables import has_unnamed, is_table, read_categories, split_files, split_places
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 
@@ -85,7 +85,8 @@ def open_stream(
 ) -> Stream:
     """Open a source of inputs: a table, a folder or a tar file of images is read part by part.
 
-    A data set by name and an array of images are loaded as a whole, and one in memory stays there.
+    A data set by name, an array of images and a table of categories with a column without a name,
+    which may number its rows, are loaded as a whole; a data set in memory stays there.
 
     source: as `load_images` takes it.
     shape: the model's event shape.
@@ -97,7 +98,7 @@ def open_stream(
     if path and path.is_file() and is_table(path):
         if columns:
             return _columns(name, path, columns)
-        if open_array(path) is None:
+        if open_array(path) is None and not has_unnamed(path):
             return _categories(name, path, shape, max(2, _top(path) + 1))
     files = [] if columns else files_of(path)
     if path and files:
@@ -225,6 +226,8 @@ def _levels(files: Sequence[Path], shape: tuple[int, ...]) -> int | None:
 
     shape: of a row; None for tables that have another.
     """
+    if any(map(has_unnamed, files)):  # it may number the rows, which takes all of them to see
+        return None
     try:
         levels = max(2, *(_top(file) + 1 for file in files))
     except InvalidInput:  # a cell is no category

@@ -21,7 +21,7 @@ from zoo_core.data.cells import (
     read_ranges,
     texts_of,
 )
-from zoo_core.data.columns import Column, guess_columns, of_cells
+from zoo_core.data.columns import Column, guess_columns, numbers_rows, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
 from zoo_core.data.splits import SPLITS
@@ -29,6 +29,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.text import counted, printable, quoted
 
 __all__ = [
+    "has_unnamed",
     "is_table",
     "joined",
     "load_table",
@@ -58,7 +59,8 @@ def load_table(
     """One split of a table: a folder's own, or 80/10/10 % of a single file's rows.
 
     A table of whole numbers from 0 to 255 is one of categories; any other, and one whose columns
-    are stated, is of mixed columns.
+    are stated, is of mixed columns. What `guess_columns` leaves out, such as the row numbers that
+    pandas writes, counts for neither.
 
     columns: by the names of columns, what they are, where that is not to be guessed.
     """
@@ -98,12 +100,15 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
     tables = _folder(path) if path.is_dir() else _shared_out(path)
     whole, training = _together(tables)
     found = guess_columns(whole, training, dict(stated), path.name)
-    if not stated and all(_wrong(values) is None for values in whole.columns):
-        levels = max(2, *(int(values.max()) + 1 for values in _numbers(whole)))
+    names = [column.name for column in found]
+    kept = _only(whole, names)
+    if not stated and all(_wrong(values) is None for values in kept.columns):
+        levels = max(2, *(int(values.max()) + 1 for values in _numbers(kept)))
         if levels == 2 or not all(column.kind == "binary" for column in found):
             return {
-                split: Dataset(path.name, split, _categories(table), levels, columns=found)
+                split: Dataset(path.name, split, x, levels, columns=found)
                 for split, table in tables.items()
+                for x in [_categories(_only(table, names))]
             }
     rows = "; the first line is a row, not their names" if _lacks_header(path, whole) else ""
     note(f"{printable(path.name)}: {_describe(found)}{rows}")
@@ -111,11 +116,22 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
 
 
 def read_table(path: Path) -> Tensor:
-    """The categories in a table, (N, D), uint8.
+    """The categories in a table, (N, D), uint8, without a column that numbers the rows.
 
     Raises InvalidInput that names the cell for one that is no whole number from 0 to 255.
     """
-    return _check_categories(read_cells(path), path)
+    cells = read_cells(path)
+    numbered = [numbers_rows(*column) for column in zip(cells.names, cells.columns, strict=True)]
+    if any(numbered) and not all(numbered):
+        note(f"{printable(path.name)}: column {printable('')} is left out: it numbers the rows")
+        cells = _only(cells, [name for name in cells.names if name])
+        return _check_categories(cells, path, first=2 if numbered[0] else 1)
+    return _check_categories(cells, path)
+
+
+def has_unnamed(path: Path) -> bool:
+    """Whether a column of a table has no name, as one that numbers the rows."""
+    return "" in next(iter(read_ranges(path, [range(1)]))).names
 
 
 def read_categories(path: Path, ranges: Sequence[range]) -> Iterator[Tensor]:
@@ -133,14 +149,17 @@ def read_categories(path: Path, ranges: Sequence[range]) -> Iterator[Tensor]:
         yield torch.from_numpy(np.array(mapped[rows.start : rows.stop], np.uint8))
 
 
-def _check_categories(cells: Cells, path: Path) -> Tensor:
-    """The categories in some rows of a table, (N, D), uint8; raises as `read_table`."""
-    for place, values in enumerate(cells.columns):
+def _check_categories(cells: Cells, path: Path, first: int = 1) -> Tensor:
+    """The categories in some rows of a table, (N, D), uint8; raises as `read_table`.
+
+    first: the number of the first column in the file.
+    """
+    for place, values in enumerate(cells.columns, first):
         if (row := _wrong(values)) is not None:
             held = values[row]
             shown = quoted(held) if isinstance(held, str) else f"{held:g}"
             raise InvalidInput(
-                f"{printable(path)}, row {cells.start + row + 1}, column {place + 1}: {shown} is "
+                f"{printable(path)}, row {cells.start + row + 1}, column {place}: {shown} is "
                 "no category: expected whole numbers from 0 to 255, such as 0 and 1. Models of "
                 "mixed columns take others."
             )
@@ -149,6 +168,12 @@ def _check_categories(cells: Cells, path: Path) -> Tensor:
 
 def _categories(cells: Cells) -> Tensor:
     return torch.from_numpy(np.stack(_numbers(cells), 1).astype(np.uint8))
+
+
+def _only(cells: Cells, names: Sequence[str]) -> Cells:
+    """The cells of some of a table's columns: those that were not left out."""
+    columns = tuple(cells.columns[cells.names.index(name)] for name in names)
+    return replace(cells, names=tuple(names), columns=columns)
 
 
 def _wrong(values: Values) -> int | None:
