@@ -15,6 +15,7 @@ import pytest
 import torch
 from pyarrow import parquet
 from torch import nn
+from zoo_autoregressive.categorical import Categorical
 from zoo_latent.vae import VAE
 
 import toy_models
@@ -94,6 +95,18 @@ def test_the_rows_of_a_table_are_scored_as_at_once(tmp_path: Path, suffix: str) 
     done = in_parts(model, "score", tmp_path / "out", source)
     assert (done.rows, done.parts, done.missing) == (ROWS, 5, 0)
     same(rows_of(tmp_path / "out"), toy_models.run("score", model, source).rows)
+
+
+def test_categories_are_those_of_the_model_whatever_the_greatest_one_of_a_table_is(
+    tmp_path: Path,
+) -> None:
+    np.savetxt(path := tmp_path / "x.csv", X, "%d", ",")
+    model = Categorical(shape=(6,), levels=8)
+    model.log_odds.copy_(torch.randn(6, 7, generator=torch.Generator().manual_seed(0)))
+    in_parts(model, "score", tmp_path / "out", path)
+    expected = -model.log_prob(torch.from_numpy(X) / 7)
+    assert [row["nats"] for row in rows_of(tmp_path / "out")] == pytest.approx(expected.tolist())
+    same(rows_of(tmp_path / "out"), toy_models.run("score", model, path).rows)
 
 
 def test_an_array_of_images_is_scored_as_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from factories import picture, pictures
 from zoo_core import errors
 from zoo_core.data import Dataset, image_files, load_dataset, load_images, load_rows
 from zoo_core.data.columns import Column
+from zoo_core.data.streams import open_stream
 
 
 def test_inputs_of_every_kind_come_together(tmp_path: Path, mnist: Path) -> None:
@@ -81,6 +82,77 @@ def test_a_tensor_of_encoded_rows_keeps_its_values() -> None:
 def test_what_is_no_input_is_refused(x: object, text: str) -> None:
     with pytest.raises(errors.InvalidInput, match=text):
         load_images([x], shape=(1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("top", "shape", "levels", "read_as", "said"),
+    [
+        (7, (4,), 8, 8, ""),
+        (3, (4,), 8, 8, ""),
+        (1, (4,), 8, 8, "0 and 1 are taken as the first two of the model's 8 categories"),
+        (1, (4,), 256, 256, "0 and 1 are taken as the first two of the model's 256 categories"),
+        (1, (4,), 2, 2, ""),
+        (3, (4,), 2, 4, ""),  # which is refused as no binary variables
+        (1, (4,), None, 2, ""),
+        (3, (4,), None, 4, "whole numbers are divided by 3, as the model takes real ones to 1"),
+        (200, (1, 2, 2), 256, 256, "numbers up to 200 are taken as grey levels from 0 to 255"),
+        (200, (1, 2, 2), None, 256, "numbers up to 200 are taken as grey levels from 0 to 255"),
+        (200, (1, 2, 2), 2, 256, "numbers up to 200 are taken as grey levels from 0 to 255"),
+        (5, (1, 2, 2), 8, 8, "numbers up to 5 are taken as grey levels from 0 to 7"),
+        (255, (1, 2, 2), 256, 256, ""),
+        (1, (1, 2, 2), 256, 2, "0 and 1, and no other number, are taken as black and white"),
+        (1, (1, 2, 2), 2, 2, ""),
+    ],
+)
+def test_whole_numbers_of_a_table_are_those_of_the_model(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    top: int,
+    shape: tuple[int, ...],
+    levels: int | None,
+    read_as: int,
+    said: str,
+) -> None:
+    """Whatever its greatest one is; also where the table is a data set, or read by parts."""
+    rows = [[0, 0, 0, top], *([i % (min(top, 2) + 1), 0, top, 0] for i in range(29))]
+    np.savetxt(path := tmp_path / "t.csv", rows, "%d", ",")
+    data, _ = load_images([path], shape=shape, levels=levels)
+    assert (data.levels, data.x.flatten(1).tolist()) == (read_as, rows)
+    assert capsys.readouterr().err == (f"{path}: {said}\n" if said else "")
+    (some,) = open_stream(path, shape=shape, levels=levels).read([range(30)])
+    assert (some.data.levels, some.data.x.tolist()) == (read_as, data.x.tolist())
+    held = load_dataset(f"{path}:test")
+    for source in (f"{path}:test", held):
+        split, _ = load_images([source], shape=shape, levels=levels)
+        assert (split.levels, split.x.flatten(1).tolist()) == (read_as, held.x.tolist())
+
+
+def test_a_number_that_is_no_category_of_the_model_is_refused(tmp_path: Path) -> None:
+    """0 and 9 of 10 passed for 0 and 7 of 8."""
+    (tmp_path / "t.csv").write_text("0,9\n9,0\n")
+    text = r"t\.csv has whole numbers from 0 to 9, but the model has 8 categories: expected 0 to 7"
+    with pytest.raises(errors.InvalidInput, match=text):
+        load_images([tmp_path / "t.csv"], shape=(2,), levels=8)
+    with pytest.raises(errors.InvalidInput, match=text):
+        open_stream(tmp_path / "t.csv", shape=(2,), levels=8)
+
+
+def test_tables_and_tensors_of_a_model_come_together(tmp_path: Path) -> None:
+    """Tables of other greatest numbers keep their categories; a tensor holds the model's floats."""
+    (tmp_path / "a.csv").write_text("7,0\n")
+    (tmp_path / "c.csv").write_text("1,0\n")
+    sources = [tmp_path / "a.csv", tmp_path / "c.csv", torch.tensor([[1.0, 0.0]])]
+    data, _ = load_images(sources, shape=(2,), levels=8)
+    assert (data.levels, data.x.tolist()) == (8, [[7, 0], [1, 0], [7, 0]])
+
+
+def test_two_whole_numbers_a_column_are_the_categories_that_the_file_has(tmp_path: Path) -> None:
+    """A data set numbers them 0 and 1."""
+    np.savetxt(tmp_path / "t.csv", [[3 * (i % 2), 2 + i // 2 % 2] for i in range(40)], "%d", ",")
+    assert load_dataset(f"{tmp_path}/t.csv:test").levels == 2
+    data, _ = load_images([f"{tmp_path}/t.csv:test"], shape=(2,), levels=4)
+    assert data.levels == 4
+    assert {*data.x[:, 0].tolist()} == {0, 3} and {*data.x[:, 1].tolist()} == {2, 3}
 
 
 def test_a_selection_without_rows_is_refused(tmp_path: Path) -> None:

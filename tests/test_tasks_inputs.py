@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from zoo_autoregressive.categorical import Categorical
 
 from toy_models import Invertible, nade, run
 from zoo_core import tasks
@@ -36,6 +37,17 @@ def test_categories_are_no_binary_variables(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("0,1,2\n1,0,0\n")
     with pytest.raises(InvalidInput, match="holds 3 categories, but the model is binary"):
         run("score", nade(3), inputs=(str(tmp_path / "t.csv"),))
+
+
+def test_a_row_of_categories_has_the_same_nats_whatever_other_rows_hold(tmp_path: Path) -> None:
+    model = Categorical(shape=(3,), levels=8)
+    model.log_odds.copy_(torch.randn(3, 7, generator=torch.Generator().manual_seed(0)))
+    log_p = model.log_p()
+    expected = -float(log_p[:, 1].sum())
+    for name, more in (("a", ""), ("b", "3,0,0\n"), ("c", "7,0,0\n")):
+        (tmp_path / f"{name}.csv").write_text(f"1,1,1\n0,1,0\n{more}")
+        result = run("score", model, str(tmp_path / f"{name}.csv"))
+        assert result.rows[0]["nats"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ["score", "detect", "complete", "encode", "reconstruct"])

@@ -246,7 +246,13 @@ def _streams(model: Any, chosen: Any, context: Context) -> dict[str, list[Stream
     shape, columns = tuple(model.event_shape), getattr(model, "columns", ())
     return {
         name: [
-            open_stream(each, shape=shape, columns=columns, root=context.data_root)
+            open_stream(
+                each,
+                shape=shape,
+                levels=levels_of(model),
+                columns=columns,
+                root=context.data_root,
+            )
             for each in sources
         ]
         for name, sources in given.items()

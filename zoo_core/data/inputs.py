@@ -6,6 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
-from zoo_core.data.notes import note_done
+from zoo_core.data.notes import note, note_done
 from zoo_core.data.resolve import Spec, find_path, load_dataset, parse_spec
 from zoo_core.data.shards import Member, Picture, find_members, is_shard
 from zoo_core.data.tables import is_table, joined, read_table, split_cells
@@ -42,6 +43,7 @@ __all__ = [
     "picture_names",
     "row_names",
     "source_name",
+    "table_levels",
 ]
 
 
@@ -66,25 +68,33 @@ def load_images(
     sources: Sequence[object],
     *,
     shape: tuple[int, ...],
+    levels: int | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> Inputs:
     """Load image files, folders of images, tables and data sets, fitted to a model's shape.
+
+    Whole numbers of a table are the model's own, as `table_levels` has it; floats of a tensor stay
+    what they are.
 
     Args:
         sources: paths, or specs as `load_dataset` takes them, where one without a split means
             test; or data sets, or tensors of rows, (B, *shape), in [0, 1].
         shape: the model's event shape, (C, H, W) or (D,).
+        levels: the number of values of the model's variables; None where they are real, or not
+            known.
         root: folder of data sets.
+
+    Raises InvalidInput for sources that cannot be fitted, or that select no rows.
     """
-    parts = [_load(source, shape, root) for source in sources]
+    parts = [_load(source, shape, levels, root) for source in sources]
     if not parts:
         raise InvalidInput("no input was given: expected image files, folders or mnist:test[0:16].")
     found = [part.levels for part in parts]
-    levels = None if None in found else max(n for n in found if n is not None)
-    x = torch.cat([_at(part, levels) for part in parts])
+    shared = None if None in found else max(n for n in found if n is not None)
+    x = torch.cat([_at(part, shared) for part in parts])
     names = tuple(name for part in parts for name in part.names)
     name = ", ".join(map(source_name, sources))
-    return Inputs(Dataset(name, "input", x, levels, *_labels(parts)), names)
+    return Inputs(Dataset(name, "input", x, shared, *_labels(parts)), names)
 
 
 def load_rows(
@@ -185,13 +195,20 @@ def image_files(
     return [file for source in named for file in files_of(find_path(source, root))]
 
 
-def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] | None) -> Part:
+def _load(
+    source: object,
+    shape: tuple[int, ...],
+    wanted: int | None,
+    root: str | os.PathLike[str] | None,
+) -> Part:
+    """wanted: the model's levels."""
     if isinstance(source, Tensor):
-        source = _of_tensor(source, shape)
+        rows = _of_tensor(source, shape)
+        return Part(rows.x, rows.levels, _numbered(rows))
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
-        part = fit_rows(source_name(source), source.x, source.levels, shape, start=0)
-        return part._replace(names=_numbered(source), labels=source.labels, classes=source.classes)
+        part = _of_dataset(source, shape, wanted, start=0)
+        return part._replace(names=_numbered(source))
     source = _spec(source)
     spec = parse_spec(source, root)
     table = find_path(spec.name, root)
@@ -200,7 +217,8 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
             _check_some(len(array[spec.rows]) or not len(array), source)
             return _of_array(spec, array, shape)
         x = read_table(table)
-        levels, start = max(2, int(x.max()) + 1), spec.rows.start or 0
+        levels = table_levels(spec.name, max(2, int(x.max()) + 1), shape, wanted)
+        start = spec.rows.start or 0
         _check_some(len(x[spec.rows]), source)
         return fit_rows(spec.name, x[spec.rows], levels, shape, start=start)
     path = table if spec.name == source else None  # rows of a folder are those of a data set
@@ -216,9 +234,74 @@ def _load(source: object, shape: tuple[int, ...], root: str | os.PathLike[str] |
         size=size,
         gray=len(shape) == 3 and shape[0] == 1,
     )
-    name = f"{data.name}:{data.split}"
-    part = fit_rows(name, data.x, data.levels, shape, start=spec.rows.start or 0)
+    return _of_dataset(data, shape, wanted, start=spec.rows.start or 0)
+
+
+def _of_dataset(data: Dataset, shape: tuple[int, ...], wanted: int | None, start: int) -> Part:
+    """The rows of a data set, those of a table in the model's levels; raises as `fit_rows`.
+
+    wanted: the model's levels. start: the place of the first row in its split.
+    """
+    name = source_name(data)
+    if wanted not in (None, 2):
+        data = _as_in_file(data)
+    levels = data.levels
+    if levels is not None and data.x.ndim == 2 and (data.columns or len(shape) == 1):
+        levels = table_levels(name, levels, shape, wanted)
+    part = fit_rows(name, data.x, levels, shape, start)
     return part._replace(labels=data.labels, classes=data.classes)
+
+
+def _as_in_file(data: Dataset) -> Dataset:
+    """A table of two whole numbers a column, which are numbered 0 and 1, with the numbers again."""
+    texts = [column.categories for column in data.columns]
+    whole = all(text.isdecimal() and int(text) <= 255 for each in texts for text in each)
+    if data.levels != 2 or not texts or not whole:
+        return data
+    columns = [
+        torch.tensor([*map(int, each)], dtype=torch.uint8)[x_i.long()] if len(each) > 1 else x_i
+        for x_i, each in zip(data.x.T, texts, strict=True)
+    ]
+    x = torch.stack(columns, 1)
+    return replace(data, x=x, levels=max(2, 1 + max(int(t) for each in texts for t in each)))
+
+
+def table_levels(name: str, levels: int, shape: tuple[int, ...], wanted: int | None) -> int:
+    """The levels of a table of whole numbers, as a model takes it.
+
+    They are the model's, whatever the table's greatest number is: of a model of variables 0, 1, …
+    are its first categories, also where the table holds nothing but 0 and 1. As images, 0 and 1
+    alone are black and white, as those of an array are; more are grey levels of the model, of 256
+    where it has fewer. For a binary model of variables, and one of real variables, the levels stay
+    the table's. What is assumed is said where the table alone would be read otherwise.
+
+    levels: one more than the table's greatest number, at least 2.
+    shape, wanted: the model's shape and its levels; None where these are real, or not known.
+
+    Raises InvalidInput for a number that is none of the categories of a model of more than two.
+    """
+    top, shown = levels - 1, printable(name, None)
+    if len(shape) == 3:
+        if top == 1:
+            if wanted != 2:
+                note(f"{shown}: 0 and 1, and no other number, are taken as black and white")
+            return 2
+        greys = wanted if wanted is not None and top < wanted else 256
+        if levels < greys:
+            note(f"{shown}: numbers up to {top} are taken as grey levels from 0 to {greys - 1}")
+        return greys
+    if wanted is None and top > 1:
+        note(f"{shown}: whole numbers are divided by {top}, as the model takes real ones to 1")
+    if wanted in (None, 2):
+        return levels
+    if levels > wanted:
+        raise InvalidInput(
+            f"{shown} has whole numbers from 0 to {top}, but the model has {wanted} categories: "
+            f"expected 0 to {wanted - 1}."
+        )
+    if top == 1:
+        note(f"{shown}: 0 and 1 are taken as the first two of the model's {wanted} categories")
+    return wanted
 
 
 def _spec(source: object) -> str:

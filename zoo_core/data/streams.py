@@ -34,6 +34,7 @@ from zoo_core.data.inputs import (
     picture_names,
     row_names,
     source_name,
+    table_levels,
 )
 from zoo_core.data.resolve import Spec, find_path, parse_spec
 from zoo_core.data.shards import Picture, is_shard
@@ -80,6 +81,7 @@ def open_stream(
     source: object,
     *,
     shape: tuple[int, ...],
+    levels: int | None = None,
     columns: Sequence[Column] = (),
     root: str | os.PathLike[str] | None = None,
 ) -> Stream:
@@ -90,6 +92,7 @@ def open_stream(
 
     source: as `load_images` takes it.
     shape: the model's event shape.
+    levels: the model's, as `load_images` takes them.
     columns: the model's, where it has some.
     root: folder of data sets.
     """
@@ -99,7 +102,8 @@ def open_stream(
         if columns:
             return _columns(name, path, columns)
         if open_array(path) is None and not has_unnamed(path):
-            return _categories(name, path, shape, max(2, _top(path) + 1))
+            found = table_levels(name, max(2, _top(path) + 1), shape, levels)
+            return _categories(name, path, shape, found)
     files = [] if columns else files_of(path)
     if path and files:
         return _images(name, path, files, shape)
@@ -113,7 +117,7 @@ def open_stream(
     whole = (
         load_rows([source], columns=columns, root=root)
         if columns
-        else load_images([source], shape=shape, root=root)
+        else load_images([source], shape=shape, levels=levels, root=root)
     )
     return Stream(name, len(whole.data), whole.data.digest, lambda ranges: _slices(whole, ranges))
 

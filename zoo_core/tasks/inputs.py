@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
-from zoo_core.data.binarization import SEED, describe_binarization, needs_binarization
+from zoo_core.data.binarization import SEED, describe_binarization, levels_of, needs_binarization
 from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column, decode
 from zoo_core.data.inputs import picture_names, source_name
@@ -80,7 +80,12 @@ def load_inputs(
     elif columns := getattr(model, "columns", ()):
         data, names = load_rows(sources, columns=columns, root=context.data_root)
     else:
-        data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
+        data, names = load_images(
+            sources,
+            shape=tuple(model.event_shape),
+            levels=levels_of(model),
+            root=context.data_root,
+        )
     x, notes = as_floats(model, data)
     return Batch(x, names, notes, data.labels, data.classes, data.cells)
 

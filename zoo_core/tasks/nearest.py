@@ -176,11 +176,13 @@ def _rows(model: Generator, sources: tuple[object, ...], context: Context) -> _R
     Raises InvalidInput where they cannot be fitted.
     """
     from zoo_core.data import load_images, load_rows
+    from zoo_core.data.binarization import levels_of
     from zoo_core.tasks.inputs import fit_levels
 
     if columns := getattr(model, "columns", ()):
         return _without_gaps(*load_rows(sources, columns=columns, root=context.data_root))
-    data, names = load_images(sources, shape=tuple(model.event_shape), root=context.data_root)
+    shape, levels = tuple(model.event_shape), levels_of(model)
+    data, names = load_images(sources, shape=shape, levels=levels, root=context.data_root)
     data, notes = fit_levels(model, data)
     return _Rows(data, names, notes)
 
