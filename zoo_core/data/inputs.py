@@ -6,7 +6,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +21,10 @@ from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder
-from zoo_core.data.notes import note, note_done
+from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import Spec, find_path, load_dataset, parse_spec
 from zoo_core.data.shards import Member, Picture, find_members, is_shard
-from zoo_core.data.tables import is_table, joined, read_table, split_cells
+from zoo_core.data.tables import as_in_file, is_table, joined, read_table, split_cells, table_levels
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
@@ -43,8 +42,11 @@ __all__ = [
     "picture_names",
     "row_names",
     "source_name",
-    "table_levels",
 ]
+
+
+_Root = str | os.PathLike[str] | None
+"""Folder of data sets."""
 
 
 class Inputs(NamedTuple):
@@ -141,9 +143,7 @@ def source_name(source: object) -> str:
     return "tensor" if isinstance(source, Tensor) else str(source)
 
 
-def _rows(
-    source: object, columns: Sequence[Column], root: str | os.PathLike[str] | None
-) -> tuple[Dataset, list[str]]:
+def _rows(source: object, columns: Sequence[Column], root: _Root) -> tuple[Dataset, list[str]]:
     if isinstance(source, Tensor):
         x = _check_tensor(source, (len(columns),))  # encoded: it may be below 0 or above 255
         data = Dataset("tensor", "input", x, None, columns=tuple(columns))
@@ -195,20 +195,14 @@ def image_files(
     return [file for source in named for file in files_of(find_path(source, root))]
 
 
-def _load(
-    source: object,
-    shape: tuple[int, ...],
-    wanted: int | None,
-    root: str | os.PathLike[str] | None,
-) -> Part:
+def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Root) -> Part:
     """wanted: the model's levels."""
     if isinstance(source, Tensor):
-        rows = _of_tensor(source, shape)
-        return Part(rows.x, rows.levels, _numbered(rows))
+        data = _of_tensor(source, shape)
+        return Part(data.x, data.levels, _numbered(data))
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
-        part = _of_dataset(source, shape, wanted, start=0)
-        return part._replace(names=_numbered(source))
+        return _of_dataset(source, shape, wanted, start=0)._replace(names=_numbered(source))
     source = _spec(source)
     spec = parse_spec(source, root)
     table = find_path(spec.name, root)
@@ -218,9 +212,8 @@ def _load(
             return _of_array(spec, array, shape)
         x = read_table(table)
         levels = table_levels(spec.name, max(2, int(x.max()) + 1), shape, wanted)
-        start = spec.rows.start or 0
-        _check_some(len(x[spec.rows]), source)
-        return fit_rows(spec.name, x[spec.rows], levels, shape, start=start)
+        _check_some(len(rows := x[spec.rows]), source)
+        return fit_rows(spec.name, rows, levels, shape, start=spec.rows.start or 0)
     path = table if spec.name == source else None  # rows of a folder are those of a data set
     files = files_of(path)
     if path and files:
@@ -244,64 +237,12 @@ def _of_dataset(data: Dataset, shape: tuple[int, ...], wanted: int | None, start
     """
     name = source_name(data)
     if wanted not in (None, 2):
-        data = _as_in_file(data)
+        data = as_in_file(data)
     levels = data.levels
     if levels is not None and data.x.ndim == 2 and (data.columns or len(shape) == 1):
         levels = table_levels(name, levels, shape, wanted)
     part = fit_rows(name, data.x, levels, shape, start)
     return part._replace(labels=data.labels, classes=data.classes)
-
-
-def _as_in_file(data: Dataset) -> Dataset:
-    """A table of two whole numbers a column, which are numbered 0 and 1, with the numbers again."""
-    texts = [column.categories for column in data.columns]
-    whole = all(text.isdecimal() and int(text) <= 255 for each in texts for text in each)
-    if data.levels != 2 or not texts or not whole:
-        return data
-    columns = [
-        torch.tensor([*map(int, each)], dtype=torch.uint8)[x_i.long()] if len(each) > 1 else x_i
-        for x_i, each in zip(data.x.T, texts, strict=True)
-    ]
-    x = torch.stack(columns, 1)
-    return replace(data, x=x, levels=max(2, 1 + max(int(t) for each in texts for t in each)))
-
-
-def table_levels(name: str, levels: int, shape: tuple[int, ...], wanted: int | None) -> int:
-    """The levels of a table of whole numbers, as a model takes it.
-
-    They are the model's, whatever the table's greatest number is: of a model of variables 0, 1, …
-    are its first categories, also where the table holds nothing but 0 and 1. As images, 0 and 1
-    alone are black and white, as those of an array are; more are grey levels of the model, of 256
-    where it has fewer. For a binary model of variables, and one of real variables, the levels stay
-    the table's. What is assumed is said where the table alone would be read otherwise.
-
-    levels: one more than the table's greatest number, at least 2.
-    shape, wanted: the model's shape and its levels; None where these are real, or not known.
-
-    Raises InvalidInput for a number that is none of the categories of a model of more than two.
-    """
-    top, shown = levels - 1, printable(name, None)
-    if len(shape) == 3:
-        if top == 1:
-            if wanted != 2:
-                note(f"{shown}: 0 and 1, and no other number, are taken as black and white")
-            return 2
-        greys = wanted if wanted is not None and top < wanted else 256
-        if levels < greys:
-            note(f"{shown}: numbers up to {top} are taken as grey levels from 0 to {greys - 1}")
-        return greys
-    if wanted is None and top > 1:
-        note(f"{shown}: whole numbers are divided by {top}, as the model takes real ones to 1")
-    if wanted in (None, 2):
-        return levels
-    if levels > wanted:
-        raise InvalidInput(
-            f"{shown} has whole numbers from 0 to {top}, but the model has {wanted} categories: "
-            f"expected 0 to {wanted - 1}."
-        )
-    if top == 1:
-        note(f"{shown}: 0 and 1 are taken as the first two of the model's {wanted} categories")
-    return wanted
 
 
 def _spec(source: object) -> str:

@@ -34,11 +34,17 @@ from zoo_core.data.inputs import (
     picture_names,
     row_names,
     source_name,
-    table_levels,
 )
 from zoo_core.data.resolve import Spec, find_path, parse_spec
 from zoo_core.data.shards import Picture, is_shard
-from zoo_core.data.tables import has_unnamed, is_table, read_categories, split_files, split_places
+from zoo_core.data.tables import (
+    has_unnamed,
+    is_table,
+    read_categories,
+    split_files,
+    split_places,
+    table_levels,
+)
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 

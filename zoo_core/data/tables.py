@@ -29,6 +29,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.text import counted, printable, quoted
 
 __all__ = [
+    "as_in_file",
     "has_unnamed",
     "is_table",
     "joined",
@@ -38,6 +39,7 @@ __all__ = [
     "split_cells",
     "split_files",
     "split_places",
+    "table_levels",
 ]
 
 _IN_FOLDERS = (".csv", ".npy")
@@ -186,6 +188,58 @@ def _wrong(values: Values) -> int | None:
 
 def _numbers(cells: Cells) -> list[NDArray[np.float64]]:
     return [values for values in cells.columns if not isinstance(values, list)]
+
+
+def as_in_file(data: Dataset) -> Dataset:
+    """A table of two whole numbers a column, which are numbered 0 and 1, with the numbers again."""
+    texts = [column.categories for column in data.columns]
+    whole = all(text.isdecimal() and int(text) <= 255 for each in texts for text in each)
+    if data.levels != 2 or not texts or not whole:
+        return data
+    columns = [
+        torch.tensor([*map(int, each)], dtype=torch.uint8)[x_i.long()] if len(each) > 1 else x_i
+        for x_i, each in zip(data.x.T, texts, strict=True)
+    ]
+    x = torch.stack(columns, 1)
+    return replace(data, x=x, levels=max(2, 1 + max(int(t) for each in texts for t in each)))
+
+
+def table_levels(name: str, levels: int, shape: tuple[int, ...], wanted: int | None) -> int:
+    """The levels of a table of whole numbers, as a model takes it.
+
+    They are the model's, whatever the table's greatest number is: of a model of variables 0, 1, …
+    are its first categories, also where the table holds nothing but 0 and 1. As images, 0 and 1
+    alone are black and white, as those of an array are; more are grey levels of the model, of 256
+    where it has fewer. For a binary model of variables, and one of real variables, the levels stay
+    the table's. What is assumed is said where the table alone would be read otherwise.
+
+    levels: one more than the table's greatest number, at least 2.
+    shape, wanted: the model's shape and its levels; None where these are real, or not known.
+
+    Raises InvalidInput for a number that is none of the categories of a model of more than two.
+    """
+    top, shown = levels - 1, printable(name, None)
+    if len(shape) == 3:
+        if top == 1:
+            if wanted != 2:
+                note(f"{shown}: 0 and 1, and no other number, are taken as black and white")
+            return 2
+        greys = wanted if wanted is not None and top < wanted else 256
+        if levels < greys:
+            note(f"{shown}: numbers up to {top} are taken as grey levels from 0 to {greys - 1}")
+        return greys
+    if wanted is None and top > 1:
+        note(f"{shown}: whole numbers are divided by {top}, as the model takes real ones to 1")
+    if wanted in (None, 2):
+        return levels
+    if levels > wanted:
+        raise InvalidInput(
+            f"{shown} has whole numbers from 0 to {top}, but the model has {wanted} categories: "
+            f"expected 0 to {wanted - 1}."
+        )
+    if top == 1:
+        note(f"{shown}: 0 and 1 are taken as the first two of the model's {wanted} categories")
+    return wanted
 
 
 def _lacks_header(path: Path, cells: Cells) -> bool:
