@@ -51,6 +51,28 @@ def test_a_number_that_cannot_be_shared_out(n: int, text: str) -> None:
         with_labels(numbers(), n, 0)
 
 
+def test_rows_without_a_label_keep_none(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = numbers()
+    assert whole.labels is not None
+    whole.labels[:10] = -1
+    few = with_labels(whole, 9, seed=0)
+    assert few.labels is not None
+    assert (known(few) >= 10).all()
+    assert torch.bincount(few.labels[known(few)]).tolist() == [3, 3, 3]
+    assert "numbers: 10 rows without a label" in capsys.readouterr().err
+    whole.labels[:] = -1
+    with pytest.raises(InvalidInput, match="labels is 9, but numbers has no labels"):
+        with_labels(whole, 9, seed=0)
+
+
+def test_a_missing_label_stays_so() -> None:
+    labels = torch.tensor([0, 1, -1])
+    for names, classes, expected in ((("3", "7"), 10, [3, 7, -1]), (("a", "b"), 2, [0, 1, -1])):
+        found = match_labels(labels, names, classes)
+        assert found is not None
+        assert found.tolist() == expected
+
+
 def test_data_without_labels() -> None:
     data = Dataset("numbers", "train", torch.zeros(9, 1, dtype=torch.uint8), levels=2)
     with pytest.raises(InvalidInput, match="labels is 3, but numbers has no labels"):

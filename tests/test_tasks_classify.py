@@ -10,6 +10,7 @@ from zoo_autoregressive.attention import Attention
 
 from toy_models import nade, run
 from zoo_core import tasks
+from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 
 BARS = "bars-and-stripes-4:test"
@@ -55,6 +56,17 @@ def test_labels_give_the_error(tmp_path: Path) -> None:
     assert result.figures[0].startswith("error 33.33 % (1 of 3)")
     unlabelled = run("classify", Lit(), tmp_path / "test" / "a" / "0.png")
     assert not unlabelled.figures[0].startswith("error") and "label" not in unlabelled.rows[0]
+
+
+def test_inputs_without_a_label_are_no_error() -> None:
+    x = torch.zeros(4, 1, 4, 4, dtype=torch.uint8)  # which are most probable in class 0
+    for labels, expected in (
+        ([0, 1, -1, -1], "error 50.00 % (1 of 2, 2 more without a label)"),
+        ([-1] * 4, "mean"),
+    ):
+        data = Dataset("pets", "test", x, 2, torch.tensor(labels), ("cat", "dog"))
+        result = run("classify", Lit(), inputs=(data,))
+        assert result.figures[0].startswith(expected)
 
 
 def test_classes_of_other_data_are_no_error(tmp_path: Path) -> None:

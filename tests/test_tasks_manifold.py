@@ -7,6 +7,7 @@ import torch
 
 from toy_models import Invertible, Logistic, Uniform, latents, run
 from zoo_core import output, tasks
+from zoo_core.data import Dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.manifold import plane
@@ -50,6 +51,16 @@ def test_inputs_are_dots_by_label(pets: Path, tmp_path: Path) -> None:
     assert output.read_provenance(tmp_path / "dots.png")["entry"] == "m"
     alone = run("manifold", Invertible(), pets / "a" / "0.png")
     assert list(alone.points) == ["inputs"]
+
+
+def test_inputs_without_a_label_are_dots_of_their_own() -> None:
+    x = torch.zeros(3, 1, 1, 2, dtype=torch.uint8)
+    data = Dataset("pets", "test", x, 256, torch.tensor([1, -1, 1]), ("cat", "dog"))
+    result = run("manifold", Invertible(), inputs=(data,))
+    assert {name: len(points) for name, points in result.points.items()} == {
+        "dog": 2,
+        "no label": 1,
+    }
 
 
 def test_the_plane_of_a_table_is_rows() -> None:

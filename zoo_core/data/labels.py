@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.dataset import Dataset
+from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
+from zoo_core.text import counted, printable
 
 __all__ = ["match_labels", "with_labels"]
 
@@ -18,13 +20,15 @@ def with_labels(dataset: Dataset, n: int, seed: int) -> Dataset:
     """The data set with n labels, as many of each class; the others become −1.
 
     Which rows keep theirs follows from the seed alone. They are chosen on the CPU, so that they
-    are the same on every machine.
+    are the same on every machine. Rows whose label is missing, −1, are not among them.
 
     Raises InvalidInput when the data set has no labels, or not enough of each class.
     """
-    if dataset.labels is None:
+    if dataset.labels is None or not (dataset.labels >= 0).any():
         raise InvalidInput(f"labels is {n}, but {dataset.name} has no labels. Leave it out.")
-    counts = torch.bincount(dataset.labels)
+    if missing := int((dataset.labels < 0).sum()):
+        note(f"{printable(dataset.name)}: {counted(missing, 'row')} without a label")
+    counts = torch.bincount(dataset.labels[dataset.labels >= 0])
     each, rest = divmod(n, len(counts))
     if rest or not 0 < each <= int(counts.min()):
         raise InvalidInput(
@@ -32,6 +36,7 @@ def with_labels(dataset: Dataset, n: int, seed: int) -> Dataset:
             f"to {len(counts) * int(counts.min())}: as many rows of each keep their label."
         )
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+    order = order[dataset.labels[order] >= 0]
     by_class = order[dataset.labels[order].argsort(stable=True)]
     rows = torch.cat([part[:each] for part in by_class.split(counts.tolist())])
     labels = torch.full_like(dataset.labels, -1)
@@ -46,7 +51,7 @@ def match_labels(labels: Tensor, names: Sequence[str], classes: int) -> Tensor |
     model has, they are the same; where all are called by digits, as folders 3 and 7, they are those
     of a model of up to ten classes.
 
-    labels: (N,), int64, from 0.
+    labels: (N,), int64, from 0; −1 where one is missing, which stays so.
     names: the data's classes, where that is known.
     classes: how many the model has.
     """
@@ -56,4 +61,6 @@ def match_labels(labels: Tensor, names: Sequence[str], classes: int) -> Tensor |
         return labels
     numbers = [int(name) if name.isdecimal() else classes for name in names]
     # of more than ten the order of the names is another than that of the numbers
-    return torch.tensor(numbers)[labels] if max(numbers) < classes <= 10 else None
+    if not max(numbers) < classes <= 10:
+        return None
+    return torch.tensor(numbers)[labels.clamp(min=0)].where(labels >= 0, -1)

@@ -95,11 +95,19 @@ def _match(batch: Batch, classes: int) -> tuple[Batch, tuple[str, ...]]:
 
 
 def _errors(p: Tensor, batch: Batch) -> tuple[str, ...]:
-    """The share of the inputs with another label than the most probable one, where all have one."""
+    """The share of the inputs with another label than the most probable one.
+
+    Inputs whose label is missing, −1, do not count; how many they are is said.
+    """
     if batch.labels is None or int(batch.labels.max()) >= p.shape[1]:
         return ()
-    wrong = (p.argmax(1) != batch.labels).double()
-    return (f"error {100 * float(wrong.mean()):.2f} % ({int(wrong.sum())} of {len(p):,})",)
+    known = batch.labels >= 0
+    wrong = (p.argmax(1) != batch.labels)[known].double()
+    if not len(wrong):
+        return ()
+    missing = "" if len(wrong) == len(p) else f", {len(p) - len(wrong):,} more without a label"
+    of = f"{int(wrong.sum())} of {len(wrong):,}{missing}"
+    return (f"error {100 * float(wrong.mean()):.2f} % ({of})",)
 
 
 def _rows(p: Tensor, batch: Batch) -> list[dict[str, Any]]:

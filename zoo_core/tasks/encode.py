@@ -45,6 +45,10 @@ def encode(model: Encoder, options: Options, context: Context) -> Result:
 
 
 def _label_names(batch: Batch) -> list[str]:
-    """The name of each input's class, or its number where classes have no names."""
+    """The name of each input's class, or its number where classes have no names.
+
+    It is empty where the label is missing, −1.
+    """
     assert batch.labels is not None
-    return [batch.classes[k] if batch.classes else str(k) for k in batch.labels.tolist()]
+    labels = batch.labels.tolist()
+    return ["" if k < 0 else batch.classes[k] if batch.classes else str(k) for k in labels]

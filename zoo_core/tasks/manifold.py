@@ -82,6 +82,7 @@ def _scatter(model: Decoder, options: Options, context: Context) -> Result:
     order = list(result.texts.get("classes", ()))
     groups: dict[str, list[tuple[float, float]]] = {name: [] for name in order}
     for row in result.rows:
-        groups.setdefault(str(row.get("label", "inputs")), []).append((row["z0"], row["z1"]))
+        name = str(row.get("label", "inputs")) or "no label"
+        groups.setdefault(name, []).append((row["z0"], row["z1"]))
     points = {name: dots for name, dots in groups.items() if dots}
     return replace(result, points=points)
