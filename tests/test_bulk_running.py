@@ -32,6 +32,7 @@ from zoo_core.bulk.running import (
     run_parts,
 )
 from zoo_core.bulk.shares import Share
+from zoo_core.data import load_dataset
 from zoo_core.data.columns import Column
 from zoo_core.errors import DigestMismatch, InvalidInput
 
@@ -129,8 +130,51 @@ def test_images_broken_ones_among_them(tmp_path: Path) -> None:
     picture(folder / "deep.png", (4, 4), mode="I;16", fill=4000)
     done = in_parts(model, "score", tmp_path / "out", folder, "bars-and-stripes-4:test[3:9]")
     once = toy_models.run("score", model, folder, "bars-and-stripes-4:test[3:9]")
+    same(rows_of(tmp_path / "out"), once.rows)
     assert [row["input"] for row in rows_of(tmp_path / "out")] == [r["input"] for r in once.rows]
-    assert len(done.failed) == 6 and done.rows == 12 + 6
+    assert len(done.failed) == 6 and done.rows == 12 + 6 - 6
+    assert done.failed == once.failed
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 3, 6])
+def test_a_broken_image_keeps_its_place_among_random_numbers(
+    tmp_path: Path, part_rows: int
+) -> None:
+    folder, model = pictures(tmp_path / "in", 6, size=(4, 4), fill=120), toy_models.nade(1, 4, 4)
+    whole = toy_models.run("score", model, folder, folder)
+    (folder / "001.png").write_bytes(b"no picture")
+    in_parts(model, "score", tmp_path / "out", folder, folder, part_rows=part_rows)
+    once = toy_models.run("score", model, folder, folder)
+    assert once.rows == [row for i, row in enumerate(whole.rows) if i not in (1, 7)]
+    same(rows_of(tmp_path / "out"), once.rows)
+    assert len({row["nats"] for row in once.rows}) == 10, "each has numbers of its own"
+
+
+def test_a_broken_image_of_a_hugging_face_set_takes_no_other_rows_name(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    features = datasets.Features({"image": datasets.Image()})
+    cells = [picture(tmp_path / f"{i}.png", (4, 4), fill=40 * i).read_bytes() for i in range(6)]
+    cells[1] = b"no picture"
+    rows = {"image": [{"bytes": cell, "path": None} for cell in cells]}
+    (hub := tmp_path / "hub").mkdir()
+    for split in ("train", "test"):
+        table = datasets.Dataset.from_dict(rows, features=features)
+        table.to_parquet(str(hub / f"{split}.parquet"))
+    for shape in ((1, 4, 4), (1, 2, 8)):
+        model = toy_models.nade(*shape)
+        for spec, places in (("", (0, 2, 3, 4, 5)), ("[0:3]", (0, 2)), ("[1:]", (2, 3, 4, 5))):
+            out, source = tmp_path / f"out{shape[1]}{len(places)}", f"{hub}:test{spec}"
+            once = toy_models.run("score", model, source)
+            assert [row["input"] for row in once.rows] == [f"{hub}:test[{i}]" for i in places]
+            assert once.failed == (f"{hub}:test[1]",)
+            assert in_parts(model, "score", out, source, part_rows=2).failed == once.failed
+            same(rows_of(out), once.rows)
+            assert len(load_dataset(source)) == len(places)
+    with pytest.raises(InvalidInput, match=r"no image could be read \(1 tried\)"):
+        load_dataset(f"{hub}:test[1:2]")
+    with pytest.raises(InvalidInput, match="selects no rows of its test split"):
+        toy_models.run("score", toy_models.nade(1, 4, 4), f"{hub}:test[6:]")
 
 
 def test_a_part_without_rows_has_the_columns_of_the_others(tmp_path: Path) -> None:

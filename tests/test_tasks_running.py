@@ -14,6 +14,7 @@ from zoo_autoregressive.nade import NADE
 
 import toy_models
 import zoo_core as zoo
+from factories import pictures
 from zoo_core import loading, memory, output, tasks
 from zoo_core.cli import root
 from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, UnknownName
@@ -201,3 +202,25 @@ def test_what_exceeds_memory_is_refused_before_it_is_made(
     assert text in str(refused.value)
     assert "and there are 68.7 GB. Ask for fewer" in str(refused.value)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("task", ["score", "complete", "detect", "explain", "encode", "traverse"])
+def test_what_cannot_be_read_is_named_by_every_task(tmp_path: Path, task: str) -> None:
+    model = (
+        toy_models.nade(1, 1, 2) if task not in ("encode", "traverse") else toy_models.Invertible()
+    )
+    folder = pictures(tmp_path, 3, size=(2, 1))
+    (folder / "001.png").write_bytes(b"no picture")
+    result = toy_models.run(task, model, folder)
+    assert result.failed == (str(folder / "001.png"),)
+
+
+def test_the_command_fails_where_an_input_cannot_be_read(weights: str, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "in", 3, size=(4, 4))
+    (folder / "001.png").write_bytes(b"no picture")
+    for out in (str(tmp_path / "x.csv"), f"{tmp_path / 'parts'}/"):
+        words = ["run", weights, "--task", "score", "-i", str(folder), "-o", out]
+        done = CliRunner().invoke(root, words)
+        assert done.exit_code == InvalidInput.exit_code
+        assert "1 of the inputs could not be read as images" in done.stderr
+    assert "2 rows in 1 part" in done.stderr

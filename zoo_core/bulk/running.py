@@ -178,15 +178,19 @@ class _Counted:
     total: int
     progress: Callable[[int, int], None] | None
     rows: int = 0
+    """Rows or samples that were computed."""
+    seen: int = 0
+    """The same with those that could not be read."""
     notes: dict[str, None] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
     def add(self, part: Part, some: Some | None, result: Result) -> None:
-        self.rows += len(part.rows)
+        self.rows += len(part.rows if some is None else some.names)
+        self.seen += len(part.rows)
         self.notes |= dict.fromkeys(result.notes)
         self.failed += some.failed if some else ()
         if self.progress is not None:
-            self.progress(self.rows, self.total)
+            self.progress(self.seen, self.total)
 
 
 def _record(task: str | None, model: object, name: str) -> Task:

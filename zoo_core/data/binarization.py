@@ -20,7 +20,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.text import printable
 
 if TYPE_CHECKING:
-    from zoo_core.data.streams import Some
+    from zoo_core.data.inputs import Some
 
 __all__ = [
     "SEED",
@@ -36,6 +36,8 @@ SEED = 0
 """Seed by which a user's inputs are binarized; that of the registry's protocols."""
 _SKIPPED = 2**22
 """Random numbers that are passed over at a time."""
+_AT_ONCE = 1000
+"""Rows that are binarized at a time."""
 
 
 def levels_of(model: object) -> int | None:
@@ -60,10 +62,13 @@ def binarize(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return (u < x).to(x.dtype)
 
 
-def binarize_dataset(dataset: Dataset, seed: int) -> Dataset:
+def binarize_dataset(dataset: Dataset, seed: int, places: Sequence[int] | None = None) -> Dataset:
     """Sample each pixel of a data set from Bernoulli(grey / 255), once, by a seed.
 
     This is done on the CPU, row after row, so that the result is the same on every machine.
+
+    places: of the rows among all of their source, ascending, where some of these could not be read:
+        a row has the random numbers of its place. None where all are there.
 
     Raises InvalidInput for data that are not grey levels.
     """
@@ -73,7 +78,8 @@ def binarize_dataset(dataset: Dataset, seed: int) -> Dataset:
         raise InvalidInput(
             f"{dataset.name} holds {dataset.holds}: only grey levels can be binarized."
         )
-    return _binarize_rows(dataset, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return _binarize_rows(dataset, generator, range(len(dataset)) if places is None else places)
 
 
 def binarize_parts(
@@ -81,7 +87,8 @@ def binarize_parts(
 ) -> Iterator[Some]:
     """Binarize some rows of a data set as if all were in memory, by a seed.
 
-    ranges: the places of each part's rows among all inputs, ascending.
+    ranges: the places of each part's rows among all inputs, ascending; those that could not be read
+        keep theirs.
     """
     generator, at = torch.Generator().manual_seed(seed), 0
     how = _once(seed)
@@ -91,11 +98,10 @@ def binarize_parts(
             continue
         for text in describe_binarization(part.data, how):
             note(text)
-        D = math.prod(part.data.event_shape)
-        while at < rows.start * D:
-            at += torch.rand(min(_SKIPPED, rows.start * D - at), generator=generator).numel()
-        yield part._replace(data=_binarize_rows(part.data, generator))
-        at += part.data.x.numel()
+        kept = range(len(part.data)) if part.places is None else part.places
+        places = [rows.start + place for place in kept]
+        yield part._replace(data=_binarize_rows(part.data, generator, places, at))
+        at = places[-1] + 1 if places else at
 
 
 def _once(seed: int) -> str:
@@ -109,10 +115,31 @@ def describe_binarization(dataset: Dataset, how: str = _once(SEED)) -> tuple[str
     return (f"{printable(dataset.name)}: grey levels are binarized {how}",)
 
 
-def _binarize_rows(dataset: Dataset, generator: torch.Generator) -> Dataset:
-    """Sample each pixel of grey levels, by the next random numbers of a stream, row after row."""
-    x = torch.empty_like(dataset.x)
-    for start in range(0, len(dataset), 1000):
-        rows = slice(start, start + 1000)
+def _binarize_rows(
+    dataset: Dataset, generator: torch.Generator, places: Sequence[int], at: int = 0
+) -> Dataset:
+    """Sample each pixel of grey levels, by the random numbers of its row's place in a stream.
+
+    places: of the rows, (N,), ascending. at: the place whose numbers are the stream's next ones.
+    """
+    x, D = torch.empty_like(dataset.x), math.prod(dataset.event_shape)
+    for rows in _runs(places):
+        _pass_over(generator, (places[rows.start] - at) * D)
         x[rows] = binarize(dataset.floats(rows), generator).to(torch.uint8)
+        at = places[rows.stop - 1] + 1
     return replace(dataset, x=x, levels=2)
+
+
+def _runs(places: Sequence[int]) -> Iterator[slice]:
+    """The rows that lie side by side, at most so many at a time."""
+    start = 0
+    for i in range(1, len(places) + 1):
+        if i == len(places) or i - start == _AT_ONCE or places[i] != places[i - 1] + 1:
+            yield slice(start, i)
+            start = i
+
+
+def _pass_over(generator: torch.Generator, count: int) -> None:
+    """Pass over so many random numbers of a stream."""
+    while count > 0:
+        count -= torch.rand(min(_SKIPPED, count), generator=generator).numel()

@@ -34,7 +34,7 @@ from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable, quoted
 from zoo_core.urls import is_url
 
-__all__ = ["HUB", "Hub", "is_hub_folder", "load_hub", "open_hub"]
+__all__ = ["HUB", "Hub", "is_hub_folder", "load_hub", "open_hub", "read_hub"]
 
 HUB = "hf://"
 _TEXTS = ("text", "caption")
@@ -53,17 +53,48 @@ def load_hub(
     *,
     size: int | None,
     gray: bool,
+    rows: slice = slice(None),
 ) -> Dataset:
     """One split of the first image column, labelled by the first column of class labels.
 
     A column named `text` or `caption` gives the captions.
+
+    rows: those that are wanted; they count rows that cannot be read.
+    """
+    return read_hub(name, source, split, size=size, gray=gray, rows=rows).data
+
+
+class Readable(NamedTuple):
+    """The rows of a split that could be read."""
+
+    data: Dataset
+    kept: list[int]
+    """Their numbers in the split."""
+    wanted: range
+    """The numbers of all that were wanted."""
+
+
+def read_hub(
+    name: str, source: str, split: str, *, size: int | None, gray: bool, rows: slice
+) -> Readable:
+    """The same as `load_hub`, with the rows' numbers.
+
+    Raises InvalidInput where none of the wanted rows can be read.
     """
     tables = {find_split(key) or key: table for key, table in _open(source).items()}
     column = _column(name, next(iter(tables.values())), "Image")
-    table, rows = _rows(name, tables, split)
-    x, kept = _images(name, _stored(table, column), rows, size, gray)
+    table, places = _rows(name, tables, split)
+    # all of the split decide about shape and depth, also where some are wanted
+    x, kept = _images(name, _stored(table, column), places, size, gray)
+    wanted, number_of = range(len(places))[rows], {place: i for i, place in enumerate(places)}
+    if len(wanted) < len(places):
+        chosen = [i for i, place in enumerate(kept) if number_of[place] in wanted]
+        x, kept = x[chosen], [kept[i] for i in chosen]
+    if wanted and not kept:
+        raise _none_readable(name, len(wanted))
     labels, classes = _labels(table, kept)
-    return Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
+    data = Dataset(name, split, x, 256, labels, classes, _texts(table, kept))
+    return Readable(data, [number_of[place] for place in kept], wanted)
 
 
 class Hub(NamedTuple):
@@ -189,9 +220,13 @@ def _images(
                 kept.append(i)
     note_skipped(name, skipped)
     if not kept:
-        raise InvalidInput(f"{printable(name)}: no image could be read ({len(skipped)} tried).")
+        raise _none_readable(name, len(skipped))
     note_done(name, len(kept), done)
     return x if len(kept) == len(x) else x[: len(kept)].clone(), kept
+
+
+def _none_readable(name: str, tried: int) -> InvalidInput:
+    return InvalidInput(f"{printable(name)}: no image could be read ({tried} tried).")
 
 
 def _stored(table: Any, column: str) -> Any:

@@ -6,8 +6,9 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.data.addresses import is_address
+from zoo_core.data.boundary import check
 from zoo_core.data.cells import Cells, open_array, read_cells
 from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
-from zoo_core.data.hub import is_hub_folder
+from zoo_core.data.hub import is_hub_folder, read_hub
 from zoo_core.data.notes import note_done
-from zoo_core.data.resolve import Spec, find_path, load_dataset, parse_spec
+from zoo_core.data.resolve import Spec, find_path, hub_place, load_dataset, parse_spec
 from zoo_core.data.shards import Member, Picture, find_members, is_shard
 from zoo_core.data.tables import as_in_file, is_table, joined, read_table, split_cells, table_levels
 from zoo_core.data.walk import find_images, is_image
@@ -32,17 +34,22 @@ from zoo_core.text import printable, quoted
 __all__ = [
     "Inputs",
     "Part",
+    "Some",
     "classes_of",
     "files_of",
     "fit_rows",
     "image_files",
     "image_shape",
     "load_images",
+    "load_readable",
     "load_rows",
     "picture_names",
     "row_names",
     "source_name",
+    "split_read",
 ]
+
+T = TypeVar("T")
 
 
 _Root = str | os.PathLike[str] | None
@@ -56,6 +63,28 @@ class Inputs(NamedTuple):
     names: tuple[str, ...]
 
 
+class Some(NamedTuple):
+    """Rows of a source, or of several, as far as they can be read."""
+
+    data: Dataset
+    names: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    """Files among them that could not be read."""
+    places: tuple[int, ...] | None = None
+    """The place of each row among them, ascending, where some could not be read; else None."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are; those that could not be read count."""
+        return len(self.names) + len(self.failed)
+
+    def blank(self) -> Some:
+        """One row of zeros, in place of those of which none could be read."""
+        labels = None if self.data.labels is None else self.data.labels.new_zeros(1)
+        x = self.data.x.new_zeros(1, *self.data.event_shape)
+        return Some(replace(self.data, x=x, labels=labels), ("",))
+
+
 class Part(NamedTuple):
     """The rows of one source, in a model's shape."""
 
@@ -64,6 +93,10 @@ class Part(NamedTuple):
     names: list[str]
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
+    failed: Sequence[str] = ()
+    """Names of those that could not be read."""
+    places: Sequence[int] | None = None
+    """The place of each row among all, where some could not be read."""
 
 
 def load_images(
@@ -88,6 +121,21 @@ def load_images(
 
     Raises InvalidInput for sources that cannot be fitted, or that select no rows.
     """
+    data, names, *_ = load_readable(sources, shape=shape, levels=levels, root=root)
+    return Inputs(data, names)
+
+
+def load_readable(
+    sources: Sequence[object],
+    *,
+    shape: tuple[int, ...],
+    levels: int | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> Some:
+    """The same as `load_images`, with what could not be read and the places of the others.
+
+    Raises InvalidInput where nothing of a source can be read, or fitted to the shape.
+    """
     parts = [_load(source, shape, levels, root) for source in sources]
     if not parts:
         raise InvalidInput("no input was given: expected image files, folders or mnist:test[0:16].")
@@ -96,7 +144,20 @@ def load_images(
     x = torch.cat([_at(part, shared) for part in parts])
     names = tuple(name for part in parts for name in part.names)
     name = ", ".join(map(source_name, sources))
-    return Inputs(Dataset(name, "input", x, shared, *_labels(parts)), names)
+    failed = tuple(name for part in parts for name in part.failed)
+    places = _places(parts) if failed else None
+    return Some(Dataset(name, "input", x, shared, *_labels(parts)), names, failed, places)
+
+
+def _places(parts: Sequence[Part]) -> tuple[int, ...]:
+    """The place of each row among those of all parts, of which some could not be read."""
+    found: list[int] = []
+    first = 0
+    for part in parts:
+        places = range(len(part.names)) if part.places is None else part.places
+        found += [first + place for place in places]
+        first += len(part.names) + len(part.failed)
+    return tuple(found)
 
 
 def load_rows(
@@ -167,7 +228,7 @@ def _rows(source: object, columns: Sequence[Column], root: _Root) -> tuple[Datas
     return data, row_names(name, range(start, start + len(data)))
 
 
-def row_names(name: str, rows: range) -> list[str]:
+def row_names(name: str, rows: Sequence[int]) -> list[str]:
     """The names of a table's rows: `people.csv[3]`."""
     shown = printable(name, None)
     return [f"{shown}[{row}]" for row in rows]
@@ -218,8 +279,12 @@ def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Roo
     files = files_of(path)
     if path and files:
         x, read = read_images(files, image_shape(source, shape), source)
-        return Part(x, 256, picture_names(source, read), *classes_of(path, read, files))
+        part = Part(x, 256, picture_names(source, read), *classes_of(path, read, files))
+        places, broken = split_read(files, read)
+        return part._replace(failed=picture_names(source, broken), places=places)
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
+    if place := hub_place(spec.name, root):
+        return _of_hub(spec, place, shape, size)
     data = load_dataset(
         source,
         split=spec.split or "test",
@@ -243,6 +308,36 @@ def _of_dataset(data: Dataset, shape: tuple[int, ...], wanted: int | None, start
         levels = table_levels(name, levels, shape, wanted)
     part = fit_rows(name, data.x, levels, shape, start)
     return part._replace(labels=data.labels, classes=data.classes)
+
+
+def _of_hub(spec: Spec, place: str, shape: tuple[int, ...], size: int | None) -> Part:
+    """Images of a Hugging Face data set, named by their numbers in the split.
+
+    place: where it lies.
+
+    Raises InvalidInput as `fit_rows`, and where none can be read.
+    """
+    split, gray = spec.split or "test", len(shape) == 3 and shape[0] == 1
+    data, kept, wanted = read_hub(spec.name, place, split, size=size, gray=gray, rows=spec.rows)
+    if not wanted:
+        raise InvalidInput(f"data {quoted(spec.name)} selects no rows of its {split} split.")
+    name = f"{data.name}:{data.split}"
+    part = fit_rows(name, check(data, spec.name).x, data.levels, shape, start=0)
+    places, broken = split_read(wanted, kept)
+    return part._replace(
+        names=row_names(name, kept),
+        labels=data.labels,
+        classes=data.classes,
+        failed=row_names(name, broken),
+        places=places,
+    )
+
+
+def split_read(all_of: Sequence[T], read: Sequence[T]) -> tuple[tuple[int, ...], list[T]]:
+    """The places of what could be read among all, and what could not; both in order."""
+    found = set(read)
+    places = tuple(place for place, each in enumerate(all_of) if each in found)
+    return places, [each for each in all_of if each not in found]
 
 
 def _spec(source: object) -> str:

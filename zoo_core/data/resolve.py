@@ -40,6 +40,7 @@ __all__ = [
     "data_root",
     "dataset",
     "find_path",
+    "hub_place",
     "load_dataset",
     "parse_spec",
 ]
@@ -98,6 +99,17 @@ def find_path(name: str, root: str | os.PathLike[str] | None = None) -> Path | N
     return next(filter(exists, (user_path(name), data_root(root) / name)), None)
 
 
+def hub_place(name: str, root: str | os.PathLike[str] | None = None) -> str:
+    """Where a Hugging Face data set lies, by its name: an address or a folder; empty for others."""
+    if name.startswith(HUB):
+        return name
+    if bars_and_stripes_size(name) is not None or dicebear_name(name) is not None:
+        return ""
+    path = find_path(name, root)
+    is_folder = path is not None and path.is_dir() and not is_table(path)
+    return str(path) if path and is_folder and is_hub_folder(path) else ""
+
+
 def absolute_spec(spec: str) -> str:
     """A spec that names a file or folder from here, by its whole path; any other as it is."""
     name = parse_spec(spec).name
@@ -134,7 +146,11 @@ def load_dataset(
             f"data {quoted(spec)} names the split {given}, but {split} was requested."
         )
     chosen = given or parse_split(split or "train")
-    data = _load(name, chosen, data_root(root), size, gray, columns)[rows]
+    if place := hub_place(name, root):  # whose rows count those that cannot be read
+        data = load_hub(name, place, chosen, size=size, gray=gray, rows=rows)
+        data = check(data, name)
+    else:
+        data = _load(name, chosen, data_root(root), size, gray, columns)[rows]
     if not len(data):
         raise InvalidInput(f"data {quoted(spec)} selects no rows.")
     return _resize(data, size, gray)
@@ -182,8 +198,6 @@ def _load(
     gray: bool,
     columns: Mapping[str, str] | None,
 ) -> Dataset:
-    if name.startswith(HUB):
-        return check(load_hub(name, name, split, size=size, gray=gray), name)
     if (n := bars_and_stripes_size(name)) is not None:
         return check(bars_and_stripes_of_size(n, split), name)
     if dicebear_name(name) is not None:
@@ -211,8 +225,6 @@ def _load_path(
             f"{printable(path)} is no data set: expected a table (.csv, of any delimiter; .npy; "
             ".parquet) or a folder."
         )
-    if is_hub_folder(path):
-        return load_hub(name, str(path), split, size=size, gray=gray)
     return load_folder(name, path, split, size=size, gray=gray)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,20 +22,21 @@ from zoo_core.data.cells import count_rows, open_array, read_ranges
 from zoo_core.data.columns import Column, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.folders import depth_of, read_images
-from zoo_core.data.hub import HUB, Hub, is_hub_folder, open_hub
+from zoo_core.data.hub import Hub, open_hub
 from zoo_core.data.inputs import (
-    Inputs,
+    Some,
     classes_of,
     files_of,
     fit_rows,
     image_shape,
-    load_images,
+    load_readable,
     load_rows,
     picture_names,
     row_names,
     source_name,
+    split_read,
 )
-from zoo_core.data.resolve import Spec, find_path, parse_spec
+from zoo_core.data.resolve import Spec, find_path, hub_place, parse_spec
 from zoo_core.data.shards import Picture, is_shard
 from zoo_core.data.tables import (
     has_unnamed,
@@ -52,21 +53,6 @@ __all__ = ["Some", "Stream", "open_split", "open_stream"]
 
 _SCANNED = 16384
 """Rows of a table that are held while it is looked through."""
-
-
-class Some(NamedTuple):
-    """Some rows of a source."""
-
-    data: Dataset
-    names: tuple[str, ...]
-    failed: tuple[str, ...] = ()
-    """Files among them that could not be read."""
-
-    def blank(self) -> Some:
-        """One row of zeros, in place of those of which none could be read."""
-        labels = None if self.data.labels is None else self.data.labels.new_zeros(1)
-        x = self.data.x.new_zeros(1, *self.data.event_shape)
-        return Some(replace(self.data, x=x, labels=labels), ("",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +101,15 @@ def open_stream(
         return _images(name, path, files, shape)
     if not columns and isinstance(source, str | os.PathLike) and len(shape) == 3:
         spec = parse_spec(name, root)
-        path = find_path(spec.name, root)
-        of_hub = spec.name.startswith(HUB) or (path is not None and is_hub_folder(path))
-        if of_hub and shape[1] == shape[2]:
-            place = str(path or spec.name)
+        place = hub_place(spec.name, root)
+        if place and shape[1] == shape[2]:
             return _of_hub(spec, open_hub(spec.name, place, spec.split or "test"), shape)
     whole = (
-        load_rows([source], columns=columns, root=root)
+        Some(*load_rows([source], columns=columns, root=root))
         if columns
-        else load_images([source], shape=shape, levels=levels, root=root)
+        else load_readable([source], shape=shape, levels=levels, root=root)
     )
-    return Stream(name, len(whole.data), whole.data.digest, lambda ranges: _slices(whole, ranges))
+    return Stream(name, whole.rows, whole.data.digest, lambda ranges: _slices(whole, ranges))
 
 
 def open_split(
@@ -270,7 +254,8 @@ def _hold(whole: Stream, places: Tensor) -> Stream:
     place_of[places] = torch.arange(len(places))
     x, data = torch.empty(0), None
     steps = _steps(whole.rows)
-    for step, (data, _, _) in zip(steps, whole.read(steps), strict=True):
+    for step, some in zip(steps, whole.read(steps), strict=True):
+        data = some.data
         if not len(x):
             x = torch.empty(len(places), *data.event_shape, dtype=data.x.dtype)
         x = x.to(torch.promote_types(x.dtype, data.x.dtype))  # a cell is missing: no longer binary
@@ -281,7 +266,7 @@ def _hold(whole: Stream, places: Tensor) -> Stream:
     held = replace(data, x=x, levels=levels, cells=None)
     names = tuple(row_names(whole.name, range(len(places))))
     return Stream(
-        whole.name, len(x), whole.digest, lambda ranges: _slices(Inputs(held, names), ranges)
+        whole.name, len(x), whole.digest, lambda ranges: _slices(Some(held, names), ranges)
     )
 
 
@@ -304,10 +289,10 @@ def _images(source: str, path: Path, files: Sequence[Picture], shape: tuple[int,
             except InvalidInput:  # none of them can be read, which has been said
                 x, found = torch.empty(0, *fitting, dtype=torch.uint8), []
             of = None if labels is None else labels[[places[file] for file in found]]
-            failed = sorted({*some} - {*found}, key=str)
+            kept, failed = split_read(some, found)
             data = Dataset(source, "input", x, 256, of, classes)
             names, unread = (tuple(picture_names(source, each)) for each in (found, failed))
-            yield Some(data, names, unread)
+            yield Some(data, names, unread, kept)
 
     on_disk = [path] if is_shard(path) else [file for file in files if isinstance(file, Path)]
     return Stream(source, len(files), _digest(on_disk, path if path.is_dir() else None), read)
@@ -339,17 +324,18 @@ def _of_hub(spec: Spec, hub: Hub, shape: tuple[int, ...]) -> Stream:
             except InvalidInput:  # none of them can be read, which has been said
                 data, kept, x = None, [], torch.empty(0, *shape, dtype=torch.uint8)
             labels, classes = (data.labels, data.classes) if data else (None, ())
-            failed = sorted({*places} - {*kept})
-            names, unread = (
-                [f"{printable(name)}[{row}]" for row in each] for each in (kept, failed)
-            )
-            yield Some(Dataset(name, "input", x, 256, labels, classes), tuple(names), tuple(unread))
+            at, failed = split_read(places, kept)
+            names, unread = (tuple(row_names(name, each)) for each in (kept, failed))
+            yield Some(Dataset(name, "input", x, 256, labels, classes), names, unread, at)
 
     return Stream(name, len(rows), hub.digest, parts)
 
 
-def _slices(whole: Inputs, ranges: Sequence[range]) -> Iterator[Some]:
-    """Rows of what is in memory."""
+def _slices(whole: Some, ranges: Sequence[range]) -> Iterator[Some]:
+    """Rows of what is in memory, without those that could not be read."""
+    places = range(len(whole.names)) if whole.places is None else whole.places
     for rows in ranges:
-        some = slice(rows.start, rows.stop)
-        yield Some(whole.data[some], whole.names[some])
+        first, end = bisect_left(places, rows.start), bisect_left(places, rows.stop)
+        failed = whole.failed[rows.start - first : min(rows.stop, whole.rows) - end]
+        kept = tuple(place - rows.start for place in places[first:end])
+        yield Some(whole.data[first:end], whole.names[first:end], failed, kept if failed else None)

@@ -62,7 +62,7 @@ def complete(model: AnyCompleter, options: Options, context: Context) -> Result:
 def _complete_kept(model: Completer, options: Options, context: Context) -> Result:
     import torch
 
-    from zoo_core.tasks.inputs import beside, load_inputs, table_rows, unread_files
+    from zoo_core.tasks.inputs import beside, load_inputs, table_rows
 
     batch = load_inputs(model, options.inputs, context)
     missing, columns = int(batch.x.isnan().sum()), getattr(model, "columns", None)
@@ -97,7 +97,6 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
         columns=len(x),
         names=["input", "given", *(f"completion {i + 1}" for i in range(len(completed)))],
         frames=[given, *completed, x],
-        failed=unread_files(batch, options.inputs, context),
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Generator as Random
     from torch import Tensor
 
-    from zoo_core.data.streams import Some
+    from zoo_core.data.inputs import Some
     from zoo_core.draws import Streams
 
 __all__ = ["Context"]
@@ -58,6 +58,8 @@ class Context:
     """The option that names them."""
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the notes of the task."""
+    failed: list[str] = field(default_factory=list)
+    """Inputs that could not be read."""
     kept: dict[str, Any] = field(default_factory=dict)
     """What `once` has made; all parts share it."""
 

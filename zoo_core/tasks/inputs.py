@@ -6,11 +6,11 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from zoo_core.data import Dataset, binarize_dataset, image_files, load_images, load_rows
+from zoo_core.data import Dataset, binarize_dataset, load_rows
 from zoo_core.data.binarization import SEED, describe_binarization, levels_of, needs_binarization
 from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column, decode
-from zoo_core.data.inputs import picture_names, source_name
+from zoo_core.data.inputs import Some, load_readable
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import kind_of, log_prob_of
 from zoo_core.precision import weight_of
@@ -36,7 +36,6 @@ __all__ = [
     "load_inputs",
     "nats",
     "table_rows",
-    "unread_files",
 ]
 
 P = TypeVar("P")
@@ -76,41 +75,39 @@ def load_inputs(
             "file, a folder, a table, or a data set such as mnist:test[0:16]."
         )
     if context.given is not None:
-        data, names, _ = context.given
+        some = context.given
     elif columns := getattr(model, "columns", ()):
-        data, names = load_rows(sources, columns=columns, root=context.data_root)
+        some = Some(*load_rows(sources, columns=columns, root=context.data_root))
     else:
-        data, names = load_images(
+        some = load_readable(
             sources,
             shape=tuple(model.event_shape),
             levels=levels_of(model),
             root=context.data_root,
         )
-    x, notes = as_floats(model, data)
-    return Batch(x, names, notes, data.labels, data.classes, data.cells)
+    context.failed.extend(some.failed)
+    x, notes = as_floats(model, some.data, some.places)
+    return Batch(x, some.names, notes, some.data.labels, some.data.classes, some.data.cells)
 
 
-def unread_files(batch: Batch, sources: Sequence[object], context: Context) -> tuple[str, ...]:
-    """The files among sources that are not in the batch: they could not be read."""
-    if context.given is not None:
-        return context.given.failed
-    files = (
-        name
-        for source in sources
-        for name in picture_names(source_name(source), image_files([source], context.data_root))
-    )
-    return tuple(file for file in files if file not in batch.names)
+def as_floats(
+    model: object, data: Dataset, places: Sequence[int] | None = None
+) -> tuple[Tensor, tuple[str, ...]]:
+    """A data set as the model takes it, and what was done to it.
 
-
-def as_floats(model: object, data: Dataset) -> tuple[Tensor, tuple[str, ...]]:
-    """A data set as the model takes it, and what was done to it."""
-    data, notes = (data, ()) if data.columns else fit_levels(model, data)
+    places: of the rows, as `binarize_dataset` takes them.
+    """
+    data, notes = (data, ()) if data.columns else fit_levels(model, data, places)
     weight = weight_of(model)
     return data.floats().to(weight.device, weight.dtype), notes
 
 
-def fit_levels(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+def fit_levels(
+    model: object, data: Dataset, places: Sequence[int] | None = None
+) -> tuple[Dataset, tuple[str, ...]]:
     """A data set of the model's levels, and what was done to it.
+
+    places: of the rows, as `binarize_dataset` takes them.
 
     Raises InvalidInput for categories where the model is binary.
     """
@@ -122,7 +119,7 @@ def fit_levels(model: object, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
                 "expected variables that are 0 or 1."
             )
         notes = describe_binarization(data)
-        data = binarize_dataset(data, SEED)
+        data = binarize_dataset(data, SEED, places)
     return data, notes
 
 

@@ -8,7 +8,7 @@ import torch
 
 from zoo_core.errors import InvalidInput
 from zoo_core.protocols import FromParts
-from zoo_core.tasks.inputs import load_inputs, unread_files
+from zoo_core.tasks.inputs import load_inputs
 from zoo_core.tasks.result import Result
 from zoo_core.text import argument, counted
 
@@ -62,7 +62,6 @@ def from_parts(model: PartCompleter, options: Options, context: Context) -> Resu
             "completions": completions,
         },
         texts={"names": batch.names},
-        failed=unread_files(batch, options.inputs, context),
     )
 
 

@@ -81,6 +81,7 @@ def run(
     return replace(
         result,
         notes=(*result.notes, *context.notes),
+        failed=tuple(dict.fromkeys((*result.failed, *context.failed))),
         suffixes=tasks.suffixes(record, loaded),
         provenance=_provenance(record, loaded, known, chosen, context),
     )

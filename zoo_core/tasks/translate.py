@@ -36,7 +36,7 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
     """Translate inputs into one domain, several beside their inputs; or into all, a column each."""
     import torch
 
-    from zoo_core.tasks.inputs import load_inputs, unread_files
+    from zoo_core.tasks.inputs import load_inputs
 
     domains, every = _domains(model, options.to), options.to == ALL
     batch = load_inputs(model, options.inputs, context)
@@ -54,7 +54,6 @@ def translate(model: Translator, options: Options, context: Context) -> Result:
         frames=[x, *translations.values()],
         tensors={"inputs": x, **translations},
         texts={"names": batch.names},
-        failed=unread_files(batch, options.inputs, context),
     )
 
 
