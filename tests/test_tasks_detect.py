@@ -162,6 +162,12 @@ def test_a_background_is_subtracted(background: Path) -> None:
     assert result.rows[0]["likelihood_ratio"] == pytest.approx(float(wanted.max()))
 
 
+def test_a_background_has_the_type_of_the_model(background: Path) -> None:
+    result = run("detect", nade().double(), inputs=(BARS,), background=str(background))
+    wanted = result.tensors["inputs"] - 16 * math.log(2)
+    torch.testing.assert_close(result.tensors["inputs.likelihood_ratio"], wanted)
+
+
 def test_each_score_has_its_auroc_and_its_histogram(tmp_path: Path, background: Path) -> None:
     Image.new("L", (4, 4), 100).save(tmp_path / "odd.png")
     odd = (str(tmp_path / "odd.png"),)

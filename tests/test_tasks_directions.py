@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from zoo_latent.vae import VAE
 
 from toy_models import Invertible, Logistic, run
 from zoo_core.data import Dataset
@@ -44,6 +45,23 @@ def test_a_walk_adds_the_difference_of_the_means() -> None:
     torch.testing.assert_close(z[1, 8] - start, 2 * expected)
     torch.testing.assert_close(z[0] - start, start - z[1])  # of two values, one is the other's end
     assert any(note.startswith("each adds the mean latents of rows") for note in result.notes)
+
+
+def test_rows_are_what_the_model_takes() -> None:
+    """Of its type, and binarized for a binary one, as inputs are."""
+    torch.manual_seed(0)
+    model = VAE(shape=(1, 1, 2), z=2, hidden=[3]).eval()
+    walks = [
+        run("traverse", each, data="people", along=("hair",)) for each in (model, model.double())
+    ]
+    single, double = (walk.tensors["z"].float() for walk in walks)
+    torch.testing.assert_close(single, double)
+    assert any("people: grey levels are binarized once" in note for note in walks[0].notes)
+
+
+def test_rows_of_another_shape_are_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"shape \(1, 1, 2\), the model takes \(1, 2, 2\)"):
+        run("traverse", Invertible(1, 2, 2), data="people", along=("hair",))
 
 
 def test_an_attribute_that_the_data_lack_is_refused_with_those_there_are() -> None:

@@ -179,7 +179,7 @@ def inputs_of(options: Options, context: Context) -> tuple[object, ...]:
 
 
 def _background(name: str, model: Scored) -> Scored | None:
-    """The background model, on the model's device.
+    """The background model, on the model's device and in its type.
 
     Raises InvalidInput for one that has no likelihood of the model's inputs.
     """
@@ -188,7 +188,8 @@ def _background(name: str, model: Scored) -> Scored | None:
     from zoo_core import loading
     from zoo_core.precision import weight_of
 
-    found = loading.load(name, device=str(weight_of(model).device))
+    weight = weight_of(model)
+    found = loading.load(name, device=str(weight.device), dtype=weight.dtype)
     if not isinstance(found, Scored):
         raise InvalidInput(
             f"{argument('background', name)}: it has no likelihood, exact or bounded. Name a model "

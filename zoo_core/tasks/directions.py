@@ -12,8 +12,8 @@ import torch
 
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
-from zoo_core.precision import weight_of
 from zoo_core.protocols import Traversal
+from zoo_core.tasks.inputs import as_floats
 from zoo_core.tasks.latents import as_encoder, encode_inputs
 from zoo_core.text import argument
 
@@ -37,6 +37,8 @@ def attribute_walks(model: Decoder, attributes: Sequence[str], context: Context)
 
     Raises InvalidInput for a model without an encoder or data without attributes, and UnknownName
     for an attribute that they do not have.
+
+    The rows are fitted to the model as inputs are.
     """
     if not context.data:
         raise InvalidInput(
@@ -45,9 +47,19 @@ def attribute_walks(model: Decoder, attributes: Sequence[str], context: Context)
         )
     spec = f"{context.data}:train[0:{_ROWS}]"
     encoder = as_encoder(model, (spec,), context, "traverse")
-    rows = load_dataset(spec, root=context.data_root)
+    shape = tuple(encoder.event_shape)
+    size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
+    gray = len(shape) == 3 and shape[0] == 1
+    rows = load_dataset(spec, root=context.data_root, size=size, gray=gray)
     _check(rows, attributes)
-    z = encode_inputs(encoder, rows.floats().to(weight_of(model).device), context)
+    if rows.event_shape != shape:
+        raise InvalidInput(
+            f"{argument('along', attributes[0])}: the rows of {spec} have shape "
+            f"{rows.event_shape}, the model takes {shape}."
+        )
+    x, notes = as_floats(model, rows)
+    context.notes.extend(notes)
+    z = encode_inputs(encoder, x, context)
     return [
         _towards(f"{name}: {value}", z, rows.column(name) == place)
         for name in attributes
