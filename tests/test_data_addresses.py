@@ -1,5 +1,6 @@
 """Inputs at an address: copied once, anew where they changed, and read as files are."""
 
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -88,6 +89,26 @@ def test_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(NetworkError, match=r"s3://b/x\.npy is not here yet, and ZOO_OFF"):
         fetch("s3://b/x.npy")
+
+
+def test_rows_and_splits_of_a_copy_need_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    address, x = "s3://bucket/x.npy", np.eye(20, dtype=np.uint8)
+    folder = tmp_path / "home" / "inputs" / hashlib.sha256(address.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True)
+    (folder / "x.npy").write_bytes(npy(x))
+    for rows in ("", ":test", "[0:2]", ":train[1:3]"):
+        loaded = load_images([address + rows], shape=(20,))
+        (part,) = open_stream(address + rows, shape=(20,)).read([range(len(loaded.names))])
+        assert part.names == loaded.names
+        assert torch.equal(part.data.x, loaded.data.x)
+    assert load_images([f"{address}[0:2]"], shape=(20,)).data.x.tolist() == x[:2].tolist()
+    assert len(load_dataset(f"{address}:test")) == 2
+    for rows in ("", ":test", "[0:2]"):
+        with pytest.raises(NetworkError, match=r"s3://bucket/y\.npy is not here yet, and ZOO_OFF"):
+            load_dataset(f"s3://bucket/y.npy{rows}")
 
 
 def test_a_server_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from zoo_core import environment, plugins
 from zoo_core.checks import check_whole
-from zoo_core.data.addresses import fetch, is_address
+from zoo_core.data.addresses import fetch, is_address, out_of_reach
 from zoo_core.data.boundary import check
 from zoo_core.data.cells import SUFFIXES
 from zoo_core.data.dataset import Dataset
@@ -28,7 +28,7 @@ from zoo_core.data.notes import note_done
 from zoo_core.data.splits import parse_split
 from zoo_core.data.synthetic import bars_and_stripes_of_size, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
-from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
+from zoo_core.errors import InvalidInput, NetworkError, UnknownName, did_you_mean
 from zoo_core.files import exists, user_path
 from zoo_core.hookspecs import DataSet
 from zoo_core.text import argument, printable, quoted
@@ -88,15 +88,27 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
 def find_path(name: str, root: str | os.PathLike[str] | None = None) -> Path | None:
     """The file or folder of a name, from here or else from the root of data sets, if there is one.
 
-    Of a file at an address that fsspec knows it is the copy that is kept here.
+    Of a file at an address that fsspec knows it is the copy that is kept here. Where the address is
+    out of reach, one with a split or rows is taken for those of a file, and is none itself.
 
     The name of a data set of the core means that set.
     """
     if not name or name in plugins.own(DataSet):
         return None
     if is_address(name):
-        return fetch(name)
+        return _fetch(name)
     return next(filter(exists, (user_path(name), data_root(root) / name)), None)
+
+
+def _fetch(address: str) -> Path | None:
+    """As `fetch`; None for a spec of a file at an address that is out of reach."""
+    try:
+        return fetch(address)
+    except NetworkError:
+        match = _SPEC.fullmatch(address)
+        if match and match["name"] != address and out_of_reach(address):
+            return None
+        raise
 
 
 def hub_place(name: str, root: str | os.PathLike[str] | None = None) -> str:
