@@ -19,6 +19,7 @@ from zoo_autoregressive.categorical import Categorical
 from zoo_latent.vae import VAE
 
 import toy_models
+import zoo_core
 from factories import picture, pictures
 from zoo_core import loading, tasks
 from zoo_core.bulk.running import (
@@ -220,6 +221,46 @@ def test_mixed_columns_and_cells_that_are_missing(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(lines))
     with pytest.raises(InvalidInput, match="row 6, column kind: 'c' is none of its 3 categories"):
         in_parts(Distance(), "score", tmp_path / "new", tmp_path / "t.csv", part_rows=2)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_cells_that_are_passed_through_have_one_type_in_all_parts(
+    tmp_path: Path, suffix: str
+) -> None:
+    columns = [
+        Column("code", "categorical", ("1.50", "7", "A1")),
+        Column("size", "real", mean=1.0, std=2.0, knots=(0.0, 1.0, 3.0), decimals=1),
+    ]
+    model = zoo_core.create("mixed-tree", shape=[2], columns=[each.table() for each in columns])
+    lines = [
+        "note,code,size,some,more",
+        "1.50,1.50,,,1",
+        "7,7,,,2",
+        "A1,A1,1.5,5,2.5",
+        "2.0,7,,,2",
+    ]
+    (source := tmp_path / "t.csv").write_text("\n".join(lines))
+    if suffix == ".parquet":
+        texts = [line.split(",") for line in lines[1:]]
+        kinds = (pa.string(), pa.string(), pa.float64(), pa.int64(), pa.float64())
+        table = {
+            name: pa.array([cell or None for cell in cells]).cast(kind)
+            for name, cells, kind in zip(
+                lines[0].split(","), zip(*texts, strict=True), kinds, strict=True
+            )
+        }
+        parquet.write_table(pa.table(table), source := tmp_path / "t.parquet")
+    in_parts(model, "score", tmp_path / "out", source, part_rows=2)
+    once = toy_models.run("score", model, source)
+    found = parquet.read_table([*sorted((tmp_path / "out").glob("part-*"))]).to_pylist()
+    assert [row["note"] for row in found] == ["1.50", "7", "A1", "2.0"]
+    assert [row["code"] for row in found] == ["1.50", "7", "A1", "7"]
+    assert [row["some"] for row in found] == [None, None, 5, None]
+    for name in ("note", "code", "size", "some", "more"):
+        assert [row[name] for row in found] == [row[name] for row in once.rows]
+    schema = parquet.read_schema(next(iter(sorted((tmp_path / "out").glob("part-*")))))
+    kinds = [str(schema.field(name).type) for name in lines[0].split(",")]
+    assert kinds == ["string", "string", "double", "int64", "double"]
 
 
 def test_levels_are_those_of_all_rows(tmp_path: Path) -> None:

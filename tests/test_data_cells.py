@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from zoo_core import errors
-from zoo_core.data.cells import Cells, count_rows, open_array, read_cells, read_ranges, texts_of
+from zoo_core.data.cells import (
+    Cells,
+    count_rows,
+    open_array,
+    read_cells,
+    read_ranges,
+    texts_of,
+    types_in,
+)
 
 NAN = float("nan")
 
@@ -151,6 +159,20 @@ def test_ranges_of_rows_are_those_of_the_whole(tmp_path: Path, suffix: str) -> N
             assert [cells.start for cells in found] == [rows.start for rows in ranges]
             for rows, cells in zip(ranges, found, strict=True):
                 assert np.array_equal(np.stack(cells.columns, 1), x[rows.start : rows.stop])
+
+
+def test_what_columns_hold_is_decided_by_all_rows(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a,b,c,d\n1,1.50,,2\n3,A1,,2.5\n")
+    with mock.patch("zoo_core.data.cells._BATCH", 1):
+        assert types_in(path) == (int, str, int, float)
+    alone, same = (next(read_ranges(path, [range(1)], each)) for each in ((), types_in(path)))
+    assert (np.asarray(alone.columns[1]).tolist(), same.columns[1]) == ([1.5], ["1.50"])
+    np.save(tmp_path / "x.npy", np.array([[1, 2], [2**60, 3]]))
+    types = types_in(tmp_path / "x.npy")
+    assert types == (str, int)
+    (row,) = read_ranges(tmp_path / "x.npy", [range(1)], types)
+    assert row.columns[0] == ["1"]
 
 
 def test_a_row_of_another_length_is_named_by_its_number(tmp_path: Path) -> None:

@@ -137,6 +137,14 @@ def test_cells_are_given_back_as_they_were() -> None:
     assert decode(x, [AGE, JOB], alone)[0] == {"age": 1e9 + 0.125, "job": "nurse"}
 
 
+def test_texts_of_a_real_column_are_given_back_as_numbers() -> None:
+    """Also beside one that is filled in, so that all are of one type."""
+    cells = Cells(("age", "job"), (["0123", "", "7.5"], ["nurse"] * 3))
+    x = encode(cells, [AGE, JOB], "x").nan_to_num(0)
+    rows = decode(x, [AGE, JOB], cells)
+    assert [row["age"] for row in rows] == [123, decode(x, [AGE, JOB])[1]["age"], 7.5]
+
+
 def test_rows_go_to_numbers_and_back() -> None:
     cells = Cells(("age", "job"), (np.array([45.5, NAN]), ["", "nurse"]))
     x = encode(cells, [JOB, AGE], "t")  # by name, in the model's order

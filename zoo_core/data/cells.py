@@ -20,9 +20,9 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -36,6 +36,7 @@ from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable, slug
 
 __all__ = [
+    "EXACT",
     "SUFFIXES",
     "Cells",
     "Values",
@@ -46,6 +47,7 @@ __all__ = [
     "read_cells",
     "read_ranges",
     "texts_of",
+    "types_in",
     "variant",
 ]
 
@@ -65,12 +67,14 @@ _CODE = re.compile(r"^[+-]?0[0-9]|_|[^\x00-\x7f]", re.MULTILINE)
 """What a code has in it that float() takes: 01234, 1_000, other digits than ours."""
 _LONG = re.compile(r"^[+-]?[0-9]{16,}$", re.MULTILINE)
 """Whole numbers that may be none of float64."""
-_EXACT = 2**53
+EXACT = 2**53
 """Up to here all whole numbers are float64."""
 _LONGEST = 309
 """Digits of the largest float64."""
 _BATCH = 16384
-"""Rows of a Parquet file that are decoded at a time."""
+"""Rows of a Parquet file that are decoded at a time, and of any that is looked through."""
+_TYPES = (int, float, str)
+"""Of columns; of two of them, a column that has both is the second."""
 _LOOKED_AT = 20
 """Lines in which the delimiter is looked for."""
 _LINE = 2**24
@@ -85,6 +89,9 @@ class Cells:
     columns: tuple[Values, ...]
     start: int = 0
     """Rows of the file that come before these."""
+    types: tuple[type, ...] = ()
+    """What each column holds in the whole file, as `types_in` says; empty where that was not asked
+    for."""
 
     @property
     def numbered(self) -> bool:
@@ -104,7 +111,7 @@ class Cells:
             for values in self.columns
         ]
         start = self.start + rows.start if isinstance(rows, range) else 0
-        return Cells(self.names, tuple(columns), start)
+        return Cells(self.names, tuple(columns), start, self.types)
 
 
 def variant(data: str) -> str:
@@ -127,25 +134,50 @@ def read_cells(path: Path) -> Cells:
 @lru_cache(maxsize=3)
 def _read(path: Path, _mtime: int, _size: int) -> Cells:
     with _naming(path):
-        names, columns = next(_READERS[path.suffix.lower()](path, [range(sys.maxsize)]))
+        reader = _READERS[path.suffix.lower()]
+        names, columns = next(reader(path, [range(sys.maxsize)], frozenset()))
     if not columns or not len(columns[0]):
         raise InvalidInput(f"{printable(path)} holds no rows: expected (rows, variables).")
     return _cells(path, names, columns)
 
 
-def read_ranges(path: Path, ranges: Sequence[range]) -> Iterator[Cells]:
+def read_ranges(
+    path: Path, ranges: Sequence[range], types: tuple[type, ...] = ()
+) -> Iterator[Cells]:
     """Read some rows of a table at a time, so that it need not fit into memory.
 
-    Whether a column holds numbers is decided for each of the ranges.
-
     ranges: of rows, ascending; of one that ends behind the last row, those that there are.
+    types: of the columns in the whole file, as `types_in` has them; without them, whether a column
+        holds numbers is decided for each of the ranges.
 
     Raises InvalidInput as `read_cells`.
     """
     with _naming(path):
-        found = _READERS[path.suffix.lower()](path, ranges)
+        texts = frozenset(place for place, kind in enumerate(types) if kind is str)
+        found = _READERS[path.suffix.lower()](path, ranges, texts)
         for rows, (names, columns) in zip(ranges, found, strict=True):
-            yield _cells(path, names, columns, rows.start)
+            yield replace(_cells(path, names, columns, rows.start), types=types)
+
+
+def types_in(path: Path) -> tuple[type, ...]:
+    """What each column of a table holds: str, int or float; int also where no cell is there.
+
+    Some rows at a time are read. Raises InvalidInput as `read_cells`.
+    """
+    count = count_rows(path)
+    ranges = [range(at, min(at + _BATCH, count)) for at in range(0, count, _BATCH)]
+    found: list[type] = []
+    for cells in read_ranges(path, ranges):
+        here = [_type_of(values) for values in cells.columns]
+        found = [max(each, key=_TYPES.index) for each in zip(found or here, here, strict=True)]
+    return tuple(found)
+
+
+def _type_of(values: Values) -> type:
+    if isinstance(values, list):
+        return str
+    held = values[~np.isnan(values)]
+    return int if ((held == np.floor(held)) & (np.abs(held) <= EXACT)).all() else float
 
 
 def open_array(path: Path) -> NDArray[Any] | None:
@@ -246,9 +278,10 @@ def _map_rows(path: Path) -> NDArray[Any]:
     return array
 
 
-def _read_npy(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
+def _read_npy(path: Path, ranges: Sequence[range], texts: Set[int]) -> Iterator[_Table]:
     for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
-        yield [], [_of_array(column) for column in _map_rows(path)[rows.start : rows.stop].T]
+        columns = _map_rows(path)[rows.start : rows.stop].T
+        yield [], [_of_array(column, i in texts) for i, column in enumerate(columns)]
 
 
 def _open_parquet(path: Path) -> Any:
@@ -262,7 +295,7 @@ def _open_parquet(path: Path) -> Any:
     return parquet.ParquetFile(path)
 
 
-def _read_parquet(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
+def _read_parquet(path: Path, ranges: Sequence[range], texts: Set[int]) -> Iterator[_Table]:
     import pyarrow as pa
 
     with _open_parquet(path) as file:
@@ -276,7 +309,8 @@ def _read_parquet(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
                 begin = first - len(kept) if len(kept) else first
                 held = pa.concat_tables([kept, pa.Table.from_batches([batch])])
             found = held.slice(max(0, rows.start - begin), len(rows))
-            yield names, [_of_arrow(*each) for each in zip(names, found.columns, strict=True)]
+            columns = enumerate(zip(names, found.columns, strict=True))
+            yield names, [_of_arrow(*each, i in texts) for i, each in columns]
 
 
 def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
@@ -292,15 +326,18 @@ def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
         begin = end
 
 
-def _of_array(values: NDArray[Any]) -> Values:
-    """A column of numbers; whole ones that a float64 does not hold, as texts."""
-    if values.dtype.kind in "iu" and ((values > _EXACT) | (values < -_EXACT)).any():
+def _of_array(values: NDArray[Any], as_texts: bool = False) -> Values:
+    """A column of numbers; whole ones that a float64 does not hold, or if asked for, as texts."""
+    if as_texts or (values.dtype.kind in "iu" and ((values > EXACT) | (values < -EXACT)).any()):
         return [str(value) for value in values.tolist()]
     return np.array(values, np.float64)
 
 
-def _of_arrow(name: str, column: Any) -> Values:
-    """A column of a Parquet file; raises ValueError for one that holds no single values."""
+def _of_arrow(name: str, column: Any, as_texts: bool) -> Values:
+    """A column of a Parquet file; raises ValueError for one that holds no single values.
+
+    as_texts: whether it is one of texts, whatever these cells are.
+    """
     import pyarrow as pa
 
     if pa.types.is_nested(column.type):
@@ -309,8 +346,8 @@ def _of_arrow(name: str, column: Any) -> Values:
             "the column out of the file, or write its parts as columns."
         )
     if pa.types.is_integer(column.type) and not column.null_count:
-        return _of_array(column.to_numpy())
-    if column.type in (pa.float32(), pa.float64()):
+        return _of_array(column.to_numpy(), as_texts)
+    if column.type in (pa.float32(), pa.float64()) and not as_texts:
         values = np.array(column.to_numpy(), np.float64)
         if not np.isinf(values).any():
             return values
@@ -318,10 +355,10 @@ def _of_arrow(name: str, column: Any) -> Values:
     cells = ["" if cell.strip().lower() in _MISSING else cell for cell in cells]
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return cells if is_text else _values(cells, decimal=".")
+    return cells if is_text or as_texts else _values(cells, decimal=".")
 
 
-def _read_csv(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
+def _read_csv(path: Path, ranges: Sequence[range], texts: Set[int]) -> Iterator[_Table]:
     with _open_csv(path) as (rows, names, decimal):
         at, width = 0, len(names)
         for wanted in ranges:
@@ -334,8 +371,11 @@ def _read_csv(path: Path, ranges: Sequence[range]) -> Iterator[_Table]:
                         f"row {number} has {len(row)} cells, and the first line {width}"
                     )
             at = wanted.stop
-            columns = zip(*body, strict=True) if body else [()] * width
-            yield names, [_values(list(cells), decimal) for cells in columns]
+            columns = map(list, zip(*body, strict=True) if body else [()] * width)
+            yield (
+                names,
+                [c if i in texts else _values(c, decimal) for i, c in enumerate(columns)],
+            )
 
 
 @contextmanager
@@ -440,7 +480,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-_READERS: dict[str, Callable[[Path, Sequence[range]], Iterator[_Table]]] = {
+_READERS: dict[str, Callable[[Path, Sequence[range], Set[int]], Iterator[_Table]]] = {
     ".csv": _read_csv,
     ".npy": _read_npy,
     ".parquet": _read_parquet,

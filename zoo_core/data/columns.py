@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.data.cells import Cells, Values, is_plain_number, texts_of
+from zoo_core.data.cells import EXACT, Cells, Values, is_plain_number, texts_of
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.text import argument, printable, quoted
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Column",
+    "cell_types",
     "cells_of",
     "decode",
     "encode",
@@ -204,15 +205,40 @@ def decode(
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
-def _given(cells: Cells, columns: Sequence[Column]) -> dict[str, list[Any]]:
-    """The cells of a table by columns, None where one is missing; numbers as `_decode` has them."""
+def cell_types(cells: Cells | None, columns: Sequence[Column]) -> dict[str, type]:
+    """The types of the cells that `decode` gives, by columns; none where those are not known.
+
+    They are those of the whole file that the cells are some rows of: str, int or float.
+
+    columns: a model's.
+    """
+    if cells is None or not cells.types:
+        return {}
+    known, names = _by_name(cells, columns)
+    found = dict(zip(names, cells.types, strict=True))
+    for name, column in known.items():
+        is_whole = not column.decimals and found[name] is int
+        found[name] = str if column.kind != "real" else int if is_whole else float
+    return found
+
+
+def _by_name(cells: Cells, columns: Sequence[Column]) -> tuple[dict[str, Column], list[str]]:
+    """A model's columns by their names, and the names of a table's."""
     known = {column.name: column for column in columns}
     names = list(cells.names)
     if not known.keys() <= set(names):  # a table without a header is taken by place
         names = list(known)
+    return known, names
+
+
+def _given(cells: Cells, columns: Sequence[Column]) -> dict[str, list[Any]]:
+    """The cells of a table by columns, None where one is missing; numbers as `_decode` has them."""
+    known, names = _by_name(cells, columns)
     found: dict[str, list[Any]] = {}
     for name, values in zip(names, cells.columns, strict=True):
         column = known.get(name)
+        if isinstance(values, list) and column is not None and column.kind == "real":
+            values = _floats(values)
         if isinstance(values, list):
             found[name] = [text or None for text in values]
         elif column is not None and column.kind != "real":
@@ -220,10 +246,14 @@ def _given(cells: Cells, columns: Sequence[Column]) -> dict[str, list[Any]]:
         else:
             whole = column is None or not column.decimals
             found[name] = [
-                None if math.isnan(v) else int(v) if whole and v.is_integer() else v
+                None if math.isnan(v) else int(v) if whole and _is_whole(v) else v
                 for v in values.tolist()
             ]
     return found
+
+
+def _is_whole(value: float) -> bool:
+    return value.is_integer() and abs(value) <= EXACT
 
 
 def fit_columns(model: object, data: Dataset) -> Dataset:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo_core.data.cells import count_rows, open_array, read_ranges
+from zoo_core.data.cells import count_rows, open_array, read_ranges, types_in
 from zoo_core.data.columns import Column, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.folders import depth_of, read_images
@@ -92,7 +92,7 @@ def open_stream(
     path = find_path(name, root) if isinstance(source, str | os.PathLike) else None
     if path and path.is_file() and is_table(path):
         if columns:
-            return _columns(name, path, columns)
+            return _columns(name, path, columns, types_in(path))
         if open_array(path) is None and not has_unnamed(path):
             found = table_levels(name, max(2, _top(path) + 1), shape, levels)
             return _categories(name, path, shape, found)
@@ -180,12 +180,17 @@ def _split(
     return None if levels is None else _categories(name, files[split], shape, levels)
 
 
-def _columns(source: str, path: Path, columns: Sequence[Column]) -> Stream:
-    """A table in a model's columns."""
+def _columns(
+    source: str, path: Path, columns: Sequence[Column], types: tuple[type, ...] = ()
+) -> Stream:
+    """A table in a model's columns.
+
+    types: of its own columns, if its cells are to be given back.
+    """
 
     def read(ranges: Sequence[range]) -> Iterator[Some]:
-        for rows, cells in zip(ranges, read_ranges(path, ranges), strict=True):
-            data = of_cells(cells, columns, source, "input", keep=True)
+        for rows, cells in zip(ranges, read_ranges(path, ranges, types), strict=True):
+            data = of_cells(cells, columns, source, "input", keep=bool(types))
             yield Some(data, tuple(row_names(source, rows)))
 
     return Stream(source, _count(path), _digest([path]), read)

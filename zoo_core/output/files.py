@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo_core.errors import InvalidInput, OutputExists
@@ -156,11 +157,19 @@ def save_gif(
 
 
 def save_table(
-    path: Path, rows: Sequence[Mapping[str, object]], provenance: Provenance, *, force: bool = False
+    path: Path,
+    rows: Sequence[Mapping[str, object]],
+    provenance: Provenance,
+    *,
+    force: bool = False,
+    types: Mapping[str, type] = MappingProxyType({}),
 ) -> None:
-    """Save rows as CSV, or as JSON or Parquet with the provenance inside, by the path's suffix."""
+    """Save rows as CSV, or as JSON or Parquet with the provenance inside, by the path's suffix.
+
+    types: of a Parquet file's columns, str, int or float, where their cells do not decide.
+    """
     if path.suffix.lower() == ".parquet":
-        write(path, _parquet(rows, provenance), force=force)
+        write(path, _parquet(rows, provenance, types), force=force)
         return
     if path.suffix.lower() == ".json":
         document = {"provenance": dict(provenance), "rows": finite(list(rows))}
@@ -174,7 +183,9 @@ def save_table(
     _write_beside(path, text.getvalue().encode(), provenance, force)
 
 
-def _parquet(rows: Sequence[Mapping[str, object]], provenance: Provenance) -> bytes:
+def _parquet(
+    rows: Sequence[Mapping[str, object]], provenance: Provenance, types: Mapping[str, type]
+) -> bytes:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -183,7 +194,12 @@ def _parquet(rows: Sequence[Mapping[str, object]], provenance: Provenance) -> by
             "Parquet needs an optional package: pip install 'zoo-core[datasets]'. Or write .csv."
         ) from None
     columns = dict(columns_of(rows))
-    table = pa.table(columns).replace_schema_metadata({_KEY: _json(provenance)})
+    of_arrow = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    typed = {
+        name: pa.array(values, of_arrow[types[name]]) if name in types else values
+        for name, values in columns.items()
+    }
+    table = pa.table(typed).replace_schema_metadata({_KEY: _json(provenance)})
     sink = io.BytesIO()
     # a dictionary of values that are all different takes longer than all else of the writing
     repeating = [name for name, values in columns.items() if _repeats(values)]

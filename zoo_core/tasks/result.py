@@ -58,6 +58,8 @@ class Result:
     """Groups of values by what they are: histograms to draw one below the other."""
     bars: Mapping[str, float] = field(default_factory=dict)
     """Nats to draw as bars, by what costs them."""
+    types: Mapping[str, type] = field(default_factory=dict)
+    """Types of the table's columns, where its own cells need not tell them: str, int or float."""
     points: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     """Latents in the plane to draw as dots, by name."""
 
@@ -94,7 +96,7 @@ class Result:
                 pictures = [output.grid(frame, self.columns) for frame in self.frames]
                 output.save_gif(path, pictures, provenance, force=force)
             case ".csv" | ".json" | ".parquet":
-                output.save_table(path, self.rows, provenance, force=force)
+                output.save_table(path, self.rows, provenance, force=force, types=self.types)
             case _:
                 output.save_tensors(path, self.tensors, provenance, texts=self.texts, force=force)
 

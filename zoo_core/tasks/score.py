@@ -25,6 +25,7 @@ class Options(LabelledInputs):
 
 def score(model: Scored, options: Options, context: Context) -> Result:
     """Give −log p in nats, and in bits per dimension, of each input."""
+    from zoo_core.data.columns import cell_types
     from zoo_core.metrics.likelihood import always_exact, caveats
     from zoo_core.output.table import Table, columns_of
     from zoo_core.tasks.inputs import beside, condition, kinds, load_inputs, nats, table_rows
@@ -51,5 +52,6 @@ def score(model: Scored, options: Options, context: Context) -> Result:
         notes=(*batch.notes, *caveats(*likelihood)),
         rows=rows,
         tensors=values,
+        types=cell_types(batch.cells, columns),
         groups={"inputs": nll.tolist()},
     )
