@@ -412,6 +412,14 @@ def test_a_folder_of_other_settings_is_refused(
         in_parts(toy_models.nade(6), "score", tmp_path / "out", table, **more)
 
 
+@pytest.mark.parametrize("option", ["part_rows", "batch_size"])
+@pytest.mark.parametrize("size", [-5, 0])
+def test_parts_and_batches_have_a_row(tmp_path: Path, table: Path, option: str, size: int) -> None:
+    with pytest.raises(InvalidInput, match=f"{option} is {size}; expected a whole number of at le"):
+        in_parts(toy_models.nade(6), "score", tmp_path / "out", table, **{option: size})
+    assert not (tmp_path / "out").exists()
+
+
 def test_tasks_and_suffixes_that_make_no_parts(tmp_path: Path, table: Path) -> None:
     model = toy_models.nade(6)
     with pytest.raises(InvalidInput, match=r"the task explain looks at all .* sample, score, "):

@@ -264,3 +264,12 @@ def test_names_of_many_columns_are_compared_in_no_time(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert len(read_cells(path).columns) == len(names)
     assert time.perf_counter() - start < 10  # it took minutes
+
+
+def test_a_blank_line_in_quotes_belongs_to_its_text_wherever_it_stands(tmp_path: Path) -> None:
+    lines = ["a,b", *(f'{i},"x\n\ny"\n\n   ' for i in range(40))]
+    cells = read(tmp_path, "\n".join(lines))
+    assert columns(cells) == [list(range(40)), ["x\n\ny"] * 40]
+    cells = read(tmp_path, "\n   \na\tb\n1\t2\n\t\n")
+    assert cells.names == ("a", "b")
+    assert np.array_equal(np.stack(cells.columns), [[1, np.nan], [2, np.nan]], equal_nan=True)

@@ -76,3 +76,27 @@ def test_without_the_packages_one_sentence_says_what_to_install(
     monkeypatch.setattr(drawing.metadata, "version", lambda name: "0.1")
     with pytest.raises(InvalidInput, match="other versions draw other pixels: there are dicebear"):
         load_dataset("faces", root=tmp_path)
+
+
+def test_a_version_that_differs_is_named_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {**drawing.VERSIONS, "resvg-py": "0.1"}
+    monkeypatch.setattr(drawing.metadata, "version", found.__getitem__)
+    expected = drawing.VERSIONS["resvg-py"]
+    with pytest.raises(
+        InvalidInput, match=rf"there are resvg-py 0\.1; expected resvg-py {expected}\."
+    ):
+        drawing.check_packages()
+
+
+def test_a_file_that_was_cut_short_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, tensors = tmp_path / "set.safetensors", {"train.x": torch.arange(100)}
+    drawing.load_or_make(path, "train", lambda: tensors)
+    for size in (path.stat().st_size - 8, 3, 0):
+        with path.open("r+b") as file:
+            file.truncate(size)
+        assert torch.equal(
+            drawing.load_or_make(path, "train", lambda: tensors)["x"], tensors["train.x"]
+        )
+    assert "set.safetensors is cut short or damaged, and is made anew" in capsys.readouterr().err

@@ -62,3 +62,19 @@ def test_what_is_no_shard_of_pictures_is_refused(tmp_path: Path) -> None:
         tar.add(tmp_path / "text.tar", "a.cls")
     with pytest.raises(InvalidInput, match=r"labels\.tar holds no image"):
         find_members(tmp_path / "labels.tar")
+
+
+def test_hidden_folders_are_no_data_as_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a/0.png", "__MACOSX/a/0.png", "a/.ipynb_checkpoints/0.png"):
+        picture(tmp_path / "in" / name)
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(tmp_path / "in", ".")
+    assert [member.inside for member in find_members(tmp_path / "x.tar")] == ["./a/0.png"]
+    said = "x.tar: hidden folders are left out: __MACOSX, a/.ipynb_checkpoints"
+    assert said in capsys.readouterr().err
+    with tarfile.open(tmp_path / "y.tar", "w") as tar:
+        tar.add(tmp_path / "in" / "__MACOSX", "__MACOSX")
+        tar.add(tmp_path / "in" / "a" / "0.png", "../0.png")
+    assert [member.inside for member in find_members(tmp_path / "y.tar")] == ["../0.png"]

@@ -71,6 +71,11 @@ def test_one_input_is_no_way(pets: Path) -> None:
         run("interpolate", Invertible(), pets / "a" / "0.png")
 
 
+def test_inputs_have_no_pairs(pets: Path) -> None:
+    with pytest.raises(InvalidInput, match="pairs=2: a path goes from each input to the next"):
+        run("interpolate", Invertible(), pets, pairs=2)
+
+
 def test_ways_through_a_table_are_rows() -> None:
     result = run("interpolate", Logistic(3), steps=4, pairs=2)
     assert [(row["way"], row["step"]) for row in result.rows][4:6] == [
@@ -107,6 +112,7 @@ def test_a_way_between_prompts_changes_the_text_alone() -> None:
         (("ox",), {}, "prompts='ox' is one text, and a path has two ends: give another"),
         (("ox", "a"), {"inputs": ("x.png",)}, "leave one of them out"),
         (("ox", ""), {}, "the text '' is empty"),
+        (("ox", "a"), {"path": "arc"}, "path='arc': a path between prompts is a line"),
     ],
 )
 def test_a_way_has_two_texts_as_ends(

@@ -53,6 +53,11 @@ def test_inputs_are_dots_by_label(pets: Path, tmp_path: Path) -> None:
     assert list(alone.points) == ["inputs"]
 
 
+def test_inputs_are_no_plane_of_a_side(pets: Path) -> None:
+    with pytest.raises(InvalidInput, match="side=5 is of the plane that is decoded"):
+        run("manifold", Invertible(), pets, side=5)
+
+
 def test_inputs_without_a_label_are_dots_of_their_own() -> None:
     x = torch.zeros(3, 1, 1, 2, dtype=torch.uint8)
     data = Dataset("pets", "test", x, 256, torch.tensor([1, -1, 1]), ("cat", "dog"))

@@ -100,6 +100,11 @@ def test_the_noise_is_the_same_in_each_row_and_does_not_depend_on_the_other_prom
     assert not torch.allclose(x[0], x[1])
 
 
+def test_samples_of_prompts_have_no_means() -> None:
+    with pytest.raises(InvalidInput, match="draw='mean': samples of a prompt have noise of their"):
+        run("sample", LetterCount(), prompts=("ox",), draw="mean")
+
+
 def test_steps_lie_between_two_prompts() -> None:
     result = sample(LetterCount(), "1", "12345", "2", between=3)
     assert levels(result) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2, 0.1]

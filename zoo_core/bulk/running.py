@@ -22,6 +22,7 @@ from zoo_core.data.streams import Some, Stream, open_stream
 from zoo_core.errors import InvalidInput
 from zoo_core.precision import weight_of
 from zoo_core.protocols import DensityModel
+from zoo_core.rules import at_least, check_value
 from zoo_core.tasks import detect
 from zoo_core.tasks.context import Context
 from zoo_core.tasks.result import Result, check_suffix
@@ -105,13 +106,17 @@ def run_parts(
         process's.
     settings: the task's own options.
 
-    Raises as `zoo_core.run`, InvalidInput for a folder of something else and for a task that cannot
-    be done in parts, and DigestMismatch for a part that was changed.
+    Raises as `zoo_core.run`, InvalidInput for a folder of something else, for parts or batches of
+    less than a row and for a task that cannot be done in parts, and DigestMismatch for a part that
+    was changed.
     """
     loaded = loading.load(model) if isinstance(model, str | Path) else model
     known = loading.info(loaded)
     record = _record(task, loaded, known.name)
     chosen = tasks.build_options(record, settings, loaded)
+    for name, size in (("part_rows", part_rows), ("batch_size", batch_size)):
+        if size is not None:
+            check_value(size, at_least(1), name)
     suffix, weight = _suffix(record, loaded, part_suffix), weight_of(loaded)
     begun = sizes_of(folder)
     rows = part_rows or begun.get("part_rows") or _fitting(loaded, _PART)

@@ -384,8 +384,8 @@ def _open_csv(path: Path) -> Iterator[tuple[Iterator[list[str]], list[str], str]
     with open_regular(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         lines = _lines(text)
-        head = [line for line in islice(lines, _LOOKED_AT) if line.strip()]
-        delimiter = _delimiter(head)
+        head = list(islice(lines, _LOOKED_AT))
+        delimiter = _delimiter([line for line in head if line.strip()])
         rows = _rows(chain(head, lines), delimiter)
         first = next(rows, [])
         ahead = list(islice(rows, _LOOKED_AT))
@@ -418,7 +418,7 @@ def _rows(lines: Iterator[str], delimiter: str | None) -> Iterator[list[str]]:
         else (line.split() for line in lines)
     )
     for row in rows:
-        if row:  # an empty line
+        if row and (len(row) > 1 or not row[0].isspace()):  # no empty line
             yield ["" if cell.strip().lower() in _MISSING else cell.strip() for cell in row]
 
 

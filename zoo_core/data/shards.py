@@ -11,7 +11,8 @@ import tarfile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from zoo_core.data.walk import is_image
+from zoo_core.data.notes import list_names, note
+from zoo_core.data.walk import is_hidden, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable
@@ -57,6 +58,8 @@ def is_shard(path: Path) -> bool:
 def find_members(path: Path) -> list[Member]:
     """The pictures in a tar file, in its order; each name once, and of several the last.
 
+    Those in hidden folders are left out, as of a folder; which these are is said.
+
     Raises InvalidInput for a file that is no tar, a compressed one, and one without any.
     """
     try:
@@ -67,14 +70,32 @@ def find_members(path: Path) -> list[Member]:
                 for item in tar
                 if item.isreg() and is_image(Path(item.name))
             }
+        hidden = {name: folder for name in found if (folder := _hidden_above(name))}
     except (OSError, tarfile.TarError) as error:
         raise InvalidInput(
             f"{printable(path)} is not a readable tar file: {printable(error)}. A compressed one "
             "has to be unpacked, since its pictures are read where they lie."
         ) from error
-    if not found:
+    if hidden:
+        folders = sorted({*hidden.values()})
+        note(f"{printable(path)}: hidden folders are left out: {list_names(folders)}")
+    members = [member for name, member in found.items() if name not in hidden]
+    if not members:
         raise InvalidInput(f"{printable(path)} holds no image (png, jpg, webp, bmp, gif or tiff).")
-    return list(found.values())
+    return members
+
+
+def _hidden_above(name: str) -> str:
+    """The first folder of a member's path that is hidden, with those above; empty for none."""
+    folders = Path(name).parent.parts
+    return next(
+        (
+            "/".join(folders[: i + 1])
+            for i, folder in enumerate(folders)
+            if folder != ".." and is_hidden(folder)
+        ),
+        "",
+    )
 
 
 def open_picture(picture: Picture | Held) -> BinaryIO:

@@ -13,7 +13,7 @@ from pathlib import Path
 from zoo_core.data.notes import list_names, note
 from zoo_core.text import printable
 
-__all__ = ["find_images", "is_image"]
+__all__ = ["find_images", "is_hidden", "is_image"]
 
 _SUFFIXES = frozenset(
     [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
@@ -51,7 +51,7 @@ def find_images(folder: Path) -> list[Path]:
             path = here / item.name
             if not _is_folder(item):
                 found += [path] if is_image(path) else []
-            elif _is_hidden(item.name):
+            elif is_hidden(item.name):
                 hidden.append(str(path))
             else:
                 waiting.append((path, above | {identity}))
@@ -74,5 +74,6 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a folder of this name holds no data."""
     return name.startswith(".") or name == "__MACOSX"

@@ -90,13 +90,19 @@ def interpolate(model: Decoder, options: Options, context: Context) -> Result:
 def _of_prompts(model: Decoder, options: Options, context: Context) -> Result:
     """From each prompt to the next along a line of codes; a row for each of several noise samples.
 
-    Raises InvalidInput for one prompt alone, prompts beside inputs, or a model without text.
+    Raises InvalidInput for one prompt alone, prompts beside inputs, an arc, or a model without
+    text.
     """
     import torch
 
     prompts, steps = options.prompts, options.steps
     if options.inputs:
         raise InvalidInput("a path is between inputs or between prompts: leave one of them out.")
+    if options.path == "arc":
+        raise InvalidInput(
+            f"{argument('path', options.path)}: a path between prompts is a line of their codes. "
+            "Leave it out."
+        )
     if len(prompts) < 2:
         raise InvalidInput(
             f"{argument('prompts', prompts[0], '--prompt')} is one text, and a path has two ends: "
@@ -171,6 +177,11 @@ def _of_inputs(model: Decoder, options: Options, context: Context) -> _Ends:
 
     from zoo_core.tasks.latents import load_latents
 
+    if options.pairs != Options.pairs:
+        raise InvalidInput(
+            f"{argument('pairs', options.pairs)}: a path goes from each input to the next, and "
+            "there are no pairs to count. Leave it out, or leave the inputs out."
+        )
     z, batch = load_latents(model, options.inputs, context, "interpolate")
     if len(z) < 2:
         raise InvalidInput(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from zoo_core.errors import InvalidInput
 from zoo_core.options import option
 from zoo_core.protocols import Decoder
 from zoo_core.tasks import encode
 from zoo_core.tasks.groups import OptionalInputs
 from zoo_core.tasks.result import Result
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +79,11 @@ def _tiles(model: Decoder, options: Options, context: Context) -> Result:
 def _scatter(model: Decoder, options: Options, context: Context) -> Result:
     from zoo_core.tasks.latents import as_encoder
 
+    if options.side != Options.side:
+        raise InvalidInput(
+            f"{argument('side', options.side)} is of the plane that is decoded, and inputs are "
+            "shown as dots in it. Leave it out, or leave the inputs out."
+        )
     encoder = as_encoder(model, options.inputs, context, "manifold")
     result = encode.encode(encoder, encode.Options(inputs=options.inputs), context)
     order = list(result.texts.get("classes", ()))

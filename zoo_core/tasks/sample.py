@@ -188,8 +188,14 @@ def _of_prompts(
 ) -> Result:
     """n samples of each prompt, a row each. The noise is the same in every row.
 
-    Raises InvalidInput when the model is not conditional on text, or cannot read a prompt.
+    Raises InvalidInput when the model is not conditional on text, or cannot read a prompt, and for
+    means, which these samples do not have.
     """
+    if options.draw == "mean":
+        raise InvalidInput(
+            f"{argument('draw', 'mean')}: samples of a prompt have noise of their own, and no "
+            "means to show. Leave it out."
+        )
     import torch
 
     with torch.inference_mode():

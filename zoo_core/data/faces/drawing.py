@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
@@ -50,10 +50,11 @@ def check_packages() -> None:
                 "pip install 'zoo-core[faces]'."
             ) from None
     if found != VERSIONS:
-        wrong = ", ".join(f"{name} {found[name]}" for name in VERSIONS if found != VERSIONS)
+        others = [name for name, version in VERSIONS.items() if found[name] != version]
+        wrong = ", ".join(f"{name} {found[name]}" for name in others)
         raise InvalidInput(
             f"other versions draw other pixels: there are {wrong}; expected "
-            f"{', '.join(f'{name} {version}' for name, version in VERSIONS.items())}. "
+            f"{', '.join(f'{name} {VERSIONS[name]}' for name in others)}. "
             "Install them with: pip install 'zoo-core[faces]'."
         )
 
@@ -110,7 +111,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
 def load_or_make(
     path: Path, split: str, make: Any, digest: str = "", faces: int = 0
 ) -> dict[str, Tensor]:
-    """The tensors of one split from a file, which is made where it is missing.
+    """The tensors of one split from a file, which is made where it is missing or cut short.
 
     Args:
         path: of the file; its name says of which version of the data it is.
@@ -119,11 +120,13 @@ def load_or_make(
         digest: what those must have, where that is known.
         faces: how many are drawn, which is said before.
     """
-    if not path.is_file():
+    if not _is_whole(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
-                if not path.is_file():
+                if not _is_whole(path):
+                    if path.exists():
+                        note(f"{printable(path)} is cut short or damaged, and is made anew")
                     if faces:
                         _announce(path, faces)
                     _write(path, make(), digest)
@@ -135,6 +138,15 @@ def load_or_make(
     with safe_open(path, framework="pt") as file:
         keys = [key for key in file.keys() if key.startswith(f"{split}.")]  # noqa: SIM118
         return {key.partition(".")[2]: file.get_tensor(key) for key in keys}
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there, and as long as its header says."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (FileNotFoundError, SafetensorError):
+        return False
 
 
 def _announce(path: Path, faces: int) -> None:
