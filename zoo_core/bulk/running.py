@@ -106,17 +106,15 @@ def run_parts(
         process's.
     settings: the task's own options.
 
-    Raises as `zoo_core.run`, InvalidInput for a folder of something else, for parts or batches of
-    less than a row and for a task that cannot be done in parts, and DigestMismatch for a part that
-    was changed.
+    Raises as `zoo_core.run`, InvalidInput for a folder of something else, parts without rows and a
+    task that cannot be done in parts, and DigestMismatch for a part that was changed.
     """
     loaded = loading.load(model) if isinstance(model, str | Path) else model
     known = loading.info(loaded)
     record = _record(task, loaded, known.name)
     chosen = tasks.build_options(record, settings, loaded)
     for name, size in (("part_rows", part_rows), ("batch_size", batch_size)):
-        if size is not None:
-            check_value(size, at_least(1), name)
+        check_value(1 if size is None else size, at_least(1), name)
     suffix, weight = _suffix(record, loaded, part_suffix), weight_of(loaded)
     begun = sizes_of(folder)
     rows = part_rows or begun.get("part_rows") or _fitting(loaded, _PART)
@@ -183,19 +181,15 @@ class _Counted:
     total: int
     progress: Callable[[int, int], None] | None
     rows: int = 0
-    """Rows or samples that were computed."""
-    seen: int = 0
-    """The same with those that could not be read."""
     notes: dict[str, None] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
     def add(self, part: Part, some: Some | None, result: Result) -> None:
         self.rows += len(part.rows if some is None else some.names)
-        self.seen += len(part.rows)
         self.notes |= dict.fromkeys(result.notes)
         self.failed += some.failed if some else ()
         if self.progress is not None:
-            self.progress(self.seen, self.total)
+            self.progress(self.rows + len(self.failed), self.total)
 
 
 def _record(task: str | None, model: object, name: str) -> Task:

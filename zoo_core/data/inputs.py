@@ -1,4 +1,7 @@
-"""A user's inputs: files, folders, data sets and tensors, fitted to a model's shape."""
+"""A user's inputs: files, folders, data sets and tensors, fitted to a model's shape.
+
+Over 400 lines: each kind of source is read by a short function, and all make the same record.
+"""
 
 from __future__ import annotations
 
