@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo_core.data import load_dataset
+from zoo_core.data import Dataset, load_dataset
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import classification, measure
 from zoo_core.metrics.classification import names_of_clusters
@@ -51,6 +51,20 @@ def test_clusters_are_named_after_their_most_frequent_class() -> None:
     clusters = torch.tensor([0, 0, 0, 1, 1, 3, 3, 3])
     labels = torch.tensor([2, 2, 1, 0, 0, 1, 1, 2])
     assert names_of_clusters(clusters, labels, 5).tolist() == [2, 0, -1, 1, -1]
+
+
+def test_rows_without_a_label_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names_of_clusters(torch.tensor([0, 0, 0]), torch.tensor([-1, -1, 1]), 2).tolist() == [
+        1,
+        -1,
+    ]
+    x, labels = torch.zeros(6, 1, 3, 3), torch.tensor([0, -1, 1, -1, 0, 0])
+    rows = Dataset("rows", "test", x, None, labels, ("a", "b"))
+    monkeypatch.setattr(classification, "load", lambda *_: rows)
+    model = Rule(lambda x: torch.zeros(len(x)).long())
+    for name in ("classification_error", "clustering_error"):
+        found = measure(name, model, BARS)
+        assert (found.value, found.n) == (25.0, 4)
 
 
 def test_clustering_does_not_depend_on_the_clusters_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -36,6 +37,13 @@ def test_completions_of_a_table_are_rows(tmp_path: Path) -> None:
 def test_a_mask_that_the_order_does_not_allow_is_refused() -> None:
     with pytest.raises(InvalidInput, match="can only complete what comes after"):
         run("complete", nade(), inputs=(BARS,), keep="left")
+
+
+def test_a_mask_may_be_an_array_of_zeros_and_ones(tmp_path: Path) -> None:
+    mask = np.array([[[0, 1], [0, 0]]], dtype=np.uint8)
+    np.save(tmp_path / "mask.npy", mask)
+    known = known_places(str(tmp_path / "mask.npy"), (1, 2, 2))
+    assert known.tolist() == [[[False, True], [False, False]]]
 
 
 def test_masks() -> None:

@@ -204,7 +204,9 @@ def test_what_exceeds_memory_is_refused_before_it_is_made(
     assert time.process_time() - start < 10
 
 
-@pytest.mark.parametrize("task", ["score", "complete", "detect", "explain", "encode", "traverse"])
+@pytest.mark.parametrize(
+    "task", ["score", "complete", "detect", "explain", "encode", "traverse", "nearest"]
+)
 def test_what_cannot_be_read_is_named_by_every_task(tmp_path: Path, task: str) -> None:
     model = (
         toy_models.nade(1, 1, 2) if task not in ("encode", "traverse") else toy_models.Invertible()

@@ -76,7 +76,7 @@ class OfRequests(OfBinaryRows):
 def classification_error(
     model: Classifier, protocol: OfClasses, data_root: Root = None
 ) -> Measured:
-    """Share of rows that the model misclassifies, in percent."""
+    """Share of rows that the model misclassifies, in percent, of those that have a label."""
     rows = load(protocol, data_root)
     labels = match_labels(labels_of(rows), rows.classes, model.classes)
     if labels is None:
@@ -84,18 +84,18 @@ def classification_error(
             f"{rows.name} has other classes than the {model.classes} of the model"
             f"{': ' * bool(rows.classes)}{', '.join(rows.classes)}. There is no error to measure."
         )
-    return _share(each(model, rows, model.classify) != labels)
+    return _share((each(model, rows, model.classify) != labels)[labels >= 0])
 
 
 def clustering_error(model: Classifier, protocol: OfClusters, data_root: Root = None) -> Measured:
-    """Share of rows whose class is not that of their cluster, in percent."""
+    """Share of rows whose class is not that of their cluster, in percent, of those with a label."""
     rows, seen = (
         load(protocol, data_root),
         load(protocol, data_root, protocol.matched, "validation"),
     )
     labels, known = labels_of(rows), labels_of(seen)
     names = names_of_clusters(each(model, seen, model.classify), known, model.classes)
-    return _share(names[each(model, rows, model.classify)] != labels)
+    return _share((names[each(model, rows, model.classify)] != labels)[labels >= 0])
 
 
 def requested_label(model: Conditional, protocol: OfRequests, data_root: Root = None) -> Measured:
@@ -130,19 +130,20 @@ def requested_label(model: Conditional, protocol: OfRequests, data_root: Root = 
 def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:
     """The most frequent class of each cluster, (count,), int64; −1 for a cluster without rows.
 
-    clusters, labels: of each row, (N,), int64, from 0.
+    clusters, labels: of each row, (N,), int64, from 0; a label of −1 is missing.
     """
+    clusters, labels = clusters[labels >= 0], labels[labels >= 0]
     K = int(labels.max()) + 1
     table = torch.bincount(clusters * K + labels, minlength=count * K).view(count, K)
     return table.argmax(1).masked_fill(table.sum(1) == 0, -1)
 
 
 def labels_of(rows: Dataset) -> Tensor:
-    """The class of each row, (N,), int64.
+    """The class of each row, (N,), int64; −1 where it is missing.
 
     Raises InvalidInput for rows without labels.
     """
-    if rows.labels is None:
+    if rows.labels is None or not (rows.labels >= 0).any():
         raise InvalidInput(f"{rows.name} has no labels: there are no classes to compare against.")
     return rows.labels
 

@@ -137,7 +137,7 @@ def _mask(path: Path, size: tuple[int, ...]) -> Tensor:
         )
     from zoo_core.data import load_images
 
-    mask = load_images([str(path)], shape=(1, *size)).data.x[0, 0] > 127
+    mask = load_images([str(path)], shape=(1, *size)).data.floats()[0, 0] > 0.5
     if mask.all():
         raise InvalidInput(f"{argument('keep', path)}: all of it is white: nothing is to complete.")
     return mask

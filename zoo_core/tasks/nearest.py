@@ -175,16 +175,18 @@ def _rows(model: Generator, sources: tuple[object, ...], context: Context) -> _R
 
     Raises InvalidInput where they cannot be fitted.
     """
-    from zoo_core.data import load_images, load_rows
+    from zoo_core.data import load_rows
     from zoo_core.data.binarization import levels_of
+    from zoo_core.data.inputs import load_readable
     from zoo_core.tasks.inputs import fit_levels
 
     if columns := getattr(model, "columns", ()):
         return _without_gaps(*load_rows(sources, columns=columns, root=context.data_root))
     shape, levels = tuple(model.event_shape), levels_of(model)
-    data, names = load_images(sources, shape=shape, levels=levels, root=context.data_root)
-    data, notes = fit_levels(model, data)
-    return _Rows(data, names, notes)
+    some = load_readable(sources, shape=shape, levels=levels, root=context.data_root)
+    context.failed.extend(some.failed)
+    data, notes = fit_levels(model, some.data, some.places)
+    return _Rows(data, some.names, notes)
 
 
 def _without_gaps(data: Dataset, names: tuple[str, ...]) -> _Rows:
