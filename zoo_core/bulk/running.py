@@ -246,20 +246,14 @@ def _streams(model: Any, chosen: Any, context: Context) -> dict[str, list[Stream
             "this task needs inputs: give --input a table, a folder of images or a data set such "
             "as mnist:test."
         )
-    shape, columns = tuple(model.event_shape), getattr(model, "columns", ())
-    return {
-        name: [
-            open_stream(
-                each,
-                shape=shape,
-                levels=levels_of(model),
-                columns=columns,
-                root=context.data_root,
-            )
-            for each in sources
-        ]
-        for name, sources in given.items()
-    }
+    opened = partial(
+        open_stream,
+        shape=tuple(model.event_shape),
+        levels=levels_of(model),
+        columns=getattr(model, "columns", ()),
+        root=context.data_root,
+    )
+    return {name: list(map(opened, sources)) for name, sources in given.items()}
 
 
 def _read(

@@ -166,7 +166,7 @@ def test_pixels_by_diagonals() -> None:
     ("config", "text"),
     [
         ({"shape": (784,)}, r"shape is \[784\]; expected \(C, H, W\)"),
-        ({"levels": 1}, "levels is 1; expected 2 for binary variables, or more"),
+        ({"levels": 1}, "levels is 1; expected 2 or more"),
         ({"shape": (3, 8, 8), "hidden": 2}, "hidden is 2, .*expected at least 3 .*3 channels"),
         ({"layers": -1}, "layers -1; expected .* 0 for the last"),
     ],

@@ -220,7 +220,7 @@ class PixelNetwork(ChainRule):
         super().__init__()
         self.event_shape = tuple(shape)
         self.levels = check_levels(levels)
-        C = _channels(self.event_shape, levels, hidden, layers, head)
+        C = _channels(self.event_shape, hidden, layers, head)
         keep_order(self, _raster(*self.event_shape))
         self.outputs = 1 if levels == 2 else levels
         """Number of outputs per variable, K."""
@@ -355,7 +355,7 @@ def _raster(C: int, H: int, W: int) -> Tensor:
     return torch.arange(C * H * W).reshape(C, H * W).t().flatten()
 
 
-def _channels(shape: tuple[int, ...], levels: int, hidden: int, layers: int, head: int) -> int:
+def _channels(shape: tuple[int, ...], hidden: int, layers: int, head: int) -> int:
     """Return the number of channels.
 
     Raises InvalidInput for sizes that no network can have.
@@ -365,8 +365,6 @@ def _channels(shape: tuple[int, ...], levels: int, hidden: int, layers: int, hea
             f"shape is {list(shape)}; expected (C, H, W): a pixel network models images. For "
             "tables there are fvsbn, nade and made."
         )
-    if levels < 2:
-        raise InvalidInput(f"levels is {levels}; expected 2 for binary variables, or more.")
     C = shape[0]
     if hidden < C or head < C or layers < 0:
         raise InvalidInput(
