@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -179,28 +180,51 @@ def images(folder: Path) -> None:
         Image.fromarray(image).save(folder / f"{i:02}.png")
 
 
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row, below those that programs are given when they ask
+    for any port."""
+    for first in range(20_000 + os.getpid() % 500 * count, 32_000 - count, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as free:
+                    free.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError(f"there are no {count} free ports in a row")
+
+
+def all_end(processes: "list[subprocess.Popen[str]]", seconds: float) -> None:
+    """Wait for processes that wait for each other: once one fails, the others are stopped."""
+    until = time.monotonic() + seconds
+    while any(process.poll() is None for process in processes):
+        if time.monotonic() > until or any(process.poll() for process in processes):
+            for process in processes:
+                process.kill()
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sharded")
     images(folder / "images")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(min(port, 65000)), "WORLD_SIZE": "2"}
+    port = free_ports(2 * len(CASES) + 4)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     shared |= {"NODE_RANK": "0", "OMP_NUM_THREADS": "1", "ZOO_HOME": str(folder / "home")}
+    said = [folder / f"stderr-{rank}.txt" for rank in range(2)]
     processes = [
         subprocess.Popen(
             [sys.executable, __file__],
             cwd=folder,
             env={**os.environ, **shared, "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
+            stderr=path.open("w"),
             text=True,
         )
-        for rank in range(2)
+        for rank, path in enumerate(said)
     ]
-    said = [process.communicate(timeout=600)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], (
-        said[0][-2000:] + said[1][-2000:]
+    all_end(processes, 600)
+    assert [process.returncode for process in processes] == [0, 0], "".join(
+        path.read_text()[-4000:] for path in said
     )
     return folder
 
