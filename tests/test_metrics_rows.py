@@ -9,6 +9,7 @@ import pytest
 import torch
 from zoo_latent.vae import VAE
 
+import zoo_core
 from toy_models import Coins, nade
 from zoo_core import errors
 from zoo_core.data import load_dataset
@@ -78,3 +79,35 @@ def test_a_table_is_measured_in_parts_as_at_once(
     in_parts = found()
     monkeypatch.setattr(rows, "open_split", lambda *_, **__: None)
     assert in_parts == pytest.approx(found(), rel=1e-6)
+
+
+@pytest.mark.parametrize("top", [1, 3, 5, 8])
+def test_categories_of_a_table_are_those_of_the_model(
+    tmp_path: Path, top: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `zoo score` takes them, whatever the greatest number of the table is."""
+    x = np.random.default_rng(0).integers(0, min(top, 4) + 1, (40, 3), np.uint8)
+    x[0, 0] = top
+    np.save(tmp_path / "x.npy", x)
+    model = zoo_core.create("categorical", shape=[3], levels=8)
+    torch.nn.init.normal_(model.log_odds)
+    protocol = {"data": f"{tmp_path}/x.npy:train"}
+    if top == 8:
+        with pytest.raises(errors.InvalidInput, match="the model has 8 categories: expected 0 to"):
+            measure("test_nll", model, protocol)
+        return
+    held_out = load_dataset(protocol["data"]).x.long()
+    expected = -model.log_prob(held_out / 7).mean()
+    assert measure("test_nll", model, protocol).value == pytest.approx(float(expected), abs=1e-5)
+    assert ("are taken as the first two of the model's 8" in capsys.readouterr().err) == (top == 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "gray"),
+    [((1, 6, 6), 6, True), ((3, 6, 6), 6, False), ((1, 4, 6), None, True), ((5,), None, False)],
+)
+def test_images_are_resized_for_models_of_squares_alone(
+    shape: tuple[int, ...], size: int | None, gray: bool
+) -> None:
+    settings = {"binarize": "fixed", "size": size, "gray": gray}
+    assert rows.settings_of(nade(*shape)) == settings

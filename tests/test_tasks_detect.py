@@ -116,6 +116,15 @@ def test_held_out_rows_are_in_the_columns_of_the_model(
     assert len({*held_out}) > 1 and sorted(held_out) == sorted(result.groups["inputs"])
 
 
+def test_held_out_images_need_not_be_square(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for i in range(3):
+            Image.new("L", (6, 4), 80 * i).save(tmp_path / split / f"{i}.png")
+    result = run("detect", nade(1, 4, 6), f"{tmp_path}:validation", data=str(tmp_path))
+    assert len(result.groups[f"{tmp_path}:validation"]) == 3
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_held_out_images_are_fitted_to_the_model(tmp_path: Path, n: int) -> None:
     for split in ("train", "val"):

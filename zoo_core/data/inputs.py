@@ -27,9 +27,16 @@ from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.hub import is_hub_folder, read_hub
 from zoo_core.data.notes import note_done
-from zoo_core.data.resolve import Spec, find_path, hub_place, load_dataset, parse_spec
+from zoo_core.data.resolve import (
+    Spec,
+    find_path,
+    hub_place,
+    load_dataset,
+    parse_spec,
+    size_and_gray,
+)
 from zoo_core.data.shards import Member, Picture, find_members, is_shard
-from zoo_core.data.tables import as_in_file, is_table, joined, read_table, split_cells, table_levels
+from zoo_core.data.tables import in_levels, is_table, joined, read_table, split_cells, table_levels
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
@@ -285,16 +292,10 @@ def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Roo
         part = Part(x, 256, picture_names(source, read), *classes_of(path, read, files))
         places, broken = split_read(files, read)
         return part._replace(failed=picture_names(source, broken), places=places)
-    size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     if place := hub_place(spec.name, root):
-        return _of_hub(spec, place, shape, size)
-    data = load_dataset(
-        source,
-        split=spec.split or "test",
-        root=root,
-        size=size,
-        gray=len(shape) == 3 and shape[0] == 1,
-    )
+        return _of_hub(spec, place, shape)
+    size, gray = size_and_gray(shape)
+    data = load_dataset(source, split=spec.split or "test", root=root, size=size, gray=gray)
     return _of_dataset(data, shape, wanted, start=spec.rows.start or 0)
 
 
@@ -303,24 +304,19 @@ def _of_dataset(data: Dataset, shape: tuple[int, ...], wanted: int | None, start
 
     wanted: the model's levels. start: the place of the first row in its split.
     """
-    name = source_name(data)
-    if wanted not in (None, 2):
-        data = as_in_file(data)
-    levels = data.levels
-    if levels is not None and data.x.ndim == 2 and (data.columns or len(shape) == 1):
-        levels = table_levels(name, levels, shape, wanted)
-    part = fit_rows(name, data.x, levels, shape, start)
+    data = in_levels(data, shape, wanted)
+    part = fit_rows(source_name(data), data.x, data.levels, shape, start)
     return part._replace(labels=data.labels, classes=data.classes)
 
 
-def _of_hub(spec: Spec, place: str, shape: tuple[int, ...], size: int | None) -> Part:
+def _of_hub(spec: Spec, place: str, shape: tuple[int, ...]) -> Part:
     """Images of a Hugging Face data set, named by their numbers in the split.
 
     place: where it lies.
 
     Raises InvalidInput as `fit_rows`, and where none can be read.
     """
-    split, gray = spec.split or "test", len(shape) == 3 and shape[0] == 1
+    split, (size, gray) = spec.split or "test", size_and_gray(shape)
     data, kept, wanted = read_hub(spec.name, place, split, size=size, gray=gray, rows=spec.rows)
     if not wanted:
         raise InvalidInput(f"data {quoted(spec.name)} selects no rows of its {split} split.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +43,7 @@ __all__ = [
     "hub_place",
     "load_dataset",
     "parse_spec",
+    "size_and_gray",
 ]
 
 _BOUND = r"-?\d{0,18}"  # no table has more rows than 64 bits count
@@ -183,6 +184,17 @@ def _check_arguments(spec: object, size: int | None, gray: object, columns: obje
 
 dataset = load_dataset
 """`load_dataset`, by the name that `zoo_core.dataset("mnist:train")` has."""
+
+
+def size_and_gray(shape: Sequence[int]) -> tuple[int | None, bool]:
+    """What `load_dataset` takes, so that images have a model's shape; a size is of squares alone.
+
+    shape: of one row, (C, H, W), or another, for which nothing is resized.
+    """
+    if len(shape) != 3:
+        return None, False
+    channels, height, width = shape
+    return (height if height == width else None), channels == 1
 
 
 def check_fitted(data: Dataset, size: int | None, gray: bool) -> None:

@@ -29,8 +29,8 @@ from zoo_core.errors import InvalidInput
 from zoo_core.text import counted, printable, quoted
 
 __all__ = [
-    "as_in_file",
     "has_unnamed",
+    "in_levels",
     "is_table",
     "joined",
     "load_table",
@@ -190,7 +190,7 @@ def _numbers(cells: Cells) -> list[NDArray[np.float64]]:
     return [values for values in cells.columns if not isinstance(values, list)]
 
 
-def as_in_file(data: Dataset) -> Dataset:
+def _as_in_file(data: Dataset) -> Dataset:
     """A table of two whole numbers a column, which are numbered 0 and 1, with the numbers again."""
     texts = [column.categories for column in data.columns]
     whole = all(text.isdecimal() and int(text) <= 255 for each in texts for text in each)
@@ -202,6 +202,19 @@ def as_in_file(data: Dataset) -> Dataset:
     ]
     x = torch.stack(columns, 1)
     return replace(data, x=x, levels=max(2, 1 + max(int(t) for each in texts for t in each)))
+
+
+def in_levels(data: Dataset, shape: tuple[int, ...], wanted: int | None) -> Dataset:
+    """Rows of a data set in the levels that a model takes a table's in; others are left alone.
+
+    shape, wanted: as `table_levels` takes them; raises as it.
+    """
+    if wanted not in (None, 2):
+        data = _as_in_file(data)
+    if data.levels is None or data.x.ndim != 2 or not (data.columns or len(shape) == 1):
+        return data
+    name = f"{data.name}:{data.split}"
+    return replace(data, levels=table_levels(name, data.levels, shape, wanted))
 
 
 def table_levels(name: str, levels: int, shape: tuple[int, ...], wanted: int | None) -> int:

@@ -17,8 +17,9 @@ from torch import Tensor
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
 from zoo_core.data.binarization import binarize_parts, levels_of, needs_binarization
 from zoo_core.data.columns import fit_columns
-from zoo_core.data.resolve import parse_spec
+from zoo_core.data.resolve import parse_spec, size_and_gray
 from zoo_core.data.streams import open_split
+from zoo_core.data.tables import in_levels
 from zoo_core.errors import InvalidInput
 from zoo_core.options import option
 from zoo_core.precision import weight_of
@@ -82,13 +83,9 @@ class Shaped(Protocol):
 
 def settings_of(model: object) -> dict[str, Any]:
     """The binarization, size and colours of the rows that a model takes, as a protocol has them."""
-    shape: Any = getattr(model, "event_shape", ())
-    images = len(shape) == 3
-    return {
-        "binarize": "fixed" if needs_binarization(levels_of(model)) else "none",
-        "size": shape[1] if images else None,
-        "gray": images and shape[0] == 1,
-    }
+    size, gray = size_and_gray(getattr(model, "event_shape", ()))
+    binarize = "fixed" if needs_binarization(levels_of(model)) else "none"
+    return {"binarize": binarize, "size": size, "gray": gray}
 
 
 def load(
@@ -145,10 +142,13 @@ def parts(
 def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
     """Rows as a model takes them, (B, *event_shape), in [0, 1], on its device and in its type.
 
-    Raises InvalidInput when they are of another shape.
+    Categories of a table are the model's own, whatever the greatest number in it is.
+
+    Raises InvalidInput when they are of another shape, or are none of the model's categories.
     """
-    rows = fit_columns(model, rows)
-    shape = tuple(model.event_shape)
+    rows, shape = fit_columns(model, rows), tuple(model.event_shape)
+    if not getattr(model, "columns", ()):
+        rows = in_levels(rows, shape, levels_of(model))
     if rows.event_shape != shape:
         raise InvalidInput(
             f"{rows.name} has rows of shape {rows.event_shape}, but the model takes {shape}."

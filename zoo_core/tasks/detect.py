@@ -216,14 +216,16 @@ def _reference(model: Scored, label: int | None, context: Context) -> tuple[Tens
     """
     from zoo_core.data import load_dataset
     from zoo_core.data.columns import fit_columns
+    from zoo_core.data.resolve import size_and_gray
     from zoo_core.tasks.inputs import as_floats
 
     if not context.data:
         return None, "only ranked: the weights do not say which data they were trained on"
     spec, shape = f"{context.data}:{_REFERENCE}", tuple(model.event_shape)
-    fitting: dict[str, Any] = {"size": shape[1], "gray": shape[0] == 1} if len(shape) == 3 else {}
+    size, gray = size_and_gray(shape)
     try:
-        data = fit_columns(model, load_dataset(spec, root=context.data_root, **fitting))
+        rows = load_dataset(spec, root=context.data_root, size=size, gray=gray)
+        data = fit_columns(model, rows)
         if data.event_shape != shape:
             raise InvalidInput(f"its rows have shape {data.event_shape}, the model takes {shape}")
         if label is not None and data.labels is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo_core.data import load_dataset
+from zoo_core.data.resolve import size_and_gray
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.protocols import Traversal
 from zoo_core.tasks.inputs import as_floats
@@ -48,8 +49,7 @@ def attribute_walks(model: Decoder, attributes: Sequence[str], context: Context)
     spec = f"{context.data}:train[0:{_ROWS}]"
     encoder = as_encoder(model, (spec,), context, "traverse")
     shape = tuple(encoder.event_shape)
-    size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
-    gray = len(shape) == 3 and shape[0] == 1
+    size, gray = size_and_gray(shape)
     rows = load_dataset(spec, root=context.data_root, size=size, gray=gray)
     _check(rows, attributes)
     if rows.event_shape != shape:
