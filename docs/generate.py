@@ -272,11 +272,14 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def _seen(entry: Entry) -> str:
     """How many images or rows a training sees, where its data's number is known."""
-    epochs = tomllib.loads(_recipe(entry)).get("epochs")
+    settings = tomllib.loads(_recipe(entry))
+    epochs = settings.get("epochs")
     rows = _TRAINING_ROWS.get(entry.data)
     if epochs is None or rows is None:
         return ""
-    said = f"{counted(epochs, 'epoch')} of {rows:,} rows, {epochs * rows:,} seen"
+    most = "" if entry.weights.seen or settings.get("keep") == "last" else "at most "
+    seen = entry.weights.seen or epochs * rows
+    said = f"{counted(epochs, 'epoch')} of {rows:,} rows, {most}{seen:,} seen by these weights"
     for metric in entry.metrics:
         if metric.seen and metric.published is not None:
             said += f"; {metric.seen:,} by those of the published `{metric.name}`"

@@ -82,10 +82,10 @@ def test_show_says_how_certain_a_figure_is(
     (metric,) = entry()["metrics"]
     metric |= {"standard_error": 0.2119, "training_seeds": [86.1, 86.4, 86.7], "seen": 3_000_000}
     monkeypatch.setenv("ZOO_REGISTRY", str(write_registry(entry(metrics=[metric]))))
-    lines = [line.strip() for line in zoo("show", "nade").stdout.splitlines()]
-    assert "Metrics       test_nll 86.1 ± 0.21 nats (checked to ±0.05)" in lines
-    assert "by 3 training seeds 86.1, 86.4, 86.7: mean 86.4, deviation 0.3" in lines
-    assert "published 85.65 nats after 3,000,000 images: table 2" in lines
+    shown = " ".join(zoo("show", "nade").stdout.split())
+    assert "Metrics test_nll 86.1 ± 0.21 nats (checked to ±0.05) by 3 training seeds 86.1" in shown
+    assert "86.1, 86.4, 86.7; 86.1 to 86.7, mean 86.4, deviation 0.3 published" in shown
+    assert "published 85.65 nats after 3,000,000 images: table 2" in shown
 
 
 def test_colour_can_be_refused(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,8 +208,9 @@ def test_a_card_says_how_certain_a_figure_is(
     recipe.write_text('architecture = "nade"\nepochs = 1\n')
     card = generate.pages([described])[DOCS / "models" / "nade.made-up.md"]
     assert "| `test_nll` | 86.1 ± 0.21 nats (checked to ±0.05) |" in card
-    assert "`test_nll` by 3 training seeds: 86.1, 86.4, 86.7: mean 86.4, deviation 0.3." in card
-    seen = "50,000 seen; 3,000,000 by those of the published `test_nll`"
+    spread = "86.1, 86.4, 86.7; 86.1 to 86.7, mean 86.4, deviation 0.3."
+    assert f"`test_nll` by 3 training seeds: {spread}" in card
+    seen = "at most 50,000 seen by these weights; 3,000,000 by those of the published `test_nll`"
     assert f"| Training | 1 epoch of 50,000 rows, {seen} |" in card
 
 

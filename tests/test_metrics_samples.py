@@ -140,7 +140,12 @@ def test_every_metric_has_a_record(name: str) -> None:
             {},
             "fid measures a model that can be sampled",
         ),
-        ("fid", Rows(), {"features": ""}, "the protocol names no feature net: expected features ="),
+        (
+            "fid",
+            Rows(),
+            {"features": ""},
+            "the protocol names no feature net: set features to one of",
+        ),
         ("fid", Rows(), {"sample": 3}, "fid: unknown option 'sample'. Did you mean samples?"),
         ("fid", Rows(), {"samples": 1}, "1 samples have no covariance: expected samples = 2"),
         (

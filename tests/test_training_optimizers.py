@@ -141,6 +141,11 @@ def test_optimisers_forget(name: str) -> None:
             {"optimizer": {"opt": "adahessian"}},
             r"'adahessian', .*} does not work: it takes gradients of gradients, which are not",
         ),
+        ({"optimizer": {"opt": "mu0n"}}, r"not work: [^.]*\. Did you mean .*muon"),
+        (
+            {"optimizer": {}, "schedule": {"sched": "cosin"}},
+            r"not work: [^.]*\. Did you mean cosine\?",
+        ),
         ({"optimizer": {"opt": "sgd", "speed": 1}}, r"the recipe's \[optimizer\] .* does not work"),
         (
             {"optimizer": {"opt": "sgd"}, "schedule": {"sched": "plateau"}},

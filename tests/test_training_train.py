@@ -244,3 +244,25 @@ def test_machines_that_cannot_meet_are_not_waited_for(
     with pytest.raises(InvalidInput, match="nodes=2: nothing says where the machines meet"):
         train("fvsbn", data="bars-and-stripes", device="cpu", nodes=2, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_entry_is_no_architecture(tmp_path: Path) -> None:
+    words = r"nade\.mnist is an entry, not an architecture: `zoo train --like nade\.mnist`"
+    with pytest.raises(UnknownName, match=words):
+        train("nade.mnist", output=tmp_path / "run")
+
+
+def test_a_setting_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    fields: Any = {"optimizer.lr": 0.1, "epochs": 1}
+    with pytest.raises(InvalidInput, match=r"optimizer\.lr is given twice"):
+        train("nade", data="bars-and-stripes", lr=0.2, output=tmp_path / "run", **fields)
+
+
+def test_what_takes_the_place_of_a_precision_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    where: Any = {"device": "cpu", "precision": "16-mixed", "epochs": 1}
+    train("nade", data="bars-and-stripes", output=tmp_path / "run", **where)
+    said = "precision 16-mixed needs a GPU: on cpu bf16-mixed takes its place"
+    assert said in capsys.readouterr().err
+    assert not [each for each in recwarn if "AMP" in str(each.message)]

@@ -52,6 +52,8 @@ class Weights:
     floating-point buffers of the file too."""
     checksums: tuple[str, ...] = ()
     """STEP:CHECKSUM of the networks while they were trained."""
+    seen: int | None = None
+    """How many rows of its data they had seen in training, each pass counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,16 @@ class Metric:
 
     @property
     def spread(self) -> str:
-        """What came of other training seeds, as `4.9, 4.2, 11.7: mean 6.93, deviation 4.15`."""
+        """Of several training seeds: `4.9, 4.2, 5.1; 4.2 to 5.1, mean 4.73, deviation 0.47`."""
         if len(self.training_seeds) < 2:
             return ""
         from statistics import mean, stdev  # takes its time to be imported
 
         values = ", ".join(f"{value:g}" for value in self.training_seeds)
         middle, deviation = mean(self.training_seeds), stdev(self.training_seeds)
-        return f"{values}: mean {round(middle, 3):g}, deviation {_rough(deviation)}"
+        least, most = min(self.training_seeds), max(self.training_seeds)
+        ends = f"{least:g} to {most:g}, " if len(self.training_seeds) > 2 else ""
+        return f"{values}; {ends}mean {round(middle, 3):g}, deviation {_rough(deviation)}"
 
 
 def _rough(spread: float) -> str:

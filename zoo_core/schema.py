@@ -129,6 +129,7 @@ _WEIGHTS = {
     "bytes": _count("the file's size, a whole number"),
     "parameters": _count("the number of parameters, a whole number"),
     "checksums": Rule("a list of texts STEP:CHECKSUM", _are_checksums, required=False),
+    "seen": Rule("a whole number of rows", lambda v: is_int(v) and v > 0, required=False),
 }
 
 _PAPER = {

@@ -41,7 +41,8 @@ __all__ = ["command"]
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Number of seeds, from the protocol's on; shows mean ± standard deviation.",
+    help="Number of seeds, from the protocol's on; shows mean ± standard deviation. What takes no "
+    "random numbers keeps its standard error.",
 )
 @click.option("--data-root", help="Folder of data sets; else ZOO_DATA, else zoo's own.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
@@ -142,10 +143,11 @@ def _table(figures: Sequence["Figure"]) -> list[str]:
 
 
 def _cells(figure: "Figure") -> tuple[str, ...]:
-    stated = figure.stated
+    stated, several = figure.stated, len(figure.found)
+    seeds = f" by {several} seeds" if several > 1 else ""
     return (
         figure.name,
-        f"{figure.value:.4f}" + ("" if isnan(figure.error) else f" ± {figure.error:.4f}"),
+        f"{figure.value:.4f}" + ("" if isnan(figure.error) else f" ± {figure.error:.4f}{seeds}"),
         f"{stated.value:g}" if stated else "-",
         "-" if stated is None or stated.published is None else f"{stated.published:g}",
         "-" if figure.real is None else f"{figure.real:.4f}",

@@ -86,7 +86,8 @@ def _card(
         ],
     )
     yield "SHA-256", [weights.sha256]
-    yield "Data", [entry.data]
+    seen = [f"{weights.seen:,} rows seen, each pass counted"] if weights.seen else []
+    yield "Data", [entry.data, *seen]
     if entry.recipe:
         yield "Recipe", [hidden(entry.recipe)]
     if entry.metrics:

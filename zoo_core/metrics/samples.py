@@ -141,7 +141,8 @@ def feature_net(named: str) -> Net:
     name, _, digest = named.partition("@")
     if not name:
         raise InvalidInput(
-            "the protocol names no feature net: expected features = 'features.mnist' or the like."
+            "the protocol names no feature net: set features to one of data like the model's, as "
+            "features=features.mnist."
         )
     sha256 = loading.open_source(name).sha256
     if not sha256.startswith(digest):

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_core import loading
 from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
-from zoo_core.registry import Entry
+from zoo_core.registry import Entry, Metric
 from zoo_core.sources import SourceError, read
 from zoo_core.text import hidden, printable
 
@@ -121,10 +121,11 @@ class Item:
 
     def _card(self, pictured: bool) -> str:
         table, weights = self.table, self.table["weights"]
+        seen = weights.get("seen")
         rows = {
             "architecture": f"`{table['architecture']}`, of the family {table['family']}",
             "needs": f"`{table['requires']}`",
-            "data": table["data"],
+            "data": table["data"] + (f", {seen:,} rows seen in training" if seen else ""),
             "parameters": f"{weights['parameters']:,}",
             "weights": f"{weights['bytes']:,} bytes, sha256 `{weights['sha256']}`",
             "licence": f"code {table['licence']['code']}, weights {table['licence']['weights']}",
@@ -134,8 +135,9 @@ class Item:
         if pictured:
             lines += [f"![samples](../{self.picture_name})", ""]
         lines += ["| | |", "| --- | --- |", *(f"| {key} | {text} |" for key, text in rows.items())]
-        for metric in table.get("metrics", ()):
-            lines.append(f"| {metric['name']} | {metric['value']:g} {metric['unit']} |")
+        for metric in (Metric(**metric) for metric in table.get("metrics", ())):
+            seeds = f"; by {len(metric.training_seeds)} training seeds {metric.spread}"
+            lines.append(f"| {metric.name} | {metric.figure}{seeds if metric.spread else ''} |")
         return "\n".join([*lines, "", f"    zoo run {self.name}", ""])
 
 

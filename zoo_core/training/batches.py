@@ -93,6 +93,11 @@ class Batches:
         self.labelled = _labelled_rows(self.train) if recipe.labelled else None
         self.steps_per_epoch = -(-len(self.train) // recipe.batch_size)
 
+    def seen(self, step: int) -> int:
+        """How many rows the first steps are given, in all processes, each pass counted."""
+        epochs, rest = divmod(step, self.steps_per_epoch)
+        return epochs * len(self.train) + rest * self.recipe.batch_size
+
     def mean(self) -> Tensor:
         """The mean of the training split, event_shape, in [0, 1]; one process computes it."""
         # of all rows as floats at once, whose sum the last bits of older runs are of

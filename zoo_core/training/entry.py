@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from torch import nn
 from zoo_core import loading
 from zoo_core.data import load_dataset
 from zoo_core.data.binarization import levels_of, needs_binarization
+from zoo_core.data.resolve import parse_spec
 from zoo_core.errors import ZooError
 from zoo_core.files import write_atomic
 from zoo_core.metrics import Measured, complete, find, measure
@@ -63,15 +64,24 @@ class Publisher:
         prefix = f"{self.recipe.architecture}."
         return prefix + slug(self.folder.resolve().name.removeprefix(prefix))
 
+    @property
+    def of_all_rows(self) -> Recipe:
+        """The recipe with its whole data set, where training has but some of the rows."""
+        spec = parse_spec(self.recipe.data, self.data_root)
+        return replace(self.recipe, data=spec.name)
+
     def publish(self, networks: Mapping[str, nn.Module], values: Mapping[str, float]) -> None:
         """Write the weights that a validation found worth keeping, and its values with them."""
         metrics = {f"val_{key}": value for key, value in values.items()}
         self._save(networks["model"], metrics)
 
-    def finish(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
+    def finish(self, model: nn.Module, device: torch.device, seen: int) -> dict[str, Any]:
         """Measure the kept weights once on the test split, and describe them.
 
-        model: takes them up. Returns the registry entry.
+        model: takes them up.
+        seen: how many rows they had seen, each pass counted.
+
+        Returns the registry entry.
         """
         loading.fill(model, self.folder / loading.WEIGHTS, device)
         try:
@@ -80,7 +90,7 @@ class Publisher:
             measured = []
             print(f"the entry has no metrics: {error}", file=sys.stderr)  # noqa: T201
         self._save(model, {metric["name"]: metric["value"] for metric in measured})
-        return self._entry(measured, model)
+        return self._entry(measured, model, seen)
 
     def _measure(self, model: nn.Module) -> list[dict[str, Any]]:
         """The metrics of the entry, by the protocol that `zoo eval` follows."""
@@ -100,7 +110,7 @@ class Publisher:
         kind, own = find(name), self.recipe.entry.get("protocol", {}).get(name, {})
         limited, some = (None, "") if own or name != "test_nll" else self._nll_in_time(model)
         defaults = {
-            "data": f"{self.recipe.data}:test{some}",
+            "data": f"{self.of_all_rows.data}:test{some}",
             "binarize": "fixed" if binarized else "none",
             "seed": 0 if binarized else None,
             "size": self.recipe.size,
@@ -129,7 +139,7 @@ class Publisher:
         """
         if self.tests_in == math.inf or not isinstance(model, DensityModel):
             return None, ""
-        began, few, recipe = time.monotonic(), self.data[:BATCH], self.recipe
+        began, few, recipe = time.monotonic(), self.data[:BATCH], self.of_all_rows
         values(model, few, model.log_prob)
         rows = math.ceil(len(few) * self.tests_in / (time.monotonic() - began))
         there = load_dataset(recipe.data, split="test", root=self.data_root, columns=recipe.columns)
@@ -156,13 +166,15 @@ class Publisher:
             "architecture": self.recipe.architecture,
             "config": self.recipe.config,
             "recipe_sha256": self.recipe.digest,
-            "data": self.recipe.data_name,
+            "data": self.of_all_rows.data_name,
             "data_sha256": self.data.digest,
             "licence": self.recipe.entry.get("licence", {}),
             "versions": versions,
         }
 
-    def _entry(self, metrics: list[dict[str, object]], model: nn.Module) -> dict[str, Any]:
+    def _entry(
+        self, metrics: list[dict[str, object]], model: nn.Module, seen: int
+    ) -> dict[str, Any]:
         """The registry entry of the run's weights, also written to `entry.toml`."""
         path = self.folder / loading.WEIGHTS
         entry = {
@@ -172,7 +184,7 @@ class Publisher:
             "requires": loading.requirement(self.family),
             "architecture": self.recipe.architecture,
             "tasks": [task for task in able(model) if task in self.architecture.tasks],
-            "data": self.recipe.data,
+            "data": self.of_all_rows.data,
             "recipe": "recipe.toml",
             "licence": {"code": "unknown", "weights": "unknown"},
             **{k: v for k, v in self.recipe.entry.items() if k not in ("published", "protocol")},
@@ -183,6 +195,7 @@ class Publisher:
                 "bytes": path.stat().st_size,
                 "parameters": parameters(model),
                 "checksums": [*read_checksums(self.folder)],
+                "seen": seen,
             },
         }
         if metrics:

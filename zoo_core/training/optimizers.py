@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, list_optimizers
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, did_you_mean
 from zoo_core.rules import KINDS, Rule, check_names, check_value, is_number, is_plain
 from zoo_core.training.processes import average_gradients, share_buffers
 from zoo_core.training.sharding import Sharded, Whole, find, shares_of
@@ -36,6 +36,8 @@ _ASKS_DRIVER = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 _AMOUNT = Rule("a finite number of at least 0", lambda value: is_number(value) and value >= 0)
 _RULES = {bool: KINDS[bool], str: KINDS[str], int: _AMOUNT, float: _AMOUNT}
+_SCHEDULES = ("constant", "cosine", "multistep", "poly", "rsqrt", "step", "tanh", "wsd")
+"""Those of timm that are a function of the step."""
 _PLAIN = Rule("text, true or false, finite numbers, or lists or tables of them", is_plain)
 
 
@@ -238,7 +240,7 @@ def _settings(
 
 def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
     _check_settings("optimizer", settings, create_optimizer_v2)
-    with _explain_errors("optimizer", settings):
+    with _explain_errors("optimizer", settings, str(settings.get("opt")), list_optimizers):
         optimizer: Optimizer = create_optimizer_v2(network, **settings)
         if getattr(optimizer, "is_second_order", False):  # timm's word, of adahessian
             raise ValueError("it takes gradients of gradients, which are not computed here")
@@ -254,7 +256,7 @@ def _schedule(
             "schedule.sched is 'plateau'; expected one that is a function of the step."
         )
     _check_settings("schedule", settings, create_scheduler_v2)
-    with _explain_errors("schedule", settings):
+    with _explain_errors("schedule", settings, str(settings.get("sched")), lambda: _SCHEDULES):
         scheduler, _ = create_scheduler_v2(
             optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
         )
@@ -278,14 +280,20 @@ def _check_settings(
 
 
 @contextmanager
-def _explain_errors(section: str, settings: Mapping[str, object]) -> Iterator[None]:
-    """Say which section of the recipe timm or torch did not take."""
+def _explain_errors(
+    section: str, settings: Mapping[str, object], name: str, known: Callable[[], Sequence[str]]
+) -> Iterator[None]:
+    """Say which section of the recipe timm or torch did not take.
+
+    name: that of the optimiser or the schedule; known: gives those that timm has.
+    """
     try:
         yield
     except Exception as error:  # of any kind, such as AssertionError, which has no words
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        mean = "" if name in (names := known()) else did_you_mean(name, names)
         raise InvalidInput(
-            f"the recipe's [{section}] {dict(settings)} does not work: {reason}."
+            f"the recipe's [{section}] {dict(settings)} does not work: {reason}.{mean}"
         ) from None
 
 

@@ -53,7 +53,7 @@ class Recipe:
     architecture: str = _value("")
     """Its name, as a family has it: `nade`."""
     data: str = _value("")
-    """A data set's name or path, without a split."""
+    """A data set's name or path, without a split; `name[a:b]` trains on these rows alone."""
     family: str = _value("")
     """The family of the architecture; needed only where two families have one of this name."""
     start: str = _value("")

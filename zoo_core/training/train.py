@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -22,14 +23,14 @@ from zoo_core.config import check_trainer
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
-from zoo_core.data.resolve import absolute_spec, check_fitted
-from zoo_core.errors import InvalidInput, PluginError, naming
+from zoo_core.data.resolve import absolute_spec, check_fitted, parse_spec
+from zoo_core.errors import InvalidInput, PluginError, UnknownName, naming
 from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
 from zoo_core.metrics.comparison import parameters
 from zoo_core.registry import Registry
-from zoo_core.text import argument, hidden, printable
+from zoo_core.text import argument, hidden, printable, quoted
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
@@ -143,7 +144,12 @@ def train(
         "threads": threads,
         "start": start if start is None else str(start),
     }
-    changes = {key: value for key, value in given.items() if value is not None} | fields
+    changes = {key: value for key, value in given.items() if value is not None}
+    if twice := sorted(changes.keys() & fields.keys()):
+        raise InvalidInput(
+            f"{twice[0]} is given twice, as an argument and as a field: leave one out."
+        )
+    changes |= fields
     with _naming_recipe(resume or what):
         recipe = settings(what, changes, resume=resume)
     folder = Path(resume or output or Path("runs") / _name(what, recipe))
@@ -216,7 +222,13 @@ def settings(
         table = recipes.read_table(Path(what))
     elif what:
         # a name that is none is said before what else is missing
-        plugins.find(str(what), changes.get("family"))
+        try:
+            plugins.find(str(what), changes.get("family"))
+        except UnknownName as error:
+            if str(what) not in Registry.load().entries:
+                raise
+            again = f"`zoo train --like {what}` trains it again"
+            raise UnknownName(f"{what} is an entry, not an architecture: {again}.") from error
         table = {"architecture": str(what)}
     else:
         table = {}
@@ -313,14 +325,30 @@ def _train(
         loop.run(resume=resume)
         if copy := loop.optimizers.whole.get("model"):
             model = copy.network
-        entry = publisher.finish(model, fabric.device) if fabric.is_global_zero else {}
+        entry = {}
+        if fabric.is_global_zero:
+            progress = loop.progress
+            kept = (recipe.keep == "best" and progress.best_step) or progress.step
+            entry = publisher.finish(model, fabric.device, loop.batches.seen(kept))
     return Run(folder, entry, str(fabric.device))
 
 
 def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
-    """A split of the recipe's data, in its size, colours and columns."""
+    """A split of the recipe's data, in its size, colours and columns.
+
+    Rows that the data name are those of the training split; validation has all of its own.
+
+    Raises InvalidInput for data with a split.
+    """
+    spec = parse_spec(recipe.data, root)
+    if spec.split:
+        raise InvalidInput(
+            f"data {quoted(recipe.data)} names a split, and a training takes two, train and "
+            f"validation: give {quoted(spec.name)}, or some rows of its training split as "
+            f"{quoted(spec.name + '[0:1000]')}."
+        )
     data = load_dataset(
-        recipe.data,
+        recipe.data if split == "train" else spec.name,
         split=split,
         root=root,
         size=recipe.size,
@@ -379,19 +407,24 @@ def _fabric(recipe: Recipe, device: str, devices: int, nodes: int, strategy: str
     if strategy == "fsdp" and devices * nodes > 1:
         shared = make_strategy(devices * nodes)
     try:
-        fabric = Fabric(
-            accelerator=device,
-            strategy=shared,
-            devices=devices,
-            num_nodes=nodes,
-            precision=precision,
-        )
+        with warnings.catch_warnings():  # what Fabric takes instead is said below
+            warnings.filterwarnings("ignore", "You passed `Fabric.* but AMP with fp16")
+            fabric = Fabric(
+                accelerator=device,
+                strategy=shared,
+                devices=devices,
+                num_nodes=nodes,
+                precision=precision,
+            )
     except (RuntimeError, ValueError) as error:
         raise InvalidInput(
             f"cannot train on {devices} x {device!r} with precision {recipe.precision} "
             f"({error}). Expected the device auto, cpu, cuda or mps, and as many devices as there "
             "are."
         ) from None
+    taken = fabric.strategy.precision.precision
+    if recipe.precision == "16-mixed" and taken != recipe.precision:
+        say(f"precision 16-mixed needs a GPU: on {fabric.device.type} {taken} takes its place")
     environment = getattr(fabric.strategy, "cluster_environment", None)
     started = environment is None or environment.creates_processes_externally
     if nodes > 1 and not started and "MASTER_ADDR" not in os.environ:
