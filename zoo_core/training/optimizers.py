@@ -240,7 +240,7 @@ def _settings(
 
 def _optimizer(network: nn.Module, settings: Mapping[str, Any]) -> Optimizer:
     _check_settings("optimizer", settings, create_optimizer_v2)
-    with _explain_errors("optimizer", settings, str(settings.get("opt")), list_optimizers):
+    with _explain_errors("optimizer", settings, settings.get("opt"), list_optimizers):
         optimizer: Optimizer = create_optimizer_v2(network, **settings)
         if getattr(optimizer, "is_second_order", False):  # timm's word, of adahessian
             raise ValueError("it takes gradients of gradients, which are not computed here")
@@ -256,7 +256,7 @@ def _schedule(
             "schedule.sched is 'plateau'; expected one that is a function of the step."
         )
     _check_settings("schedule", settings, create_scheduler_v2)
-    with _explain_errors("schedule", settings, str(settings.get("sched")), lambda: _SCHEDULES):
+    with _explain_errors("schedule", settings, settings.get("sched"), lambda: _SCHEDULES):
         scheduler, _ = create_scheduler_v2(
             optimizer, **settings, step_on_epochs=False, updates_per_epoch=steps_per_epoch
         )
@@ -281,7 +281,7 @@ def _check_settings(
 
 @contextmanager
 def _explain_errors(
-    section: str, settings: Mapping[str, object], name: str, known: Callable[[], Sequence[str]]
+    section: str, settings: Mapping[str, object], name: object, known: Callable[[], Sequence[Any]]
 ) -> Iterator[None]:
     """Say which section of the recipe timm or torch did not take.
 
@@ -291,7 +291,7 @@ def _explain_errors(
         yield
     except Exception as error:  # of any kind, such as AssertionError, which has no words
         reason = (str(error) or type(error).__name__).rstrip(".")
-        mean = "" if name in (names := known()) else did_you_mean(name, names)
+        mean = "" if name in (names := known()) else did_you_mean(str(name), names)
         raise InvalidInput(
             f"the recipe's [{section}] {dict(settings)} does not work: {reason}.{mean}"
         ) from None

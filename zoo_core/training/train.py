@@ -144,7 +144,7 @@ def train(
         "threads": threads,
         "start": start if start is None else str(start),
     }
-    changes = {key: value for key, value in given.items() if value is not None}
+    changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     if twice := sorted(changes.keys() & fields.keys()):
         raise InvalidInput(
             f"{twice[0]} is given twice, as an argument and as a field: leave one out."
