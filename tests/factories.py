@@ -21,6 +21,8 @@ from zoo_core.data import Dataset
 from zoo_core.data.faces import drawing, sets
 from zoo_core.data.faces.people import share_out
 from zoo_core.data.faces.styles import TOON_HEAD
+from zoo_core.loading.provenance import to_metadata
+from zoo_core.loading.weights import write
 from zoo_core.testing import Case, Verdict, cases, check
 
 METADATA: dict[str, Any] = {
@@ -114,9 +116,12 @@ def save_case(case: Case, folder: Path, name: str = "model") -> Path:
 
 
 def save_nade(path: Path, **changes: Any) -> Path:
-    """Save the weights of a small NADE, untrained, whose metadata say all that they may."""
+    """Save the weights of a small NADE, untrained, whose metadata say all that they may.
+
+    changes: of the metadata, sound or not.
+    """
     model = zoo_core.create("nade", seed=0, shape=[1, 3, 3], hidden=4)
-    loading.save(model, path, METADATA | changes)
+    write(model, path, {**to_metadata(model, path), **METADATA, **changes}, None)
     return path
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import zoo_core
 from factories import pictures
 from zoo_core import errors
 from zoo_core.data import data_root, load_dataset, load_images
@@ -201,3 +203,10 @@ def test_a_password_is_not_shown_of_an_address_that_is_no_data_set(tmp_path: Pat
         errors.UnknownName, match=r"data set 'http://…@a\.org/rows\.csv\?sig=…' is unk"
     ):
         load_dataset("http://me:secret@a.org/rows.csv?sig=secret", root=tmp_path)
+
+
+def test_data_are_named_by_a_path_object_too(tmp_path: Path) -> None:
+    (path := tmp_path / "t.csv").write_text("a,b\n" + "0,1\n1,1\n" * 20)
+    assert torch.equal(load_dataset(path).x, load_dataset(str(path)).x)
+    (standing,) = zoo_core.compare(zoo_core.create("bernoulli", shape=(2,)).eval(), data=path)
+    assert standing.nats is not None and standing.nats.n == len(load_dataset(path, split="test"))

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,39 @@ def test_a_config_is_the_same_created_and_loaded(tmp_path: Path) -> None:
     zoo_core.save(created, path := tmp_path / "a.safetensors")
     configs = [zoo_core.info(model).config for model in (created, zoo_core.load(path))]
     assert configs == [{"shape": [1, 3, 3], "hidden": 4}] * 2
+
+
+def test_threads_create_what_a_seed_gives_alone() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        return zoo_core.create("nade", seed=seed, shape=(30,), hidden=50).W.detach()
+
+    alone = [weights(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for expected, found in zip(alone, pool.map(weights, range(8)), strict=True):
+            assert torch.equal(expected, found)
+
+
+@pytest.mark.parametrize(
+    ("said", "key"),
+    [
+        ({"licence": "MIT"}, "licence"),
+        ({"name": "../x"}, "name"),
+        ({"data": 5}, "data"),
+        ({"metrics": {"nll": torch.ones(())}}, "metrics"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(
+    tmp_path: Path, said: dict[str, Any], key: str
+) -> None:
+    path = save_nade(tmp_path / "small.safetensors")
+    before = path.read_bytes()
+    with pytest.raises(InvalidInput, match=f"metadata has no sound {key}"):
+        zoo_core.save(zoo_core.load(path), path, said, force=True)
+    assert path.read_bytes() == before
+
+
+def test_a_device_without_memory_is_named(tmp_path: Path) -> None:
+    path = save_nade(tmp_path / "small.safetensors")
+    assert str(loading.load(path, device="cpu:1").W.device) == "cpu"
+    with pytest.raises(InvalidInput, match="device 'meta' holds no weights"):
+        loading.load(path, device="meta")

@@ -13,7 +13,7 @@ from torch import nn
 import zoo_core
 from factories import save_nade
 from zoo_core import loading
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, InvalidWeights
 from zoo_core.loading.provenance import requirement
 from zoo_core.registry import Licence
 
@@ -88,3 +88,21 @@ def test_of_a_stranger_the_class_is_known() -> None:
 def test_any_version_of_a_family_can_be_needed(version: str, wanted: str) -> None:
     family: Any = SimpleNamespace(distribution="zoo-x", version=version)
     assert requirement(family) == wanted
+
+
+def test_each_part_of_a_model_keeps_its_mode() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout())
+    model[0].eval()
+    with loading.ready(model):
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model.modules()] == [True, False, True]
+
+
+def test_parameters_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = loading.load(save_nade(tmp_path / "small.safetensors"))
+    with torch.no_grad():
+        model.get_parameter("b")[2] = torch.nan
+    with pytest.raises(InvalidWeights, match=r"small\.safetensors: b holds NaN"):
+        zoo_core.run(model, "sample", n=2)
+    with pytest.raises(InvalidWeights, match=r"small\.safetensors: b holds NaN"):
+        zoo_core.evaluate(model, ["test_nll"], data="bars-and-stripes:test")

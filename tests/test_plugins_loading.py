@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -247,3 +248,26 @@ def test_a_family_for_another_group_is_listed_and_says_what_fits(
         "written for the group zoo.families.v2, and zoo-core 0.1.0 reads zoo.families.v1" in error
     )
     assert "pip install 'zoo-core>=2'" in error
+
+
+def test_several_threads_load_a_family_once(install_family: Install) -> None:
+    slow = "import time; time.sleep(0.2)" + FAMILY.format(name="model")
+    install_family("good", slow)
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(plugins.load, ["good"] * 4))
+    assert {one.error for one in loaded} == {None} and len(set(map(id, loaded))) == 1
+
+
+def test_a_family_that_was_interrupted_loads_again(
+    install_family: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_family("good", FAMILY.format(name="model"))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "_check_hooks", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            plugins.load("good")
+    assert plugins.load("good").error is None

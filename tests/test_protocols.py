@@ -63,3 +63,10 @@ def test_a_chain_rule_whose_order_is_a_buffer_is_seen_by_each_python() -> None:
     assert "order" in dict(model.named_buffers())
     assert isinstance(model, protocols.Autoregressive)
     assert not hasattr(protocols.Autoregressive, "order")  # or isinstance would look for it
+
+
+def test_a_model_is_narrowed_to_one_of_two_protocols() -> None:
+    model = nade()
+    assert protocols.narrow(model, protocols.Scored) is model
+    with pytest.raises(InvalidInput, match=r"it has no levels, log_prob or levels, elbo, log_prob"):
+        protocols.narrow(Sampler(), protocols.Scored)

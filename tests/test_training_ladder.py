@@ -153,7 +153,7 @@ def test_the_best_rung_has_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> 
     climbing = ladder._Ladder.__new__(ladder._Ladder)
     object.__setattr__(climbing, "_paces", {})
     record = Architecture("a", "a:A", "", ())
-    list(climbing.climb([Candidate(name, record, [{}]) for name in found], 100.0))
+    list(climbing.climb([Candidate(name, "autoregressive", record, [{}]) for name in found], 100.0))
     assert shares == pytest.approx({"b": 50, "c": 50 / 3, "a": 50 / 3, "d": 50 / 3})
     assert [*shares] == ["b", "c", "a", "d"]
 

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from zoo_core.errors import PluginError
 from zoo_core.protocols import Trainer
 from zoo_core.training.objective import Objective, unwrapped
 
@@ -133,3 +134,18 @@ def test_objectives_import_no_training_loop() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+@pytest.mark.parametrize("shape", [(), (4, 1)])
+def test_values_that_are_not_one_for_each_input_are_refused(shape: tuple[int, ...]) -> None:
+    class Slip(Objective):
+        monitor = "nll"
+
+        def values(
+            self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+        ) -> dict[str, Tensor]:
+            return {"nll": torch.zeros(shape)}
+
+    step = Slip(Line()).training_step
+    with pytest.raises(PluginError, match=r"Slip of a Line: nll has the shape .*; expected \(4,\)"):
+        step(torch.zeros(4, 3), {}, torch.Generator())

@@ -266,3 +266,15 @@ def test_what_takes_the_place_of_a_precision_is_said(
     said = "precision 16-mixed needs a GPU: on cpu bf16-mixed takes its place"
     assert said in capsys.readouterr().err
     assert not [each for each in recwarn if "AMP" in str(each.message)]
+
+
+def test_a_family_is_named_with_its_architecture(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"data": "bars-and-stripes", "epochs": 1}
+    run = train("autoregressive/bernoulli", output=tmp_path / "run", **settings)
+    assert run.entry["architecture"] == "bernoulli" and run.name == "bernoulli.run"
+    assert zoo_core.load(run.folder).log_prob is not None
+
+
+def test_a_training_leaves_small_numbers_to_the_process(tmp_path: Path) -> None:
+    train("bernoulli", data="bars-and-stripes", epochs=1, output=tmp_path / "run")
+    assert 1e-310 * 1.0 > 0 and float(torch.tensor(1e-40) * 1) > 0

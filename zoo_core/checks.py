@@ -186,7 +186,7 @@ def check_labels(model: Any, label: Tensor | int | None, n: int) -> Tensor:
     if y.numel() and (int(y.min()) < 0 or int(y.max()) > classes):
         shown = quoted(label, SHORT)
         raise InvalidInput(f"unknown label {shown}: expected 0 to {classes - 1}.")
-    return y.expand(n)
+    return y.long().expand(n)
 
 
 def check_prompt(model: object, prompt: str | Tensor, n: int, code: int) -> None:
@@ -291,7 +291,11 @@ def _check_values(model: object, x: Tensor) -> None:
     else:
         wanted = "takes values in [0, 1]"
     if math.isnan(value) or 0 <= value <= 1:
-        hint = "zoo_core.data.binarize makes greys black or white." if levels == 2 else ""
+        hint = (
+            "zoo_core.data.binarize(x, generator) makes greys black or white."
+            if levels == 2
+            else ""
+        )
     else:
         hint = "Divide grey levels of 0 to 255 by 255."
     raise _refusal(model, wanted, f"given {value:g} at {index}", hint)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
 from typing import (
     TYPE_CHECKING,
     ClassVar,
@@ -541,18 +542,19 @@ def narrow(model: nn.Module, protocol: Callable[..., P], name: str = "") -> P:
 
     Raises InvalidInput that says what it lacks, and what it implements instead.
     """
-    if isinstance(protocol, type) and isinstance(model, protocol):
+    if isinstance(protocol, type | UnionType) and isinstance(model, protocol):
         return cast("P", model)
-    lacks = " or ".join(
+    missing = (
         ", ".join(member for member in _members(each) if not hasattr(model, member))
         for each in get_args(protocol) or (protocol,)
     )
+    lacks = " or ".join(filter(None, missing))
     able = [
         each for each in __all__ if _is_protocol(cls := globals()[each]) and isinstance(model, cls)
     ]
-    missing = f": it has no {lacks}" if lacks else ""
+    why = f": it has no {lacks}" if lacks else ""
     raise InvalidInput(
-        f"{name or type(model).__name__} is not {in_words(protocol)}{missing}. "
+        f"{name or type(model).__name__} is not {in_words(protocol)}{why}. "
         f"It implements {', '.join(able) or 'no protocol'}."
     )
 

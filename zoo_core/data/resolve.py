@@ -132,7 +132,7 @@ def absolute_spec(spec: str) -> str:
 
 
 def load_dataset(
-    spec: str,
+    spec: str | os.PathLike[str],
     *,
     split: str | None = None,
     root: str | os.PathLike[str] | None = None,
@@ -152,6 +152,7 @@ def load_dataset(
         columns: what columns of a table are (binary, categorical, ordinal, real; skip leaves one
             out), by name, where that is not to be guessed.
     """
+    spec = os.fspath(spec) if isinstance(spec, os.PathLike) else spec
     _check_arguments(spec, size, gray, columns)
     name, given, rows = parse_spec(spec, root)
     if split is not None and given not in (None, parse_split(split)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -13,7 +14,7 @@ from zoo_core.files import check_place, unwritten
 from zoo_core.header import read_header
 from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
-from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, write
+from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, unsound, write
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry
 from zoo_core.rules import KINDS, NAME, at_least, check_value
@@ -32,6 +33,9 @@ P = TypeVar("P")
 
 _LISTED = 2000
 """Tensors that weights may have of which only the registry is here."""
+
+_SEEDING = threading.Lock()
+"""Held while torch's default generator has a seed of ours."""
 
 
 @overload
@@ -78,6 +82,8 @@ def load(
     source = name if isinstance(name, Source) else open_source(name)
     _require(source)  # before torch is imported
     place, kind = _device(device), floating_type(dtype)
+    if place.type == "meta":
+        raise InvalidInput("device 'meta' holds no weights; `create` takes it.")
     with naming(source.path, InvalidWeights, AGAIN):
         model = blank(source)
     if as_ is not None:
@@ -140,7 +146,8 @@ def create(
     import torch
 
     place = _device(device)
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+    # the default generator is that of all threads
+    with _SEEDING, torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
         model = build(cls, config)  # on the CPU, whose random numbers are the same everywhere
@@ -199,6 +206,10 @@ def save(
             f"{path} would not say what it is: zoo neither loaded nor created this "
             f"{type(model).__name__}. Give save its {', '.join(missing)} as metadata."
         )
+    if wrong := unsound(metadata):
+        raise InvalidInput(
+            f"{path} would not say what it is: metadata has no sound {', '.join(wrong)}."
+        )
     try:
         write(model, path, metadata, dtype)
     except OSError as error:
@@ -215,6 +226,8 @@ def _device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         if device.type != "cpu":
             torch.empty(0, device=device)
+        else:
+            device = torch.device("cpu")  # which has no number
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(

@@ -141,15 +141,26 @@ def _own_words(path: Path) -> dict[str, Any]:
         return {}
 
 
+def _check_numbers(model: nn.Module, known: Info) -> None:
+    """Refuse parameters that are not numbers: samples and figures of them look like others."""
+    for name, parameter in model.named_parameters():
+        if not parameter.is_meta and bool(parameter.isnan().any()):
+            raise InvalidWeights(
+                f"{printable(known.path) if known.path else known.name or type(model).__name__}: "
+                f"{name} holds NaN. Train it again, with a lower learning rate or trainer.clip."
+            )
+
+
 @contextmanager
 def ready(model: nn.Module) -> Iterator[None]:
     """A model in evaluation mode, also one that is being trained.
 
     Where it fails by weights that no registry vouches for, their file is named.
     """
-    known, training = info(model), model.training
+    known, modes = info(model), [(module, module.training) for module in model.modules()]
     try:
         model.eval()
+        _check_numbers(model, known)
         yield
     except (ZooError, MemoryError, OSError):
         raise
@@ -158,8 +169,10 @@ def ready(model: nn.Module) -> Iterator[None]:
             raise
         raise InvalidWeights(
             f"{printable(known.path)} fails in use: {type(error).__name__}: {printable(error)}. "
-            f"Its weights may be damaged, or of another version of {known.family}. Take the file "
-            "again from where it came, or train it again."
+            f"Its weights may be damaged, or of another version of {known.family}, or the family "
+            "has a mistake, which ZOO_DEBUG=1 shows. Take the file again from where it came, or "
+            "train it again."
         ) from error
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training

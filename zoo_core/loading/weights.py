@@ -63,6 +63,16 @@ def describe(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(metadata, dict):
         metadata = {}
+    if wrong := unsound(metadata):
+        raise InvalidWeights(
+            f"{printable(path)} does not say what it is: its metadata has no sound "
+            f"{', '.join(wrong)}. Weights that `zoo train` writes have them."
+        )
+    return metadata
+
+
+def unsound(metadata: Mapping[str, Any]) -> list[str]:
+    """What of a file's metadata `load` and `Info` could not read, by its keys."""
     wrong = [key for key, kind in NEEDED.items() if not isinstance(metadata.get(key), kind)]
     wrong += [key for key, kind in _SAID.items() if not isinstance(metadata.get(key, kind()), kind)]
     # what is shown, and names files, is one line, and no path
@@ -73,12 +83,16 @@ def describe(path: Path) -> dict[str, Any]:
         wrong.append("licence")
     if isinstance(name, str) and (name in (".", "..") or set(name) & set("/\\")):
         wrong.append("name")
-    if wrong:
-        raise InvalidWeights(
-            f"{printable(path)} does not say what it is: its metadata has no sound "
-            f"{', '.join(wrong)}. Weights that `zoo train` writes have them."
-        )
-    return metadata
+    wrong += [key for key, value in metadata.items() if not _is_json(value)]
+    return list(dict.fromkeys(wrong))
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def fill(

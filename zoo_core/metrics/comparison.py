@@ -8,6 +8,7 @@ An implicit one can only be listed.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class Standing:
 
 def compare(
     *models: nn.Module | str | Path,
-    data: str = "",
+    data: str | os.PathLike[str] = "",
     data_root: Root = None,
     samples: int = 0,
     device: str | torch.device = "cpu",
@@ -88,7 +89,7 @@ def compare(
     _check_models(models)
     loaded = [m if isinstance(m, nn.Module) else loading.load(m, device=device) for m in models]
     infos = [loading.info(model) for model in loaded]
-    data = data or common_data([(info.name, info.data) for info in infos])
+    data = os.fspath(data) or common_data([(info.name, info.data) for info in infos])
     comparison = Comparison(with_split(data, data_root), data_root, samples=samples)
     return [comparison.stand(info.name, model) for info, model in zip(infos, loaded, strict=True)]
 

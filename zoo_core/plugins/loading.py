@@ -9,6 +9,7 @@ import functools
 import importlib
 import itertools
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ R = TypeVar("R", Architecture, Metric, DataSet, Task)
 
 SLOW = 1.0
 """Seconds from which loading a family is worth a line on stderr."""
+
+_ALONE = threading.RLock()
+"""Held while a family is loaded: several threads may ask for one at once."""
 
 _CORE = "zoo-core"
 _KINDS: dict[type[Architecture | Metric | DataSet | Task], str] = {
@@ -101,7 +105,7 @@ def core() -> Loaded:
 def forget() -> None:
     """Forget what was found and loaded, as after an installation into a running process."""
     discovery.forget()
-    _load.cache_clear()
+    _load_alone.cache_clear()
     _manager.cache_clear()
     _warned.clear()
 
@@ -132,8 +136,13 @@ def import_object(path: str) -> Any:
         ) from error
 
 
-@functools.cache
 def _load(family: Family) -> Loaded:
+    with _ALONE:
+        return _load_alone(family)
+
+
+@functools.cache
+def _load_alone(family: Family) -> Loaded:
     if family.rivals:
         owners = " and ".join(str(claim) for claim in (family, *family.rivals))
         return Loaded(family, 0.0, error=f"claimed by {owners}; uninstall all but one")
@@ -146,9 +155,11 @@ def _load(family: Family) -> Loaded:
         # A plugin that prints must not end up inside `--json`.
         with contextlib.redirect_stdout(sys.stderr):
             records = _records(_import(family.module), family.name)
-    except (Exception, SystemExit) as failure:
+    except BaseException as failure:
         if _manager().has_plugin(family.name):
             _manager().unregister(name=family.name)
+        if not isinstance(failure, Exception | SystemExit):  # such as Ctrl-C: no fault of it
+            raise
         if environment.debug():
             import traceback
 

@@ -11,7 +11,7 @@ from zoo_core.data.binarization import SEED, describe_binarization, levels_of, n
 from zoo_core.data.cells import Cells
 from zoo_core.data.columns import Column, decode
 from zoo_core.data.inputs import Some, load_readable
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.metrics.likelihood import kind_of, log_prob_of
 from zoo_core.precision import weight_of
 from zoo_core.protocols import ConditionalDensity
@@ -140,7 +140,13 @@ def nats(model: Scored, x: Tensor, context: Context) -> Tensor:
             done += size
 
     with torch.inference_mode():
-        return -joined(parts(), len(x)).double()
+        found = -joined(parts(), len(x)).double()
+    if wrong := int(found.isnan().sum()):
+        raise ZooError(
+            f"{context.name} gives NaN as the log-probability of {wrong:,} of {len(x):,} inputs: a "
+            "mistake of its family, or weights that went astray in training."
+        )
+    return found
 
 
 def condition(model: P, label: int | None, name: str) -> P:

@@ -13,12 +13,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import loading, plugins, tasks
-from zoo_core.errors import InvalidInput
+from zoo_core.errors import InvalidInput, PluginError
 from zoo_core.loading import Source
 from zoo_core.plugins.discovery import core_version
 from zoo_core.registry import list_entries
 from zoo_core.rules import KINDS, check_value
 from zoo_core.tasks.context import Context
+from zoo_core.tasks.result import Result
 from zoo_core.text import command_line, hidden
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def run(
     )
     with loading.ready(loaded):
         result = tasks.function_of(record)(loaded, chosen, context)
+    if not isinstance(result, Result):
+        raise PluginError(
+            f"the task {record.name} ({record.path}) gave {type(result).__name__}; expected a "
+            "zoo_core.tasks.Result."
+        )
     return replace(
         result,
         notes=(*result.notes, *context.notes),

@@ -284,7 +284,7 @@ class _Ladder:
 
         share: seconds that it may take, about.
         """
-        began, (name, _, tried) = time.monotonic(), candidate
+        began, name, tried = time.monotonic(), candidate.name, candidate.settings
         best, chosen, needed = math.inf, tried[0], self._beside
         try:
             self._check_size(candidate)
@@ -432,7 +432,14 @@ class _Ladder:
         limit = TimeLimit(ends, tests_in=measured_in if kept else 0.0)
         where = folder if kept else self.folder / _TRIES / folder
         force = self.force or not kept
-        run = train(rung.record.name, **recipe, output=where, force=force, callbacks=[limit])
+        run = train(
+            rung.record.name,
+            family=rung.family,
+            **recipe,
+            output=where,
+            force=force,
+            callbacks=[limit],
+        )
         if limit.reached and folder != "measured":
             self.say(
                 f"{rung.name}: stopped at {limit.seconds:.0f} s, after "

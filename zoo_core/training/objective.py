@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from zoo_core.errors import PluginError
 from zoo_core.training.protocols import Update
 
 __all__ = ["Objective", "frozen", "network_of", "unwrapped"]
@@ -64,9 +65,20 @@ class Objective(ABC):
         step: int = 1,
     ) -> dict[str, Tensor]:
         """Apply the loss of a batch, and return the mean of each value."""
-        means = {key: value.mean() for key, value in self.values(x, generator, labels).items()}
+        values = self.values(x, generator, labels)
+        self._check(values, len(x))
+        means = {key: value.mean() for key, value in values.items()}
         update["model"](self.loss(means))
         return {key: mean.detach() for key, mean in means.items()}
+
+    def _check(self, values: Mapping[str, Tensor], n: int) -> None:
+        """Refuse values that are not one for each of n inputs, as a likelihood's slip has them."""
+        for key, value in values.items():
+            if value.shape != (n,):
+                raise PluginError(
+                    f"{type(self).__name__} of a {type(self.model).__name__}: {key} has the shape "
+                    f"{tuple(value.shape)}; expected ({n},), one value for each input."
+                )
 
     def validation_step(
         self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None

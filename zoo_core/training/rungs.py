@@ -25,6 +25,7 @@ class Candidate(NamedTuple):
     """A rung before it is trained: its name, its architecture, and the settings to try."""
 
     name: str
+    family: str
     record: Architecture
     settings: Sequence[Mapping[str, Any]]
 
@@ -37,7 +38,7 @@ class Candidate(NamedTuple):
 def candidates() -> list[Candidate]:
     """The rungs of all families, the quick ones first."""
     found = [
-        Candidate(name, record, settings)
+        Candidate(name, family, record, settings)
         for family in plugins.installed()
         for record in plugins.load(family).architectures.values()
         for name, settings in record.ladder.items()

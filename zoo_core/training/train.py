@@ -130,6 +130,7 @@ def train(
         if what:
             raise InvalidInput(f"give either {str(what)!r} or like = {like!r}: both name a recipe.")
         what = recipe_of(like)
+        fields = {"family": Registry.load().lookup(like).family, **fields}
     _check_names(what=what, data=data, like=like, start=start, resume=resume, output=output)
     given = {
         "data": data if data is None else str(data),
@@ -223,13 +224,15 @@ def settings(
     elif what:
         # a name that is none is said before what else is missing
         try:
-            plugins.find(str(what), changes.get("family"))
+            family, record = plugins.find(str(what), changes.get("family"))
         except UnknownName as error:
             if str(what) not in Registry.load().entries:
                 raise
             again = f"`zoo train --like {what}` trains it again"
             raise UnknownName(f"{what} is an entry, not an architecture: {again}.") from error
-        table = {"architecture": str(what)}
+        table = {"architecture": record.name} | (
+            {"family": family.name} if "/" in str(what) else {}
+        )
     else:
         table = {}
     of_data = table.get("data")
@@ -439,6 +442,7 @@ def _fabric(recipe: Recipe, device: str, devices: int, nodes: int, strategy: str
 def _settings_of_torch(recipe: Recipe) -> Iterator[None]:
     """The threads of a run, and no denormal numbers; torch's own random stream is given back."""
     threads = torch.get_num_threads()
+    flushed = not float(torch.tensor(1e-40) * 1)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     # Adam's moments of weights that rest decay to numbers that a processor is slow with. A thread
@@ -449,6 +453,7 @@ def _settings_of_torch(recipe: Recipe) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushed)
 
 
 def _name(what: str | Path | Recipe, recipe: Recipe) -> str:
