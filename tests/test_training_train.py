@@ -3,6 +3,7 @@
 import inspect
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,13 @@ def test_a_family_is_named_with_its_architecture(tmp_path: Path) -> None:
 def test_a_training_leaves_small_numbers_to_the_process(tmp_path: Path) -> None:
     train("bernoulli", data="bars-and-stripes", epochs=1, output=tmp_path / "run")
     assert 1e-310 * 1.0 > 0 and float(torch.tensor(1e-40) * 1) > 0
+
+
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_a_training_has_gradients_whatever_is_around_it(
+    without: Callable[[], Any], tmp_path: Path
+) -> None:
+    with without():
+        run = train("fvsbn", data="bars-and-stripes", epochs=1, output=tmp_path / "run")
+        assert not torch.is_grad_enabled()
+    assert run.metrics["test_nll"] > 0

@@ -449,7 +449,7 @@ def _settings_of_torch(recipe: Recipe) -> Iterator[None]:
     # has this from the one that starts it, so it comes before any work.
     torch.set_flush_denormal(True)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         torch.set_num_threads(threads)
