@@ -376,3 +376,13 @@ def test_a_preview_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run._preview(named) == ["a.csv[0] 111111111"]
     narrow = [{"input": "a.png", "nats": 1.23456}]
     assert run._preview(narrow) == ["input  nats", "a.png  1.2346"]
+
+
+def test_an_input_is_not_overwritten(zoo: Zoo, tmp_path: Path) -> None:
+    row = ",".join("01" * 6) + "\n"
+    (table := tmp_path / "own.csv").write_text(row)
+    named = str(table)
+    result = zoo(TABLE, "--task", "score", "--input", named, "-o", named, "-f")
+    assert result.exit_code == 2
+    assert f"--output {table} is read, too, and would be lost" in result.stderr
+    assert table.read_text() == row

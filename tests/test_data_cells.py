@@ -273,3 +273,10 @@ def test_a_blank_line_in_quotes_belongs_to_its_text_wherever_it_stands(tmp_path:
     cells = read(tmp_path, "\n   \na\tb\n1\t2\n\t\n")
     assert cells.names == ("a", "b")
     assert np.array_equal(np.stack(cells.columns), [[1, np.nan], [2, np.nan]], equal_nan=True)
+
+
+def test_a_column_may_be_called_like_a_missing_value(tmp_path: Path) -> None:
+    (path := tmp_path / "glass.csv").write_text("RI,Na,None,Al\n1.5,NA,2.5,3.5\n1.6,2.5,null,3\n")
+    cells = read_cells(path)
+    assert cells.names == ("RI", "Na", "None", "Al")
+    assert np.isnan(np.array(cells.columns, float)).tolist()[1:3] == [[True, False], [False, True]]

@@ -286,3 +286,12 @@ def test_such_names_are_shared_out_and_named_when_broken(
     sizes = [len(load_dataset(str(odd), split=s)) for s in ("train", "validation", "test")]
     assert sum(sizes) == 42
     assert "\\udcfe.png (no picture" in capsys.readouterr().err
+
+
+def test_what_lies_beside_the_splits_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train", "boat", "car"):
+        pictures(tmp_path / name, 6)
+    assert len(load_dataset(str(tmp_path), split="train")) < 6
+    assert "what lies beside the splits is left out: boat, car" in capsys.readouterr().err

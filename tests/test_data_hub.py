@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factories import deep_png, picture
+from factories import deep_png, picture, pictures
 from zoo_core import errors
-from zoo_core.data import load_dataset
+from zoo_core.data import load_dataset, load_images
 
 
 def write(folder: Path, split: str, names: Sequence[str], labels: Sequence[int | None]) -> None:
@@ -259,3 +259,13 @@ def test_the_mode_that_a_table_declares_holds(tmp_path: Path, mode: str | None, 
     assert (
         load_dataset(str(stored(tmp_path / "hub", cells, mode=mode)), split="test").x.shape[1] == C
     )
+
+
+def test_a_table_beside_images_is_no_data_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    folder = pictures(tmp_path / "mine", 6, size=(8, 8))
+    pq.write_table(pytest.importorskip("pyarrow").table({"nats": [1.0]}), folder / "scores.parquet")
+    assert len(load_images([str(folder)], shape=(1, 8, 8)).data) == 6
+    assert "tables beside images are left out: scores.parquet" in capsys.readouterr().err

@@ -313,3 +313,14 @@ def test_files_that_sources_name(tmp_path: Path) -> None:
     sources = [files[0], tmp_path, "bars-and-stripes"]
     named = load_images(sources[:2], shape=(3, 4, 4)).names
     assert [str(file) for file in image_files(sources)] == list(named)
+
+
+def test_rows_from_the_end_are_named_by_their_places(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("".join(f"{i % 2},{i // 2 % 2}\n" for i in range(40)))
+    np.save(tmp_path / "x.npy", np.zeros((40, 2), np.uint8))
+    for name in ("t.csv", "x.npy"):
+        for rows, first in (("[-3:]", 37), ("[-100:2]", 0), ("[5:7]", 5)):
+            names = load_images([f"{tmp_path / name}{rows}"], shape=(2,)).names
+            assert names[0] == f"{tmp_path / name}[{first}]"
+    names = load_images(["bars-and-stripes:test[-2:]"], shape=(1, 3, 3)).names
+    assert names == ("bars-and-stripes:test[14]", "bars-and-stripes:test[15]")

@@ -78,3 +78,16 @@ def test_hidden_folders_are_no_data_as_of_a_folder(
         tar.add(tmp_path / "in" / "__MACOSX", "__MACOSX")
         tar.add(tmp_path / "in" / "a" / "0.png", "../0.png")
     assert [member.inside for member in find_members(tmp_path / "y.tar")] == ["../0.png"]
+
+
+@pytest.mark.parametrize("kept", [3 * 512, 4 * 512 + 100, 4 * 512])
+def test_a_shard_that_was_cut_is_refused(tmp_path: Path, kept: int) -> None:
+    with tarfile.open(tmp_path / "shard.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for file in sorted(pictures(tmp_path / "in", 4, size=(4, 4)).iterdir()):
+            tar.add(file, file.name)
+    whole = (tmp_path / "shard.tar").read_bytes()
+    (cut := tmp_path / "cut.tar").write_bytes(whole[:kept])
+    with pytest.raises(InvalidInput, match=r"cut\.tar is not a readable tar file"):
+        find_members(cut)
+    cut.write_bytes(whole[: 8 * 512 + 512])  # a block of zeros is an end
+    assert len(find_members(cut)) == 4

@@ -183,3 +183,11 @@ def test_data_that_are_loaded_as_a_whole_are_no_split_of_a_table(tmp_path: Path)
         (f"{tmp_path}/x.npy:test", (1, 4, 5)),
     ):
         assert open_split(source, shape=shape) is None
+
+
+def test_a_link_to_nothing_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "in", 3, size=(4, 4))
+    (folder / "z.png").symlink_to(folder / "gone.png")
+    stream = open_stream(str(folder), shape=(1, 4, 4))
+    (some,) = stream.read([range(stream.rows)])
+    assert (len(some.names), [Path(name).name for name in some.failed]) == (3, ["z.png"])

@@ -289,3 +289,15 @@ def test_a_training_has_gradients_whatever_is_around_it(
         run = train("fvsbn", data="bars-and-stripes", epochs=1, output=tmp_path / "run")
         assert not torch.is_grad_enabled()
     assert run.metrics["test_nll"] > 0
+
+
+def test_what_columns_become_is_said_where_they_are_not_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{'yes' if i % 3 else 'no'},{i % 2}\n" for i in range(60))
+    (table := tmp_path / "yn.csv").write_text(f"a,b\n{rows}")
+    train("bernoulli", data=str(table), epochs=1, output=tmp_path / "plain")
+    said = capsys.readouterr().err
+    assert "bernoulli keeps no columns" in said and "0 and 1 stand for a no and yes." in said
+    train("mixed-tree", data=str(table), epochs=1, output=tmp_path / "mixed")
+    assert "keeps no columns" not in capsys.readouterr().err

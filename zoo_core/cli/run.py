@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,10 @@ from zoo_core.cli.arguments import UserPath, complete_entry, json_option
 from zoo_core.cli.pull import fetch_source
 from zoo_core.cli.task_flags import Asked, TaskCommand, complete_task
 from zoo_core.errors import InvalidInput, OutputExists
-from zoo_core.files import user_path
+from zoo_core.files import exists, user_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -161,7 +161,7 @@ def command(
         }
     )
     files = [user_path(output) for output in outputs]
-    _check_outputs(files, force)
+    _check_outputs(files, force, options.values())
     source = fetch_source(asked.origin, quiet=quiet)
     model: nn.Module | Sampler | None = None
     if engine != "torch":
@@ -271,14 +271,21 @@ def _refuse_parts(flags: Mapping[str, object]) -> None:
         )
 
 
-def _check_outputs(outputs: Sequence[Path], force: bool) -> None:
-    """Refuse what cannot be written, before anything is fetched or loaded."""
+def _check_outputs(outputs: Sequence[Path], force: bool, given: Iterable[object]) -> None:
+    """Refuse what cannot be written, before anything is fetched or loaded.
+
+    given: the values of options, among them files that are read.
+    """
     from zoo_core import output
     from zoo_core.tasks.result import SUFFIXES, check_suffix
 
+    texts = chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in given)
+    read = [Path(text) for text in texts if isinstance(text, str) and exists(Path(text))]
     for path in outputs:
         check_suffix(path, SUFFIXES)
         output.check_free(path, force=force)
+        if path.exists() and any(path.samefile(each) for each in read):
+            raise InvalidInput(f"--output {path} is read, too, and would be lost: name another.")
 
 
 def _paths(

@@ -387,11 +387,12 @@ def _open_csv(path: Path) -> Iterator[tuple[Iterator[list[str]], list[str], str]
         head = list(islice(lines, _LOOKED_AT))
         delimiter = _delimiter([line for line in head if line.strip()])
         rows = _rows(chain(head, lines), delimiter)
-        first = next(rows, [])
-        ahead = list(islice(rows, _LOOKED_AT))
+        names = next(rows, [])
+        first, values = _values_of(names), map(_values_of, rows)
+        ahead = list(islice(values, _LOOKED_AT))
         header = _is_header(first, ahead)
-        whole = chain(ahead if header or not first else [first, *ahead], rows)
-        yield whole, first if header else [], "." if delimiter == "," else ","
+        whole = chain(ahead if header or not first else [first, *ahead], values)
+        yield whole, names if header else [], "." if delimiter == "," else ","
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:
@@ -411,7 +412,7 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _rows(lines: Iterator[str], delimiter: str | None) -> Iterator[list[str]]:
-    """The rows of a CSV with their cells stripped, empty where missing."""
+    """The rows of a CSV with their cells stripped."""
     rows: Iterator[list[str]] = (
         csv.reader(lines, delimiter=delimiter, strict=True)
         if delimiter
@@ -419,7 +420,12 @@ def _rows(lines: Iterator[str], delimiter: str | None) -> Iterator[list[str]]:
     )
     for row in rows:
         if row and (len(row) > 1 or not row[0].isspace()):  # no empty line
-            yield ["" if cell.strip().lower() in _MISSING else cell.strip() for cell in row]
+            yield [cell.strip() for cell in row]
+
+
+def _values_of(row: Sequence[str]) -> list[str]:
+    """A row's cells, empty where missing; in a header Na is a name."""
+    return ["" if cell.lower() in _MISSING else cell for cell in row]
 
 
 def _delimiter(head: Sequence[str]) -> str | None:

@@ -21,7 +21,7 @@ from zoo_core.data.fitting import (
     open_image,
     room,
 )
-from zoo_core.data.notes import note_done, note_skipped
+from zoo_core.data.notes import list_names, note, note_done, note_skipped
 from zoo_core.data.shards import Picture
 from zoo_core.data.splits import SPLITS, choose, find_split
 from zoo_core.data.walk import find_images
@@ -155,6 +155,11 @@ def _choose(folder: Path, files: Sequence[Path], readable: Set[Path], split: str
             own.setdefault(known, []).append(i)
     if "train" not in own:  # a class may well be called test
         own = {"train": list(range(len(files)))}
+    elif beside := sorted({path.parts[0] for path in inside if _own_split(path) is None}):
+        note(
+            f"{printable(folder)}: its folder train is taken for a split, so what lies beside the "
+            f"splits is left out: {list_names(beside)}"
+        )
     read = {known: [i for i in own[known] if files[i] in readable] for known in own}
     source = split if split in own else "train"
     if not read[source]:

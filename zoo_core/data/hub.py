@@ -27,9 +27,10 @@ from zoo_core.data.fitting import (
     room,
 )
 from zoo_core.data.folders import shape_of
-from zoo_core.data.notes import list_names, note_done, note_skipped
+from zoo_core.data.notes import list_names, note, note_done, note_skipped
 from zoo_core.data.shards import Held
 from zoo_core.data.splits import choose, find_split
+from zoo_core.data.walk import find_images
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName
 from zoo_core.text import printable, quoted
 from zoo_core.urls import is_url
@@ -42,8 +43,19 @@ _PARQUET = ("*.parquet", "data/*.parquet")
 
 
 def is_hub_folder(path: Path) -> bool:
-    """Whether a folder holds parquet files, in itself or in its `data`."""
-    return any(any(path.glob(pattern)) for pattern in _PARQUET)
+    """Whether a folder holds parquet files, in itself or in its `data`.
+
+    Beside images they are a data set where one is called after a split, as `train-00000.parquet`;
+    others are somebody's tables, and passed over, which is said.
+    """
+    files = [file for pattern in _PARQUET for file in path.glob(pattern)]
+    if not files or any(find_split(file.stem.split("-")[0]) for file in files):
+        return bool(files)
+    if not find_images(path):
+        return True
+    names = sorted(file.name for file in files)
+    note(f"{printable(path)}: tables beside images are left out: {list_names(names)}")
+    return False
 
 
 def load_hub(

@@ -227,14 +227,14 @@ def _rows(source: object, columns: Sequence[Column], root: _Root) -> tuple[Datas
     if path and is_table(path):
         is_whole = path.is_file() and not spec.split  # its own rows, in its order
         cells = read_cells(path) if is_whole else split_cells(path, split)
-        cells = cells.take(range(len(cells))[spec.rows])
+        chosen = range(len(cells))[spec.rows]
+        cells, start = cells.take(chosen), chosen.start
         _check_some(len(cells), _spec(source))
         name = spec.name if is_whole else f"{spec.name}:{split}"
         data = of_cells(cells, columns, spec.name, "input", keep=True)
     else:
-        loaded = load_dataset(_spec(source), split=split, root=root)
+        loaded, start = _selected(_spec(source), split, root)
         data, name = in_columns(loaded, columns), f"{loaded.name}:{loaded.split}"
-    start = spec.rows.start or 0
     return data, row_names(name, range(start, start + len(data)))
 
 
@@ -284,7 +284,7 @@ def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Roo
         x = read_table(table)
         levels = table_levels(spec.name, max(2, int(x.max()) + 1), shape, wanted)
         _check_some(len(rows := x[spec.rows]), source)
-        return fit_rows(spec.name, rows, levels, shape, start=spec.rows.start or 0)
+        return fit_rows(spec.name, rows, levels, shape, start=range(len(x))[spec.rows].start)
     path = table if spec.name == source else None  # rows of a folder are those of a data set
     files = files_of(path)
     if path and files:
@@ -295,8 +295,19 @@ def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Roo
     if place := hub_place(spec.name, root):
         return _of_hub(spec, place, shape)
     size, gray = size_and_gray(shape)
-    data = load_dataset(source, split=spec.split or "test", root=root, size=size, gray=gray)
-    return _of_dataset(data, shape, wanted, start=spec.rows.start or 0)
+    data, start = _selected(source, spec.split or "test", root, size=size, gray=gray)
+    return _of_dataset(data, shape, wanted, start)
+
+
+def _selected(source: str, split: str, root: _Root, **fitting: Any) -> tuple[Dataset, int]:
+    """The rows that a spec selects of a data set, and the place of the first one in its split."""
+    spec = parse_spec(source, root)
+    start = spec.rows.start or 0
+    if start >= 0:
+        return load_dataset(source, split=split, root=root, **fitting), start
+    whole = load_dataset(f"{spec.name}:{split}", root=root, **fitting)  # it says how many there are
+    _check_some(len(chosen := range(len(whole))[spec.rows]), source)
+    return whole[spec.rows], chosen.start
 
 
 def _of_dataset(data: Dataset, shape: tuple[int, ...], wanted: int | None, start: int) -> Part:
@@ -410,7 +421,7 @@ def _of_array(spec: Spec, array: NDArray[Any], shape: tuple[int, ...]) -> Part:
         )
     x = torch.from_numpy(array.astype(np.float32 if real else np.uint8)).reshape(-1, *shape)
     data = _of_tensor(x, shape) if real else Dataset(spec.name, "input", x, 2 if high <= 1 else 256)
-    start = spec.rows.start or 0
+    start = range(len(data))[spec.rows].start
     return fit_rows(spec.name, data.x[spec.rows], data.levels, shape, start=start)
 
 

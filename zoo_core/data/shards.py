@@ -70,6 +70,10 @@ def find_members(path: Path) -> list[Member]:
                 for item in tar
                 if item.isreg() and is_image(Path(item.name))
             }
+            with path.open("rb") as file:
+                file.seek(tar.offset)
+                if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                    raise tarfile.ReadError("it has no end, as one that was cut")
         hidden = {name: folder for name in found if (folder := _hidden_above(name))}
     except (OSError, tarfile.TarError) as error:
         raise InvalidInput(

@@ -310,7 +310,10 @@ def _digest(files: Sequence[Path], folder: Path | None = None) -> str:
     """
     sha = hashlib.sha256()
     for file in files:
-        stat = file.stat()
+        try:
+            stat = file.stat()
+        except OSError:  # such as a link to nothing, which is named when it is read
+            continue
         name = file.relative_to(folder) if folder else file.name
         sha.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return sha.hexdigest()

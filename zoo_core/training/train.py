@@ -23,6 +23,7 @@ from zoo_core.config import check_trainer
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
+from zoo_core.data.notes import note
 from zoo_core.data.resolve import absolute_spec, check_fitted, parse_spec
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, naming
 from zoo_core.files import exists
@@ -280,6 +281,8 @@ def _train(
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
         if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
             data, validation = in_columns(data, columns), in_columns(validation, columns)
+        elif data.columns:
+            note(_without_columns(architecture.name, data))
         if recipe.start and not recipe.start_sha256:
             sha256 = loading.open_source(recipe.start).sha256
             recipe = dataclasses.replace(recipe, start_sha256=sha256)
@@ -360,6 +363,21 @@ def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
     )
     check_fitted(data, recipe.size, recipe.gray)
     return data
+
+
+def _without_columns(architecture: str, data: Dataset) -> str:
+    """What a model that keeps no columns takes of a table's."""
+    numbered = [
+        f"{printable(c.name)} {' and '.join(map(printable, c.categories))}"
+        for c in data.columns
+        if c.categories not in ((), ("0", "1"))
+    ]
+    more = f", and {len(numbered) - 3} more" if len(numbered) > 3 else ""
+    as_numbers = f"; 0 and 1 stand for {', '.join(numbered[:3])}{more}" if numbered else ""
+    return (
+        f"{printable(data.name)}: {architecture} keeps no columns: it takes them in their order, "
+        f"whatever their names{as_numbers}. mixed-nade and the like keep names and categories."
+    )
 
 
 @contextmanager
