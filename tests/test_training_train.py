@@ -299,5 +299,7 @@ def test_what_columns_become_is_said_where_they_are_not_kept(
     train("bernoulli", data=str(table), epochs=1, output=tmp_path / "plain")
     said = capsys.readouterr().err
     assert "bernoulli keeps no columns" in said and "0 and 1 stand for a no and yes." in said
+    table.write_text(rows.replace("yes", "1").replace("no", "0"))
+    train("bernoulli", data=str(table), epochs=1, output=tmp_path / "numbers")
     train("mixed-tree", data=str(table), epochs=1, output=tmp_path / "mixed")
     assert "keeps no columns" not in capsys.readouterr().err

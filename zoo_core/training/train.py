@@ -281,8 +281,8 @@ def _train(
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
         if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
             data, validation = in_columns(data, columns), in_columns(validation, columns)
-        elif data.columns:
-            note(_without_columns(architecture.name, data))
+        elif said := _without_columns(architecture.name, data):
+            note(f"{printable(recipe.data_name)}: {said}")
         if recipe.start and not recipe.start_sha256:
             sha256 = loading.open_source(recipe.start).sha256
             recipe = dataclasses.replace(recipe, start_sha256=sha256)
@@ -366,17 +366,19 @@ def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
 
 
 def _without_columns(architecture: str, data: Dataset) -> str:
-    """What a model that keeps no columns takes of a table's."""
+    """What a model that keeps no columns makes of a table's; empty where that is nothing else."""
     numbered = [
         f"{printable(c.name)} {' and '.join(map(printable, c.categories))}"
         for c in data.columns
         if c.categories not in ((), ("0", "1"))
     ]
+    if not numbered and all(c.name == f"x{i}" for i, c in enumerate(data.columns)):
+        return ""
     more = f", and {len(numbered) - 3} more" if len(numbered) > 3 else ""
     as_numbers = f"; 0 and 1 stand for {', '.join(numbered[:3])}{more}" if numbered else ""
     return (
-        f"{printable(data.name)}: {architecture} keeps no columns: it takes them in their order, "
-        f"whatever their names{as_numbers}. mixed-nade and the like keep names and categories."
+        f"{architecture} keeps no columns: it takes them in their order, whatever their names"
+        f"{as_numbers}. mixed-nade and the like keep names and categories."
     )
 
 
