@@ -1,5 +1,8 @@
 """The output folder: its parts, and `manifest.json`, which says what they are parts of.
 
+Inputs of a part that could not be read are named in a file beside it, so that whoever repeats the
+command is told of them again.
+
 A part is there as a whole or not at all, so its name alone says that it is done. The manifest is
 written by whichever process comes first, and again, with the digest of each part, by whichever
 finds all of them done: its bytes do not depend on which that is.
@@ -9,17 +12,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from zoo_core.errors import DigestMismatch, InvalidInput, ZooError
 from zoo_core.files import SCRATCH, digest, is_empty, make_folder, write_atomic
 from zoo_core.text import printable
 
+if TYPE_CHECKING:
+    from zoo_core.data.inputs import Some
+
 __all__ = ["MANIFEST", "Folder", "Part", "sizes_of"]
 
+_UNREAD = ".unread.json"
+"""After a part's name: the file that names its inputs which could not be read."""
 MANIFEST = "manifest.json"
 _SIZES = "batch_size", "part_rows"
 
@@ -91,10 +99,21 @@ class Folder:
         there = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         return [part for part in self.parts if part.name not in there]
 
-    def add(self, part: Part, save: Callable[[Path], None]) -> None:
-        """Write a part by `save`, unless another process did, and closed the folder meanwhile."""
+    def unread(self, parts: Iterable[Part]) -> tuple[str, ...]:
+        """The inputs of these parts that could not be read, also when the command was begun."""
+        files = [self.path / f"{part.name}{_UNREAD}" for part in parts]
+        listed = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
+        return tuple(name for names in listed for name in names)
+
+    def add(self, part: Part, save: Callable[[Path], None], some: Some | None = None) -> None:
+        """Write a part by `save`, unless another process did, and closed the folder meanwhile.
+
+        some: its inputs, of which those that could not be read are named beside it.
+        """
         path = self.path / part.name
         try:
+            if some and some.failed:
+                write_atomic(self.path / f"{part.name}{_UNREAD}", _json([*some.failed]).encode())
             save(path)
         except ZooError as error:
             removed = isinstance(error.__cause__, FileNotFoundError)  # what was unfinished

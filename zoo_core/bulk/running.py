@@ -169,7 +169,7 @@ def run_parts(
         folder=made,
         seconds=time.perf_counter() - start,
         notes=(*counted.notes, *context.notes),
-        failed=tuple(counted.failed),
+        failed=made.unread(own),
         figures=figures,
     )
 
@@ -182,14 +182,14 @@ class _Counted:
     progress: Callable[[int, int], None] | None
     rows: int = 0
     notes: dict[str, None] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
+    failed: int = 0
 
     def add(self, part: Part, some: Some | None, result: Result) -> None:
         self.rows += len(part.rows if some is None else some.names)
         self.notes |= dict.fromkeys(result.notes)
-        self.failed += some.failed if some else ()
+        self.failed += len(some.failed) if some else 0
         if self.progress is not None:
-            self.progress(self.rows + len(self.failed), self.total)
+            self.progress(self.rows + self.failed, self.total)
 
 
 def _record(task: str | None, model: object, name: str) -> Task:
@@ -290,7 +290,7 @@ def _write(
             made.begin()  # now that inputs are known to be readable
             if written is not None:  # one is written at a time, so that no more are held
                 written.result()
-            written = writer.submit(made.add, part, partial(result.save, force=True))
+            written = writer.submit(made.add, part, partial(result.save, force=True), some)
             counted.add(part, some, result)
         if written is not None:
             written.result()
