@@ -227,3 +227,6 @@ def test_the_command_fails_where_an_input_cannot_be_read(weights: str, tmp_path:
         assert done.exit_code == InvalidInput.exit_code
         assert "1 of the inputs could not be read as images" in done.stderr
     assert "2 rows in 1 part" in done.stderr
+    again = CliRunner().invoke(root, words)  # what was done is not done again, nor forgotten
+    assert "0 rows in 0 parts" in again.stderr
+    assert again.exit_code == InvalidInput.exit_code and "in/001.png" in again.stderr
