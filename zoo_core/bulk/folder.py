@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MANIFEST", "Folder", "Part", "sizes_of"]
 
-_UNREAD = ".unread.json"
-"""After a part's name: the file that names its inputs which could not be read."""
+_UNREAD = "unread-{}.json"
+"""Beside a part: the file that names its inputs which could not be read."""
 MANIFEST = "manifest.json"
 _SIZES = "batch_size", "part_rows"
 
@@ -101,7 +101,7 @@ class Folder:
 
     def unread(self, parts: Iterable[Part]) -> tuple[str, ...]:
         """The inputs of these parts that could not be read, also when the command was begun."""
-        files = [self.path / f"{part.name}{_UNREAD}" for part in parts]
+        files = [self.path / _UNREAD.format(part.name) for part in parts]
         listed = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
         return tuple(name for names in listed for name in names)
 
@@ -113,7 +113,7 @@ class Folder:
         path = self.path / part.name
         try:
             if some and some.failed:
-                write_atomic(self.path / f"{part.name}{_UNREAD}", _json([*some.failed]).encode())
+                write_atomic(self.path / _UNREAD.format(part.name), _json([*some.failed]).encode())
             save(path)
         except ZooError as error:
             removed = isinstance(error.__cause__, FileNotFoundError)  # what was unfinished
