@@ -47,7 +47,8 @@ def test_rm_names_all_entries_that_share_weights(
     zoo: Zoo, published: Write, write_registry: Write, entry: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_REGISTRY", str(published("nade.a")))
-    weights = Registry.load().lookup("nade.a").as_dict()["weights"]
+    known = Registry.load().lookup("nade.a").as_dict()["weights"]
+    weights = {key: value for key, value in known.items() if value is not None}
     write_registry(entry(name="nade.a", weights=weights), entry(name="nade.b", weights=weights))
     zoo("pull", "nade.b")
     assert zoo("rm", "nade.a").stdout == "removed nade.a, nade.b  17 B\n"

@@ -24,7 +24,7 @@ def test_a_named_family_is_the_only_one_imported(install_family: Install) -> Non
     family, found = plugins.find("good/model")
     assert (family.name, found.name) == ("good", "model")
     assert "zoo_broken_plugin" not in sys.modules
-    assert loading._load.cache_info().currsize == 1
+    assert loading._load_alone.cache_info().currsize == 1
 
 
 def test_two_families_that_offer_an_architecture_are_both_named(install_family: Install) -> None:

@@ -169,7 +169,7 @@ def run_parts(
         folder=made,
         seconds=time.perf_counter() - start,
         notes=(*counted.notes, *context.notes),
-        failed=made.unread(own),
+        failed=made.unread(parts[share.rank :: share.processes]),
         figures=figures,
     )
 
