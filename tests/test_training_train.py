@@ -19,6 +19,7 @@ from zoo_core.cli import root
 from zoo_core.data import load_dataset
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.publishing import Item
+from zoo_core.registry import Registry
 from zoo_core.training import recipe as recipes
 from zoo_core.training.recipe import Recipe
 from zoo_core.training.train import recipe_of, settings, train
@@ -104,7 +105,7 @@ def test_what_a_recipe_says_of_its_data_is_not_said_of_others(
 ) -> None:
     """A NADE of another table came out with the published 84.81 nats of DNA."""
     monkeypatch.chdir(tmp_path)
-    path = recipe_of("nade.dna")
+    path = recipe_of(Registry.load().lookup("nade.dna"))
     own = settings(path, {"epochs": 1}).entry
     assert own["published"]["test_nll"]["published"] == 84.81
     assert not capsys.readouterr().err

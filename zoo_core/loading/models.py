@@ -14,7 +14,7 @@ from zoo_core.files import check_place, unwritten
 from zoo_core.header import read_header
 from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
-from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, unsound, write
+from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, is_json, unsound, write
 from zoo_core.protocols import narrow
 from zoo_core.registry import Entry
 from zoo_core.rules import KINDS, NAME, at_least, check_value
@@ -206,10 +206,10 @@ def save(
             f"{path} would not say what it is: zoo neither loaded nor created this "
             f"{type(model).__name__}. Give save its {', '.join(missing)} as metadata."
         )
-    if wrong := unsound(metadata):
-        raise InvalidInput(
-            f"{path} would not say what it is: metadata has no sound {', '.join(wrong)}."
-        )
+    wrong = [*unsound(metadata), *(key for key, value in metadata.items() if not is_json(value))]
+    if wrong:
+        keys = ", ".join(dict.fromkeys(wrong))
+        raise InvalidInput(f"{path} would not say what it is: metadata has no sound {keys}.")
     try:
         write(model, path, metadata, dtype)
     except OSError as error:

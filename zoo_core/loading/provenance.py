@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core.errors import InvalidInput, InvalidWeights, ZooError
 from zoo_core.loading.names import unwrap
 from zoo_core.loading.sources import Source, entry_beside
-from zoo_core.loading.weights import NEEDED, describe
+from zoo_core.loading.weights import NEEDED, describe, has_nan
 from zoo_core.plugins import Family
 from zoo_core.registry import Entry, Licence
 from zoo_core.text import SHORT, printable, quoted
@@ -144,7 +144,7 @@ def _own_words(path: Path) -> dict[str, Any]:
 def _check_numbers(model: nn.Module, known: Info) -> None:
     """Refuse parameters that are not numbers: samples and figures of them look like others."""
     for name, parameter in model.named_parameters():
-        if not parameter.is_meta and bool(parameter.isnan().any()):
+        if not parameter.is_meta and has_nan(parameter):
             raise InvalidWeights(
                 f"{printable(known.path) if known.path else known.name or type(model).__name__}: "
                 f"{name} holds NaN. Train it again, with a lower learning rate or trainer.clip."

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["AGAIN", "NEEDED", "WEIGHTS", "describe", "fill", "floating_type", "write"]
+__all__ = [
+    "AGAIN",
+    "NEEDED",
+    "WEIGHTS",
+    "describe",
+    "fill",
+    "floating_type",
+    "has_nan",
+    "is_json",
+    "unsound",
+    "write",
+]
 
 WEIGHTS = "model.safetensors"
 """Name of the weights in a run folder."""
@@ -83,11 +94,11 @@ def unsound(metadata: Mapping[str, Any]) -> list[str]:
         wrong.append("licence")
     if isinstance(name, str) and (name in (".", "..") or set(name) & set("/\\")):
         wrong.append("name")
-    wrong += [key for key, value in metadata.items() if not _is_json(value)]
-    return list(dict.fromkeys(wrong))
+    return wrong
 
 
-def _is_json(value: object) -> bool:
+def is_json(value: object) -> bool:
+    """Whether a file's metadata can hold a value."""
     try:
         json.dumps(value)
     except (TypeError, ValueError):
@@ -176,7 +187,7 @@ def _tensors(
         except (OSError, SafetensorError) as error:
             raise InvalidWeights(f"{path} is not sound safetensors: {error}.") from None
         misfits = _find_mistyped(state, own)
-        misfits += [f"{name} holds NaN" for name, tensor in state.items() if _has_nan(tensor)]
+        misfits += [f"{name} holds NaN" for name, tensor in state.items() if has_nan(tensor)]
     if misfits:
         more = f", and {len(misfits) - 5} more" if len(misfits) > 5 else ""
         raise InvalidWeights(
@@ -236,7 +247,8 @@ def _find_mistyped(state: Mapping[str, torch.Tensor], own: Mapping[str, Named]) 
     ]
 
 
-def _has_nan(tensor: torch.Tensor) -> bool:
+def has_nan(tensor: torch.Tensor) -> bool:
+    """Whether one of a tensor's values is no number."""
     if not tensor.is_floating_point():
         return False
     values = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # 8 bits have no sum

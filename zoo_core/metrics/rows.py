@@ -146,9 +146,8 @@ def batches(model: Shaped, rows: Dataset) -> Iterator[Tensor]:
 
     Raises InvalidInput when they are of another shape, or are none of the model's categories.
     """
-    rows, shape = fit_columns(model, rows), tuple(model.event_shape)
-    if not getattr(model, "columns", ()):
-        rows = in_levels(rows, shape, levels_of(model))
+    shape = tuple(model.event_shape)
+    rows = in_levels(fit_columns(model, rows), shape, levels_of(model))
     if rows.event_shape != shape:
         raise InvalidInput(
             f"{rows.name} has rows of shape {rows.event_shape}, but the model takes {shape}."

@@ -196,6 +196,9 @@ def parse(table: Mapping[str, Any], where: str) -> Recipe:
             "them, or leave start_sha256 out."
         )
     check_recipe(table.get("entry", {}), where)
+    if "/" in table["architecture"] and not table.get("family"):
+        family, _, architecture = table["architecture"].partition("/")
+        table = {**table, "family": family, "architecture": architecture}
     return Recipe(**table)  # each value as it is given: digests depend on it
 
 

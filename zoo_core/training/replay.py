@@ -80,7 +80,7 @@ def replay(name: str, **settings: Any) -> Replay:
 
     entry = Registry.load().lookup(name)
     threads = settings.pop("threads", None)
-    own = read_table(recipe_of(entry.name)).get("threads", 0)
+    own = read_table(recipe_of(entry)).get("threads", 0)
     if threads and own not in (0, threads):
         raise InvalidInput(
             f"the recipe of {entry.name} says {own} threads, and {argument('threads', threads)} "

@@ -23,14 +23,14 @@ from zoo_core.config import check_trainer
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import Column, in_columns
-from zoo_core.data.notes import note
+from zoo_core.data.notes import list_names, note
 from zoo_core.data.resolve import absolute_spec, check_fitted, parse_spec
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, naming
 from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
 from zoo_core.metrics.comparison import parameters
-from zoo_core.registry import Registry
+from zoo_core.registry import Entry, Registry
 from zoo_core.text import argument, hidden, printable, quoted
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
@@ -130,8 +130,9 @@ def train(
     if like is not None:
         if what:
             raise InvalidInput(f"give either {str(what)!r} or like = {like!r}: both name a recipe.")
-        what = recipe_of(like)
-        fields = {"family": Registry.load().lookup(like).family, **fields}
+        entry = Registry.load().lookup(like)
+        what = recipe_of(entry)
+        fields = {"family": entry.family, **fields}
     _check_names(what=what, data=data, like=like, start=start, resume=resume, output=output)
     given = {
         "data": data if data is None else str(data),
@@ -186,12 +187,11 @@ def _check_names(**given: object) -> None:
             raise InvalidInput(f"{name} is of the type {kind}; expected a name or a path.{advice}")
 
 
-def recipe_of(name: str) -> Path:
+def recipe_of(entry: Entry) -> Path:
     """The recipe file of an entry, beside the code or beside the entry's registry.
 
     Raises InvalidInput where the entry has none, or where it is not on this machine.
     """
-    entry = Registry.load().lookup(name)
     place = entry.recipe_file if entry.recipe else ""
     if not Path(place).is_file():
         where = f"its recipe is {hidden(place)}" if place else "its registry names no recipe"
@@ -225,15 +225,13 @@ def settings(
     elif what:
         # a name that is none is said before what else is missing
         try:
-            family, record = plugins.find(str(what), changes.get("family"))
+            plugins.find(str(what), changes.get("family"))
         except UnknownName as error:
             if str(what) not in Registry.load().entries:
                 raise
             again = f"`zoo train --like {what}` trains it again"
             raise UnknownName(f"{what} is an entry, not an architecture: {again}.") from error
-        table = {"architecture": record.name} | (
-            {"family": family.name} if "/" in str(what) else {}
-        )
+        table = {"architecture": str(what)}
     else:
         table = {}
     of_data = table.get("data")
@@ -368,14 +366,13 @@ def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
 def _without_columns(architecture: str, data: Dataset) -> str:
     """What a model that keeps no columns makes of a table's; empty where that is nothing else."""
     numbered = [
-        f"{printable(c.name)} {' and '.join(map(printable, c.categories))}"
+        f"{c.name} {' and '.join(c.categories)}"
         for c in data.columns
         if c.categories not in ((), ("0", "1"))
     ]
     if not numbered and all(c.name == f"x{i}" for i, c in enumerate(data.columns)):
         return ""
-    more = f", and {len(numbered) - 3} more" if len(numbered) > 3 else ""
-    as_numbers = f"; 0 and 1 stand for {', '.join(numbered[:3])}{more}" if numbered else ""
+    as_numbers = f"; 0 and 1 stand for {list_names(numbered)}" if numbered else ""
     return (
         f"{architecture} keeps no columns: it takes them in their order, whatever their names"
         f"{as_numbers}. mixed-nade and the like keep names and categories."
