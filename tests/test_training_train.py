@@ -295,12 +295,57 @@ def test_a_training_has_gradients_whatever_is_around_it(
 def test_what_columns_become_is_said_where_they_are_not_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = "".join(f"{'yes' if i % 3 else 'no'},{i % 2}\n" for i in range(60))
-    (table := tmp_path / "yn.csv").write_text(f"a,b\n{rows}")
-    train("bernoulli", data=str(table), epochs=1, output=tmp_path / "plain")
-    said = capsys.readouterr().err
-    assert "bernoulli keeps no columns" in said and "0 and 1 stand for a no and yes." in said
-    table.write_text(rows.replace("yes", "1").replace("no", "0"))
-    train("bernoulli", data=str(table), epochs=1, output=tmp_path / "numbers")
+    rows = "".join(f"{i % 3},{i % 2}\n" for i in range(60))
+    (table := tmp_path / "three.csv").write_text(f"a,b\n{rows}")
+    train("categorical", data=str(table), epochs=1, output=tmp_path / "plain")
+    assert "categorical keeps no columns: it takes them in their order" in capsys.readouterr().err
+    table.write_text(rows)
+    train("categorical", data=str(table), epochs=1, output=tmp_path / "numbers")
     train("mixed-tree", data=str(table), epochs=1, output=tmp_path / "mixed")
     assert "keeps no columns" not in capsys.readouterr().err
+
+
+def test_a_model_of_binary_variables_takes_tables_by_the_columns_that_it_was_trained_on(
+    tmp_path: Path,
+) -> None:
+    cells = [("yes" if i % 3 else "no", 1 + (i % 5 == 0)) for i in range(60)]
+    table, other = tmp_path / "ab.csv", tmp_path / "other.csv"
+    table.write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in cells))
+    other.write_text("b,id,a\n" + "".join(f"{b},{i},{a}\n" for i, (a, b) in enumerate(cells)))
+    run = train("bernoulli", data=str(table), epochs=1, output=tmp_path / "run")
+    model = zoo_core.load(run.folder)
+    zoo_core.save(model, tmp_path / "again.safetensors")
+    for one in (model, zoo_core.load(tmp_path / "again.safetensors")):
+        nats = [
+            [row["nats"] for row in zoo_core.run(one, "score", inputs=[path]).rows]
+            for path in (table, other)
+        ]
+        assert nats[0] == nats[1] and len(set(nats[0])) == 4
+    for row in zoo_core.run(model, "sample", n=4, seed=0).rows:
+        assert row["a"] in ("no", "yes") and row["b"] in ("1", "2")
+    other.write_text("b,a\n2,no\n,yes\n")
+    with pytest.raises(InvalidInput, match="row 2, column b is empty, and the model takes no miss"):
+        zoo_core.run(model, "score", inputs=[other])
+    other.write_text("b,a\n2,no\n3,yes\n")
+    with pytest.raises(InvalidInput, match="row 2, column b: '3' is none of its 2 categories"):
+        zoo_core.run(model, "score", inputs=[other])
+
+
+def test_a_training_takes_columns_in_the_order_of_the_weights_that_it_starts_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(i % 2, int(i % 5 == 0)) for i in range(60)]
+    for name, head, order in (("ab", "a,b", 1), ("ba", "b,a", -1), ("cd", "c,d", 1)):
+        lines = [",".join(map(str, row[::order])) for row in rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join([head, *lines]))
+    first = train("bernoulli", data=str(tmp_path / "ab.csv"), epochs=1, output=tmp_path / "ab")
+    start: Any = {"start": str(first.folder), "epochs": 1}
+    capsys.readouterr()
+    second = train(data=str(tmp_path / "ba.csv"), output=tmp_path / "ba", **start)
+    assert "take their places" not in capsys.readouterr().err
+    columns = zoo_core.info(zoo_core.load(second.folder)).columns
+    assert [column["name"] for column in columns] == ["a", "b"]
+    third = train(data=str(tmp_path / "cd.csv"), output=tmp_path / "cd", **start)
+    assert "has other columns (a, b): those of" in capsys.readouterr().err
+    columns = zoo_core.info(zoo_core.load(third.folder)).columns
+    assert [column["name"] for column in columns] == ["c", "d"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoo_core import loading, tasks
 from zoo_core.bulk.folder import Folder, Part, sizes_of
 from zoo_core.bulk.shares import Share
+from zoo_core.columns import table_columns, takes_missing
 from zoo_core.data.binarization import binarize_parts, levels_of, needs_binarization
 from zoo_core.data.cells import count_rows, read_ranges
 from zoo_core.data.streams import Some, Stream, open_stream
@@ -250,7 +251,7 @@ def _streams(model: Any, chosen: Any, context: Context) -> dict[str, list[Stream
         open_stream,
         shape=tuple(model.event_shape),
         levels=levels_of(model),
-        columns=getattr(model, "columns", ()),
+        columns=table_columns(model),
         root=context.data_root,
     )
     return {name: list(map(opened, sources)) for name, sources in given.items()}
@@ -351,10 +352,9 @@ def _fitting(model: Any, most: tuple[int, int]) -> int:
 
 def _batch(record: Task, model: Any, weight: Tensor) -> int:
     """A number of rows at a time, which follows from the task, the model and the kind of device."""
-    if weight.device.type != "cpu":
-        return _fitting(model, _BATCH)
-    least = _fitting(model, _BATCH_CPU)
-    if record.name != "score" or not isinstance(model, DensityModel) or hasattr(model, "columns"):
+    on_cpu, scores = weight.device.type == "cpu", record.name == "score"
+    least = _fitting(model, _BATCH_CPU if on_cpu else _BATCH)
+    if not (on_cpu and scores) or not isinstance(model, DensityModel) or takes_missing(model):
         return least
     every, largest = _row_bytes(model, weight)
     # of a small row and a light model the time goes into calls, not into numbers

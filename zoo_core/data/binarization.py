@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo_core import draws
+from zoo_core.columns import table_columns
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
@@ -42,7 +43,7 @@ _AT_ONCE = 1000
 
 def levels_of(model: object) -> int | None:
     """The number of values of a model's variables; None where a table's columns encode them."""
-    return None if getattr(model, "columns", ()) else getattr(model, "levels", None)
+    return None if table_columns(model) else getattr(model, "levels", None)
 
 
 def needs_binarization(levels: int | None, dataset: Dataset | None = None) -> bool:

@@ -14,7 +14,6 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.columns import KINDS, Column, table_columns
 from zoo_core.data.cells import EXACT, Cells, Values, is_plain_number, texts_of
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
@@ -40,80 +40,23 @@ __all__ = [
     "fit_columns",
     "guess_columns",
     "in_columns",
+    "kept_columns",
     "numbers_rows",
     "of_cells",
 ]
 
-KINDS = ("binary", "categorical", "ordinal", "real")
-"""What a column can be."""
 SKIP = "skip"
 """What a column that is left out is stated to be."""
 
 _FEW, _MANY, _BINS = 20, 1000, 32
 """Whole numbers of at most so many values are categories; texts of more are left out; and the most
 intervals that a real column's training values are divided into."""
+_BITS = ("0", "1")
+"""Categories of a binary column that holds its own numbers."""
 _WRITTEN_NUMBER = re.compile(r"[^\w.,+-]{0,3} ?[+-]?\d[\d.,']*(e[+-]?\d+)? ?[^\d\s.,]{0,4}", re.I)
 """A text that a reader takes for a number: $1,234.50, 55 %, 12 cm."""
 _LARGEST = 1e150
 """Size of a number that has a finite square, as a standard deviation takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What a column of a table is."""
-
-    name: str
-    kind: str
-    """One of KINDS."""
-    categories: tuple[str, ...] = ()
-    """Their texts, in the order of their numbers; none of a real column."""
-    mean: float = 0.0
-    std: float = 1.0
-    """Of the training rows' values, where they are real."""
-    knots: tuple[float, ...] = ()
-    """Quantiles of the training rows' values, increasing, where they are real: the least, those
-    that divide them into intervals of equal counts, and the greatest."""
-    decimals: int = 6
-    """Of the values that are decoded, where they are real."""
-
-    @classmethod
-    def of(cls, table: Mapping[str, object]) -> Column:
-        """A column from the table that a config holds.
-
-        Raises InvalidInput for one that is not sound.
-        """
-        known = [field.name for field in dataclasses.fields(cls)]
-        try:
-            values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-            made = cls(**values)
-            sound = made._is_sound()
-        except TypeError:
-            sound = False
-        if not sound:
-            raise InvalidInput(
-                f"columns: {quoted(dict(table))} is no column; expected {', '.join(known)}: a "
-                f"name, a kind ({', '.join(KINDS)}), and categories or a mean with a std above 0."
-            )
-        return made
-
-    def table(self) -> dict[str, Any]:
-        """The column as a config holds it: without what its kind does not have."""
-        said = ("mean", "std", "knots", "decimals") if self.kind == "real" else ("categories",)
-        values = {key: getattr(self, key) for key in ("name", "kind", *said)}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-    def _is_sound(self) -> bool:
-        numbers = (self.mean, self.std, self.decimals, *self.knots)
-        return (
-            isinstance(self.name, str)
-            and self.kind in KINDS
-            and all(isinstance(text, str) for text in self.categories)
-            and len(set(self.categories)) == len(self.categories)
-            and all(isinstance(v, int | float) and math.isfinite(v) for v in numbers)
-            and self.std > 0
-            and all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False))
-            and (self.kind == "real") == (not self.categories)
-        )
 
 
 def guess_columns(
@@ -258,8 +201,23 @@ def _is_whole(value: float) -> bool:
 
 def fit_columns(model: object, data: Dataset) -> Dataset:
     """A data set in the columns of a model, where it has some; raises as `in_columns`."""
-    columns: tuple[Column, ...] = getattr(model, "columns", ())
+    columns = table_columns(model)
     return in_columns(data, columns) if columns else data
+
+
+def kept_columns(data: Dataset) -> tuple[Column, ...]:
+    """The columns by which a model of binary variables takes other tables than this one.
+
+    None where their names and categories say no more than their places and numbers do.
+    """
+    if data.levels != 2:
+        return ()
+    kept = [
+        Column(c.name, "binary", c.categories if len(c.categories) == 2 else _BITS, required=True)
+        for c in data.columns
+    ]
+    plain = all(c.name == f"x{i}" and c.categories == _BITS for i, c in enumerate(kept))
+    return () if plain else tuple(kept)
 
 
 def in_columns(data: Dataset, columns: Sequence[Column]) -> Dataset:
@@ -269,6 +227,8 @@ def in_columns(data: Dataset, columns: Sequence[Column]) -> Dataset:
     """
     if data.levels in (None, 2) and data.columns == tuple(columns):
         return data
+    if columns and kept_columns(data) == tuple(columns):
+        return dataclasses.replace(data, columns=tuple(columns))
     if data.x.ndim != 2:
         raise InvalidInput(f"{data.name} holds images, and the model takes a table's columns.")
     return of_cells(cells_of(data), columns, data.name, data.split)
@@ -467,6 +427,12 @@ def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[n
         held = [text for text in column.categories if _is_number(text) and is_plain_number(text)]
         for text, alone in zip(held, texts_of(np.array(held, np.float64)), strict=True):
             numbers.setdefault(alone, numbers[text])
+    if column.required and "" in texts:
+        raise InvalidInput(
+            f"{printable(where)}, row {start + texts.index('') + 1}, column "
+            f"{printable(column.name)} is empty, and the model takes no missing cells. Fill it in, "
+            "or use a model that does, such as a mixed-tree."
+        )
     numbers[""] = math.nan
     encoded = np.array([numbers.get(text, -1.0) for text in texts])
     if (encoded < 0).any():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from zoo_core import plugins
+from zoo_core.columns import Column, set_columns
 from zoo_core.config import build
 from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, PluginError, naming
 from zoo_core.files import check_place, unwritten
@@ -90,7 +91,9 @@ def load(
         narrow(model, as_, source.name)
     fill(model, source.path, place, kind)
     with naming(source.path, InvalidWeights, AGAIN):
-        set_info(model, Info.of(source))
+        set_info(model, known := Info.of(source))
+        if known.columns:
+            set_columns(model, [Column.of(table) for table in known.columns])
     return model.train() if trainable else model.eval().requires_grad_(False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,9 @@ class Info:
     """Digest of the weights file that it was loaded from; empty for an untrained model."""
     data: str = ""
     """The data set that it was trained on."""
+    columns: Sequence[Mapping[str, Any]] = ()
+    """What its variables are in a table, where it is a model of binary ones, which its config does
+    not say: see `zoo_core.data.columns.Column`."""
     licence: Licence | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Measured on held-out data when the weights were published."""
@@ -72,6 +75,7 @@ class Info:
             config=source.config,
             sha256=source.sha256,
             data=beside.data if beside else said.get("data", ""),
+            columns=said.get("columns", ()),
             licence=entry.licence if entry else licence or None,
             metrics=metrics,
             versions=said.get("versions", {}),
@@ -128,6 +132,8 @@ def to_metadata(model: nn.Module, path: Path) -> dict[str, Any]:
     said = {key: getattr(known, key) for key in NEEDED} | {"name": path.stem}
     if known.sha256:
         said["start"] = {"name": known.name, "sha256": known.sha256}
+    if known.columns:
+        said["columns"] = list(known.columns)
     if known.licence:
         said["licence"] = {"code": known.licence.code, "weights": known.licence.weights}
     return said

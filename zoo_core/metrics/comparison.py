@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import loading
+from zoo_core.columns import table_columns
 from zoo_core.data import Dataset
-from zoo_core.data.columns import Column, fit_columns
+from zoo_core.data.columns import fit_columns
 from zoo_core.data.resolve import parse_spec
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import caveats, kind_of, log_prob_of, values
@@ -240,13 +241,12 @@ def parameters(model: nn.Module) -> int:
 
 def _has_bits(model: nn.Module) -> bool:
     """Whether its nats are of probabilities: those of a column's density depend on its unit."""
-    columns: tuple[Column, ...] = getattr(model, "columns", ())
-    return all(column.kind != "real" for column in columns)
+    return all(column.kind != "real" for column in table_columns(model))
 
 
 def _values(model: nn.Module) -> str:
     levels = getattr(model, "levels", None)
-    if getattr(model, "columns", ()) and levels is None:
+    if table_columns(model) and levels is None:
         return "mixed columns"
     return {None: "real", 2: "binary"}.get(levels, f"{levels} levels")
 

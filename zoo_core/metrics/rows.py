@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from zoo_core.columns import table_columns
 from zoo_core.data import Dataset, binarize_dataset, load_dataset
 from zoo_core.data.binarization import binarize_parts, levels_of, needs_binarization
 from zoo_core.data.columns import fit_columns
@@ -122,7 +123,7 @@ def parts(
 
     load_whole: gives these.
     """
-    columns = getattr(model, "columns", ())
+    columns = table_columns(model)
     stream = None
     if protocol.data:
         shape = tuple(model.event_shape)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.columns import takes_missing
 from zoo_core.errors import InvalidInput
 from zoo_core.files import user_path
 from zoo_core.options import option
@@ -32,7 +33,7 @@ class Options(Inputs):
     keep: str = option(
         "auto",
         "The known part: top, left, or a mask image that is white there; auto is top, or of a "
-        "table with columns or missing cells all cells that are there",
+        "table of mixed columns, or with missing cells, all cells that are there",
         metavar="PART",
     )
     patches: tuple[str, ...] = option(
@@ -65,8 +66,8 @@ def _complete_kept(model: Completer, options: Options, context: Context) -> Resu
     from zoo_core.tasks.inputs import beside, load_inputs, table_rows
 
     batch = load_inputs(model, options.inputs, context)
-    missing, columns = int(batch.x.isnan().sum()), getattr(model, "columns", None)
-    if options.keep == "auto" and (missing or columns):
+    missing = int(batch.x.isnan().sum())
+    if options.keep == "auto" and (missing or takes_missing(model)):
         known = torch.ones(model.event_shape, dtype=torch.bool)
         said = f"{missing:,} missing cells imputed" if missing else _explain_none_missing()
     else:

@@ -6,10 +6,11 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from zoo_core.columns import table_columns
 from zoo_core.data import Dataset, binarize_dataset, load_rows
 from zoo_core.data.binarization import SEED, describe_binarization, levels_of, needs_binarization
 from zoo_core.data.cells import Cells
-from zoo_core.data.columns import Column, decode
+from zoo_core.data.columns import decode
 from zoo_core.data.inputs import Some, load_readable
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.metrics.likelihood import kind_of, log_prob_of
@@ -76,7 +77,7 @@ def load_inputs(
         )
     if context.given is not None:
         some = context.given
-    elif columns := getattr(model, "columns", ()):
+    elif columns := table_columns(model):
         some = Some(*load_rows(sources, columns=columns, root=context.data_root))
     else:
         some = load_readable(
@@ -182,8 +183,7 @@ def kinds(model: Scored, x: Tensor) -> list[str]:
 
 def column_names(model: object, n: int) -> list[str]:
     """The names of a table's columns, where the model knows them; else x0, x1 and so on."""
-    columns: tuple[Column, ...] = getattr(model, "columns", ())
-    return [column.name for column in columns] or [f"x{i}" for i in range(n)]
+    return [column.name for column in table_columns(model)] or [f"x{i}" for i in range(n)]
 
 
 def beside(own: Mapping[str, Any], cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def table_rows(
 
     x: (B, D), in [0, 1], or encoded columns. given, known: as `columns.decode` takes them.
     """
-    if columns := getattr(model, "columns", ()):
+    if columns := table_columns(model):
         return decode(x, columns, given, known)
     names = column_names(model, x.shape[1])
     levels = getattr(model, "levels", None)

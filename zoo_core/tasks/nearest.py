@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo_core.columns import table_columns
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.options import option
 from zoo_core.protocols import Generator
@@ -180,7 +181,7 @@ def _rows(model: Generator, sources: tuple[object, ...], context: Context) -> _R
     from zoo_core.data.inputs import load_readable
     from zoo_core.tasks.inputs import fit_levels
 
-    if columns := getattr(model, "columns", ()):
+    if columns := table_columns(model):
         return _without_gaps(*load_rows(sources, columns=columns, root=context.data_root))
     shape, levels = tuple(model.event_shape), levels_of(model)
     some = load_readable(sources, shape=shape, levels=levels, root=context.data_root)

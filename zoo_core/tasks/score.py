@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zoo_core.columns import table_columns
 from zoo_core.protocols import Scored
 from zoo_core.tasks.groups import LabelledInputs
 from zoo_core.tasks.result import Result
 from zoo_core.text import counted
 
 if TYPE_CHECKING:
-    from zoo_core.data.columns import Column
     from zoo_core.tasks.context import Context
 
 __all__ = ["Options", "score"]
@@ -36,7 +36,7 @@ def score(model: Scored, options: Options, context: Context) -> Result:
     bits = nll / (batch.x[0].numel() * math.log(2))
     exact = always_exact(model)
     likelihood = [] if exact else kinds(model, batch.x)
-    columns: tuple[Column, ...] = getattr(model, "columns", ())
+    columns = table_columns(model)
     cells = columns_of(table_rows(model, batch.x, batch.cells)) if columns else {}
     sign = "≤ " if "bound" in likelihood else ""
     kind = {} if exact else {"likelihood": likelihood}

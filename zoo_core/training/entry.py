@@ -159,6 +159,7 @@ class Publisher:
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
+        kept = [column.table() for column in self.data.columns if column.required]
         return {
             "name": self.name,
             "family": self.family.name,
@@ -168,6 +169,7 @@ class Publisher:
             "recipe_sha256": self.recipe.digest,
             "data": self.of_all_rows.data_name,
             "data_sha256": self.data.digest,
+            **({"columns": kept} if kept else {}),
             "licence": self.recipe.entry.get("licence", {}),
             "versions": versions,
         }

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zoo_core.columns import Column
 from zoo_core.data import Dataset
-from zoo_core.data.columns import Column
 from zoo_core.errors import InvalidInput
 from zoo_core.files import write_atomic
 

@@ -19,10 +19,11 @@ import torch
 from lightning_fabric import Fabric
 
 from zoo_core import loading, plugins
+from zoo_core.columns import Column, set_columns
 from zoo_core.config import check_trainer
 from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
-from zoo_core.data.columns import Column, in_columns
+from zoo_core.data.columns import in_columns, kept_columns
 from zoo_core.data.notes import list_names, note
 from zoo_core.data.resolve import absolute_spec, check_fitted, parse_spec
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, naming
@@ -277,10 +278,11 @@ def _train(
             for split in ("train", "validation")
         )
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
-        if columns := [Column.of(table) for table in recipe.config.get("columns", ())]:
+        said = recipe.config.get("columns", ())
+        if columns := tuple(map(Column.of, said)) or _kept_columns(recipe, cls, data):
             data, validation = in_columns(data, columns), in_columns(validation, columns)
-        elif said := _without_columns(architecture.name, data):
-            note(f"{printable(recipe.data_name)}: {said}")
+        elif made := _without_columns(architecture.name, data):
+            note(f"{printable(recipe.data_name)}: {made}")
         if recipe.start and not recipe.start_sha256:
             sha256 = loading.open_source(recipe.start).sha256
             recipe = dataclasses.replace(recipe, start_sha256=sha256)
@@ -305,6 +307,7 @@ def _train(
         stack.enter_context(together(fabric, folder))
         torch.manual_seed(seed_for(recipe.seed, "initialise"))
         model = loading.build(cls, recipe.config)
+        set_columns(model, columns)
         with _naming_recipe(what):
             trainer = _trainer(architecture, model, recipe)
         loop = make_loop(
@@ -363,12 +366,33 @@ def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
     return data
 
 
+def _kept_columns(recipe: Recipe, cls: type, data: Dataset) -> tuple[Column, ...]:
+    """The columns that a model of binary variables keeps beside its config.
+
+    They are those of the weights that it starts from, where they have the names of the data's.
+    """
+    if getattr(cls, "levels", recipe.config.get("levels")) != 2:
+        return ()
+    kept = kept_columns(data)
+    start = loading.Info.of(loading.open_source(recipe.start)).columns if recipe.start else ()
+    before = tuple(map(Column.of, start))
+    if {column.name for column in before} == {column.name for column in data.columns}:
+        return before
+    if before:
+        names = ", ".join(printable(column.name) for column in before[:5])
+        note(
+            f"{printable(recipe.start)} has other columns ({names}{', …' if before[5:] else ''}): "
+            f"those of {printable(data.name)} take their places"
+        )
+    return kept
+
+
 def _without_columns(architecture: str, data: Dataset) -> str:
     """What a model that keeps no columns makes of a table's; empty where that is nothing else."""
     numbered = [
         f"{c.name} {' and '.join(c.categories)}"
         for c in data.columns
-        if c.categories not in ((), ("0", "1"))
+        if data.levels == 2 and len(c.categories) == 2 and c.categories != ("0", "1")
     ]
     if not numbered and all(c.name == f"x{i}" for i, c in enumerate(data.columns)):
         return ""
