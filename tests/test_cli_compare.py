@@ -173,6 +173,17 @@ def test_what_cannot_be_compared(
     assert words in result.stderr
 
 
+def test_models_that_cannot_take_the_rows_are_named_after_the_others(publish: Publish) -> None:
+    publish(markov={}, nade={"shape": [4]})
+    table_of_four()
+    result = zoo("compare", "markov", "nade", "--data", "four", "--json")
+    assert result.exit_code == 2
+    assert [model["name"] for model in json.loads(result.stdout)["models"]] == ["nade.bars"]
+    assert "1 of 2 models cannot be measured. The others are done.\nmarkov.bars takes rows" in (
+        result.stderr
+    )
+
+
 def test_a_plot_is_not_overwritten(publish: Publish) -> None:
     publish(markov={})
     Path("plot.png").write_text("mine")

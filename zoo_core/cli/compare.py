@@ -22,7 +22,7 @@ from zoo_core.text import command_line, counted, hidden
 
 if TYPE_CHECKING:
     from zoo_core.loading import Source
-    from zoo_core.metrics.comparison import Standing
+    from zoo_core.metrics.comparison import Comparison, Standing
 
 __all__ = ["command"]
 
@@ -70,7 +70,8 @@ def command(
 
     Each ENTRY (a glob such as '*.nltcs' means several) is measured on the same rows: numbers it
     has, nats, bits per dimension. Models of grey levels and binary ones see different data, one
-    fixed draw for the latter; what they get is not comparable.
+    fixed draw for the latter; what they get is not comparable. One that cannot take the rows is
+    named at the end, with exit code 2.
 
     \b
     zoo compare '*.nltcs'
@@ -87,12 +88,16 @@ def command(
     comparison = Comparison(spec, data_root, samples=n)
     with shared(devices or 1) as share:
         own = [
-            (number, comparison.stand(source.name, model))
+            (number, _stand(comparison, source.name, model))
             for number, source, model in _load_each(sources, device, share.local)
         ]
-        standings = gather(own)
+        found = gather(own)
     if share.rank:  # the first one speaks for all
         return
+    refused = [each for each in found if isinstance(each, str)]
+    standings = [each for each in found if not isinstance(each, str)]
+    if not standings:
+        raise InvalidInput(refused[0])
     written = _write(plot, pictures, standings, spec, sources, force)
     if as_json:
         text.echo_json(
@@ -102,10 +107,23 @@ def command(
                 "outputs": [str(path) for path in written],
             }
         )
-        return
-    click.echo("\n".join(table(standings, parse_spec(spec, data_root).split or "")))
-    _show(standings)
-    _tell(standings, spec, written)
+    else:
+        click.echo("\n".join(table(standings, parse_spec(spec, data_root).split or "")))
+        _show(standings)
+        _tell(standings, spec, written)
+    if refused:
+        raise InvalidInput(
+            f"{len(refused)} of {len(found)} models cannot be measured. The others are done.\n"
+            + "\n".join(refused)
+        )
+
+
+def _stand(comparison: Comparison, name: str, model: Any) -> Standing | str:
+    """Where a model stands, or what is wrong where the data do not fit it."""
+    try:
+        return comparison.stand(name, model)
+    except InvalidInput as error:
+        return str(error) if str(error).startswith(name) else f"{name}: {error}"
 
 
 def _paths(
