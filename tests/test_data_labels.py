@@ -97,3 +97,16 @@ def test_labels_are_numbered_as_the_model_does(
 ) -> None:
     found = match_labels(torch.tensor([0, 1, 1]), names, classes)
     assert (None if found is None else found.tolist()) == expected
+
+
+def test_classes_that_are_called_as_the_models_are_these() -> None:
+    labels = torch.tensor([0, 1, -1])
+    for names, expected in (
+        (("ant", "dog"), [1, 3, -1]),
+        (("ant", "bee"), [1, 2, -1]),
+        (("0", "2"), [0, 2, -1]),  # of the model's numbers
+        (("ant", "cow"), None),
+    ):
+        found = match_labels(labels, names, 4, ("ape", "ant", "bee", "dog"))
+        assert (None if found is None else found.tolist()) == expected
+    assert match_labels(labels, ("ape", "ant"), 2, ("ape", "ant")) is labels

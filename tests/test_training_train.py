@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from toy_training import SMALL, TINY
 
 import zoo_core
+from factories import picture
 from zoo_core import loading
 from zoo_core.cli import root
 from zoo_core.data import load_dataset
@@ -329,6 +330,30 @@ def test_a_model_of_binary_variables_takes_tables_by_the_columns_that_it_was_tra
     other.write_text("b,a\n2,no\n3,yes\n")
     with pytest.raises(InvalidInput, match="row 2, column b: '3' is none of its 2 categories"):
         zoo_core.run(model, "score", inputs=[other])
+
+
+def test_a_model_with_labels_keeps_what_they_are_called(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        for name, level in (("ant", 0), ("bee", 255), ("cow", 128)):
+            picture(tmp_path / "pets" / split / name / "a.png", (4, 4), "L", level)
+    recipe: Any = {"config": {"blocks": 1, "d": 8, "classes": 3}, "gray": True, "size": 4}
+    run = train("attention", data=str(tmp_path / "pets"), epochs=1, output=tmp_path / "r", **recipe)
+    model = zoo_core.load(run.folder)
+    assert zoo_core.info(model).classes == ["ant", "bee", "cow"]
+    assert "of label 1 (bee)" in zoo_core.run(model, "sample", n=1, label=1).summary
+    picture(tmp_path / "some" / "bee" / "a.png", (4, 4), "L", 255)
+    picture(tmp_path / "some" / "cow" / "a.png", (4, 4), "L", 128)
+    found = zoo_core.run(model, "classify", inputs=[tmp_path / "some"])
+    assert [row["label"] for row in found.rows] == [1, 2]
+    assert not any("are taken for" in note for note in found.notes)
+    (tmp_path / "some" / "bee").rename(tmp_path / "some" / "dog")
+    found = zoo_core.run(model, "classify", inputs=[tmp_path / "some"])
+    assert "classes cow, dog are not the model's ant, bee, cow: no error" in " ".join(found.notes)
+    picture(tmp_path / "some" / "eel" / "a.png", (4, 4), "L", 128)
+    found = zoo_core.run(model, "classify", inputs=[tmp_path / "some"])
+    assert (
+        "the inputs' classes cow, dog, eel are taken for the model's ant, bee, cow" in found.notes
+    )
 
 
 def test_a_training_takes_columns_in_the_order_of_the_weights_that_it_starts_from(

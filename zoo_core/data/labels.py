@@ -44,23 +44,36 @@ def with_labels(dataset: Dataset, n: int, seed: int) -> Dataset:
     return replace(dataset, labels=labels)
 
 
-def match_labels(labels: Tensor, names: Sequence[str], classes: int) -> Tensor | None:
+def match_labels(
+    labels: Tensor, names: Sequence[str], classes: int, own: Sequence[str] = ()
+) -> Tensor | None:
     """Labels as a model numbers its classes, (N,); None where the data have other classes.
 
-    A folder's classes are numbered in the order of their names. Where there are as many as the
-    model has, they are the same; where all are called by digits, as folders 3 and 7, they are those
-    of a model of up to ten classes.
+    A folder's classes are numbered in the order of their names. Those that are called as the
+    model's are these. Else, where there are as many as the model has, they are the same in their
+    order; where all are called by digits, as folders 3 and 7, they are those of a model of up to
+    ten classes.
 
     labels: (N,), int64, from 0; −1 where one is missing, which stays so.
     names: the data's classes, where that is known.
     classes: how many the model has.
+    own: what they are called, where that is known.
     """
     if not names:
         return labels if not len(labels) or int(labels.max()) < classes else None
+    if set(names) <= set(own):
+        return _numbered(labels, [own.index(name) for name in names])
     if len(names) == classes:
         return labels
     numbers = [int(name) if name.isdecimal() else classes for name in names]
     # of more than ten the order of the names is another than that of the numbers
     if not max(numbers) < classes <= 10:
         return None
+    return _numbered(labels, numbers)
+
+
+def _numbered(labels: Tensor, numbers: list[int]) -> Tensor:
+    """Labels by other numbers; the same where the numbers are."""
+    if numbers == list(range(len(numbers))):
+        return labels
     return torch.tensor(numbers)[labels.clamp(min=0)].where(labels >= 0, -1)

@@ -6,7 +6,7 @@ keeps what is known about a model, `models` builds one and gives it its weights.
 
 from zoo_core.config import build
 from zoo_core.loading.models import blank, create, load, save
-from zoo_core.loading.provenance import Info, info, ready, requirement, set_info
+from zoo_core.loading.provenance import Info, class_names, info, ready, requirement, set_info
 from zoo_core.loading.sources import Source, entry_beside, entry_of_run, open_source, resolve
 from zoo_core.loading.weights import WEIGHTS, fill
 
@@ -16,6 +16,7 @@ __all__ = [
     "Source",
     "blank",
     "build",
+    "class_names",
     "create",
     "entry_beside",
     "entry_of_run",

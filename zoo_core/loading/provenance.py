@@ -19,7 +19,7 @@ from zoo_core.text import SHORT, printable, quoted
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Info", "info", "ready", "requirement", "set_info", "to_metadata"]
+__all__ = ["Info", "class_names", "info", "ready", "requirement", "set_info", "to_metadata"]
 
 _INFO = "_zoo_info"
 """The attribute of a model that holds its Info; it is in no state dict."""
@@ -40,6 +40,8 @@ class Info:
     """Digest of the weights file that it was loaded from; empty for an untrained model."""
     data: str = ""
     """The data set that it was trained on."""
+    classes: Sequence[str] = ()
+    """What the labels of its training data were called, from 0."""
     columns: Sequence[Mapping[str, Any]] = ()
     """What its variables are in a table, where it is a model of binary ones, which its config does
     not say: see `zoo_core.data.columns.Column`."""
@@ -75,6 +77,7 @@ class Info:
             config=source.config,
             sha256=source.sha256,
             data=beside.data if beside else said.get("data", ""),
+            classes=said.get("classes", ()),
             columns=said.get("columns", ()),
             licence=entry.licence if entry else licence or None,
             metrics=metrics,
@@ -106,6 +109,12 @@ def info(model: nn.Module) -> Info:
     return known if isinstance(known, Info) else Info(name=cls, architecture=cls)
 
 
+def class_names(model: object) -> Sequence[str]:
+    """What the labels of a model are called, from 0; none where its weights do not say."""
+    known = getattr(model, _INFO, None)
+    return known.classes if isinstance(known, Info) else ()
+
+
 def set_info(model: nn.Module, info: Info) -> None:
     """Attach what is known about a model to it; copies of the model keep it."""
     # past a class's own __setattr__: nothing but a name in the object's dictionary is needed
@@ -132,8 +141,9 @@ def to_metadata(model: nn.Module, path: Path) -> dict[str, Any]:
     said = {key: getattr(known, key) for key in NEEDED} | {"name": path.stem}
     if known.sha256:
         said["start"] = {"name": known.name, "sha256": known.sha256}
-    if known.columns:
-        said["columns"] = list(known.columns)
+    for key in ("classes", "columns"):  # without which its inputs could not be read
+        if value := getattr(known, key):
+            said[key] = list(value)
     if known.licence:
         said["licence"] = {"code": known.licence.code, "weights": known.licence.weights}
     return said

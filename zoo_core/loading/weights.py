@@ -54,6 +54,7 @@ _LARGE = 2**28
 
 _SAID = {
     "name": str,
+    "classes": list,
     "columns": list,
     "data": str,
     "data_sha256": str,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo_core import loading
 from zoo_core.data import Dataset
 from zoo_core.data.labels import match_labels
 from zoo_core.errors import InvalidInput
@@ -78,10 +79,11 @@ def classification_error(
 ) -> Measured:
     """Share of rows that the model misclassifies, in percent, of those that have a label."""
     rows = load(protocol, data_root)
-    labels = match_labels(labels_of(rows), rows.classes, model.classes)
+    own = loading.class_names(model)
+    labels = match_labels(labels_of(rows), rows.classes, model.classes, own)
     if labels is None:
         raise InvalidInput(
-            f"{rows.name} has other classes than the {model.classes} of the model"
+            f"{rows.name} has other classes than the {', '.join(own) or model.classes} of the model"
             f"{': ' * bool(rows.classes)}{', '.join(rows.classes)}. There is no error to measure."
         )
     return _share((each(model, rows, model.classify) != labels)[labels >= 0])

@@ -38,7 +38,7 @@ def classify(model: ConditionalDensity, options: Options, context: Context) -> R
     batch = load_inputs(model, options.inputs, context)
     log_p = joint(model, batch.x, context)
     p, nats = log_p.softmax(1), -log_p.logsumexp(1)
-    batch, others = _match(batch, model.classes)
+    batch, others = _match(batch, model)
     result = Result(
         summary=f"{counted(len(p), 'input')} classified by {context.name}",
         figures=(*_errors(p, batch), f"mean −log ∑ p(x|y) p(y) {float(nats.mean()):.2f} nats"),
@@ -78,17 +78,22 @@ def joint(model: ConditionalDensity, x: Tensor, context: Context) -> Tensor:
     return torch.cat(parts).double().cpu() + prior
 
 
-def _match(batch: Batch, classes: int) -> tuple[Batch, tuple[str, ...]]:
+def _match(batch: Batch, model: ConditionalDensity) -> tuple[Batch, tuple[str, ...]]:
     """The batch with its labels as the model numbers them, and what is to be said of them."""
     from zoo_core.data.labels import match_labels
+    from zoo_core.loading import class_names
 
     if batch.labels is None or not batch.classes:
         return batch, ()
-    labels, names = match_labels(batch.labels, batch.classes, classes), ", ".join(batch.classes)
-    if labels is batch.labels:
-        return batch, ()
+    own, names = class_names(model), ", ".join(batch.classes)
+    labels = match_labels(batch.labels, batch.classes, model.classes, own)
     if labels is None:
-        note = f"the inputs' classes {names} are not the model's {classes}: no error is counted"
+        has = ", ".join(own) or model.classes
+        note = f"the inputs' classes {names} are not the model's {has}: no error is counted"
+    elif set(batch.classes) <= set(own) or (labels is batch.labels and not own):
+        return batch._replace(labels=labels), ()
+    elif labels is batch.labels:
+        note = f"the inputs' classes {names} are taken for the model's {', '.join(own)}"
     else:
         note = f"the inputs' classes {names} are taken for those numbers of the model's"
     return batch._replace(labels=labels), (note,)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import InvalidInput
+from zoo_core.loading import class_names
 from zoo_core.options import option
 from zoo_core.protocols import Bound, Conditional, Decoder, Generator, Prompted
 from zoo_core.tasks.groups import Samples
@@ -67,7 +68,7 @@ def sample(model: Generator, options: Options, context: Context) -> Result:
     if options.between:
         raise InvalidInput(f"{argument('between')} is for samples of two prompts or more.")
     x, notes = _samples_or_means(model, options, context, condition)
-    of = "" if options.label is None else f" of {_class(options.label, context)}"
+    of = "" if options.label is None else f" of {_class(options.label, model, context)}"
     summary = f"{counted(len(x), 'sample')}{of} from {context.name}"
     if x.ndim == 4:
         return Result(
@@ -160,10 +161,11 @@ def of_label(model: Generator, label: int | None, name: str) -> dict[str, int]:
     return {"label": label}
 
 
-def _class(label: int, context: Context) -> str:
+def _class(label: int, model: Generator, context: Context) -> str:
     """What a label is called: of clusters, which have no labels, what they mostly hold."""
     if not context.clusters:
-        return f"label {label}"
+        names = class_names(model)
+        return f"label {label} ({names[label]})" if label < len(names) else f"label {label}"
     holds = context.clusters[label] if label < len(context.clusters) else ""
     return f"cluster {label}, mostly {holds}," if holds else f"cluster {label}"
 

@@ -159,7 +159,9 @@ class Publisher:
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
-        kept = [column.table() for column in self.data.columns if column.required]
+        columns = [column.table() for column in self.data.columns if column.required]
+        labelled = {"classes", "heads"} & self.recipe.config.keys()
+        classes = list(self.data.classes) if labelled else []
         return {
             "name": self.name,
             "family": self.family.name,
@@ -169,7 +171,8 @@ class Publisher:
             "recipe_sha256": self.recipe.digest,
             "data": self.of_all_rows.data_name,
             "data_sha256": self.data.digest,
-            **({"columns": kept} if kept else {}),
+            **({"columns": columns} if columns else {}),
+            **({"classes": classes} if classes else {}),
             "licence": self.recipe.entry.get("licence", {}),
             "versions": versions,
         }
