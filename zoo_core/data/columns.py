@@ -243,7 +243,8 @@ def of_cells(
     """
     from zoo_core.data.dataset import Dataset
 
-    x, kept = encode(cells, columns, name), cells if keep else None
+    where = name if split == "input" else f"{name}:{split}"  # whose rows are not those of the file
+    x, kept = encode(cells, columns, where), cells if keep else None
     binary = all(len(column.categories) == 2 for column in columns) and not x.isnan().any()
     if binary:
         return Dataset(name, split, x.to(torch.uint8), 2, columns=tuple(columns), cells=kept)

@@ -231,7 +231,7 @@ def _rows(source: object, columns: Sequence[Column], root: _Root) -> tuple[Datas
         cells, start = cells.take(chosen), chosen.start
         _check_some(len(cells), _spec(source))
         name = spec.name if is_whole else f"{spec.name}:{split}"
-        data = of_cells(cells, columns, spec.name, "input", keep=True)
+        data = of_cells(cells, columns, name, "input", keep=True)
     else:
         loaded, start = _selected(_spec(source), split, root)
         data, name = in_columns(loaded, columns), f"{loaded.name}:{loaded.split}"
