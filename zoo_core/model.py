@@ -2,14 +2,15 @@
 
 What an entry can do is written in a registry, not in its name's type. So that an editor completes
 `model.sample`, `Model` has every method of every protocol; a class has those of its own.
-`load("vae.mnist", as_=Bound)` has the methods of one protocol, and checks that they are there.
+`load("vae.mnist", as_=Bound)` has the methods of one protocol, and checks that they are there;
+functions that take a model take either, as `AnyModel` says.
 """
 
 from typing import TYPE_CHECKING
 
 from torch import nn
 
-__all__ = ["Model"]
+__all__ = ["AnyModel", "Model"]
 
 if TYPE_CHECKING:
     from torch import Generator as Random
@@ -64,5 +65,20 @@ if TYPE_CHECKING:
             """
             ...
 
+    AnyModel = (
+        nn.Module
+        | protocols.Generator
+        | protocols.DensityModel
+        | protocols.Bound
+        | protocols.Classifier
+        | protocols.Featurizer
+        | protocols.Attentive
+        | protocols.Completer
+        | protocols.PartCompleter
+        | protocols.Encoder
+        | protocols.Translator
+    )
+    """A model in memory, by whatever type it is known; at run time it is a `torch.nn.Module`."""
+
 else:
-    Model = nn.Module
+    Model = AnyModel = nn.Module

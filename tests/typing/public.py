@@ -31,6 +31,12 @@ def load_as_a_protocol(path: Path) -> None:
     assert_type(zoo.load("nade.mnist", as_=DensityModel), DensityModel)
     assert_type(zoo.load(path, as_=Bound, trainable=True).levels, int | None)
     assert_type(zoo.load("attention.mnist", as_=Conditional).classes, int)
+    model = zoo.load("nade.mnist", as_=DensityModel)
+    assert_type(zoo.info(model).name, str)
+    assert_type(zoo.run(model, "score", inputs=[path]), Result)
+    assert_type(zoo.evaluate(model)["test_nll"].value, float)
+    assert_type(zoo.compare(model, zoo.load("vae.mnist", as_=Bound))[0].name, str)
+    zoo.save(model, path)
     source: Source = open_source(path)
     assert_type(zoo.load(source, as_=Prompted).read(["a", "b"]), Tensor)
 

@@ -30,9 +30,10 @@ from zoo_core.tasks.result import Result, check_suffix
 from zoo_core.text import hidden
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from zoo_core.hookspecs import Task
+    from zoo_core.model import AnyModel
 
 __all__ = ["Done", "run_parts"]
 
@@ -78,7 +79,7 @@ class Done:
 
 
 def run_parts(
-    model: nn.Module | str | Path,
+    model: AnyModel | str | Path,
     task: str | None,
     folder: str | Path,
     *,
@@ -110,7 +111,7 @@ def run_parts(
     Raises as `zoo_core.run`, InvalidInput for a folder of something else, parts without rows and a
     task that cannot be done in parts, and DigestMismatch for a part that was changed.
     """
-    loaded = loading.load(model) if isinstance(model, str | Path) else model
+    loaded = loading.loaded(model)
     known = loading.info(loaded)
     record = _record(task, loaded, known.name)
     chosen = tasks.build_options(record, settings, loaded)
@@ -120,14 +121,7 @@ def run_parts(
     begun = sizes_of(folder)
     rows = part_rows or begun.get("part_rows") or _fitting(loaded, _PART)
     batch_size = batch_size or begun.get("batch_size") or _batch(record, loaded, weight)
-    context = Context(
-        name=known.name,
-        data=known.data,
-        clusters=known.entry.clusters if known.entry else (),
-        seed=seed,
-        batch_size=batch_size,
-        data_root=None if data_root is None else Path(data_root),
-    )
+    context = Context.of(known, seed=seed, batch_size=batch_size, data_root=data_root)
     groups = _streams(loaded, chosen, context)
     streams = [stream for group in groups.values() for stream in group]
     sizes = {name: [stream.rows for stream in group] for name, group in groups.items()}

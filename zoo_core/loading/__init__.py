@@ -5,8 +5,16 @@ keeps what is known about a model, `models` builds one and gives it its weights.
 """
 
 from zoo_core.config import build
-from zoo_core.loading.models import blank, create, load, save
-from zoo_core.loading.provenance import Info, class_names, info, ready, requirement, set_info
+from zoo_core.loading.models import blank, create, load, loaded, save
+from zoo_core.loading.provenance import (
+    Info,
+    as_module,
+    class_names,
+    info,
+    ready,
+    requirement,
+    set_info,
+)
 from zoo_core.loading.sources import Source, entry_beside, entry_of_run, open_source, resolve
 from zoo_core.loading.weights import WEIGHTS, fill
 
@@ -14,6 +22,7 @@ __all__ = [
     "WEIGHTS",
     "Info",
     "Source",
+    "as_module",
     "blank",
     "build",
     "class_names",
@@ -23,6 +32,7 @@ __all__ = [
     "fill",
     "info",
     "load",
+    "loaded",
     "open_source",
     "ready",
     "requirement",

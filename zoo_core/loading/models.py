@@ -13,7 +13,7 @@ from zoo_core.config import build
 from zoo_core.errors import InvalidInput, InvalidWeights, OutputExists, PluginError, naming
 from zoo_core.files import check_place, unwritten
 from zoo_core.header import read_header
-from zoo_core.loading.provenance import Info, requirement, set_info, to_metadata
+from zoo_core.loading.provenance import Info, as_module, requirement, set_info, to_metadata
 from zoo_core.loading.sources import Source, open_source
 from zoo_core.loading.weights import AGAIN, NEEDED, fill, floating_type, is_json, unsound, write
 from zoo_core.protocols import narrow
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from zoo_core.model import Model
+    from zoo_core.model import AnyModel, Model
 
-__all__ = ["blank", "create", "load", "save"]
+__all__ = ["blank", "create", "load", "loaded", "save"]
 
 P = TypeVar("P")
 """A protocol."""
@@ -95,6 +95,14 @@ def load(
         if known.columns:
             set_columns(model, [Column.of(table) for table in known.columns])
     return model.train() if trainable else model.eval().requires_grad_(False)
+
+
+def loaded(model: AnyModel | str | Path, *, device: str | torch.device = "cpu") -> nn.Module:
+    """A model in memory, where it is; or one that is named, which is loaded onto the device.
+
+    Raises as `load`, and InvalidInput for what is neither.
+    """
+    return load(model, device=device) if isinstance(model, str | Path) else as_module(model)
 
 
 def _require(source: Source) -> None:
@@ -175,7 +183,7 @@ def _as_lists(value: object) -> Any:
 
 
 def save(
-    model: nn.Module,
+    model: AnyModel,
     path: str | Path,
     metadata: Mapping[str, object] | None = None,
     *,
@@ -203,6 +211,7 @@ def save(
         raise OutputExists(
             f"{path} exists. Give another path, or {argument('force', True)} to overwrite it."
         )
+    model = as_module(model)
     metadata = {**to_metadata(model, path), **(metadata or {})}
     if missing := [key for key in NEEDED if key not in metadata]:
         raise InvalidInput(

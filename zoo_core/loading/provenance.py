@@ -19,7 +19,18 @@ from zoo_core.text import SHORT, printable, quoted
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Info", "class_names", "info", "ready", "requirement", "set_info", "to_metadata"]
+    from zoo_core.model import AnyModel
+
+__all__ = [
+    "Info",
+    "as_module",
+    "class_names",
+    "info",
+    "ready",
+    "requirement",
+    "set_info",
+    "to_metadata",
+]
 
 _INFO = "_zoo_info"
 """The attribute of a model that holds its Info; it is in no state dict."""
@@ -89,7 +100,18 @@ class Info:
         )
 
 
-def info(model: nn.Module) -> Info:
+def as_module(model: AnyModel) -> nn.Module:
+    """A model in memory, as what it is; raises InvalidInput for what is no model."""
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(
+            f"{quoted(model, SHORT)} is no model: expected what zoo_core.load gives."
+        )
+    return model
+
+
+def info(model: AnyModel) -> Info:
     """Return what is known about a model: name, config, digest of its weights, provenance.
 
     It describes the weights that were loaded, also after they were changed. Of a model that was
@@ -97,13 +119,7 @@ def info(model: nn.Module) -> Info:
 
     Raises InvalidInput for what is no model.
     """
-    from torch import nn
-
-    if not isinstance(model, nn.Module):
-        raise InvalidInput(
-            f"{quoted(model, SHORT)} is no model: expected what zoo_core.load gives."
-        )
-    model = unwrap(model)
+    model = unwrap(as_module(model))
     known = getattr(model, _INFO, None)
     cls = type(model).__name__
     return known if isinstance(known, Info) else Info(name=cls, architecture=cls)

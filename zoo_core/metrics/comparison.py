@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,9 @@ from zoo_core.metrics.rows import (
 )
 from zoo_core.protocols import Bound, DensityModel, Generator
 from zoo_core.text import argument, quoted
+
+if TYPE_CHECKING:
+    from zoo_core.model import AnyModel
 
 __all__ = ["Comparison", "Standing", "common_data", "compare", "parameters", "with_split"]
 
@@ -66,7 +69,7 @@ class Standing:
 
 
 def compare(
-    *models: nn.Module | str | Path,
+    *models: AnyModel | str | Path,
     data: str | os.PathLike[str] = "",
     data_root: Root = None,
     samples: int = 0,
@@ -88,7 +91,7 @@ def compare(
     fit a model.
     """
     _check_models(models)
-    loaded = [m if isinstance(m, nn.Module) else loading.load(m, device=device) for m in models]
+    loaded = [loading.loaded(model, device=device) for model in models]
     infos = [loading.info(model) for model in loaded]
     data = os.fspath(data) or common_data([(info.name, info.data) for info in infos])
     comparison = Comparison(with_split(data, data_root), data_root, samples=samples)

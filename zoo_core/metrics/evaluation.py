@@ -23,6 +23,7 @@ from zoo_core.rules import KINDS, Rule, at_least, check_value
 if TYPE_CHECKING:
     import torch
 
+    from zoo_core.model import AnyModel
     from zoo_core.registry import Entry, Metric
 
 __all__ = ["Figure", "evaluate"]
@@ -86,7 +87,7 @@ class Figure:
 
 
 def evaluate(
-    model: nn.Module | str | Path,
+    model: AnyModel | str | Path,
     metrics: str | Sequence[str] | None = None,
     *,
     data: str = "",
@@ -120,8 +121,7 @@ def evaluate(
         check_value(metrics, _NAMES, "metrics")
     check_value(data, KINDS[str], "data")
     check_value(seeds, at_least(1), "seeds")
-    if not isinstance(model, nn.Module):
-        model = loading.load(model, device=device)
+    model = loading.loaded(model, device=device)
     info = loading.info(model)
     entry = _entry(info, needed=not metrics)
     stated = {metric.name: metric for metric in entry.metrics} if entry else {}

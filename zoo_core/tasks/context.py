@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from zoo_core.data.inputs import Some
     from zoo_core.draws import Streams
+    from zoo_core.loading import Info
 
 __all__ = ["Context"]
 
@@ -62,6 +63,27 @@ class Context:
     """Inputs that could not be read."""
     kept: dict[str, Any] = field(default_factory=dict)
     """What `once` has made; all parts share it."""
+
+    @classmethod
+    def of(
+        cls,
+        known: Info,
+        *,
+        seed: int,
+        batch_size: int,
+        data_root: str | Path | None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Context:
+        """The context of a model of which so much is known."""
+        return cls(
+            name=known.name,
+            data=known.data,
+            clusters=known.entry.clusters if known.entry else (),
+            seed=seed,
+            batch_size=batch_size,
+            data_root=None if data_root is None else Path(data_root),
+            progress=progress,
+        )
 
     def __post_init__(self) -> None:
         check_value(self.seed, at_least(0), "seed")

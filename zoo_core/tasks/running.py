@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo_core.hookspecs import Task
+    from zoo_core.model import AnyModel
     from zoo_core.registry import Entry
     from zoo_core.tasks.result import Result
 
@@ -38,7 +39,7 @@ _DEFAULTS = {"--device": "cpu", "--dtype": "float32", "--batch-size": 256, "--da
 
 
 def run(
-    model: nn.Module | str | Path,
+    model: AnyModel | str | Path,
     task: str | None = None,
     *,
     seed: int | None = None,
@@ -64,17 +65,15 @@ def run(
     """
     if task is not None:
         check_value(task, KINDS[str], "task")
-    loaded = loading.load(model) if isinstance(model, str | Path) else model
+    loaded = loading.loaded(model)
     known = loading.info(loaded)
     record = tasks.choose(task, loaded, known.name)
     chosen = tasks.build_options(record, settings, loaded)
-    context = Context(
-        name=known.name,
-        data=known.data,
-        clusters=known.entry.clusters if known.entry else (),
+    context = Context.of(
+        known,
         seed=random_seed() if seed is None else seed,
         batch_size=batch_size,
-        data_root=None if data_root is None else Path(data_root),
+        data_root=data_root,
         progress=progress,
     )
     with loading.ready(loaded):
