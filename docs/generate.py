@@ -21,6 +21,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
+from statistics import fmean
 
 import click
 
@@ -60,6 +61,11 @@ LARGEST = 60_000
 _NUMBERS = ("parameters", "published")
 """Columns that are aligned to the right."""
 
+_BINARIZED = (
+    "In training, images are binarized afresh for each batch. `binarize = fixed` is of the test "
+    "images: one draw, by zoo's own seed. Figures of models that were trained on one fixed draw "
+    "are [1 to 2.5 nats above](../guides/evaluate.md)."
+)
 _TRAINING_ROWS = {
     "binary/dna": 1_600,
     "binary/nltcs": 16_181,
@@ -238,6 +244,8 @@ def _card(entry: Entry) -> Iterator[str]:
         yield _rows(head, _figures(entry, bool(real)))
         yield from (_source(metric) for metric in entry.metrics if metric.source)
         yield from (_spread(metric) for metric in entry.metrics if metric.spread)
+        if _is_binarized_anew(entry):
+            yield _BINARIZED
     yield "## Run it"
     yield _block("sh", "\n".join(f"# {what}\n{line}" for line, what in commands(entry)))
     if recipe := _recipe(entry):
@@ -289,11 +297,17 @@ def _seen(entry: Entry) -> str:
 def _figures(entry: Entry, real: bool) -> Iterator[tuple[str, ...]]:
     """A row for each metric, with a cell for its figure of real data where that is wanted."""
     for metric in entry.metrics:
-        measured = f"{metric.figure} (checked to ±{metric.tolerance:g})"
+        measured = f"{metric.figure} (a check allows {metric.tolerance:g})"
         others = (metric.real, metric.published) if real else (metric.published,)
         cells = ("" if value is None else f"{value:g} {metric.unit}" for value in others)
         how = ", ".join(f"`{key} = {in_toml(value)}`" for key, value in metric.protocol.items())
         yield f"`{metric.name}`", measured, *cells, how
+
+
+def _is_binarized_anew(entry: Entry) -> bool:
+    """Whether training and test binarize images in two ways."""
+    once = any(metric.protocol.get("binarize") == "fixed" for metric in entry.metrics)
+    return once and tomllib.loads(_recipe(entry)).get("binarize") == "dynamic"
 
 
 def _source_file(entry: Entry) -> str:
@@ -356,7 +370,10 @@ def _row(entry: Entry) -> tuple[str, ...]:
         return link, entry.data, parameters, "", ""
     first = entry.metrics[0]
     published = "" if first.published is None else f"{first.published:g}"
-    return link, entry.data, parameters, f"`{first.name}` {first.value:g} {first.unit}", published
+    figure = f"`{first.name}` {first.figure}"
+    if len(seeds := first.training_seeds) > 1:
+        figure += f"; mean of {len(seeds)} training seeds {round(fmean(seeds), 3):g}"
+    return link, entry.data, parameters, figure, published
 
 
 def _gallery(every: Sequence[Entry]) -> Iterator[str]:

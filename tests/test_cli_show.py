@@ -51,7 +51,7 @@ def test_show_is_a_card(zoo: Zoo, two: Path) -> None:
         "              not pulled",
         f"SHA-256       {digest}",
         "Data          mnist",
-        "Metrics       test_nll 86.1 nats (checked to ±0.05)",
+        "Metrics       test_nll 86.1 nats (a check allows 0.05)",
         "                published 85.65 nats: table 2",
         "                measured by data = mnist:test, seed = 0",
         "Licence       code Apache-2.0, weights CC-BY-SA-3.0",
@@ -81,10 +81,12 @@ def test_show_says_how_certain_a_figure_is(
 ) -> None:
     (metric,) = entry()["metrics"]
     metric |= {"standard_error": 0.2119, "training_seeds": [86.1, 86.4, 86.7], "seen": 3_000_000}
+    metric["real"] = 80.5
     monkeypatch.setenv("ZOO_REGISTRY", str(write_registry(entry(metrics=[metric]))))
     shown = " ".join(zoo("show", "nade").stdout.split())
-    assert "Metrics test_nll 86.1 ± 0.21 nats (checked to ±0.05) by 3 training seeds 86.1" in shown
-    assert "86.1, 86.4, 86.7; 86.1 to 86.7, mean 86.4, deviation 0.3 published" in shown
+    assert "Metrics test_nll 86.1 ± 0.21 nats (a check allows 0.05) of data" in shown
+    assert "of data in the samples' place 80.5 nats by 3 training seeds 86.1" in shown
+    assert "86.1, 86.4, 86.7; 86.1 to 86.7, mean 86.4, deviation 0.30 published" in shown
     assert "published 85.65 nats after 3,000,000 images: table 2" in shown
 
 

@@ -171,10 +171,39 @@ def test_labels_that_cannot_be_requested(
         measure("requested_label", model, BARS | {"features": "net"} | changes)
 
 
+class Counted(Unguided):
+    """Samples of which so many are of each class."""
+
+    def __init__(self, counts: list[int]) -> None:
+        super().__init__()
+        self.classes_of_samples = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+
+    def sample(self, n: int, *, generator: Any, temperature: float = 1.0, label: Any = None) -> Any:
+        return (self.classes_of_samples[:n] / 10).view(-1, 1, 1, 1).expand(-1, *self.event_shape)
+
+
+def test_the_ratio_of_classes_is_that_of_the_counts_that_a_net_sees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeing = Rule(lambda x: (10 * x.mean((1, 2, 3))).round().long().clamp(max=2), 3)
+    monkeypatch.setattr(classification, "feature_net", lambda name: Net(seeing, f"{name}@01"))
+    protocol = BARS | {"features": "net", "samples": 90}
+    found = measure("class_ratio", Counted([50, 30, 10]), protocol)
+    assert (found.value, found.n, found.settled) == (5.0, 90, {"features": "net@01"})
+    assert found.error == pytest.approx(5 * (1 / 50 + 1 / 10) ** 0.5)
+    rows = load_dataset(BARS["data"]).floats()
+    counts = torch.bincount((10 * rows.mean((1, 2, 3))).round().long().clamp(max=2), minlength=3)
+    assert found.real == pytest.approx(float(counts.max() / counts.min()))
+    never = measure("class_ratio", Counted([60, 0, 30]), protocol)
+    assert never.value == float("inf")
+
+
 def test_a_net_without_classes_sees_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classification, "feature_net", lambda _: Net(nn.Identity(), "blind"))
     with pytest.raises(InvalidInput, match="blind gives features and no classes"):
         measure("requested_label", Unguided(), BARS | {"features": "blind"})
+    with pytest.raises(InvalidInput, match="blind gives features and no classes"):
+        measure("class_ratio", Unguided(), BARS | {"features": "blind"})
 
 
 def test_a_protocol_without_data() -> None:

@@ -29,6 +29,24 @@ def test_a_curve_shows_losses_and_validation_values() -> None:
     assert plots._lines(rows) == {"loss": ([1], [3.0]), "val_nll": ([2], [2.0])}
 
 
+def test_losses_of_other_sizes_than_the_validation_have_a_panel_of_their_own(
+    tmp_path: Path,
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"step": s, "nll": 90 + 9 / s, "kl": 25.0, "lr": 1.0} for s in range(1, 40)
+    ]
+    rows += [{"step": s, "val_nll": 91.0} for s in (20, 39)]
+    panels = plots._panels(plots._lines(rows))
+    assert [list(panel) for panel in panels] == [["nll", "val_nll"], ["kl"]]
+    heights = []
+    alike = [{key: value for key, value in row.items() if key != "kl"} for row in rows]
+    for some in (rows, alike):
+        output.plot_curve(some, tmp_path / "curve.png")
+        with Image.open(tmp_path / "curve.png") as picture:
+            heights.append(picture.height)
+    assert heights[0] > heights[1]
+
+
 def test_a_curve_without_rows_is_an_empty_picture(tmp_path: Path) -> None:
     output.plot_curve([], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").is_file()

@@ -243,6 +243,13 @@ def zoo_metrics() -> list[Metric]:
             0.5,
         ),
         _metric(
+            "class_ratio",
+            "classification:class_ratio",
+            "Samples of the most frequent class for each of the least, as a net sees them",
+            "ratio",
+            0.05,
+        ),
+        _metric(
             "fid",
             "frechet:fid",
             "Fréchet distance between samples and data, in features",

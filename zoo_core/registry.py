@@ -108,7 +108,7 @@ class Metric:
 
 def _rough(spread: float) -> str:
     """A spread in two digits, or as a whole number."""
-    return f"{spread:.2g}" if spread < 100 else f"{spread:.0f}"
+    return f"{spread:#.2g}".rstrip(".") if spread < 100 else f"{spread:.0f}"
 
 
 @dataclass(frozen=True, slots=True)

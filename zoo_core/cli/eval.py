@@ -123,7 +123,7 @@ def _check(name: str, figures: Iterable["Figure"]) -> None:
         )
     wrong = [
         f"{figure.name} is {figure.found[0].value:.4f}, but the registry states "
-        f"{figure.stated.value:g} {figure.unit} (checked to ±{figure.stated.tolerance:g})"
+        f"{figure.stated.value:g} {figure.unit} (a check allows {figure.stated.tolerance:g})"
         for figure in stated
         if figure.stated and not figure.within
     ]

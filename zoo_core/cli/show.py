@@ -108,7 +108,9 @@ def _plugin(entry: "Entry", family: "Family | None") -> str:
 
 
 def _metric(metric: "Metric") -> Iterator[str]:
-    yield f"{metric.name} {metric.figure} (checked to ±{metric.tolerance:g})"
+    yield f"{metric.name} {metric.figure} (a check allows {metric.tolerance:g})"
+    if metric.real is not None:
+        yield f"  of data in the samples' place {metric.real:g} {metric.unit}"
     if spread := metric.spread:
         yield f"  by {len(metric.training_seeds)} training seeds {spread}"
     if metric.published is not None:

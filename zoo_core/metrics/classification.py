@@ -5,11 +5,14 @@ that found clusters without: each is given the class that most of its rows of an
 and is wrong about every row of another class. (Makhzani et al. 2015 give a cluster the class of the
 one row that is surest of it; the most frequent class depends less on chance.)
 `requested_label` is of a model that samples by label: how often a net sees the label in the sample.
+`class_ratio` is of any that samples: how much more of the most frequent class than of the least a
+net sees.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,14 +33,15 @@ from zoo_core.metrics.rows import (
     load_binarized,
     seeded,
 )
-from zoo_core.metrics.samples import feature_net, features_option
+from zoo_core.metrics.samples import InFeatures, Net, feature_net, features_option, samples_of
 from zoo_core.options import option
-from zoo_core.protocols import Classifier, Conditional
+from zoo_core.protocols import Classifier, Conditional, Generator
 
 __all__ = [
     "OfClasses",
     "OfClusters",
     "OfRequests",
+    "class_ratio",
     "classification_error",
     "clustering_error",
     "labels_of",
@@ -114,9 +118,7 @@ def requested_label(model: Conditional, protocol: OfRequests, data_root: Root = 
     guided = {} if protocol.guidance is None else {"guidance": protocol.guidance}
     if guided and "guidance" not in inspect.signature(model.sample).parameters:
         raise InvalidInput(f"guidance is {protocol.guidance:g}, but {name} samples without.")
-    net = feature_net(protocol.features)
-    if not isinstance(net.model, Classifier):
-        raise InvalidInput(f"{net.name} gives features and no classes: expected a classifier.")
+    net, judge = _judge(protocol.features)
     labels, random = torch.arange(protocol.samples) % model.classes, seeded(protocol.seed, model)
     with torch.inference_mode():
         parts = [
@@ -124,9 +126,42 @@ def requested_label(model: Conditional, protocol: OfRequests, data_root: Root = 
             for some in labels.split(BATCH)
         ]
     rows = load_binarized(protocol, data_root)
-    real = _share(each(net.model, rows, net.model.classify) == labels_of(rows))
-    seen = each(net.model, Dataset("samples", "", torch.cat(parts), None), net.model.classify)
+    real = _share(each(judge, rows, judge.classify) == labels_of(rows))
+    seen = each(judge, Dataset("samples", "", torch.cat(parts), None), judge.classify)
     return net.sign(_share(seen == labels)._replace(real=real.value))
+
+
+def class_ratio(model: Generator, protocol: InFeatures, data_root: Root = None) -> Measured:
+    """How many samples of the most frequent class there are for each of the least frequent.
+
+    Beside it, the same of held-out rows. Infinite where a class is never seen.
+
+    Raises InvalidInput for a net that does not classify.
+    """
+    net, judge = _judge(protocol.features)
+    sets = Dataset("samples", "", samples_of(model, protocol), None), load(protocol, data_root)
+    samples, rows = (_ratio(each(judge, one, judge.classify), judge.classes) for one in sets)
+    return net.sign(samples._replace(real=rows.value))
+
+
+def _ratio(seen: Tensor, classes: int) -> Measured:
+    """The greatest count of a class over the least, with the error of two Poisson counts.
+
+    seen: the class of each of n, (n,), int64.
+    """
+    counts = torch.bincount(seen, minlength=classes).double()
+    most, least = float(counts.max()), float(counts.min())
+    if not least:
+        return Measured(math.inf, math.nan, len(seen))
+    return Measured(most / least, most / least * math.sqrt(1 / most + 1 / least), len(seen))
+
+
+def _judge(named: str) -> tuple[Net, Classifier]:
+    """A feature net that names classes; raises InvalidInput for another."""
+    net = feature_net(named)
+    if not isinstance(net.model, Classifier):
+        raise InvalidInput(f"{net.name} gives features and no classes: expected a classifier.")
+    return net, net.model
 
 
 def names_of_clusters(clusters: Tensor, labels: Tensor, count: int) -> Tensor:

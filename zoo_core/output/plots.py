@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from zoo_core.errors import InvalidInput
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from zoo_core.output.files import Provenance
+
+    Lines = dict[str, tuple[list[float], list[float]]]
+    """Steps and values of losses, by name."""
 
 __all__ = [
     "Frame",
@@ -185,7 +189,7 @@ def plot_scatter(
         axes.scatter(x, y, s=4, alpha=0.6, color=colour, lw=0, label=name)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "markerscale": 3}
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "markerscale": 3}
     _finish(figure, axes, path, frame, **beside)
 
 
@@ -196,25 +200,34 @@ def plot_curve(
 ) -> None:
     """Draw the losses of a training run; an older picture at the path is replaced.
 
+    Those that end near the first one of validation share its axes; others have axes below.
+
     Args:
         rows: records of a metrics.jsonl: training rows with `step` and losses, validation
             rows with `step` and values whose names begin with `val_`.
         path: the PNG to write.
         frame: the title above it, its provenance, and whether to overwrite.
     """
-    lines = _lines(rows)
-    figure, axes = _figure(frame)
-    for (name, (x, y)), colour in zip(lines.items(), cycle(_COLOURS), strict=False):
-        if name.startswith("val_"):
-            axes.plot(x, y, color=colour, lw=1.6, marker="o", ms=3.5, label=_with_best(name, y))
-        else:
-            axes.plot(x, y, color=colour, lw=0.6, alpha=0.3)
-            axes.plot(x, _smooth(y), color=colour, lw=1.6, label=name)
-    _limit(axes, [y for _, y in lines.values()])
+    panels = _panels(_lines(rows))
+    figure, axes = _figure(frame, (8.6, 2.6 + 1.6 * len(panels)), rows=len(panels))
+    looks = cycle(product(("-", "--", ":"), _COLOURS))
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    for axes, lines in zip(figure.axes, panels, strict=True):
+        for name, (x, y) in lines.items():
+            style, colour = next(looks)
+            look: dict[str, Any] = {"color": colour, "ls": style, "lw": 1.6}
+            if name.startswith("val_"):
+                axes.plot(x, y, marker="o", ms=3.5, label=_with_best(name, y), **look)
+            else:
+                axes.plot(x, y, color=colour, lw=0.6, alpha=0.3)
+                axes.plot(x, _smooth(y), label=name, **look)
+        _limit(axes, [y for _, y in lines.values()])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_ylabel("loss")
+        if len(panels) > 1 and axes is not figure.axes[-1]:
+            axes.legend(frameon=False, fontsize=9, **beside)
     axes.set_xlabel("step")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_ylabel("loss")
-    _finish(figure, axes, path, {**frame, "force": True})
+    _finish(figure, axes, path, {**frame, "force": True}, **beside)
 
 
 class Point(NamedTuple):
@@ -298,9 +311,9 @@ def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
             label.remove()
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+def _lines(rows: Iterable[Mapping[str, Any]]) -> Lines:
     """Finite losses by name: their steps and values."""
-    lines: dict[str, tuple[list[float], list[float]]] = {}
+    lines: Lines = {}
     for row in rows:
         for name, value in row.items():
             if name not in _BOOKKEEPING and isinstance(value, int | float):
@@ -309,6 +322,17 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[float], li
                     x.append(row["step"])
                     y.append(value)
     return {name: line for name, line in lines.items() if line[0]}
+
+
+def _panels(lines: Lines) -> list[Lines]:
+    """The losses that end within a quarter of the first one of validation, and the others."""
+    ends = {name: median(y[-max(1, len(y) // 10) :]) for name, (_, y) in lines.items()}
+    main = next((name for name in lines if name.startswith("val_")), next(iter(lines), ""))
+    near = {name for name, end in ends.items() if abs(end - ends[main]) <= abs(ends[main]) / 4}
+    parts = (
+        {n: line for n, line in lines.items() if (n in near) == together} for together in (1, 0)
+    )
+    return [part for part in parts if part] or [{}]
 
 
 def _with_best(name: str, y: Sequence[float]) -> str:
