@@ -116,6 +116,21 @@ def test_run_folders_and_files_are_compared_too(publish: Publish, tmp_path: Path
     assert found["models"][0]["n"] == 4
 
 
+def test_a_folder_of_runs_stands_for_these(publish: Publish, tmp_path: Path) -> None:
+    publish(markov={}, nade={})
+    for name in ("markov", "nade"):
+        folder = tmp_path / "runs" / "ladder.bars" / name
+        folder.mkdir(parents=True)
+        weights = (tmp_path / "registry" / f"{name}.bars.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(weights)
+    (tmp_path / "runs" / "ladder.bars" / "ladder.png").write_bytes(b"")
+    (tmp_path / "runs" / "none").mkdir()
+    result = zoo("compare", "runs/ladder.bars", "--data", "bars-and-stripes:test", "--json")
+    assert [model["values"] for model in json.loads(result.stdout)["models"]] == ["binary"] * 2
+    result = zoo("compare", "runs/none", "--data", "bars-and-stripes:test")
+    assert result.exit_code == 3 and "holds no model.safetensors" in result.stderr
+
+
 def test_a_file_named_like_an_entry_is_told_apart_by_its_path(
     publish: Publish, tmp_path: Path
 ) -> None:

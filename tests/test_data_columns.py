@@ -12,6 +12,7 @@ from zoo_core.data import load_dataset
 from zoo_core.data.cells import Cells, Values
 from zoo_core.data.columns import (
     Column,
+    cell_types,
     cells_of,
     decode,
     encode,
@@ -109,6 +110,29 @@ def test_codes_are_said_to_be_texts_and_may_be_numbers(capsys: pytest.CaptureFix
     assert encode(Cells(("c",), (np.array([7.0, 1.5]),)), [zip_code], "x").tolist() == [[2], [1]]
     with pytest.raises(errors.InvalidInput, match="'7' is none of its 1 categories: 007"):
         encode(Cells(("c",), (np.array([7.0]),)), [Column("c", "categorical", ("007",))], "x")
+
+
+def test_truth_values_are_the_same_however_they_are_written() -> None:
+    for categories in (("false", "true"), ("False", "True"), ("FALSE", "TRUE")):
+        column = Column("c", "binary", categories)
+        for texts in (["true", "false"], ["True", "False"], ["TRUE", "FALSE"]):
+            assert encode(Cells(("c",), (texts,)), [column], "x").tolist() == [[1], [0]]
+    told_apart = Column("c", "binary", ("True", "true"))
+    assert encode(Cells(("c",), (["true", "True"],)), [told_apart], "x").tolist() == [[1], [0]]
+
+
+def test_numbers_of_a_model_of_binary_variables_stay_numbers() -> None:
+    x = torch.tensor([[1.0, 0.0, 1.0]])
+    columns = [
+        Column("a", "binary", ("1", "2"), required=True),
+        Column("b", "binary", ("01", "2"), required=True),
+        Column("c", "binary", ("0", "1")),
+    ]
+    assert decode(x, columns) == [{"a": 2, "b": "01", "c": "1"}]
+    cells = Cells(("a",), (np.array([2.0, 1.0]),), types=(int,))
+    given = decode(torch.tensor([[1.0], [0.0]]), columns[:1], cells)
+    assert given == [{"a": 2}, {"a": 1}]
+    assert cell_types(cells, columns[:1]) == {"a": int}
 
 
 def test_cells_are_given_back_as_they_were() -> None:

@@ -175,3 +175,5 @@ def test_splits_of_different_columns(tmp_path: Path) -> None:
     write_table(tmp_path / "t", train="a,b\n0,1\n", test="a,c\n0,1\n")
     with pytest.raises(errors.InvalidInput, match="differ in the names of their columns"):
         load_dataset("t", root=tmp_path)
+    write_table(tmp_path / "u", train="a,b\n0,1\n", test="b,a\n0,1\n")
+    assert load_dataset("u:test", root=tmp_path).x.tolist() == [[1, 0]]

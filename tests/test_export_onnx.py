@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from factories import case_of, save_case
 from zoo_core import loading
+from zoo_core.columns import Column, set_columns
 from zoo_core.errors import InvalidInput, UnknownName
 from zoo_core.export import Function, Value, functions
 from zoo_core.export import onnx as exporting
@@ -27,6 +28,12 @@ def test_a_file_says_what_it_is(tmp_path: Path, onnxruntime: Any) -> None:
     assert said["model"]["order"] == list(range(9))
     assert said["function"]["inputs"][0]["dtype"] == "int64"
     assert [value.name for value in session.get_inputs()] == ["t", "x", "state_0"]
+    assert "columns" not in said["model"]
+    columns = [Column(f"c{i}", "binary", ("no", "yes"), required=True) for i in range(9)]
+    set_columns(model, columns)
+    assert exporting.metadata(model, functions(model)["step"])["model"]["columns"] == [
+        column.table() for column in columns
+    ]
 
 
 def test_weights_in_half_precision_are_stored_so(tmp_path: Path, onnxruntime: Any) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from factories import METADATA, save_nade
 from zoo_core import loading
-from zoo_core.errors import InvalidWeights
+from zoo_core.errors import InvalidInput, InvalidWeights
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ from zoo_core.errors import InvalidWeights
         ("metrics", [1]),
         ("versions", "1"),
         ("licence", "MIT"),
+        ("classes", "cat"),
+        ("classes", ["cat", 1]),
+        ("columns", {}),
         ("licence", {"code": "MIT\n", "weights": "MIT"}),
         ("licence", {"code": 1, "weights": "MIT"}),
     ],
@@ -32,6 +35,13 @@ def test_metadata_of_the_wrong_kind_are_refused(key: str, value: object, tmp_pat
     path = save_nade(tmp_path / "small.safetensors", **{key: value})
     with pytest.raises(InvalidWeights, match=f"no sound {key}"):
         loading.load(path)
+
+
+def test_columns_that_are_not_sound_are_refused(tmp_path: Path) -> None:
+    for i, column in enumerate(({"name": "a"}, {"name": "a", "kind": "binary", "required": "no"})):
+        path = save_nade(tmp_path / f"{i}.safetensors", columns=[column])
+        with pytest.raises(InvalidInput, match=f"{i}.safetensors: columns: .* is no column"):
+            loading.load(path)
 
 
 def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:

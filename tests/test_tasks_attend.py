@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from toy_models import run
+from zoo_core.columns import Column, set_columns
 from zoo_core.errors import InvalidInput
 from zoo_core.tasks.attend import place_of
 
@@ -82,6 +83,17 @@ def test_a_table_has_columns_and_no_picture(tmp_path: Path) -> None:
     result = run("attend", Looks(4), tmp_path / "t.csv", pixel="3")
     assert result.images is None
     assert [row["most"] for row in result.rows[:3]] == ["x0", "x1", "x2"]
+
+
+def test_columns_are_called_as_those_of_the_training(tmp_path: Path) -> None:
+    model = Looks(4)
+    columns = [Column(name, "binary", ("0", "1"), required=True) for name in "abcd"]
+    set_columns(model, columns)
+    (tmp_path / "t.csv").write_text("d,c,b,a\n0,1,1,0\n")
+    result = run("attend", model, tmp_path / "t.csv", pixel="b")
+    assert [row["most"] for row in result.rows[:3]] == ["a", "b", "c"]
+    assert "seen from b" in result.summary
+    assert "seen from d" in run("attend", model, tmp_path / "t.csv", pixel="3").summary
 
 
 def test_the_middle_looks_where_nothing_is_said() -> None:

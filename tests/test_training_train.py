@@ -323,7 +323,7 @@ def test_a_model_of_binary_variables_takes_tables_by_the_columns_that_it_was_tra
         ]
         assert nats[0] == nats[1] and len(set(nats[0])) == 4
     for row in zoo_core.run(model, "sample", n=4, seed=0).rows:
-        assert row["a"] in ("no", "yes") and row["b"] in ("1", "2")
+        assert row["a"] in ("no", "yes") and row["b"] in (1, 2)
     other.write_text("b,a\n2,no\n,yes\n")
     with pytest.raises(InvalidInput, match="row 2, column b is empty, and the model takes no miss"):
         zoo_core.run(model, "score", inputs=[other])
@@ -360,8 +360,11 @@ def test_a_training_takes_columns_in_the_order_of_the_weights_that_it_starts_fro
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [(i % 2, int(i % 5 == 0)) for i in range(60)]
-    for name, head, order in (("ab", "a,b", 1), ("ba", "b,a", -1), ("cd", "c,d", 1)):
-        lines = [",".join(map(str, row[::order])) for row in rows]
+    for name, head, order in (("ab", "a,b", 1), ("ba", "b,n,a", -1), ("cd", "c,d", 1)):
+        lines = [
+            (f",x{i}," if name == "ba" else ",").join(map(str, row[::order]))
+            for i, row in enumerate(rows)
+        ]
         (tmp_path / f"{name}.csv").write_text("\n".join([head, *lines]))
     first = train("bernoulli", data=str(tmp_path / "ab.csv"), epochs=1, output=tmp_path / "ab")
     start: Any = {"start": str(first.folder), "epochs": 1}
@@ -374,3 +377,27 @@ def test_a_training_takes_columns_in_the_order_of_the_weights_that_it_starts_fro
     assert "has other columns (a, b): those of" in capsys.readouterr().err
     columns = zoo_core.info(zoo_core.load(third.folder)).columns
     assert [column["name"] for column in columns] == ["c", "d"]
+    (tmp_path / "ab.csv").write_text("a,b\n" + "".join(f"{a},{b + 1}\n" for a, b in rows))
+    with pytest.raises(InvalidInput, match="column b: '2' is none of its 2 categories: 0, 1"):
+        train(data=str(tmp_path / "ab.csv"), output=tmp_path / "other", **start)
+    # a column that has one of its two values here
+    (tmp_path / "ab.csv").write_text("a,b\n" + "".join(f"{a},1\n" for a, _ in rows))
+    assert train(data=str(tmp_path / "ab.csv"), output=tmp_path / "one", **start).metrics
+
+
+def test_what_a_model_of_binary_variables_cannot_take_is_named(tmp_path: Path) -> None:
+    (table := tmp_path / "t.csv").write_text("a,z\n" + "1,1\n2,1\n" * 30)
+    message = r"does not take mixed columns, and of the 2 of .* z \(categorical, always 1\)\. Leave"
+    with pytest.raises(InvalidInput, match=message):
+        train("fvsbn", data=str(table), output=tmp_path / "run")
+    assert train("fvsbn", data=str(table), columns={"z": "skip"}, epochs=1, output=tmp_path / "run")
+    table.write_text("a,z\n" + "yes,1\nno,\n" * 30)
+    table.write_text(table.read_text() + "no,2\n")
+    with pytest.raises(InvalidInput, match=r"fvsbn takes no missing cells, and .* has some"):
+        train("fvsbn", data=str(table), output=tmp_path / "other")
+
+
+def test_a_run_is_trained_again_by_its_own_recipe(run: zoo_core.Run, tmp_path: Path) -> None:
+    again = train(like=str(run.folder), output=tmp_path / run.name)
+    name = loading.WEIGHTS
+    assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes()

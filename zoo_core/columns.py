@@ -37,6 +37,13 @@ class Column:
     required: bool = False
     """Whether no cell may be missing."""
 
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether its categories are whole numbers, and are given back as such."""
+        return self.required and all(
+            text.isascii() and text.isdigit() and text == str(int(text)) for text in self.categories
+        )
+
     @classmethod
     def of(cls, table: Mapping[str, object]) -> Column:
         """A column from the table that a config holds.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,10 @@ def command(
 ) -> None:
     """Compare density models on the same data.
 
-    Each ENTRY (a glob such as '*.nltcs' means several) is measured on the same rows: numbers it
-    has, nats, bits per dimension. Models of grey levels and binary ones see different data, one
-    fixed draw for the latter; what they get is not comparable. One that cannot take the rows is
-    named at the end, with exit code 2.
+    Each ENTRY (a glob such as '*.nltcs' means several, and a folder of runs these) is measured on
+    the same rows: numbers it has, nats, bits per dimension. Models of grey levels and binary ones
+    see different data, one fixed draw for the latter; what they get is not comparable. One that
+    cannot take the rows is named at the end, with exit code 2.
 
     \b
     zoo compare '*.nltcs'
@@ -97,7 +98,7 @@ def command(
     refused = [each for each in found if isinstance(each, str)]
     standings = [each for each in found if not isinstance(each, str)]
     if not standings:
-        raise InvalidInput(refused[0])
+        raise InvalidInput("\n".join(refused))
     written = _write(plot, pictures, standings, spec, sources, force)
     if as_json:
         text.echo_json(
@@ -157,7 +158,7 @@ def _sources(names: Iterable[str]) -> list[Source]:
 
     registry = Registry.load()
     found: dict[str, Entry | Source] = {}
-    for name in names:
+    for name in chain.from_iterable(map(_runs_in, names)):
         several = not set(name).isdisjoint("*?[") and not Path(name).exists()
         origins = registry.select([name]) if several else [loading.resolve(name, registry=registry)]
         found |= {o.name if isinstance(o, Entry) else name: o for o in origins}
@@ -166,6 +167,17 @@ def _sources(names: Iterable[str]) -> list[Source]:
         source if names_found[source.name] == 1 else replace(source, name=key)
         for key, source in ((key, fetch_source(origin)) for key, origin in found.items())
     ]
+
+
+def _runs_in(name: str) -> list[str]:
+    """The runs in a folder that is none itself, as a ladder's; else what the name says."""
+    from zoo_core.loading import WEIGHTS
+
+    folder = Path(name)
+    if not folder.is_dir() or (folder / WEIGHTS).is_file():
+        return [name]
+    runs = sorted(each for each in folder.iterdir() if (each / WEIGHTS).is_file())
+    return list(map(str, runs)) or [name]
 
 
 def _data_of(source: Source) -> str:

@@ -46,7 +46,7 @@ __all__ = ["command"]
     type=UserPath(),
     help="Run folder. [default: runs/ARCHITECTURE.DATA]",
 )
-@click.option("--like", metavar="ENTRY", help="Train by the recipe of an entry.")
+@click.option("--like", metavar="ENTRY|FOLDER", help="Train by the recipe of an entry, or a run.")
 @click.option(
     "--replay",
     metavar="ENTRY",

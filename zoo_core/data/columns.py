@@ -161,7 +161,13 @@ def cell_types(cells: Cells | None, columns: Sequence[Column]) -> dict[str, type
     found = dict(zip(names, cells.types, strict=True))
     for name, column in known.items():
         is_whole = not column.decimals and found[name] is int
-        found[name] = str if column.kind != "real" else int if is_whole else float
+        found[name] = (
+            (int if is_whole else float)
+            if column.kind == "real"
+            else int
+            if column.holds_numbers
+            else str
+        )
     return found
 
 
@@ -184,10 +190,10 @@ def _given(cells: Cells, columns: Sequence[Column]) -> dict[str, list[Any]]:
             values = _floats(values)
         if isinstance(values, list):
             found[name] = [text or None for text in values]
-        elif column is not None and column.kind != "real":
+        elif column is not None and column.kind != "real" and not column.holds_numbers:
             found[name] = [text or None for text in texts_of(values)]
         else:
-            whole = column is None or not column.decimals
+            whole = column is None or column.holds_numbers or not column.decimals
             found[name] = [
                 None if math.isnan(v) else int(v) if whole and _is_whole(v) else v
                 for v in values.tolist()
@@ -428,6 +434,10 @@ def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[n
         held = [text for text in column.categories if _is_number(text) and is_plain_number(text)]
         for text, alone in zip(held, texts_of(np.array(held, np.float64)), strict=True):
             numbers.setdefault(alone, numbers[text])
+    for text in column.categories:  # CSV, Parquet and R write them differently
+        if text.lower() in ("true", "false"):
+            for other in (text.lower(), text.title(), text.upper()):
+                numbers.setdefault(other, numbers[text])
     if column.required and "" in texts:
         raise InvalidInput(
             f"{printable(where)}, row {start + texts.index('') + 1}, column "
@@ -452,7 +462,8 @@ def _decode(column: Column, x: Tensor) -> list[Any]:
         values = (x * column.std + column.mean).tolist()
         digits = column.decimals or None  # whole numbers without a point
         return [None if math.isnan(v) else round(v, digits) for v in values]
-    return [None if math.isnan(v) else column.categories[round(v)] for v in x.tolist()]
+    kept = [int(text) if column.holds_numbers else text for text in column.categories]
+    return [None if math.isnan(v) else kept[round(v)] for v in x.tolist()]
 
 
 def _numbers(texts: Sequence[str], column: Column, where: str, start: int) -> NDArray[np.float64]:

@@ -285,9 +285,10 @@ def _folder(path: Path) -> dict[str, Cells]:
         raise InvalidInput(
             f"{printable(path)}: the splits differ in their number of variables: {found}."
         )
-    if len({table.names for table in tables.values()}) > 1:
+    names = next(iter(tables.values())).names
+    if any(set(table.names) != set(names) for table in tables.values()):
         raise InvalidInput(f"{printable(path)}: the splits differ in the names of their columns.")
-    return tables
+    return {split: _only(table, names) for split, table in tables.items()}
 
 
 def _split_file(path: Path, split: str) -> Path | None:

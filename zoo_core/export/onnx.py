@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core import loading
+from zoo_core.columns import table_columns
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.export import runtime
 from zoo_core.export.function import Function, functions
@@ -137,6 +138,8 @@ def metadata(model: nn.Module, function: Function) -> dict[str, Any]:
     }
     if isinstance(order, Tensor) and "step" in function.name:
         facts["order"] = order.tolist()
+    if columns := table_columns(model):
+        facts["columns"] = [column.table() for column in columns]
     licence = known.licence
     return {
         "function": function.as_dict(),

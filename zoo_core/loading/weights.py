@@ -94,6 +94,9 @@ def unsound(metadata: Mapping[str, Any]) -> list[str]:
     licence, name = metadata.get("licence"), metadata.get("name")
     if isinstance(licence, dict) and not all(map(is_line, licence.values())):
         wrong.append("licence")
+    classes = metadata.get("classes", [])
+    if isinstance(classes, list) and not all(isinstance(each, str) for each in classes):
+        wrong.append("classes")
     if isinstance(name, str) and (name in (".", "..") or set(name) & set("/\\")):
         wrong.append("name")
     return wrong

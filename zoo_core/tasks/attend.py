@@ -28,7 +28,8 @@ class Options(Inputs):
 
     pixel: str = option(
         "",
-        "Pixel that looks, from the top left and 0 (of a table, a column); the middle by default",
+        "Pixel that looks, from the top left and 0 (of a table, a column, also by its name); the "
+        "middle by default",
         metavar="ROW,COLUMN",
     )
 
@@ -37,10 +38,12 @@ def attend(model: Attentive, options: Options, context: Context) -> Result:
     """Show the weights of each head from one pixel: a map of each, a row for each layer."""
     import torch
 
-    from zoo_core.tasks.inputs import load_inputs
+    from zoo_core.tasks.inputs import column_names, load_inputs
 
     shape = tuple(model.event_shape)
-    place = place_of(options.pixel, shape)
+    called = column_names(model, shape[0]) if len(shape) == 1 else []
+    named = options.pixel in called
+    place = called.index(options.pixel) if named else place_of(options.pixel, shape)
     batch = load_inputs(model, options.inputs, context)
     with torch.inference_mode():
         parts = [model.attention(part, place).cpu() for part in context.batches(batch.x)]
@@ -48,12 +51,12 @@ def attend(model: Attentive, options: Options, context: Context) -> Result:
     layers, heads = weights.shape[1:3]
     if len(shape) == 3:  # the channels of a pixel together
         weights = weights.unflatten(3, shape).sum(3).flatten(3)
-    name = _name(place % weights.shape[3], shape)
+    name = _name(place % weights.shape[3], shape, called)
     result = Result(
         summary=f"{layers} layers of {heads} heads of {context.name}, seen from {name}",
         figures=(f"{float(1 - weights.sum(3).mean()):.1%} of the weights at the start token",),
         notes=batch.notes,
-        rows=_rows(weights, batch.names, shape),
+        rows=_rows(weights, batch.names, shape, called),
         tensors={"weights": weights},
         texts={"inputs": batch.names},
     )
@@ -83,12 +86,17 @@ def place_of(pixel: str, shape: Sequence[int]) -> int:
     return at[0] * size[1] + at[1] if len(size) == 2 else at[0]
 
 
-def _name(place: int, shape: Sequence[int]) -> str:
-    return f"y{place // shape[-1]} x{place % shape[-1]}" if len(shape) == 3 else f"x{place}"
+def _name(place: int, shape: Sequence[int], called: Sequence[str]) -> str:
+    return f"y{place // shape[-1]} x{place % shape[-1]}" if len(shape) == 3 else called[place]
 
 
-def _rows(weights: Tensor, names: Sequence[str], shape: Sequence[int]) -> list[dict[str, Any]]:
-    """A row for each input, layer and head: its weight at the start, and where it looks most."""
+def _rows(
+    weights: Tensor, names: Sequence[str], shape: Sequence[int], called: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A row for each input, layer and head: its weight at the start, and where it looks most.
+
+    called: the names of a table's columns.
+    """
     most, where = weights.max(3)
     rest = 1 - weights.sum(3)
     return [
@@ -97,7 +105,7 @@ def _rows(weights: Tensor, names: Sequence[str], shape: Sequence[int]) -> list[d
             "layer": i + 1,
             "head": j + 1,
             "start": float(rest[b, i, j]),
-            "most": _name(int(where[b, i, j]), shape),
+            "most": _name(int(where[b, i, j]), shape, called),
             "weight": float(most[b, i, j]),
         }
         for b, name in enumerate(names)

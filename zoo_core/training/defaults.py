@@ -10,9 +10,10 @@ from zoo_core.config import check_config
 from zoo_core.data.binarization import describe_binarization, needs_binarization
 from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput
-from zoo_core.text import printable
+from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
+    from zoo_core.columns import Column
     from zoo_core.data import Dataset
     from zoo_core.training.recipe import Recipe
 
@@ -45,13 +46,8 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
             )
     if "columns" in known and data.columns:
         config.setdefault("columns", [column.table() for column in data.columns])
-    elif data.columns and data.levels is None:
-        kinds = ", ".join(f"{printable(c.name)} ({c.kind})" for c in data.columns[:5])
-        raise InvalidInput(
-            f"{recipe.architecture} does not take mixed columns, and {printable(data.name)} has "
-            f"{len(data.columns)}: {kinds}{', …' if len(data.columns) > 5 else ''}. Train an "
-            "architecture that does, such as mixed-tree."
-        )
+    elif data.columns:
+        _check_columns(recipe.architecture, data, getattr(cls, "levels", config.get("levels")))
     if "domains" in known and data.classes:
         config.setdefault("domains", list(data.classes))
     _check_classes(recipe.data, data, config.get("classes", 0))
@@ -64,6 +60,34 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
         for text in describe_binarization(data, f"{when} (binarize = {binarize})"):
             note(text)
     return replace(recipe, config=config, binarize=binarize)
+
+
+def _check_columns(architecture: str, data: Dataset, levels: int | None) -> None:
+    """Check that a table has what a model without columns takes: numbers, and of binary ones two.
+
+    levels: of the model's variables.
+    """
+    if data.levels is not None and not (levels == 2 < data.levels < 256):
+        return
+    shown, others = printable(data.name), "an architecture that takes them, such as mixed-tree"
+    odd = [column for column in data.columns if len(column.categories) != 2]
+    if not odd:
+        raise InvalidInput(
+            f"{architecture} takes no missing cells, and {shown} has some. Fill them in, or train "
+            f"{others}."
+        )
+    kinds = ", ".join(map(_describe, odd[:5]))
+    raise InvalidInput(
+        f"{architecture} does not take mixed columns, and of the {len(data.columns)} of {shown} "
+        f"these have other than two values: {kinds}{', …' if len(odd) > 5 else ''}. Leave them "
+        f"out ({argument('columns', {odd[0].name: 'skip'})}), or train {others}."
+    )
+
+
+def _describe(column: Column) -> str:
+    """A column's name, what it is, and its one value where it has no other."""
+    only = f", always {printable(column.categories[0])}" if len(column.categories) == 1 else ""
+    return f"{printable(column.name)} ({column.kind}{only})"
 
 
 def _check_classes(name: str, data: Dataset, classes: object) -> None:

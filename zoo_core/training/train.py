@@ -31,7 +31,7 @@ from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
 from zoo_core.memory import in_words
 from zoo_core.metrics.comparison import parameters
-from zoo_core.registry import Entry, Registry
+from zoo_core.registry import Entry, Registry, is_path
 from zoo_core.text import argument, hidden, printable, quoted
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
@@ -103,7 +103,7 @@ def train(
         seed: of every random stream of the run.
         precision: of the arithmetic; mixed precision keeps the weights in float32.
         threads: processor threads of torch.
-        like: an entry whose recipe is `what`.
+        like: an entry, or the folder of a run, whose recipe is `what`.
         start: an entry, a run folder or a weights file to begin from, instead of random weights.
             Architecture and config are its own unless they are given. Layers of other shapes begin
             anew, and are named on stderr.
@@ -131,7 +131,7 @@ def train(
     if like is not None:
         if what:
             raise InvalidInput(f"give either {str(what)!r} or like = {like!r}: both name a recipe.")
-        entry = Registry.load().lookup(like)
+        entry = _like(like)
         what = recipe_of(entry)
         fields = {"family": entry.family, **fields}
     _check_names(what=what, data=data, like=like, start=start, resume=resume, output=output)
@@ -173,6 +173,13 @@ def train(
             quiet=quiet,
             callbacks=callbacks,
         )
+
+
+def _like(name: str) -> Entry:
+    """The entry that a name stands for, or that a run wrote when it ended."""
+    if is_path(name):
+        return loading.entry_of_run(loading.open_source(name))
+    return Registry.load().lookup(name)
 
 
 def _check_names(**given: object) -> None:
@@ -277,9 +284,12 @@ def _train(
             host.load(split, partial(_load, recipe, split, data_root))
             for split in ("train", "validation")
         )
+        if columns := _columns_of_start(recipe, data):
+            with naming(recipe.start, InvalidInput, "It takes the columns of its own training."):
+                data, validation = in_columns(data, columns), in_columns(validation, columns)
         recipe = complete(dataclasses.replace(recipe, family=family.name), cls, data)
-        said = recipe.config.get("columns", ())
-        if columns := tuple(map(Column.of, said)) or _kept_columns(recipe, cls, data):
+        said = tuple(map(Column.of, recipe.config.get("columns", ())))
+        if columns := said or columns or _kept_columns(recipe, cls, data):
             data, validation = in_columns(data, columns), in_columns(validation, columns)
         elif made := _without_columns(architecture.name, data):
             note(f"{printable(recipe.data_name)}: {made}")
@@ -366,25 +376,24 @@ def _load(recipe: Recipe, split: str, root: Path | None) -> Dataset:
     return data
 
 
-def _kept_columns(recipe: Recipe, cls: type, data: Dataset) -> tuple[Column, ...]:
-    """The columns that a model of binary variables keeps beside its config.
-
-    They are those of the weights that it starts from, where they have the names of the data's.
-    """
-    if getattr(cls, "levels", recipe.config.get("levels")) != 2:
-        return ()
-    kept = kept_columns(data)
+def _columns_of_start(recipe: Recipe, data: Dataset) -> tuple[Column, ...]:
+    """The columns of the weights that a training starts from, where the data have their names."""
     start = loading.Info.of(loading.open_source(recipe.start)).columns if recipe.start else ()
     before = tuple(map(Column.of, start))
-    if {column.name for column in before} == {column.name for column in data.columns}:
+    if {column.name for column in before} <= {column.name for column in data.columns}:
         return before
-    if before:
-        names = ", ".join(printable(column.name) for column in before[:5])
-        note(
-            f"{printable(recipe.start)} has other columns ({names}{', …' if before[5:] else ''}): "
-            f"those of {printable(data.name)} take their places"
-        )
-    return kept
+    names = ", ".join(printable(column.name) for column in before[:5])
+    note(
+        f"{printable(recipe.start)} has other columns ({names}{', …' if before[5:] else ''}): "
+        f"those of {printable(data.name)} take their places"
+    )
+    return ()
+
+
+def _kept_columns(recipe: Recipe, cls: type, data: Dataset) -> tuple[Column, ...]:
+    """The columns that a model of binary variables keeps beside its config."""
+    is_binary = getattr(cls, "levels", recipe.config.get("levels")) == 2
+    return kept_columns(data) if is_binary else ()
 
 
 def _without_columns(architecture: str, data: Dataset) -> str:
