@@ -91,7 +91,8 @@ def guess_columns(
     columns = []
     for name, values in zip(cells.names, cells.columns, strict=True):
         kind, why = (stated[name], "") if name in stated else _kind(name, values)
-        begin = f"{printable(where)}: column {printable(name)}"
+        called = f"column {printable(name)}" if name else "the column without a name"
+        begin = f"{printable(where)}: {called}"
         if name not in stated and (odd := _describe_texts(name, values)):
             note(f"{begin} {odd}")
         if kind != SKIP:

@@ -125,7 +125,7 @@ def read_table(path: Path) -> Tensor:
     cells = read_cells(path)
     numbered = [numbers_rows(*column) for column in zip(cells.names, cells.columns, strict=True)]
     if any(numbered) and not all(numbered):
-        note(f"{printable(path.name)}: column {printable('')} is left out: it numbers the rows")
+        note(f"{printable(path.name)}: the column without a name is left out: it numbers the rows")
         cells = _only(cells, [name for name in cells.names if name])
         return _check_categories(cells, path, first=2 if numbered[0] else 1)
     return _check_categories(cells, path)
