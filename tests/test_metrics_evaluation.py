@@ -69,6 +69,14 @@ def test_an_untrained_model_is_measured_on_data_that_are_named() -> None:
         zoo.evaluate(model)
 
 
+def test_a_file_without_an_entry_needs_metrics(run: Path, tmp_path: Path) -> None:
+    zoo.save(zoo.load(run), tmp_path / "alone.safetensors")
+    model = zoo.load(tmp_path / "alone.safetensors")
+    with pytest.raises(InvalidInput, match=r"Or say what to measure, as metrics='test_nll'"):
+        zoo.evaluate(model)
+    assert zoo.evaluate(model, "test_nll", data="bars-and-stripes:test")["test_nll"].n == 16
+
+
 def test_a_model_that_fails_by_the_weights_of_a_file_names_it(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

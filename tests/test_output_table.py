@@ -9,6 +9,8 @@ def test_a_table_is_its_rows() -> None:
     table = Table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
     assert table == ROWS and list(table) == ROWS and len(table) == 3
     assert table[-1] == ROWS[-1] and table[1:] == ROWS[1:]
+    assert repr(table) == repr(ROWS) and repr(Table({})) == "[]"
+    assert repr(Table({"a": range(9)})).endswith("{'a': 4}, … 9 rows]")
     assert table != ROWS[:2] and len(Table({})) == 0 and not Table({})
 
 

@@ -19,6 +19,7 @@ from zoo_core.metrics.rows import Root, settings_of
 from zoo_core.metrics.samples import OfSamples
 from zoo_core.metrics.shares import by_the_first
 from zoo_core.rules import KINDS, Rule, at_least, check_value
+from zoo_core.text import argument
 
 if TYPE_CHECKING:
     import torch
@@ -166,9 +167,10 @@ def _entry(info: loading.Info, *, needed: bool) -> Entry | None:
         return info.entry
     try:
         return loading.entry_of_run(loading.open_source(info.path))
-    except InvalidInput:
+    except InvalidInput as error:
         if needed:
-            raise
+            wanted = argument("metrics", "test_nll", "--metric")
+            raise InvalidInput(f"{error} Or say what to measure, as {wanted}.") from None
         return None
 
 

@@ -8,6 +8,10 @@ from typing import Any, overload
 __all__ = ["Table", "columns_of"]
 
 
+_SHOWN = 5
+"""Rows that a representation has."""
+
+
 class Table(Sequence[Mapping[str, Any]]):
     """A sequence of rows, of which each becomes a dict when it is used.
 
@@ -33,6 +37,12 @@ class Table(Sequence[Mapping[str, Any]]):
         if isinstance(rows, slice):
             return Table(found)
         return {name: _plain(value) for name, value in found.items()}
+
+    def __repr__(self) -> str:
+        """The rows as a list has them: the first few, and how many there are."""
+        shown = ", ".join(map(repr, self[:_SHOWN]))
+        more = f", … {len(self):,} rows" if len(self) > _SHOWN else ""
+        return f"[{shown}{more}]"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
