@@ -32,7 +32,9 @@ class Table(Sequence[Mapping[str, Any]]):
     def __getitem__(self, rows: slice) -> Table: ...
 
     def __getitem__(self, rows: int | slice) -> Mapping[str, Any] | Table:
-        """One row, or some as another table."""
+        """One row, or some as another table; raises IndexError for a row that there is not."""
+        if not isinstance(rows, slice) and not -len(self) <= rows < len(self):
+            raise IndexError(f"the table has no row {rows}: it has {len(self):,}")  # ends a loop
         found = {name: values[rows] for name, values in self.columns.items()}
         if isinstance(rows, slice):
             return Table(found)
