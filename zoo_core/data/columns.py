@@ -161,14 +161,10 @@ def cell_types(cells: Cells | None, columns: Sequence[Column]) -> dict[str, type
     known, names = _by_name(cells, columns)
     found = dict(zip(names, cells.types, strict=True))
     for name, column in known.items():
-        is_whole = not column.decimals and found[name] is int
-        found[name] = (
-            (int if is_whole else float)
-            if column.kind == "real"
-            else int
-            if column.holds_numbers
-            else str
-        )
+        if column.kind == "real":
+            found[name] = int if not column.decimals and found[name] is int else float
+        else:
+            found[name] = int if column.holds_numbers else str
     return found
 
 

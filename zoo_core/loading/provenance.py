@@ -55,7 +55,7 @@ class Info:
     """What the labels of its training data were called, from 0."""
     columns: Sequence[Mapping[str, Any]] = ()
     """What its variables are in a table, where it is a model of binary ones, which its config does
-    not say: see `zoo_core.data.columns.Column`."""
+    not say: see `zoo_core.columns.Column`."""
     licence: Licence | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Measured on held-out data when the weights were published."""
@@ -127,8 +127,9 @@ def info(model: AnyModel) -> Info:
 
 def class_names(model: object) -> Sequence[str]:
     """What the labels of a model are called, from 0; none where its weights do not say."""
-    known = getattr(model, _INFO, None)
-    return known.classes if isinstance(known, Info) else ()
+    from torch import nn
+
+    return info(model).classes if isinstance(model, nn.Module) else ()
 
 
 def set_info(model: nn.Module, info: Info) -> None:

@@ -227,7 +227,7 @@ def plot_curve(
         _limit(axes, [y for _, y in lines.values()])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_ylabel("loss")
-        if len(panels) > 1 and axes is not figure.axes[-1]:
+        if axes is not figure.axes[-1]:  # which `_finish` gives its legend
             axes.legend(frameon=False, fontsize=9, **beside)
     axes.set_xlabel("step")
     _finish(figure, axes, path, {**frame, "force": True}, **beside)

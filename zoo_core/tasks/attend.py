@@ -38,11 +38,10 @@ def attend(model: Attentive, options: Options, context: Context) -> Result:
     """Show the weights of each head from one pixel: a map of each, a row for each layer."""
     import torch
 
-    from zoo_core.tasks.inputs import column_names, load_inputs
+    from zoo_core.tasks.inputs import load_inputs, variable_names
 
-    shape = tuple(model.event_shape)
-    called = column_names(model, shape[0]) if len(shape) == 1 else []
-    named = options.pixel in called
+    shape, called = tuple(model.event_shape), variable_names(model)
+    named = len(shape) == 1 and options.pixel in called
     place = called.index(options.pixel) if named else place_of(options.pixel, shape)
     batch = load_inputs(model, options.inputs, context)
     with torch.inference_mode():
@@ -51,12 +50,12 @@ def attend(model: Attentive, options: Options, context: Context) -> Result:
     layers, heads = weights.shape[1:3]
     if len(shape) == 3:  # the channels of a pixel together
         weights = weights.unflatten(3, shape).sum(3).flatten(3)
-    name = _name(place % weights.shape[3], shape, called)
+    name = called[place % weights.shape[3]]
     result = Result(
         summary=f"{layers} layers of {heads} heads of {context.name}, seen from {name}",
         figures=(f"{float(1 - weights.sum(3).mean()):.1%} of the weights at the start token",),
         notes=batch.notes,
-        rows=_rows(weights, batch.names, shape, called),
+        rows=_rows(weights, batch.names, called),
         tensors={"weights": weights},
         texts={"inputs": batch.names},
     )
@@ -86,16 +85,10 @@ def place_of(pixel: str, shape: Sequence[int]) -> int:
     return at[0] * size[1] + at[1] if len(size) == 2 else at[0]
 
 
-def _name(place: int, shape: Sequence[int], called: Sequence[str]) -> str:
-    return f"y{place // shape[-1]} x{place % shape[-1]}" if len(shape) == 3 else called[place]
-
-
-def _rows(
-    weights: Tensor, names: Sequence[str], shape: Sequence[int], called: Sequence[str]
-) -> list[dict[str, Any]]:
+def _rows(weights: Tensor, names: Sequence[str], called: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each input, layer and head: its weight at the start, and where it looks most.
 
-    called: the names of a table's columns.
+    called: the names of pixels, or of a table's columns.
     """
     most, where = weights.max(3)
     rest = 1 - weights.sum(3)
@@ -105,7 +98,7 @@ def _rows(
             "layer": i + 1,
             "head": j + 1,
             "start": float(rest[b, i, j]),
-            "most": _name(int(where[b, i, j]), shape, called),
+            "most": called[int(where[b, i, j])],
             "weight": float(most[b, i, j]),
         }
         for b, name in enumerate(names)

@@ -93,19 +93,16 @@ def parts(model: Explainable, x: Tensor, generator: Random | None = None) -> Par
     return Parts(-terms.reconstruction, terms.prior_fitting)
 
 
-def _name_costs(found: Parts, model: object) -> tuple[Tensor, list[str]]:
+def _name_costs(found: Parts, model: Explainable) -> tuple[Tensor, list[str]]:
     """The costs of what has a name, (B, n): a column, a pixel with all its channels, a latent."""
     import torch
 
-    from zoo_core.tasks.inputs import column_names
+    from zoo_core.tasks.inputs import variable_names
 
     variables = found.variables
     if variables.ndim == 4:
-        H, W = variables.shape[2:]
-        names, variables = [f"y{i} x{j}" for i in range(H) for j in range(W)], variables.sum(1)
-    else:
-        names = column_names(model, variables.shape[1])
-    names += [f"z{i}" for i in range(found.latents.shape[1])]
+        variables = variables.sum(1)
+    names = variable_names(model) + [f"z{i}" for i in range(found.latents.shape[1])]
     return torch.cat([variables.flatten(1), found.latents], 1), names
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "load_inputs",
     "nats",
     "table_rows",
+    "variable_names",
 ]
 
 P = TypeVar("P")
@@ -184,6 +185,14 @@ def kinds(model: Scored, x: Tensor) -> list[str]:
 def column_names(model: object, n: int) -> list[str]:
     """The names of a table's columns, where the model knows them; else x0, x1 and so on."""
     return [column.name for column in table_columns(model)] or [f"x{i}" for i in range(n)]
+
+
+def variable_names(model: _Shaped) -> list[str]:
+    """The names of a table's columns, or of an image's pixels, with all their channels."""
+    shape = tuple(model.event_shape)
+    if len(shape) == 3:
+        return [f"y{i} x{j}" for i in range(shape[1]) for j in range(shape[2])]
+    return column_names(model, shape[0])
 
 
 def beside(own: Mapping[str, Any], cells: Mapping[str, Any]) -> dict[str, Any]:

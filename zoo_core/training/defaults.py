@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo_core.config import check_config
 from zoo_core.data.binarization import describe_binarization, needs_binarization
-from zoo_core.data.notes import note
+from zoo_core.data.notes import list_names, note
 from zoo_core.errors import InvalidInput
 from zoo_core.text import argument, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo_core.columns import Column
     from zoo_core.data import Dataset
     from zoo_core.training.recipe import Recipe
 
-__all__ = ["OF_DATA", "complete"]
+__all__ = ["OF_DATA", "complete", "levels_for"]
 
 OF_DATA = ("shape", "domains", "columns")
 """Keys of a config that are the data's, not those of a model that training starts from."""
@@ -47,19 +49,24 @@ def complete(recipe: Recipe, cls: type, data: Dataset) -> Recipe:
     if "columns" in known and data.columns:
         config.setdefault("columns", [column.table() for column in data.columns])
     elif data.columns:
-        _check_columns(recipe.architecture, data, getattr(cls, "levels", config.get("levels")))
+        _check_columns(recipe.architecture, data, levels_for(cls, config))
     if "domains" in known and data.classes:
         config.setdefault("domains", list(data.classes))
     _check_classes(recipe.data, data, config.get("classes", 0))
     binarize = recipe.binarize
     if binarize == "auto":
-        levels = getattr(cls, "levels", config.get("levels"))
-        binarize = "dynamic" if needs_binarization(levels, data) else "none"
+        binarize = "dynamic" if needs_binarization(levels_for(cls, config), data) else "none"
     if binarize != "none":
         when = "once" if binarize == "fixed" else "afresh for each batch"
         for text in describe_binarization(data, f"{when} (binarize = {binarize})"):
             note(text)
     return replace(recipe, config=config, binarize=binarize)
+
+
+def levels_for(cls: type, config: Mapping[str, Any]) -> int | None:
+    """The number of values of a model's variables, before it is built; None for real ones."""
+    levels: int | None = getattr(cls, "levels", config.get("levels"))
+    return levels
 
 
 def _check_columns(architecture: str, data: Dataset, levels: int | None) -> None:
@@ -76,10 +83,9 @@ def _check_columns(architecture: str, data: Dataset, levels: int | None) -> None
             f"{architecture} takes no missing cells, and {shown} has some. Fill them in, or train "
             f"{others}."
         )
-    kinds = ", ".join(map(_describe, odd[:5]))
     raise InvalidInput(
         f"{architecture} does not take mixed columns, and of the {len(data.columns)} of {shown} "
-        f"these have other than two values: {kinds}{', …' if len(odd) > 5 else ''}. Leave them "
+        f"these have other than two values: {list_names(list(map(_describe, odd)))}. Leave them "
         f"out ({argument('columns', {odd[0].name: 'skip'})}), or train {others}."
     )
 

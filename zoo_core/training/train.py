@@ -36,7 +36,7 @@ from zoo_core.text import argument, hidden, printable, quoted
 from zoo_core.training import memory
 from zoo_core.training import recipe as recipes
 from zoo_core.training import start as starts
-from zoo_core.training.defaults import complete
+from zoo_core.training.defaults import complete, levels_for
 from zoo_core.training.entry import Publisher
 from zoo_core.training.fit import make_loop
 from zoo_core.training.host import host_of
@@ -382,18 +382,17 @@ def _columns_of_start(recipe: Recipe, data: Dataset) -> tuple[Column, ...]:
     before = tuple(map(Column.of, start))
     if {column.name for column in before} <= {column.name for column in data.columns}:
         return before
-    names = ", ".join(printable(column.name) for column in before[:5])
+    names = list_names([column.name for column in before])
     note(
-        f"{printable(recipe.start)} has other columns ({names}{', …' if before[5:] else ''}): "
-        f"those of {printable(data.name)} take their places"
+        f"{printable(recipe.start)} has other columns ({names}): those of {printable(data.name)} "
+        "take their places"
     )
     return ()
 
 
 def _kept_columns(recipe: Recipe, cls: type, data: Dataset) -> tuple[Column, ...]:
     """The columns that a model of binary variables keeps beside its config."""
-    is_binary = getattr(cls, "levels", recipe.config.get("levels")) == 2
-    return kept_columns(data) if is_binary else ()
+    return kept_columns(data) if levels_for(cls, recipe.config) == 2 else ()
 
 
 def _without_columns(architecture: str, data: Dataset) -> str:
