@@ -76,7 +76,7 @@ def test_a_tensor_of_encoded_rows_keeps_its_values() -> None:
         (torch.zeros(2, 4), r"a tensor \(2, 4\) of torch.float32; expected .* \(B, 1, 2, 2\)"),
         (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), "of torch.uint8; expected floats"),
         (torch.full((1, 1, 2, 2), 255.0), r"values from 255 to 255; expected values in \[0, 1\]"),
-        (3, "an input is 3; expected a path, the name of a data set, a Dataset or a tensor"),
+        (3, "an input is 3; expected a path, the name of a data set, a Dataset, a tensor"),
     ],
 )
 def test_what_is_no_input_is_refused(x: object, text: str) -> None:

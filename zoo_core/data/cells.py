@@ -40,9 +40,12 @@ __all__ = [
     "SUFFIXES",
     "Cells",
     "Values",
+    "as_cells",
     "count_rows",
     "is_plain_number",
     "map_bytes",
+    "of_array",
+    "of_arrow",
     "open_array",
     "read_cells",
     "read_ranges",
@@ -138,7 +141,7 @@ def _read(path: Path, _mtime: int, _size: int) -> Cells:
         names, columns = next(reader(path, [range(sys.maxsize)], frozenset()))
     if not columns or not len(columns[0]):
         raise InvalidInput(f"{printable(path)} holds no rows: expected (rows, variables).")
-    return _cells(path, names, columns)
+    return as_cells(str(path), names, columns)
 
 
 def read_ranges(
@@ -156,7 +159,7 @@ def read_ranges(
         texts = frozenset(place for place, kind in enumerate(types) if kind is str)
         found = _READERS[path.suffix.lower()](path, ranges, texts)
         for rows, (names, columns) in zip(ranges, found, strict=True):
-            yield replace(_cells(path, names, columns, rows.start), types=types)
+            yield replace(as_cells(str(path), names, columns, rows.start), types=types)
 
 
 def types_in(path: Path) -> tuple[type, ...]:
@@ -236,11 +239,17 @@ def _naming(path: Path) -> Iterator[None]:
         raise InvalidInput(f"{printable(path)} is not a readable table: {why}") from error
 
 
-def _cells(path: Path, names: list[str], columns: Sequence[Values], start: int = 0) -> Cells:
+def as_cells(where: str, names: list[str], columns: Sequence[Values], start: int = 0) -> Cells:
+    """Columns as a table; without names they are called x0, x1 and so on.
+
+    where: what they are of, for messages. start: rows that come before these.
+
+    Raises InvalidInput for two columns of one name.
+    """
     names = names or _numbers_of(columns)
     if twice := {name for name, count in Counter(names).items() if count > 1}:
         raise InvalidInput(
-            f"{printable(path)} has two columns {printable(min(twice))!r}; rename one."
+            f"{printable(where)} has two columns {printable(min(twice))!r}; rename one."
         )
     return Cells(tuple(names), tuple(columns), start)
 
@@ -281,7 +290,7 @@ def _map_rows(path: Path) -> NDArray[Any]:
 def _read_npy(path: Path, ranges: Sequence[range], texts: Set[int]) -> Iterator[_Table]:
     for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
         columns = _map_rows(path)[rows.start : rows.stop].T
-        yield [], [_of_array(column, i in texts) for i, column in enumerate(columns)]
+        yield [], [of_array(column, i in texts) for i, column in enumerate(columns)]
 
 
 def _open_parquet(path: Path) -> Any:
@@ -310,7 +319,7 @@ def _read_parquet(path: Path, ranges: Sequence[range], texts: Set[int]) -> Itera
                 held = pa.concat_tables([kept, pa.Table.from_batches([batch])])
             found = held.slice(max(0, rows.start - begin), len(rows))
             columns = enumerate(zip(names, found.columns, strict=True))
-            yield names, [_of_arrow(*each, i in texts) for i, each in columns]
+            yield names, [of_arrow(*each, i in texts) for i, each in columns]
 
 
 def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
@@ -326,15 +335,17 @@ def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
         begin = end
 
 
-def _of_array(values: NDArray[Any], as_texts: bool = False) -> Values:
+def of_array(values: NDArray[Any], as_texts: bool = False) -> Values:
     """A column of numbers; whole ones that a float64 does not hold, or if asked for, as texts."""
     if as_texts or (values.dtype.kind in "iu" and ((values > EXACT) | (values < -EXACT)).any()):
         return [str(value) for value in values.tolist()]
     return np.array(values, np.float64)
 
 
-def _of_arrow(name: str, column: Any, as_texts: bool) -> Values:
-    """A column of a Parquet file; raises ValueError for one that holds no single values.
+def of_arrow(name: str, column: Any, as_texts: bool) -> Values:
+    """A column of a Parquet file, or of a table in memory.
+
+    Raises ValueError for one that holds no single values.
 
     as_texts: whether it is one of texts, whatever these cells are.
     """
@@ -346,7 +357,7 @@ def _of_arrow(name: str, column: Any, as_texts: bool) -> Values:
             "the column out of the file, or write its parts as columns."
         )
     if pa.types.is_integer(column.type) and not column.null_count:
-        return _of_array(column.to_numpy(), as_texts)
+        return of_array(column.to_numpy(), as_texts)
     if column.type in (pa.float32(), pa.float64()) and not as_texts:
         values = np.array(column.to_numpy(), np.float64)
         if not np.isinf(values).any():

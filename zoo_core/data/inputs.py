@@ -1,4 +1,4 @@
-"""A user's inputs: files, folders, data sets and tensors, fitted to a model's shape.
+"""A user's inputs: files, folders, data sets, data frames and tensors, fitted to a model's shape.
 
 Over 400 lines: each kind of source is read by a short function, and all make the same record.
 """
@@ -25,6 +25,7 @@ from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
+from zoo_core.data.frames import frame_cells, is_frame
 from zoo_core.data.hub import is_hub_folder, read_hub
 from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import (
@@ -36,7 +37,15 @@ from zoo_core.data.resolve import (
     size_and_gray,
 )
 from zoo_core.data.shards import Member, Picture, find_members, is_shard
-from zoo_core.data.tables import in_levels, is_table, joined, read_table, split_cells, table_levels
+from zoo_core.data.tables import (
+    categories_of,
+    in_levels,
+    is_table,
+    joined,
+    read_table,
+    split_cells,
+    table_levels,
+)
 from zoo_core.data.walk import find_images, is_image
 from zoo_core.errors import InvalidInput
 from zoo_core.text import printable, quoted
@@ -123,7 +132,8 @@ def load_images(
 
     Args:
         sources: paths, or specs as `load_dataset` takes them, where one without a split means
-            test; or data sets, or tensors of rows, (B, *shape), in [0, 1].
+            test; or data sets, or tensors of rows, (B, *shape), in [0, 1]; or arrays and data
+            frames, which are read as files of them are.
         shape: the model's event shape, (C, H, W) or (D,).
         levels: the number of values of the model's variables; None where they are real, or not
             known.
@@ -179,7 +189,8 @@ def load_rows(
     """Load tables and data sets in a model's columns, by the columns' names.
 
     Args:
-        sources: as `load_images` takes them; tensors as the columns encode rows.
+        sources: as `load_images` takes them; tensors as the columns encode rows, arrays and data
+            frames in the columns' own units.
         columns: the model's.
         root: folder of data sets.
     """
@@ -211,6 +222,8 @@ def source_name(source: object) -> str:
     """The name of an input in messages: its path or spec, or what else it is."""
     if isinstance(source, Dataset):
         return f"{source.name}:{source.split}"
+    if is_frame(source):
+        return f"the {'array' if isinstance(source, np.ndarray) else 'data frame'}"
     return "tensor" if isinstance(source, Tensor) else str(source)
 
 
@@ -222,6 +235,12 @@ def _rows(source: object, columns: Sequence[Column], root: _Root) -> tuple[Datas
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
         return in_columns(source, columns), _numbered(source)
+    if is_frame(source):
+        name = source_name(source)
+        cells = frame_cells(source, name)
+        _check_some(len(cells), name)
+        data = of_cells(cells, columns, name, "input", keep=True)
+        return data, _numbered(data)
     spec = parse_spec(_spec(source), root)
     path, split = find_path(spec.name, root), spec.split or "test"
     if path and is_table(path):
@@ -274,17 +293,19 @@ def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Roo
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
         return _of_dataset(source, shape, wanted, start=0)._replace(names=_numbered(source))
+    if is_frame(source):
+        part = _of_frame(source, source_name(source), shape, wanted)
+        return part._replace(names=_numbered(part.x))
     source = _spec(source)
     spec = parse_spec(source, root)
     table = find_path(spec.name, root)
     if table and table.is_file() and is_table(table) and not spec.split:
         if (array := open_array(table)) is not None:
             _check_some(len(array[spec.rows]) or not len(array), source)
-            return _of_array(spec, array, shape)
+            return _of_array(spec.name, array, spec.rows, shape)
         x = read_table(table)
-        levels = table_levels(spec.name, max(2, int(x.max()) + 1), shape, wanted)
-        _check_some(len(rows := x[spec.rows]), source)
-        return fit_rows(spec.name, rows, levels, shape, start=range(len(x))[spec.rows].start)
+        _check_some(len(x[spec.rows]), source)
+        return _of_categories(spec.name, x, spec.rows, shape, wanted)
     path = table if spec.name == source else None  # rows of a folder are those of a data set
     files = files_of(path)
     if path and files:
@@ -357,8 +378,8 @@ def _spec(source: object) -> str:
     """
     if not isinstance(source, str | os.PathLike):
         raise InvalidInput(
-            f"an input is {quoted(source, 80)}; expected a path, the name of a data set, a Dataset "
-            "or a tensor."
+            f"an input is {quoted(source, 80)}; expected a path, the name of a data set, a "
+            "Dataset, a tensor, a NumPy array or a data frame."
         )
     return os.fspath(source)
 
@@ -401,31 +422,50 @@ def _of_tensor(x: Tensor, shape: tuple[int, ...]) -> Dataset:
     return Dataset("tensor", "input", x, None)
 
 
-def _of_array(spec: Spec, array: NDArray[Any], shape: tuple[int, ...]) -> Part:
+def _of_frame(source: object, name: str, shape: tuple[int, ...], wanted: int | None) -> Part:
+    """An array or a data frame, as a file of it is taken; raises as `_load` of that."""
+    if isinstance(source, np.ndarray) and source.ndim > 2:
+        if source.dtype.kind not in "biuf":
+            raise InvalidInput(f"{name} holds {source.dtype}; expected numbers.")
+        return _of_array(name, source, slice(None), shape)
+    cells = frame_cells(source, name)
+    _check_some(len(cells), name)
+    return _of_categories(name, categories_of(cells, name), slice(None), shape, wanted)
+
+
+def _of_categories(
+    name: str, x: Tensor, rows: slice, shape: tuple[int, ...], wanted: int | None
+) -> Part:
+    """Rows of a table of categories, (N, D); what levels they have, all rows of it say."""
+    levels = table_levels(name, max(2, int(x.max()) + 1), shape, wanted)
+    return fit_rows(name, x[rows], levels, shape, start=range(len(x))[rows].start)
+
+
+def _of_array(name: str, array: NDArray[Any], rows: slice, shape: tuple[int, ...]) -> Part:
     """Images in an array of the model's shape, grey ones also without their one channel.
 
-    spec: which rows; what levels they have, all rows of the array say.
+    What levels they have, all rows of the array say.
 
     Raises InvalidInput for another shape, and for values that are no grey levels nor in [0, 1].
     """
     wanted, real = f"(N, {', '.join(map(str, shape))})", array.dtype.kind == "f"
     if not len(array) or shape not in (array.shape[1:], (1, *array.shape[1:])):
         raise InvalidInput(
-            f"{printable(spec.name)} holds an array {array.shape}, but the model takes {wanted}."
+            f"{printable(name)} holds an array {array.shape}, but the model takes {wanted}."
         )
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= (1 if real else 255)):
         raise InvalidInput(
-            f"{printable(spec.name)} holds {array.dtype} from {low:g} to {high:g}; expected whole "
+            f"{printable(name)} holds {array.dtype} from {low:g} to {high:g}; expected whole "
             "numbers from 0 to 255, or real numbers from 0 to 1."
         )
     x = torch.from_numpy(array.astype(np.float32 if real else np.uint8)).reshape(-1, *shape)
-    data = _of_tensor(x, shape) if real else Dataset(spec.name, "input", x, 2 if high <= 1 else 256)
-    start = range(len(data))[spec.rows].start
-    return fit_rows(spec.name, data.x[spec.rows], data.levels, shape, start=start)
+    data = _of_tensor(x, shape) if real else Dataset(name, "input", x, 2 if high <= 1 else 256)
+    start = range(len(data))[rows].start
+    return fit_rows(name, data.x[rows], data.levels, shape, start=start)
 
 
-def _numbered(data: Dataset) -> list[str]:
+def _numbered(data: Dataset | Tensor) -> list[str]:
     return [f"inputs[{i}]" for i in range(len(data))]
 
 

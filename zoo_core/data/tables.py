@@ -29,6 +29,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.text import counted, printable, quoted
 
 __all__ = [
+    "categories_of",
     "has_unnamed",
     "in_levels",
     "is_table",
@@ -118,17 +119,24 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
 
 
 def read_table(path: Path) -> Tensor:
+    """The categories in a file, as `categories_of` has them; raises as it."""
+    return categories_of(read_cells(path), str(path))
+
+
+def categories_of(cells: Cells, where: str) -> Tensor:
     """The categories in a table, (N, D), uint8, without a column that numbers the rows.
+
+    where: what the table is called in messages.
 
     Raises InvalidInput that names the cell for one that is no whole number from 0 to 255.
     """
-    cells = read_cells(path)
     numbered = [numbers_rows(*column) for column in zip(cells.names, cells.columns, strict=True)]
     if any(numbered) and not all(numbered):
-        note(f"{printable(path.name)}: the column without a name is left out: it numbers the rows")
+        shown = printable(Path(where).name)
+        note(f"{shown}: the column without a name is left out: it numbers the rows")
         cells = _only(cells, [name for name in cells.names if name])
-        return _check_categories(cells, path, first=2 if numbered[0] else 1)
-    return _check_categories(cells, path)
+        return _check_categories(cells, where, first=2 if numbered[0] else 1)
+    return _check_categories(cells, where)
 
 
 def has_unnamed(path: Path) -> bool:
@@ -143,7 +151,7 @@ def read_categories(path: Path, ranges: Sequence[range]) -> Iterator[Tensor]:
     """
     if map_bytes(path) is None:
         found = read_ranges(path, ranges)
-        yield from (_check_categories(cells, path) for cells in found)
+        yield from (_check_categories(cells, str(path)) for cells in found)
         return
     for rows in ranges:  # mapped anew: the pages of a mapping count as memory while it lasts
         mapped = map_bytes(path)
@@ -151,8 +159,8 @@ def read_categories(path: Path, ranges: Sequence[range]) -> Iterator[Tensor]:
         yield torch.from_numpy(np.array(mapped[rows.start : rows.stop], np.uint8))
 
 
-def _check_categories(cells: Cells, path: Path, first: int = 1) -> Tensor:
-    """The categories in some rows of a table, (N, D), uint8; raises as `read_table`.
+def _check_categories(cells: Cells, where: str, first: int = 1) -> Tensor:
+    """The categories in some rows of a table, (N, D), uint8; raises as `categories_of`.
 
     first: the number of the first column in the file.
     """
@@ -161,7 +169,7 @@ def _check_categories(cells: Cells, path: Path, first: int = 1) -> Tensor:
             held = values[row]
             shown = quoted(held) if isinstance(held, str) else f"{held:g}"
             raise InvalidInput(
-                f"{printable(path)}, row {cells.start + row + 1}, column {place}: {shown} is "
+                f"{printable(where)}, row {cells.start + row + 1}, column {place}: {shown} is "
                 "no category: expected whole numbers from 0 to 255, such as 0 and 1. Models of "
                 "mixed columns take others."
             )

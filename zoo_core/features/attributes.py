@@ -10,6 +10,7 @@ than they should.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import stdev
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from zoo_core.errors import InvalidInput
 from zoo_core.features.net import FeatureNet
 from zoo_core.metrics.classification import labels_of
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import BATCH, OfRows, Root, each, load, over
+from zoo_core.metrics.rows import BATCH, OfRows, Root, each, load, over, resample
 from zoo_core.metrics.samples import InFeatures, compare_rows, feature_net
 from zoo_core.options import option
 from zoo_core.protocols import Generator
@@ -33,6 +34,9 @@ __all__ = [
     "worst_attribute_error",
     "wrong",
 ]
+
+_RESAMPLES = 100
+"""Bootstrap samples of both sets, whose spread is a distance's standard error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +65,12 @@ def attribute_distance(
     judge = require_heads(net.model)
 
     def compare(rows: Tensor, samples: Tensor, generator: torch.Generator) -> Measured:
-        each_one = distances(
-            predict_attributes(judge, rows), predict_attributes(judge, samples), judge.heads
-        )
-        return Measured(float(each_one.max()), float("nan"), len(samples))
+        x, y = predict_attributes(judge, rows), predict_attributes(judge, samples)
+        spread = [
+            _largest(resample(x, generator), resample(y, generator), judge.heads)
+            for _ in range(_RESAMPLES)
+        ]
+        return Measured(_largest(x, y, judge.heads), stdev(spread), len(y))
 
     return net.sign(compare_rows(model, protocol, data_root, compare))
 
@@ -110,6 +116,10 @@ def distances(a: Tensor, b: Tensor, heads: tuple[int, ...]) -> Tensor:
             for k, size in enumerate(heads)
         ]
     )
+
+
+def _largest(a: Tensor, b: Tensor, heads: tuple[int, ...]) -> float:
+    return float(distances(a, b, heads).max())
 
 
 def _histogram(values: Tensor, size: int) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.measured import Measured
-from zoo_core.metrics.rows import Root
+from zoo_core.metrics.rows import Root, resample
 from zoo_core.metrics.samples import InFeatures, compare_features
 from zoo_core.options import option
 from zoo_core.protocols import Generator
@@ -63,7 +63,7 @@ def frechet(x: Tensor, y: Tensor, generator: torch.Generator) -> Measured:
     if min(len(x), len(y)) < 2:
         raise InvalidInput(f"{len(y)} samples have no covariance: expected samples = 2 or more.")
     spread = torch.tensor(
-        [_frechet(*(_resample(z, generator) for z in (x, y))) for _ in range(_RESAMPLES)]
+        [_frechet(*(resample(z, generator) for z in (x, y))) for _ in range(_RESAMPLES)]
     )
     return Measured(_frechet(x, y), float(spread.std()), len(y))
 
@@ -104,7 +104,3 @@ def _frechet(x: Tensor, y: Tensor) -> float:
     metric.update(x, real=True)
     metric.update(y, real=False)
     return float(metric.compute())
-
-
-def _resample(x: Tensor, generator: torch.Generator) -> Tensor:
-    return x[torch.randint(len(x), (len(x),), generator=generator)]

@@ -38,6 +38,7 @@ __all__ = [
     "load_binarized",
     "over",
     "parts",
+    "resample",
     "seeded",
     "settings_of",
 ]
@@ -190,6 +191,11 @@ def joined(parts: Iterable[Tensor], n: int) -> Tensor:
         del part
     assert whole is not None and done == n, f"{done} rows of {n}"
     return whole
+
+
+def resample(x: Tensor, generator: torch.Generator) -> Tensor:
+    """As many rows as x has, sampled from them with replacement: a bootstrap sample."""
+    return x[torch.randint(len(x), (len(x),), generator=generator)]
 
 
 def seeded(seed: int | None, model: object = None) -> torch.Generator:

@@ -58,7 +58,8 @@ def run(
     progress: called after each batch with the number of samples or inputs that are done, of how
         many.
     settings: the task's own options, as `steps=9`: those of `zoo run --task interpolate --help`.
-        Inputs are tensors, (B, *event_shape), in [0, 1], and data sets too: `inputs=x`.
+        Inputs are tensors, (B, *event_shape), in [0, 1], data sets, arrays and data frames, too:
+        `inputs=x`.
 
     Raises UnknownName for an unknown task, and InvalidInput for one that the model cannot
     do, for an option that the task does not have or for a value that does not fit.
