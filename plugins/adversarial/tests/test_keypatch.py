@@ -111,6 +111,11 @@ def test_a_box_that_is_not_within_the_image_is_refused(box: tuple[int, ...]) -> 
         crops(images(1), torch.tensor([[box]]))
 
 
+def test_no_box_at_all_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no image has a box: expected at least one part"):
+        crops(images(2), torch.zeros(2, 0, 4, dtype=torch.int64))
+
+
 def test_masks_are_the_union_of_boxes() -> None:
     mask = masks(torch.tensor([[[0, 0, 2, 3], [1, 0, 2, 1]]]), 4, 4)
     assert mask[0, 0].tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]

@@ -62,9 +62,11 @@ def crops(x: Tensor, boxes: Tensor) -> Tensor:
 
     x: images, (B, C, H, W). boxes: (B, n, 4), int64.
 
-    Raises InvalidInput for a box outside the image.
+    Raises InvalidInput for a box outside the image, and for no box at all.
     """
     check_tensor("boxes", boxes, (len(x), None, 4), torch.int64)
+    if not boxes.shape[1]:
+        raise InvalidInput("no image has a box: expected at least one part, (x, y, w, h), of each.")
     H, W = x.shape[-2:]
     left, top, w, h = boxes.to(x.dtype).unbind(2)
     inside = (left >= 0) & (top >= 0) & (w > 0) & (h > 0) & (left + w <= W) & (top + h <= H)
