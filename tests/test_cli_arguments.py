@@ -51,3 +51,17 @@ def test_an_option_is_a_flag_with_its_checks_and_choices() -> None:
     with pytest.raises(InvalidInput, match=r"--steps is 1; expected a whole number of at least 2"):
         steps.type.convert("1", steps, CONTEXT)
     assert values(path.type.shell_complete(CONTEXT, path, "a")) == ["auto", "arc"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("age=real,id=skip", {"age": "real", "id": "skip"}),
+        ('"height, cm"=real,id=skip', {"height, cm": "real", "id": "skip"}),
+        ('"height, cm=real",a=b=skip', {"height, cm": "real", "a=b": "skip"}),
+        ("", {}),
+    ],
+)
+def test_a_name_with_a_comma_stands_in_quotes(stated: str, expected: dict[str, str]) -> None:
+    command = arguments.columns_option()(click.Command("train", callback=lambda columns: columns))
+    assert command.main(["--columns", stated], standalone_mode=False) == expected

@@ -101,5 +101,5 @@ def test_what_cannot_be_evaluated(run: Path) -> None:
             zoo.evaluate(run, metrics)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="seeds is 0; expected a whole number of at least 1"):
         zoo.evaluate(run, seeds=0)
-    with pytest.raises(InvalidInput, match="data is 3; expected text"):
+    with pytest.raises(InvalidInput, match="data is of the type int; expected a name"):
         zoo.evaluate(run, data=3)  # type: ignore[arg-type]

@@ -245,7 +245,7 @@ def test_images_are_refused() -> None:
         ({"seeds": 0}, "seeds=0: expected a whole number, 1 or more"),
         ({"seeds": "3"}, "seeds='3': expected a whole number"),
         ({"columns": "a=real"}, "columns='a=real': expected kinds of columns by their names"),
-        ({"data": [[1.0, 2.0]]}, "the data are of the type list; expected a name or a path. Save"),
+        ({"data": [[1.0, 2.0]]}, "data is of the type list; expected a name or a path. Save"),
     ],
 )
 def test_arguments_that_cannot_be(arguments: dict[str, Any], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ def columns_option() -> _Decorator:
         metavar="NAME=KIND,...",
         callback=_kinds_of_columns,
         help="What columns of a table are, where the guess is wrong: binary, categorical, ordinal, "
-        "real, skip.",
+        "real, skip. A name with a comma stands in quotes, as in a CSV file.",
     )
 
 
@@ -130,7 +131,7 @@ def _kinds_of_columns(
     if stated is None:
         return None
     found = {}
-    for part in filter(None, stated.split(",")):
+    for part in filter(None, next(csv.reader([stated]), [])):
         name, equals, kind = part.rpartition("=")
         if not equals:
             raise InvalidInput(f"--columns {part}: expected NAME=KIND, as age=real.")

@@ -37,6 +37,7 @@ __all__ = [
     "Spec",
     "absolute_spec",
     "check_fitted",
+    "data_name",
     "data_root",
     "dataset",
     "find_path",
@@ -59,6 +60,19 @@ class Spec(NamedTuple):
     name: str
     split: str | None
     rows: slice
+
+
+def data_name(data: object) -> str:
+    """The name of a data set, as it was given.
+
+    Raises InvalidInput for rows in memory, which have none.
+    """
+    if isinstance(data, str | os.PathLike):
+        return os.fspath(data)
+    raise InvalidInput(
+        f"data is of the type {type(data).__name__}; expected a name or a path. Save the rows as a "
+        "table (.csv, .parquet, .npy) or as images, and give their path."
+    )
 
 
 def parse_spec(spec: str, root: str | os.PathLike[str] | None = None) -> Spec:

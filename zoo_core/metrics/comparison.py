@@ -23,7 +23,7 @@ from zoo_core import loading
 from zoo_core.columns import table_columns
 from zoo_core.data import Dataset
 from zoo_core.data.columns import fit_columns
-from zoo_core.data.resolve import parse_spec
+from zoo_core.data.resolve import data_name, parse_spec
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics.likelihood import caveats, kind_of, log_prob_of, values
 from zoo_core.metrics.measured import Measured
@@ -93,7 +93,7 @@ def compare(
     _check_models(models)
     loaded = [loading.loaded(model, device=device) for model in models]
     infos = [loading.info(model) for model in loaded]
-    data = os.fspath(data) or common_data([(info.name, info.data) for info in infos])
+    data = data_name(data) or common_data([(info.name, info.data) for info in infos])
     comparison = Comparison(with_split(data, data_root), data_root, samples=samples)
     return [comparison.stand(info.name, model) for info, model in zip(infos, loaded, strict=True)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from zoo_core import loading
+from zoo_core.data.resolve import data_name
 from zoo_core.errors import InvalidInput
 from zoo_core.metrics import complete, find, function, measure
 from zoo_core.metrics.measured import Measured
 from zoo_core.metrics.rows import Root, settings_of
 from zoo_core.metrics.samples import OfSamples
 from zoo_core.metrics.shares import by_the_first
-from zoo_core.rules import KINDS, Rule, at_least, check_value
+from zoo_core.rules import Rule, at_least, check_value
 from zoo_core.text import argument
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def evaluate(
     model: AnyModel | str | Path,
     metrics: str | Sequence[str] | None = None,
     *,
-    data: str = "",
+    data: str | os.PathLike[str] = "",
     data_root: Root = None,
     device: str | torch.device = "cpu",
     seeds: int = 1,
@@ -120,7 +122,7 @@ def evaluate(
         metrics = [metrics]
     if metrics is not None:
         check_value(metrics, _NAMES, "metrics")
-    check_value(data, KINDS[str], "data")
+    data = data_name(data)
     check_value(seeds, at_least(1), "seeds")
     model = loading.loaded(model, device=device)
     info = loading.info(model)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo_core import plugins
 from zoo_core.data import load_dataset
 from zoo_core.data.cells import variant
-from zoo_core.data.resolve import absolute_spec, parse_spec
+from zoo_core.data.resolve import absolute_spec, data_name, parse_spec
 from zoo_core.errors import InvalidInput, OutputExists, UnknownName
 from zoo_core.loading.meta import build_blank
 from zoo_core.metrics.comparison import Comparison, Standing
@@ -161,11 +161,7 @@ def _seconds(budget: float | str) -> float:
 
 def _check(data: object, only: object, seeds: int, columns: object) -> None:
     """Refuse arguments of another type than the ladder takes."""
-    if not isinstance(data, str | Path):
-        raise InvalidInput(
-            f"the data are of the type {type(data).__name__}; expected a name or a path. Save the "
-            "rows as a table (.csv, .parquet, .npy), and give its path."
-        )
+    data_name(data)
     if isinstance(only, str) or not isinstance(only, Sequence):
         raise InvalidInput(f"{argument('only', only)}: expected a list of names of rungs.")
     if not is_int(seeds) or seeds < 1:

@@ -25,7 +25,7 @@ from zoo_core.data import Dataset, load_dataset
 from zoo_core.data.cells import variant
 from zoo_core.data.columns import in_columns, kept_columns
 from zoo_core.data.notes import list_names, note
-from zoo_core.data.resolve import absolute_spec, check_fitted, parse_spec
+from zoo_core.data.resolve import absolute_spec, check_fitted, data_name, parse_spec
 from zoo_core.errors import InvalidInput, PluginError, UnknownName, naming
 from zoo_core.files import exists
 from zoo_core.loading.meta import build_blank
@@ -134,9 +134,9 @@ def train(
         entry = _like(like)
         what = recipe_of(entry)
         fields = {"family": entry.family, **fields}
-    _check_names(what=what, data=data, like=like, start=start, resume=resume, output=output)
+    _check_names(what=what, like=like, start=start, resume=resume, output=output)
     given = {
-        "data": data if data is None else str(data),
+        "data": None if data is None else data_name(data),
         "columns": columns,
         "size": size,
         "gray": gray,
@@ -189,8 +189,6 @@ def _check_names(**given: object) -> None:
             advice = ""
             if isinstance(value, torch.nn.Module):
                 advice = " Save the model with zoo_core.save, and give the path of its file."
-            elif isinstance(value, torch.Tensor | torch.utils.data.Dataset):
-                advice = " Save the rows as a table (.csv, .npy) or images, and give their path."
             kind = type(value).__name__
             raise InvalidInput(f"{name} is of the type {kind}; expected a name or a path.{advice}")
 
