@@ -117,6 +117,10 @@ def test_truth_values_are_the_same_however_they_are_written() -> None:
         column = Column("c", "binary", categories)
         for texts in (["true", "false"], ["True", "False"], ["TRUE", "FALSE"]):
             assert encode(Cells(("c",), (texts,)), [column], "x").tolist() == [[1], [0]]
+    bits, truths = (Column("c", "binary", pair) for pair in (("0", "1"), ("False", "True")))
+    for cells in (["True", "False"], ["true", "false"], np.array([1.0, 0.0])):
+        for column in (bits, truths):
+            assert encode(Cells(("c",), (cells,)), [column], "x").tolist() == [[1], [0]]
     told_apart = Column("c", "binary", ("True", "true"))
     assert encode(Cells(("c",), (["true", "True"],)), [told_apart], "x").tolist() == [[1], [0]]
 
@@ -186,7 +190,18 @@ def test_a_table_without_a_header_is_taken_by_place() -> None:
 @pytest.mark.parametrize(
     ("cells", "what"),
     [
-        (Cells(("job",), (["clerk"],)), "t has no column age; the model takes job, age"),
+        (
+            Cells(("job",), (["clerk"],)),
+            r"t has no column age; its columns are job\. The model takes job, age",
+        ),
+        (
+            Cells(("x0",), (np.array([1.0]),)),
+            "t has 1 column without names, and the model takes 2: job, age",
+        ),
+        (
+            Cells(("job", "age"), (["clerk"], np.array([1e41]))),
+            r"t, row 1, column age: 1e\+41 is too far from the training rows, whose mean is 40",
+        ),
         (
             Cells(("job", "age"), (["clerk", "cook"], np.array([1.0, 2.0]))),
             "t, row 2, column job: 'cook' is none of its 2 categories: clerk, nurse",

@@ -20,7 +20,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -41,6 +41,7 @@ __all__ = [
     "Cells",
     "Values",
     "as_cells",
+    "as_values",
     "count_rows",
     "is_plain_number",
     "map_bytes",
@@ -52,6 +53,7 @@ __all__ = [
     "texts_of",
     "types_in",
     "variant",
+    "written",
 ]
 
 SUFFIXES = (".csv", ".npy", ".parquet")
@@ -336,10 +338,14 @@ def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
 
 
 def of_array(values: NDArray[Any], as_texts: bool = False) -> Values:
-    """A column of numbers; whole ones that a float64 does not hold, or if asked for, as texts."""
-    if as_texts or (values.dtype.kind in "iu" and ((values > EXACT) | (values < -EXACT)).any()):
+    """A column of numbers; texts if asked for, or where one is infinite or none of float64."""
+    whole = values.dtype.kind in "iu"
+    if as_texts or (whole and ((values > EXACT) | (values < -EXACT)).any()):
         return [str(value) for value in values.tolist()]
-    return np.array(values, np.float64)
+    numbers = np.array(values, np.float64)
+    if np.isinf(numbers).any():
+        return [str(value) if math.isinf(value) else text_of(value) for value in numbers.tolist()]
+    return numbers
 
 
 def of_arrow(name: str, column: Any, as_texts: bool) -> Values:
@@ -362,11 +368,12 @@ def of_arrow(name: str, column: Any, as_texts: bool) -> Values:
         values = np.array(column.to_numpy(), np.float64)
         if not np.isinf(values).any():
             return values
-    cells = ["" if cell is None else str(cell) for cell in column.to_pylist()]
-    cells = ["" if cell.strip().lower() in _MISSING else cell for cell in cells]
+    cells = written(column.to_pylist())
+    if pa.types.is_timestamp(column.type):  # a day, as CSV files have it
+        cells = [cell.removesuffix(" 00:00:00") for cell in cells]
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return cells if is_text or as_texts else _values(cells, decimal=".")
+    return cells if is_text or as_texts else as_values(cells)
 
 
 def _read_csv(path: Path, ranges: Sequence[range], texts: Set[int]) -> Iterator[_Table]:
@@ -385,7 +392,7 @@ def _read_csv(path: Path, ranges: Sequence[range], texts: Set[int]) -> Iterator[
             columns = map(list, zip(*body, strict=True) if body else [()] * width)
             yield (
                 names,
-                [c if i in texts else _values(c, decimal) for i, c in enumerate(columns)],
+                [c if i in texts else as_values(c, decimal) for i, c in enumerate(columns)],
             )
 
 
@@ -454,8 +461,14 @@ def _delimiter(head: Sequence[str]) -> str | None:
     return best
 
 
-def _values(cells: list[str], decimal: str) -> Values:
-    """A column as numbers where all its cells are, and lose nothing by it."""
+def written(cells: Iterable[object]) -> list[str]:
+    """Cells of any types as texts, empty where missing."""
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    return ["" if text.strip().lower() in _MISSING else text for text in texts]
+
+
+def as_values(cells: list[str], decimal: str = ".") -> Values:
+    """A column as numbers where all its cells are, and lose nothing by it; else its texts."""
     together = "\n".join(cells)  # searched at once: most columns have neither
     if _CODE.search(together) or (_LONG.search(together) and any(map(_loses, cells))):
         return cells
@@ -472,9 +485,13 @@ def _values(cells: list[str], decimal: str) -> Values:
 def texts_of(values: NDArray[np.float64]) -> list[str]:
     """Numbers as the texts of categories: 3, not 3.0; empty where missing."""
     distinct, places = np.unique(values, return_inverse=True)
-    numbers = distinct.tolist()
-    texts = ["" if math.isnan(v) else repr(int(v)) if v == int(v) else repr(v) for v in numbers]
+    texts = [text_of(value) for value in distinct.tolist()]
     return [texts[place] for place in places.tolist()]
+
+
+def text_of(value: float) -> str:
+    """A finite number as the text of a category; nothing where it is missing."""
+    return "" if math.isnan(value) else repr(int(value)) if value == int(value) else repr(value)
 
 
 def is_plain_number(cell: str) -> bool:

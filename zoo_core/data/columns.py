@@ -23,9 +23,9 @@ from torch import Tensor
 
 from zoo_core.columns import KINDS, Column, table_columns
 from zoo_core.data.cells import EXACT, Cells, Values, is_plain_number, texts_of
-from zoo_core.data.notes import note
+from zoo_core.data.notes import list_names, note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
-from zoo_core.text import argument, printable, quoted
+from zoo_core.text import argument, counted, printable, quoted
 
 if TYPE_CHECKING:
     from zoo_core.data.dataset import Dataset
@@ -53,6 +53,8 @@ _FEW, _MANY, _BINS = 20, 1000, 32
 intervals that a real column's training values are divided into."""
 _BITS = ("0", "1")
 """Categories of a binary column that holds its own numbers."""
+_TRUTHS = ("false", "true")
+_FLOAT32 = torch.finfo(torch.float32).max
 _WRITTEN_NUMBER = re.compile(r"[^\w.,+-]{0,3} ?[+-]?\d[\d.,']*(e[+-]?\d+)? ?[^\d\s.,]{0,4}", re.I)
 """A text that a reader takes for a number: $1,234.50, 55 %, 12 cm."""
 _LARGEST = 1e150
@@ -117,13 +119,26 @@ def encode(cells: Cells, columns: Sequence[Column], where: str) -> Tensor:
     if missing := [column.name for column in columns if column.name not in places]:
         # a table without a header is taken by place
         if not (cells.numbered and len(cells.names) == len(columns)):
-            raise InvalidInput(
-                f"{printable(where)} has no column {', '.join(map(printable, missing[:5]))}; "
-                f"the model takes {', '.join(printable(column.name) for column in columns[:20])}."
-            )
+            raise InvalidInput(_describe_missing(cells, missing, columns, where))
         places = {column.name: place for place, column in enumerate(columns)}
     encoded = [_encode(cells.columns[places[c.name]], c, where, cells.start) for c in columns]
     return torch.from_numpy(np.stack(encoded, 1)).float()
+
+
+def _describe_missing(
+    cells: Cells, missing: Sequence[str], columns: Sequence[Column], where: str
+) -> str:
+    """What a table has in the place of a model's columns, and what the model takes."""
+    known = list_names([column.name for column in columns])
+    if cells.numbered:
+        return (
+            f"{printable(where)} has {counted(len(cells.names), 'column')} without names, and the "
+            f"model takes {len(columns)}: {known}."
+        )
+    return (
+        f"{printable(where)} has no column {list_names(missing)}; its columns are "
+        f"{list_names(cells.names)}. The model takes {known}."
+    )
 
 
 def decode(
@@ -424,17 +439,27 @@ def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[n
     if column.kind == "real":
         if isinstance(values, list):
             values = _numbers(values, column, where, start)
-        return (values - column.mean) / column.std
+        encoded = (values - column.mean) / column.std
+        if (far := np.abs(encoded) > _FLOAT32).any():
+            row = int(far.argmax())
+            raise InvalidInput(
+                f"{printable(where)}, row {start + row + 1}, column {printable(column.name)}: "
+                f"{values[row]:g} is too far from the training rows, whose mean is "
+                f"{column.mean:g} and standard deviation {column.std:g}. An empty cell is missing."
+            )
+        return encoded
     texts = values if isinstance(values, list) else texts_of(values)
     numbers = {text: float(number) for number, text in enumerate(column.categories)}
     if not isinstance(values, list):  # those of other rows may have made this a column of texts
         held = [text for text in column.categories if _is_number(text) and is_plain_number(text)]
         for text, alone in zip(held, texts_of(np.array(held, np.float64)), strict=True):
             numbers.setdefault(alone, numbers[text])
-    for text in column.categories:  # CSV, Parquet and R write them differently
-        if text.lower() in ("true", "false"):
-            for other in (text.lower(), text.title(), text.upper()):
-                numbers.setdefault(other, numbers[text])
+    words = {text.lower(): number for text, number in numbers.items()}
+    for bit, word in zip(_BITS, _TRUTHS, strict=True):  # CSV, R and pandas write them differently
+        number = numbers[bit] if column.categories == _BITS else words.get(word)
+        if number is not None:
+            as_bit = (bit,) if words.keys() == set(_TRUTHS) else ()
+            numbers = dict.fromkeys((word, word.title(), word.upper(), *as_bit), number) | numbers
     if column.required and "" in texts:
         raise InvalidInput(
             f"{printable(where)}, row {start + texts.index('') + 1}, column "

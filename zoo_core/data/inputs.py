@@ -25,7 +25,7 @@ from zoo_core.data.columns import Column, in_columns, of_cells
 from zoo_core.data.dataset import Dataset
 from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
-from zoo_core.data.frames import frame_cells, is_frame
+from zoo_core.data.frames import frame_cells, is_frame, plain_array
 from zoo_core.data.hub import is_hub_folder, read_hub
 from zoo_core.data.notes import note_done
 from zoo_core.data.resolve import (
@@ -156,7 +156,10 @@ def load_readable(
 
     Raises InvalidInput where nothing of a source can be read, or fitted to the shape.
     """
-    parts = [_load(source, shape, levels, root) for source in sources]
+    parts = [
+        _load(source, shape, levels, root, place)
+        for source, place in zip(sources, _in_memory(sources), strict=True)
+    ]
     if not parts:
         raise InvalidInput("no input was given: expected image files, folders or mnist:test[0:16].")
     found = [part.levels for part in parts]
@@ -194,7 +197,10 @@ def load_rows(
         columns: the model's.
         root: folder of data sets.
     """
-    parts = [_rows(source, columns, root) for source in sources]
+    parts = [
+        _rows(source, columns, root, place)
+        for source, place in zip(sources, _in_memory(sources), strict=True)
+    ]
     if not parts:
         raise InvalidInput("no input was given: expected tables or people.csv:test[0:16].")
     names = tuple(name for _, part in parts for name in part)
@@ -218,6 +224,16 @@ def _together(parts: Sequence[Cells | None], D: int) -> Cells | None:
     return Cells(tuple(names), tuple(columns))
 
 
+def _in_memory(sources: Sequence[object]) -> list[str]:
+    """What names the rows of each source that has no name: `inputs`, or of several `inputs[1]`."""
+    return ["inputs"] if len(sources) == 1 else [f"inputs[{i}]" for i in range(len(sources))]
+
+
+def _name_in(place: str, source: object) -> str:
+    """The name of a table in memory, of several with its place."""
+    return source_name(source) + (f" {place}" if place != "inputs" else "")
+
+
 def source_name(source: object) -> str:
     """The name of an input in messages: its path or spec, or what else it is."""
     if isinstance(source, Dataset):
@@ -227,20 +243,22 @@ def source_name(source: object) -> str:
     return "tensor" if isinstance(source, Tensor) else str(source)
 
 
-def _rows(source: object, columns: Sequence[Column], root: _Root) -> tuple[Dataset, list[str]]:
+def _rows(
+    source: object, columns: Sequence[Column], root: _Root, place: str
+) -> tuple[Dataset, list[str]]:
     if isinstance(source, Tensor):
         x = _check_tensor(source, (len(columns),))  # encoded: it may be below 0 or above 255
         data = Dataset("tensor", "input", x, None, columns=tuple(columns))
-        return data, _numbered(data)
+        return data, row_names(place, range(len(data)))
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
-        return in_columns(source, columns), _numbered(source)
+        return in_columns(source, columns), row_names(place, range(len(source)))
     if is_frame(source):
-        name = source_name(source)
+        name = _name_in(place, source)
         cells = frame_cells(source, name)
         _check_some(len(cells), name)
         data = of_cells(cells, columns, name, "input", keep=True)
-        return data, _numbered(data)
+        return data, row_names(place, range(len(data)))
     spec = parse_spec(_spec(source), root)
     path, split = find_path(spec.name, root), spec.split or "test"
     if path and is_table(path):
@@ -285,17 +303,21 @@ def image_files(
     return [file for source in named for file in files_of(find_path(source, root))]
 
 
-def _load(source: object, shape: tuple[int, ...], wanted: int | None, root: _Root) -> Part:
-    """wanted: the model's levels."""
+def _load(
+    source: object, shape: tuple[int, ...], wanted: int | None, root: _Root, place: str
+) -> Part:
+    """wanted: the model's levels. place: what names the rows of a source in memory."""
     if isinstance(source, Tensor):
         data = _of_tensor(source, shape)
-        return Part(data.x, data.levels, _numbered(data))
+        return Part(data.x, data.levels, row_names(place, range(len(data))))
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
-        return _of_dataset(source, shape, wanted, start=0)._replace(names=_numbered(source))
+        return _of_dataset(source, shape, wanted, start=0)._replace(
+            names=row_names(place, range(len(source)))
+        )
     if is_frame(source):
-        part = _of_frame(source, source_name(source), shape, wanted)
-        return part._replace(names=_numbered(part.x))
+        part = _of_frame(source, _name_in(place, source), shape, wanted)
+        return part._replace(names=row_names(place, range(len(part.x))))
     source = _spec(source)
     spec = parse_spec(source, root)
     table = find_path(spec.name, root)
@@ -424,13 +446,23 @@ def _of_tensor(x: Tensor, shape: tuple[int, ...]) -> Dataset:
 
 def _of_frame(source: object, name: str, shape: tuple[int, ...], wanted: int | None) -> Part:
     """An array or a data frame, as a file of it is taken; raises as `_load` of that."""
-    if isinstance(source, np.ndarray) and source.ndim > 2:
-        if source.dtype.kind not in "biuf":
-            raise InvalidInput(f"{name} holds {source.dtype}; expected numbers.")
-        return _of_array(name, source, slice(None), shape)
+    if isinstance(source, np.ndarray):
+        array = _as_images(plain_array(source, name), shape)
+        if array.ndim > 2:
+            return _of_array(name, array, slice(None), shape)
     cells = frame_cells(source, name)
     _check_some(len(cells), name)
     return _of_categories(name, categories_of(cells, name), slice(None), shape, wanted)
+
+
+def _as_images(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Rows of real numbers as the images of a model's shape that they are; others as they are.
+
+    Whole numbers are those of a table, which has grey levels as well.
+    """
+    flat = array.ndim == 2 and len(shape) == 3 and array.shape[1] == math.prod(shape)
+    real = flat and array.dtype.kind == "f" and bool((array != np.floor(array)).any())
+    return array.reshape(-1, *shape) if real else array
 
 
 def _of_categories(
@@ -452,11 +484,12 @@ def _of_array(name: str, array: NDArray[Any], rows: slice, shape: tuple[int, ...
     if not len(array) or shape not in (array.shape[1:], (1, *array.shape[1:])):
         raise InvalidInput(
             f"{printable(name)} holds an array {array.shape}, but the model takes {wanted}."
+            f"{_advise_shape(array.shape, shape)}"
         )
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= (1 if real else 255)):
         raise InvalidInput(
-            f"{printable(name)} holds {array.dtype} from {low:g} to {high:g}; expected whole "
+            f"{printable(name)} holds {array.dtype} from {low:.9g} to {high:.9g}; expected whole "
             "numbers from 0 to 255, or real numbers from 0 to 1."
         )
     x = torch.from_numpy(array.astype(np.float32 if real else np.uint8)).reshape(-1, *shape)
@@ -465,8 +498,13 @@ def _of_array(name: str, array: NDArray[Any], rows: slice, shape: tuple[int, ...
     return fit_rows(name, data.x[rows], data.levels, shape, start=start)
 
 
-def _numbered(data: Dataset | Tensor) -> list[str]:
-    return [f"inputs[{i}]" for i in range(len(data))]
+def _advise_shape(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """What makes an array of images one of a model's shape, where that is plain."""
+    if given in (shape, shape[1:] if shape[:1] == (1,) else shape):
+        return " One image is array[None]."
+    if len(shape) == 3 and given[1:] == (*shape[1:], shape[0]):
+        return " Channels come first: array.transpose(0, 3, 1, 2)."
+    return ""
 
 
 def _labels(parts: Sequence[Part]) -> tuple[Tensor | None, tuple[str, ...]]:

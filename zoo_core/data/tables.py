@@ -164,6 +164,7 @@ def _check_categories(cells: Cells, where: str, first: int = 1) -> Tensor:
 
     first: the number of the first column in the file.
     """
+    cells = replace(cells, columns=tuple(map(_as_bits, cells.columns)))
     for place, values in enumerate(cells.columns, first):
         if (row := _wrong(values)) is not None:
             held = values[row]
@@ -184,6 +185,13 @@ def _only(cells: Cells, names: Sequence[str]) -> Cells:
     """The cells of some of a table's columns: those that were not left out."""
     columns = tuple(cells.columns[cells.names.index(name)] for name in names)
     return replace(cells, names=tuple(names), columns=columns)
+
+
+def _as_bits(values: Values) -> Values:
+    """A column of True and False as 1 and 0; any other as it is."""
+    if not isinstance(values, list) or not {text.lower() for text in values} <= {"false", "true"}:
+        return values
+    return np.array([text.lower() == "true" for text in values], np.float64)
 
 
 def _wrong(values: Values) -> int | None:

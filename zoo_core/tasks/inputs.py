@@ -12,6 +12,7 @@ from zoo_core.data.binarization import SEED, describe_binarization, levels_of, n
 from zoo_core.data.cells import Cells
 from zoo_core.data.columns import decode
 from zoo_core.data.inputs import Some, load_readable
+from zoo_core.data.notes import note
 from zoo_core.errors import InvalidInput, ZooError
 from zoo_core.metrics.likelihood import kind_of, log_prob_of
 from zoo_core.precision import weight_of
@@ -198,13 +199,16 @@ def variable_names(model: _Shaped) -> list[str]:
 def beside(own: Mapping[str, Any], cells: Mapping[str, Any]) -> dict[str, Any]:
     """A result's own columns before those of a table, which keep their names.
 
-    Its `nats` are called `nats_` where the table has a column `nats`.
+    Its `nats` are called `nats_` where the table has a column `nats`, which is said.
     """
     named = {}
     for name, value in own.items():
-        while name in cells:
-            name += "_"
-        named[name] = value
+        free = name
+        while free in cells:
+            free += "_"
+        if free != name:
+            note(f"the table has a column {name}: the result's own is called {free}")
+        named[free] = value
     return {**named, **cells}
 
 
