@@ -47,6 +47,22 @@ def test_losses_of_other_sizes_than_the_validation_have_a_panel_of_their_own(
     assert heights[0] > heights[1]
 
 
+def test_the_best_of_a_curve_is_that_of_its_first_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: list[str] = []
+    finish = plots._finish
+
+    def keep(figure: Any, axes: Any, path: Path, frame: Any, **legend: Any) -> None:
+        labels.extend(axes.get_legend_handles_labels()[1])
+        finish(figure, axes, path, frame, **legend)
+
+    monkeypatch.setattr(plots, "_finish", keep)
+    rows = [{"step": s, "val_nll": 9.0 + (s - 2) ** 2, "val_spread": 8.0 + s} for s in (1, 2, 3)]
+    output.plot_curve(rows, tmp_path / "curve.png")
+    assert labels == ["val_nll (best 9, last 10)", "val_spread (last 11)"]
+
+
 def test_a_curve_without_rows_is_an_empty_picture(tmp_path: Path) -> None:
     output.plot_curve([], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").is_file()

@@ -211,20 +211,24 @@ def plot_curve(
         path: the PNG to write.
         frame: the title above it, its provenance, and whether to overwrite.
     """
-    panels = _panels(_lines(rows))
+    lines = _lines(rows)
+    panels, chosen = _panels(lines), _first_of_validation(lines)
     figure, axes = _figure(frame, (8.6, 2.6 + 1.6 * len(panels)), rows=len(panels))
     looks = cycle(product(("-", "--", ":"), _COLOURS))
     beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    for axes, lines in zip(figure.axes, panels, strict=True):
-        for name, (x, y) in lines.items():
+    for axes, panel in zip(figure.axes, panels, strict=True):
+        for name, (x, y) in panel.items():
             style, colour = next(looks)
             look: dict[str, Any] = {"color": colour, "ls": style, "lw": 1.6}
             if name.startswith("val_"):
-                axes.plot(x, y, marker="o", ms=3.5, label=_with_best(name, y), **look)
+                best = f"best {min(y):.4g}, " if name == chosen else ""
+                label = f"{name} ({best}last {y[-1]:.4g})"
+                axes.plot(x, y, marker="o", ms=3.5, label=label, **look)
             else:
                 axes.plot(x, y, color=colour, lw=0.6, alpha=0.3)
                 axes.plot(x, _smooth(y), label=name, **look)
-        _limit(axes, [y for _, y in lines.values()])
+        _limit(axes, [y for _, y in panel.values()])
+        axes.locator_params("x", nbins=6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_ylabel("loss")
         if axes is not figure.axes[-1]:  # which `_finish` gives its legend
@@ -330,7 +334,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Lines:
 def _panels(lines: Lines) -> list[Lines]:
     """The losses that end within a quarter of the first one of validation, and the others."""
     ends = {name: median(y[-max(1, len(y) // 10) :]) for name, (_, y) in lines.items()}
-    main = next((name for name in lines if name.startswith("val_")), next(iter(lines), ""))
+    main = _first_of_validation(lines) or next(iter(lines), "")
     near = {name for name, end in ends.items() if abs(end - ends[main]) <= abs(ends[main]) / 4}
     parts = (
         {n: line for n, line in lines.items() if (n in near) == together} for together in (1, 0)
@@ -338,8 +342,9 @@ def _panels(lines: Lines) -> list[Lines]:
     return [part for part in parts if part] or [{}]
 
 
-def _with_best(name: str, y: Sequence[float]) -> str:
-    return f"{name} (best {min(y):.4g}, last {y[-1]:.4g})"
+def _first_of_validation(lines: Lines) -> str:
+    """The value of validation that is listed first, of which less is better; or nothing."""
+    return next((name for name in lines if name.startswith("val_")), "")
 
 
 def _smooth(y: Sequence[float]) -> list[float]:
