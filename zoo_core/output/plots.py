@@ -216,6 +216,8 @@ def plot_curve(
     figure, axes = _figure(frame, (8.6, 2.6 + 1.6 * len(panels)), rows=len(panels))
     looks = cycle(product(("-", "--", ":"), _COLOURS))
     beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    for below in figure.axes[1:]:
+        below.sharex(figure.axes[0])
     for axes, panel in zip(figure.axes, panels, strict=True):
         for name, (x, y) in panel.items():
             style, colour = next(looks)
