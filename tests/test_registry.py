@@ -364,4 +364,6 @@ def test_a_large_spread_is_a_whole_number() -> None:
     figure = {"name": "fid", "unit": "distance²", "tolerance": 1.0, "protocol": {}}
     metric = Metric(value=8123.46, standard_error=123.4, training_seeds=(8123.46, 8900), **figure)
     assert metric.figure == "8123.46 ± 123 distance²"
-    assert metric.spread == "8123.46, 8900; mean 8511.73, deviation 549"
+    assert metric.spread == "8123.46, 8900; mean 8511.73"
+    metric = Metric(value=8123.46, training_seeds=(8123.46, 8900, 9100), **figure)
+    assert metric.spread == "8123.46, 8900, 9100; 8123.46 to 9100, mean 8707.82, deviation 516"

@@ -94,16 +94,21 @@ class Metric:
 
     @property
     def spread(self) -> str:
-        """Of several training seeds: `4.9, 4.2, 5.1; 4.2 to 5.1, mean 4.73, deviation 0.47`."""
+        """Of training seeds: `4.9, 4.2, 5.1; 4.2 to 5.1, mean 4.73, deviation 0.47`.
+
+        Two have a mean alone, and one nothing.
+        """
         if len(self.training_seeds) < 2:
             return ""
         from statistics import mean, stdev  # takes its time to be imported
 
         values = ", ".join(f"{value:g}" for value in self.training_seeds)
-        middle, deviation = mean(self.training_seeds), stdev(self.training_seeds)
+        middle = f"mean {round(mean(self.training_seeds), 3):g}"
+        if len(self.training_seeds) == 2:
+            return f"{values}; {middle}"
         least, most = min(self.training_seeds), max(self.training_seeds)
-        ends = f"{least:g} to {most:g}, " if len(self.training_seeds) > 2 else ""
-        return f"{values}; {ends}mean {round(middle, 3):g}, deviation {_rough(deviation)}"
+        deviation = _rough(stdev(self.training_seeds))
+        return f"{values}; {least:g} to {most:g}, {middle}, deviation {deviation}"
 
 
 def _rough(spread: float) -> str:
