@@ -37,6 +37,7 @@ from zoo_core.text import printable, slug
 
 __all__ = [
     "EXACT",
+    "MIDNIGHT",
     "SUFFIXES",
     "Cells",
     "Values",
@@ -72,6 +73,8 @@ _CODE = re.compile(r"^[+-]?0[0-9]|_|[^\x00-\x7f]", re.MULTILINE)
 """What a code has in it that float() takes: 01234, 1_000, other digits than ours."""
 _LONG = re.compile(r"^[+-]?[0-9]{16,}$", re.MULTILINE)
 """Whole numbers that may be none of float64."""
+MIDNIGHT = " 00:00:00"
+"""What a day as a timestamp has behind its date."""
 EXACT = 2**53
 """Up to here all whole numbers are float64."""
 _LONGEST = 309
@@ -370,7 +373,7 @@ def of_arrow(name: str, column: Any, as_texts: bool) -> Values:
             return values
     cells = written(column.to_pylist())
     if pa.types.is_timestamp(column.type):  # a day, as CSV files have it
-        cells = [cell.removesuffix(" 00:00:00") for cell in cells]
+        cells = [cell.removesuffix(MIDNIGHT) for cell in cells]
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return cells if is_text or as_texts else as_values(cells)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.columns import KINDS, Column, table_columns
-from zoo_core.data.cells import EXACT, Cells, Values, is_plain_number, texts_of
+from zoo_core.data.cells import EXACT, MIDNIGHT, Cells, Values, is_plain_number, texts_of
 from zoo_core.data.notes import list_names, note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.text import argument, counted, printable, quoted
@@ -454,6 +454,7 @@ def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[n
         held = [text for text in column.categories if _is_number(text) and is_plain_number(text)]
         for text, alone in zip(held, texts_of(np.array(held, np.float64)), strict=True):
             numbers.setdefault(alone, numbers[text])
+    numbers = {text.removesuffix(MIDNIGHT): number for text, number in numbers.items()} | numbers
     words = {text.lower(): number for text, number in numbers.items()}
     for bit, word in zip(_BITS, _TRUTHS, strict=True):  # CSV, R and pandas write them differently
         number = numbers[bit] if column.categories == _BITS else words.get(word)
