@@ -288,9 +288,12 @@ def _seen(entry: Entry) -> str:
     most = "" if entry.weights.seen or settings.get("keep") == "last" else "at most "
     seen = entry.weights.seen or epochs * rows
     said = f"{counted(epochs, 'epoch')} of {rows:,} rows, {most}{seen:,} seen by these weights"
-    for metric in entry.metrics:
-        if metric.seen and metric.published is not None:
-            said += f"; {metric.seen:,} by those of the published `{metric.name}`"
+    published = [metric for metric in entry.metrics if metric.published is not None]
+    known = [metric for metric in published if metric.seen]
+    for metric in known:
+        said += f"; {metric.seen:,} by those of the published `{metric.name}`"
+    if published and not known:
+        said += f"; how many by those of the published `{published[0].name}` its source does not say"
     return said
 
 

@@ -129,6 +129,8 @@ def test_a_day_is_the_same_with_its_midnight() -> None:
     days = [Column("c", "categorical", ("2024-01-03 00:00:00", "2024-01-03 10:00:00"))]
     cells = Cells(("c",), (["2024-01-03", "2024-01-03 10:00:00", "2024-01-03 00:00:00"],))
     assert encode(cells, days, "x").tolist() == [[0], [1], [0]]
+    days = [Column("c", "categorical", ("2024-01-03", "2024-01-03 10:00:00"))]
+    assert encode(cells, days, "x").tolist() == [[0], [1], [0]]
 
 
 def test_numbers_of_a_model_of_binary_variables_stay_numbers() -> None:

@@ -102,7 +102,7 @@ def test_what_is_masked_is_missing_and_infinity_is_said() -> None:
     with pytest.raises(InvalidInput, match="row 1, column 1: 'inf' is no category"):
         load_images([np.array([[np.inf, 1.0]])], shape=(2,))
     grey = np.ma.masked_array(np.zeros((1, 2, 2)), mask=[[[1, 0], [0, 0]]])
-    with pytest.raises(InvalidInput, match="holds float64 from nan to nan"):
+    with pytest.raises(InvalidInput, match="the array holds NaN, or what is masked"):
         load_images([grey], shape=(1, 2, 2))
 
 
@@ -134,6 +134,15 @@ def test_arrays_are_taken_as_npy_files_are(tmp_path: Path) -> None:
         assert torch.equal(held.x, of_file.x) and held.levels == of_file.levels
     flat = images.reshape(1, 4) / 255.0
     assert torch.equal(load_images([flat], shape=(1, 2, 2)).data.x, torch.tensor(images)[None])
+    assert torch.equal(
+        load_images([pd.DataFrame(flat)], shape=(1, 2, 2)).data.x[0, 0], held.x[0, 0]
+    )
+    whole = load_images([images.astype("f4")], shape=(1, 2, 2)).data
+    assert whole.levels == 256 and torch.equal(whole.x[0, 0], torch.tensor(images[0]))
+    with pytest.raises(InvalidInput, match=r"of shape \(4, 4\), .* One image is array\[None\]"):
+        load_images([np.zeros((4, 4))], shape=(1, 4, 4))
+    eye = load_images([torch.eye(2).to_sparse()], shape=(2,)).data.x
+    assert eye.tolist() == [[1, 0], [0, 1]]
     assert load_images([np.array([[True, False]])], shape=(2,)).data.x.tolist() == [[1, 0]]
     bits = pd.DataFrame({"a": [True], "b": [False]})
     assert load_images([bits], shape=(2,)).data.x.tolist() == [[1, 0]]

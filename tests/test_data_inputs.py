@@ -269,7 +269,7 @@ def test_an_array_of_images_is_read_as_images(
         (np.zeros((0, 1, 2, 2)), r"holds an array \(0, 1, 2, 2\)"),
         (np.full((1, 1, 2, 2), 256), r"holds int64 from 256 to 256; expected whole numbers from 0"),
         (np.full((1, 1, 2, 2), -0.5), r"holds float64 from -0\.5 to -0\.5; .* real numbers from 0"),
-        (np.full((1, 1, 2, 2), np.nan), "holds float64 from nan to nan"),
+        (np.full((1, 1, 2, 2), np.nan), "holds NaN, or what is masked"),
     ],
 )
 def test_an_array_that_does_not_fit(tmp_path: Path, array: Any, text: str) -> None:

@@ -177,3 +177,15 @@ def test_splits_of_different_columns(tmp_path: Path) -> None:
         load_dataset("t", root=tmp_path)
     write_table(tmp_path / "u", train="a,b\n0,1\n", test="b,a\n0,1\n")
     assert load_dataset("u:test", root=tmp_path).x.tolist() == [[1, 0]]
+
+
+def test_a_first_row_that_numbers_the_columns_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{i % 2},{i // 2 % 2},1\n" for i in range(20))
+    (tmp_path / "numbered.csv").write_text("0,1,2\n" + rows)
+    (tmp_path / "plain.csv").write_text("1,1,0\n" + rows)
+    load_dataset(f"{tmp_path / 'plain.csv'}:train")
+    assert "first line" not in capsys.readouterr().err
+    load_dataset(f"{tmp_path / 'numbered.csv'}:train")
+    assert "numbered.csv: the first line is 0, 1, 2 and so on" in capsys.readouterr().err

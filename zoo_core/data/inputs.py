@@ -27,7 +27,7 @@ from zoo_core.data.fitting import Shape, fit_tensor
 from zoo_core.data.folders import labels_of, read_images
 from zoo_core.data.frames import frame_cells, is_frame, plain_array
 from zoo_core.data.hub import is_hub_folder, read_hub
-from zoo_core.data.notes import note_done
+from zoo_core.data.notes import note, note_done
 from zoo_core.data.resolve import (
     Spec,
     find_path,
@@ -69,6 +69,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_ONE_IMAGE = " One image is array[None]."
 
 
 _Root = str | os.PathLike[str] | None
@@ -417,7 +419,7 @@ def _check_tensor(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
     Raises InvalidInput for a tensor of another shape or type.
     """
-    x = x.detach().cpu()
+    x = x.detach().cpu().to_dense()
     if x.shape[1:] != torch.Size(shape) or not len(x) or not x.is_floating_point():
         raise InvalidInput(
             f"the inputs are a tensor {tuple(x.shape)} of {x.dtype}; expected floats of the shape "
@@ -446,12 +448,21 @@ def _of_tensor(x: Tensor, shape: tuple[int, ...]) -> Dataset:
 
 def _of_frame(source: object, name: str, shape: tuple[int, ...], wanted: int | None) -> Part:
     """An array or a data frame, as a file of it is taken; raises as `_load` of that."""
-    if isinstance(source, np.ndarray):
-        array = _as_images(plain_array(source, name), shape)
-        if array.ndim > 2:
-            return _of_array(name, array, slice(None), shape)
+    if isinstance(source, np.ndarray) and source.ndim > 2:
+        return _of_array(name, plain_array(source, name), slice(None), shape)
     cells = frame_cells(source, name)
     _check_some(len(cells), name)
+    if not cells.numbered:
+        note(f"{name}: its columns are taken in their order, as the model keeps no names")
+    numbers = [values for values in cells.columns if not isinstance(values, list)]
+    if len(numbers) == len(cells.columns):
+        array = np.stack(numbers, 1)
+        if len(shape) == 3 and array.shape == shape[1:]:
+            raise InvalidInput(
+                f"{name} is of shape {array.shape}, and the model takes {_text(shape)}.{_ONE_IMAGE}"
+            )
+        if (images := _as_images(array, shape)).ndim > 2:
+            return _of_array(name, images, slice(None), shape)
     return _of_categories(name, categories_of(cells, name), slice(None), shape, wanted)
 
 
@@ -461,8 +472,11 @@ def _as_images(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     Whole numbers are those of a table, which has grey levels as well.
     """
     flat = array.ndim == 2 and len(shape) == 3 and array.shape[1] == math.prod(shape)
-    real = flat and array.dtype.kind == "f" and bool((array != np.floor(array)).any())
-    return array.reshape(-1, *shape) if real else array
+    return array.reshape(-1, *shape) if flat and not _is_whole(array) else array
+
+
+def _is_whole(array: NDArray[Any]) -> bool:
+    return array.dtype.kind != "f" or bool((array == np.floor(array)).all())
 
 
 def _of_categories(
@@ -486,7 +500,12 @@ def _of_array(name: str, array: NDArray[Any], rows: slice, shape: tuple[int, ...
             f"{printable(name)} holds an array {array.shape}, but the model takes {wanted}."
             f"{_advise_shape(array.shape, shape)}"
         )
+    if real and np.isnan(array).any():
+        raise InvalidInput(
+            f"{printable(name)} holds NaN, or what is masked: an image has no missing pixels."
+        )
     low, high = array.min(), array.max()
+    real = real and not (high > 1 and _is_whole(array))
     if not (low >= 0 and high <= (1 if real else 255)):
         raise InvalidInput(
             f"{printable(name)} holds {array.dtype} from {low:.9g} to {high:.9g}; expected whole "
@@ -501,7 +520,7 @@ def _of_array(name: str, array: NDArray[Any], rows: slice, shape: tuple[int, ...
 def _advise_shape(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """What makes an array of images one of a model's shape, where that is plain."""
     if given in (shape, shape[1:] if shape[:1] == (1,) else shape):
-        return " One image is array[None]."
+        return _ONE_IMAGE
     if len(shape) == 3 and given[1:] == (*shape[1:], shape[0]):
         return " Channels come first: array.transpose(0, 3, 1, 2)."
     return ""

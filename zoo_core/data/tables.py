@@ -103,6 +103,11 @@ def _encoded(path: Path, _state: object, stated: tuple[tuple[str, str], ...]) ->
     tables = _folder(path) if path.is_dir() else _shared_out(path)
     whole, training = _together(tables)
     found = guess_columns(whole, training, dict(stated), path.name)
+    if _begins_with_numbers(path, tables):
+        note(
+            f"{printable(path.name)}: the first line is 0, 1, 2 and so on, and is taken as a row. "
+            "If these are names, as pandas writes them, leave the line out."
+        )
     names = [column.name for column in found]
     kept = _only(whole, names)
     if not stated and all(_wrong(values) is None for values in kept.columns):
@@ -273,6 +278,13 @@ def table_levels(name: str, levels: int, shape: tuple[int, ...], wanted: int | N
 
 def _lacks_header(path: Path, cells: Cells) -> bool:
     return cells.numbered and (path.is_dir() or path.suffix.lower() == ".csv")
+
+
+def _begins_with_numbers(path: Path, tables: Mapping[str, Cells]) -> bool:
+    """Whether the first row of a file without a header numbers its columns."""
+    first = read_cells(path) if path.is_file() else next(iter(tables.values()))
+    held = [values[0] for values in first.columns]
+    return _lacks_header(path, first) and len(held) > 2 and held == [*range(len(held))]
 
 
 def _describe(columns: Sequence[Column]) -> str:
