@@ -293,7 +293,8 @@ def _seen(entry: Entry) -> str:
     for metric in known:
         said += f"; {metric.seen:,} by those of the published `{metric.name}`"
     if published and not known:
-        said += f"; how many by those of the published `{published[0].name}` its source does not say"
+        name = published[0].name
+        said += f"; how many by those of the published `{name}` its source does not say"
     return said
 
 

@@ -191,8 +191,8 @@ def test_a_card_holds_figures_recipe_and_citation(made: Callable[..., Entry]) ->
     assert "Published `test_nll`: table 2." in card
     assert '```toml\narchitecture = "nade"\nepochs = 30\n```' in card
     assert (
-        "| Training | 30 epochs of 50,000 rows, at most 1,500,000 seen by these weights; how many by "
-        "those of the published `test_nll` its source does not say |" in card
+        "| Training | 30 epochs of 50,000 rows, at most 1,500,000 seen by these weights; how many "
+        "by those of the published `test_nll` its source does not say |" in card
     )
     assert "| Kind | explicit, by a bound: " in card
     assert "van den Oord, Li & Wu et al. (2016). On X &#124; Y |" in card
