@@ -347,7 +347,7 @@ def of_array(values: NDArray[Any], as_texts: bool = False) -> Values:
         return [str(value) for value in values.tolist()]
     numbers = np.array(values, np.float64)
     if np.isinf(numbers).any():
-        return [str(value) if math.isinf(value) else text_of(value) for value in numbers.tolist()]
+        return [str(value) if math.isinf(value) else _text_of(value) for value in numbers.tolist()]
     return numbers
 
 
@@ -488,11 +488,11 @@ def as_values(cells: list[str], decimal: str = ".") -> Values:
 def texts_of(values: NDArray[np.float64]) -> list[str]:
     """Numbers as the texts of categories: 3, not 3.0; empty where missing."""
     distinct, places = np.unique(values, return_inverse=True)
-    texts = [text_of(value) for value in distinct.tolist()]
+    texts = [_text_of(value) for value in distinct.tolist()]
     return [texts[place] for place in places.tolist()]
 
 
-def text_of(value: float) -> str:
+def _text_of(value: float) -> str:
     """A finite number as the text of a category; nothing where it is missing."""
     return "" if math.isnan(value) else repr(int(value)) if value == int(value) else repr(value)
 

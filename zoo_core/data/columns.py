@@ -468,9 +468,9 @@ def _encode(values: Values, column: Column, where: str, start: int) -> NDArray[n
             "or use a model that does, such as a mixed-tree."
         )
     numbers[""] = math.nan
-    encoded = np.array(
-        [numbers.get(text, numbers.get(text.removesuffix(MIDNIGHT), -1.0)) for text in texts]
-    )
+    for text in set(texts).difference(numbers):
+        numbers[text] = numbers.get(text.removesuffix(MIDNIGHT), -1.0)
+    encoded = np.array([numbers[text] for text in texts])
     if (encoded < 0).any():
         row = int((encoded < 0).argmax())
         raise InvalidInput(

@@ -251,16 +251,16 @@ def _rows(
     if isinstance(source, Tensor):
         x = _check_tensor(source, (len(columns),))  # encoded: it may be below 0 or above 255
         data = Dataset("tensor", "input", x, None, columns=tuple(columns))
-        return data, row_names(place, range(len(data)))
+        return data, _numbered(place, data)
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
-        return in_columns(source, columns), row_names(place, range(len(source)))
+        return in_columns(source, columns), _numbered(place, source)
     if is_frame(source):
         name = _name_in(place, source)
         cells = frame_cells(source, name)
         _check_some(len(cells), name)
         data = of_cells(cells, columns, name, "input", keep=True)
-        return data, row_names(place, range(len(data)))
+        return data, _numbered(place, data)
     spec = parse_spec(_spec(source), root)
     path, split = find_path(spec.name, root), spec.split or "test"
     if path and is_table(path):
@@ -311,15 +311,13 @@ def _load(
     """wanted: the model's levels. place: what names the rows of a source in memory."""
     if isinstance(source, Tensor):
         data = _of_tensor(source, shape)
-        return Part(data.x, data.levels, row_names(place, range(len(data))))
+        return Part(data.x, data.levels, _numbered(place, data))
     if isinstance(source, Dataset):
         _check_some(len(source), source_name(source))
-        return _of_dataset(source, shape, wanted, start=0)._replace(
-            names=row_names(place, range(len(source)))
-        )
+        return _of_dataset(source, shape, wanted, start=0)._replace(names=_numbered(place, source))
     if is_frame(source):
         part = _of_frame(source, _name_in(place, source), shape, wanted)
-        return part._replace(names=row_names(place, range(len(part.x))))
+        return part._replace(names=_numbered(place, part.x))
     source = _spec(source)
     spec = parse_spec(source, root)
     table = find_path(spec.name, root)
@@ -515,6 +513,11 @@ def _of_array(name: str, array: NDArray[Any], rows: slice, shape: tuple[int, ...
     data = _of_tensor(x, shape) if real else Dataset(name, "input", x, 2 if high <= 1 else 256)
     start = range(len(data))[rows].start
     return fit_rows(name, data.x[rows], data.levels, shape, start=start)
+
+
+def _numbered(place: str, rows: Dataset | Tensor) -> list[str]:
+    """The names of rows in memory, which have none."""
+    return row_names(place, range(len(rows)))
 
 
 def _advise_shape(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
