@@ -30,7 +30,10 @@ def test_a_table_that_is_not_sound(change: dict[str, object]) -> None:
         (("01", "1"), True, False),
         (("no", "1"), True, False),
         (("-1", "1"), True, False),
-        (("0", "1"), False, False),  # a model of mixed columns gives texts back
+        (("0", "1"), False, True),
+        ((str(2**53), "1"), True, True),
+        ((str(2**53 + 1), "1"), True, False),
+        (("9" * 5000, "1"), True, False),  # more digits than int() takes
     ],
 )
 def test_whole_numbers_are_given_back_as_such(

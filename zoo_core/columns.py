@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,15 @@ from typing import Any
 from zoo_core.errors import InvalidInput
 from zoo_core.text import quoted
 
-__all__ = ["KINDS", "Column", "set_columns", "table_columns", "takes_missing"]
+__all__ = ["EXACT", "KINDS", "Column", "set_columns", "table_columns", "takes_missing"]
 
 KINDS = ("binary", "categorical", "ordinal", "real")
 """What a column can be."""
+
+EXACT = 2**53
+"""Up to here all whole numbers are float64."""
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,15}")
+"""A whole number's text, which it is read from and written as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,14 @@ class Column:
     """Of the values that are decoded, where they are real."""
     required: bool = False
     """Whether no cell may be missing."""
+    texts: bool = False
+    """Whether its categories are texts, also where these are whole numbers."""
 
     @property
     def holds_numbers(self) -> bool:
-        """Whether its categories are whole numbers, and are given back as such."""
-        return self.required and all(
-            text.isascii() and text.isdigit() and text == str(int(text)) for text in self.categories
+        """Whether its categories are whole numbers of a float64, and are given back as such."""
+        return not (self.texts or self.kind == "real") and all(
+            _WHOLE.fullmatch(text) and int(text) <= EXACT for text in self.categories
         )
 
     @classmethod
@@ -68,8 +76,7 @@ class Column:
         """The column as a config holds it: without what its kind does not have."""
         said = ("mean", "std", "knots", "decimals") if self.kind == "real" else ("categories",)
         values = {key: getattr(self, key) for key in ("name", "kind", *said)}
-        if self.required:
-            values["required"] = True
+        values |= {key: True for key in ("required", "texts") if getattr(self, key)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     def _is_sound(self) -> bool:
@@ -78,6 +85,7 @@ class Column:
             isinstance(self.name, str)
             and self.kind in KINDS
             and isinstance(self.required, bool)
+            and isinstance(self.texts, bool)
             and all(isinstance(text, str) for text in self.categories)
             and len(set(self.categories)) == len(self.categories)
             and all(isinstance(v, int | float) and math.isfinite(v) for v in numbers)

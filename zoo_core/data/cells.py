@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo_core.columns import EXACT
 from zoo_core.errors import InvalidInput
 from zoo_core.files import check_regular, open_regular
 from zoo_core.text import printable, slug
 
 __all__ = [
-    "EXACT",
     "MIDNIGHT",
     "SUFFIXES",
     "Cells",
@@ -75,8 +75,6 @@ _LONG = re.compile(r"^[+-]?[0-9]{16,}$", re.MULTILINE)
 """Whole numbers that may be none of float64."""
 MIDNIGHT = " 00:00:00"
 """What a day as a timestamp has behind its date."""
-EXACT = 2**53
-"""Up to here all whole numbers are float64."""
 _LONGEST = 309
 """Digits of the largest float64."""
 _BATCH = 16384

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.columns import KINDS, Column, table_columns
-from zoo_core.data.cells import EXACT, MIDNIGHT, Cells, Values, is_plain_number, texts_of
+from zoo_core.columns import EXACT, KINDS, Column, table_columns
+from zoo_core.data.cells import MIDNIGHT, Cells, Values, is_plain_number, texts_of
 from zoo_core.data.notes import list_names, note
 from zoo_core.errors import InvalidInput, UnknownName, did_you_mean
 from zoo_core.text import argument, counted, printable, quoted
@@ -231,8 +231,9 @@ def kept_columns(data: Dataset) -> tuple[Column, ...]:
     if data.levels != 2:
         return ()
     kept = [
-        Column(c.name, "binary", c.categories if len(c.categories) == 2 else _BITS, required=True)
+        dataclasses.replace(c, kind="binary", categories=texts, required=True)
         for c in data.columns
+        for texts in [c.categories if len(c.categories) == 2 else _BITS]
     ]
     plain = all(c.name == f"x{i}" and c.categories == _BITS for i, c in enumerate(kept))
     return () if plain else tuple(kept)
@@ -396,9 +397,11 @@ def _column(name: str, kind: str, values: Values, training: NDArray[np.bool_]) -
             raise InvalidInput(
                 f"column {printable(name)} is stated to be binary, and has {len(found)} values."
             )
-        if all(map(_is_number, found)):
-            return Column(name, kind, tuple(sorted(found, key=lambda text: (float(text), text))))
-        return Column(name, kind, tuple(sorted(found)))
+        numbers = all(map(_is_number, found))
+        texts = sorted(found, key=lambda text: (float(text), text)) if numbers else sorted(found)
+        column = Column(name, kind, tuple(texts))
+        as_texts = isinstance(values, list) and column.holds_numbers  # of Parquet, as its types say
+        return dataclasses.replace(column, texts=True) if as_texts else column
     if isinstance(values, list):
         if text := next((text for text in values if text and not _is_number(text)), ""):
             raise InvalidInput(

@@ -202,6 +202,6 @@ def test_columns_of_a_table_keep_their_names_beside_those_of_results(tmp_path: P
     rows = zoo_core.run(run.folder, "score", inputs=[str(table)]).rows
     assert list(rows[0]) == ["input_", "input", "nats", "nats_", "bits_per_dim"]
     assert [row["input"] for row in rows[:4]] == ["a", "b", "a", "b"]
-    assert {row["nats"] for row in rows} == {"0", "1", "2"}
+    assert {row["nats"] for row in rows} == {0, 1, 2}
     completed = zoo_core.run(run.folder, "complete", inputs=[str(table)]).rows
     assert list(completed[0]) == ["input_", "input", "nats"]
