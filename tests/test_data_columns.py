@@ -302,6 +302,14 @@ def test_texts_of_digits_come_back_as_texts() -> None:
     assert cell_types(numbers, columns) == {"zip": str}
 
 
+@pytest.mark.parametrize("text", ["1_0", "\u0661"])
+def test_what_only_float_takes_for_a_number_is_none(text: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="is stated to be real, and holds"):
+        guess(["1", text], c="real")
+    with pytest.raises(errors.InvalidInput, match="is no number"):
+        encode(Cells(("age",), ([text],)), [AGE], "t")
+
+
 def test_yes_and_no_are_a_binary_table() -> None:
     columns = [Column("a", "binary", ("no", "yes"))]
     data = of_cells(Cells(("a",), (["yes", "no"],)), columns, "t", "train")

@@ -87,6 +87,36 @@ def test_an_optimiser_goes_on_to_the_same_weights(
     assert torch.equal(weights(stop=True), weights(stop=False))
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_moments_of_channels_last_weights_go_on_to_the_same_weights(
+    fused: bool, tmp_path: Path
+) -> None:
+    """Files are contiguous, and a fused optimiser goes through memory as it lies."""
+    path = tmp_path / "last.safetensors"
+
+    def started() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return network, torch.optim.Adam(network.parameters(), lr=0.1, fused=fused)
+
+    def weights(stop: bool) -> Tensor:
+        network, optimizer = started()
+        for step in range(4):
+            if stop and step == 2:
+                held = {"model": network}, {"model": optimizer}
+                checkpoint.write(path, Progress(recipe="abc"), checkpoint.collect(*held))
+                network, optimizer = started()
+                held = {"model": network}, {"model": optimizer}
+                checkpoint.read(path, *held, recipe="abc", data=DATA)
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            network(torch.rand(8, 3, 5, 5)).square().mean().backward()
+            optimizer.step()
+        return network.get_parameter("weight").detach()
+
+    assert torch.equal(weights(stop=True), weights(stop=False))
+
+
 def test_one_from_before_it_held_all_of_a_state_is_read(path: Path) -> None:
     (network, optimizer), (other, other_optimizer) = stepped(0), stepped(1)
     tensors = {f"modules/model/{key}": value for key, value in network.state_dict().items()}

@@ -509,6 +509,8 @@ def _floats(texts: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _is_number(text: str) -> bool:
+    if "_" in text or not text.isascii():  # 1_0 and other digits than ours, which float() takes
+        return False
     try:
         return math.isfinite(float(text))
     except ValueError:

@@ -223,18 +223,25 @@ def _restore(name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> 
         states: dict[int, dict[str, Tensor]] = {}
         for at, value in _below(tensors, f"{here}/").items():
             index, key = at.split("/", 1)
-            states.setdefault(int(index), {})[key] = share_like(value, parameters[int(index)])
+            states.setdefault(int(index), {})[key] = _lay_out(value, parameters[int(index)])
         optimizer.load_state_dict({**own, "state": states})
         return
     found = {}
     for at, value in _below(tensors, f"{here}/").items():
         part, index, *_ = at.split("/")
         of_one = part == "state"
-        found[f"{here}/{at}"] = share_like(value, parameters[int(index)]) if of_one else value
+        found[f"{here}/{at}"] = _lay_out(value, parameters[int(index)]) if of_one else value
     state = _from_json(json.loads(bytes(tensors[here].tolist())), found)
     groups = zip(own["param_groups"], state["param_groups"], strict=True)
     state["param_groups"] = [{**group, **changed} for group, changed in groups]
     optimizer.load_state_dict(own | state)
+
+
+def _lay_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """A state's tensor as its parameter lies in memory, which fused optimisers take for granted."""
+    if value.shape == parameter.shape and not parameter.is_contiguous():
+        value = torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+    return share_like(value, parameter)
 
 
 def _in_json(value: object, at: str, tensors: dict[str, Tensor]) -> Any:
