@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 from typing import Any
 
 import torch
@@ -154,13 +155,14 @@ def one_batch_can_be_overfitted(case: Case) -> None:
 
 @law(Generator)
 def samples_have_shape_and_range(case: Case) -> None:
-    """Samples are floats (n, *event_shape) in [0, 1], also of a model that was never trained."""
-    for model in (case.fresh(), case.stirred()):
-        for n in (1, 7):
+    """Samples are floats (n, *event_shape) in [0, 1], also of a model that was never trained, and
+    in `torch.autocast`."""
+    for model, n, mixed in product((case.fresh(), case.stirred()), (1, 7), (False, True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             x = _sample(model, n)
-            _expect_shape(x, (n, *case.config["shape"]))
-            expect(x.is_floating_point(), f"type {x.dtype}", "a floating type")
-            _expect_range(x)
+        _expect_shape(x, (n, *case.config["shape"]))
+        expect(x.is_floating_point(), f"type {x.dtype}", "a floating type")
+        _expect_range(x)
 
 
 @law(Generator)

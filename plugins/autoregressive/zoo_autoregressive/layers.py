@@ -113,12 +113,14 @@ class ChainRule(nn.Module):
         # u < sigm(l / T) is l > T logit(u): no sigmoid inside the loop
         numbers = torch.logit(u) * temperature if binary else u
         sampled, x_i = torch.empty_like(u, dtype=x.dtype), None
-        for number, slot in zip(numbers.unbind(), sampled.unbind(), strict=True):
-            logits = next(walk) if x_i is None else walk.send(x_i)
-            if binary:
-                x_i = torch.gt(logits, number, out=slot)
-            else:
-                x_i = slot.copy_(choose(single(logits) / temperature, number))
+        # a walk keeps what it has computed in memory of the weights' type
+        with torch.autocast(x.device.type, enabled=False):
+            for number, slot in zip(numbers.unbind(), sampled.unbind(), strict=True):
+                logits = next(walk) if x_i is None else walk.send(x_i)
+                if binary:
+                    x_i = torch.gt(logits, number, out=slot)
+                else:
+                    x_i = slot.copy_(choose(single(logits) / temperature, number))
         x = torch.cat([x, sampled.t()], 1)
         return unpermute(x, self.order).reshape(n, *self.event_shape)
 
