@@ -78,6 +78,20 @@ def test_infinity_is_no_number(tmp_path: Path) -> None:
     assert read(tmp_path, "a,b\n1,2\ninf,3\n").columns[0] == ["1", "inf"]
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_numbers_beside_an_infinite_one_are_the_same_texts(tmp_path: Path, suffix: str) -> None:
+    """Of each file, and of a part of it that has none."""
+    path, values = tmp_path / f"x{suffix}", np.array([2.0, 0.5, NAN, np.inf])
+    if suffix == ".npy":
+        np.save(path, values[:, None])
+    else:
+        pa = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pa.table({"a": values}), path)
+    assert columns(read_cells(path)) == [["2", "0.5", "", "inf"]]
+    first = next(read_ranges(path, [range(2)], types_in(path)))
+    assert columns(first) == [["2", "0.5"]]
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

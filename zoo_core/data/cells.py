@@ -341,10 +341,10 @@ def _batches(file: Any, ranges: Sequence[range]) -> Iterator[tuple[int, Any]]:
 def of_array(values: NDArray[Any], as_texts: bool = False) -> Values:
     """A column of numbers; texts if asked for, or where one is infinite or none of float64."""
     whole = values.dtype.kind in "iu"
-    if as_texts or (whole and ((values > EXACT) | (values < -EXACT)).any()):
+    if whole and (as_texts or ((values > EXACT) | (values < -EXACT)).any()):
         return [str(value) for value in values.tolist()]
     numbers = np.array(values, np.float64)
-    if np.isinf(numbers).any():
+    if as_texts or np.isinf(numbers).any():
         return [str(value) if math.isinf(value) else _text_of(value) for value in numbers.tolist()]
     return numbers
 
@@ -365,10 +365,8 @@ def of_arrow(name: str, column: Any, as_texts: bool) -> Values:
         )
     if pa.types.is_integer(column.type) and not column.null_count:
         return of_array(column.to_numpy(), as_texts)
-    if column.type in (pa.float32(), pa.float64()) and not as_texts:
-        values = np.array(column.to_numpy(), np.float64)
-        if not np.isinf(values).any():
-            return values
+    if column.type in (pa.float32(), pa.float64()):
+        return of_array(column.to_numpy(), as_texts)
     cells = written(column.to_pylist())
     if pa.types.is_timestamp(column.type):  # a day, as CSV files have it
         cells = [cell.removesuffix(MIDNIGHT) for cell in cells]

@@ -155,8 +155,7 @@ def one_batch_can_be_overfitted(case: Case) -> None:
 
 @law(Generator)
 def samples_have_shape_and_range(case: Case) -> None:
-    """Samples are floats (n, *event_shape) in [0, 1], also of a model that was never trained, and
-    in `torch.autocast`."""
+    """Samples are floats (n, *event_shape) in [0, 1], also untrained, and in `torch.autocast`."""
     for model, n, mixed in product((case.fresh(), case.stirred()), (1, 7), (False, True)):
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             x = _sample(model, n)
