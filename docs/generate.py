@@ -376,7 +376,10 @@ def _row(entry: Entry) -> tuple[str, ...]:
     published = "" if first.published is None else f"{first.published:g}"
     figure = f"`{first.name}` {first.figure}"
     if len(seeds := first.training_seeds) > 1:
-        figure += f"; mean of {len(seeds)} training seeds {round(fmean(seeds), 3):g}"
+        figure += (
+            f"; {min(seeds):g} to {max(seeds):g} by {len(seeds)} training seeds, "
+            f"mean {round(fmean(seeds), 3):g}"
+        )
     return link, entry.data, parameters, figure, published
 
 

@@ -60,13 +60,13 @@ def test_other_weights_say_where_the_trainings_part(runs: Path) -> None:
     assert parted.startswith("the recipe: sha256 ")
     assert result.tensors and all(0 < change < 10 for change in result.tensors.values())
     assert "is not reproduced: " in result.verdict and "tensors differ, by up to" in result.verdict
-    assert result.step == "the first step that differs: none, since the initial weights do"
+    assert result.step == "the first step that differs: none, the weights differ before it"
 
 
 @pytest.mark.parametrize(
     ("then", "now", "said"),
     [
-        ("0:a 1:b 2:c", "0:x 1:y 2:z", "none, since the initial weights do"),
+        ("0:a 1:b 2:c", "0:x 1:y 2:z", "none, the weights differ before it"),
         ("0:a 1:b 2:c", "0:a 1:y 2:z", "step 1"),
         ("0:a 1:b 2:c 4:d", "0:a 1:b 2:z 4:d", "step 2"),
         ("0:a 1:b 2:c 4:d 8:e", "0:a 1:b 2:c 4:d 8:z", "one of steps 5 to 8"),

@@ -372,6 +372,9 @@ class Registry:
             raise UnknownName(self._explain_unknown(name))
 
     def _explain_unknown(self, name: str) -> str:
+        if _is_glob(name) and (several := self.match([name])):
+            fitting = f"which {several[0].name} and {len(several) - 1} others fit"
+            return f"{quoted(name)} is a pattern, {fitting}; expected the name of one entry."
         fits = "fits" if _is_glob(name) else "is named"
         if not self.entries:
             places = ", ".join(map(hidden, self.sources))

@@ -162,7 +162,8 @@ def _within(figure: "Figure") -> str:
     if figure.stated is None:
         return "-"
     allowed = f"{figure.stated.tolerance:g}"
-    return f"yes, to {allowed}" if figure.within else f"no, off by {figure.off:.4g} > {allowed}"
+    said = f"yes, to {allowed}" if figure.within else f"no, off by {figure.off:.4g} > {allowed}"
+    return f"{said}, by the first seed" if len(figure.found) > 1 else said
 
 
 def _to_json(name: str, figure: "Figure") -> dict[str, Any]:

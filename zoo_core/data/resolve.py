@@ -28,6 +28,7 @@ from zoo_core.data.notes import note_done
 from zoo_core.data.splits import parse_split
 from zoo_core.data.synthetic import bars_and_stripes_of_size, bars_and_stripes_size
 from zoo_core.data.tables import is_table, load_table
+from zoo_core.data.walk import is_image
 from zoo_core.errors import InvalidInput, NetworkError, UnknownName, did_you_mean
 from zoo_core.files import exists, user_path
 from zoo_core.hookspecs import DataSet
@@ -280,7 +281,7 @@ def _resize(dataset: Dataset, size: int | None, gray: bool) -> Dataset:
 
 
 def _explain_unknown(name: str, root: Path) -> str:
-    if Path(name).suffix.lower() in SUFFIXES:
+    if Path(name).suffix.lower() in SUFFIXES or is_image(Path(name)):
         return (
             f"there is no file {printable(name)}, neither here nor in {printable(root)} "
             f"({argument('data_root')} or ZOO_DATA names another folder of data sets)."

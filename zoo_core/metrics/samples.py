@@ -102,7 +102,14 @@ class Net(NamedTuple):
         """Features of each row, (N, feature_dim), float64: close rows are distinguished in float64.
 
         Those of the last few sets are kept: an entry has several figures of the same ones.
+
+        Raises InvalidInput for rows of another shape than the net's.
         """
+        if rows.event_shape != (takes := tuple(self.model.event_shape)):
+            raise InvalidInput(
+                f"the feature net {self.name} takes rows of shape {takes}, and these have "
+                f"{rows.event_shape}. Set features to a net of such rows."
+            )
         key = (self.name, rows.digest)
         if key not in _FEATURES:
             features = each(self.model, rows, self.model.features).double()

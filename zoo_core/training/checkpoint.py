@@ -128,7 +128,9 @@ def read(
     try:
         progress, tensors = _contents(path)
     except (InvalidWeights, SafetensorError, *_NO_CHECKPOINT) as error:
-        raise Damaged(f"{printable(path)} is not a checkpoint: {printable(repr(error))}.") from None
+        said = isinstance(error, (InvalidWeights, SafetensorError, ValueError))
+        why = printable(error) if said else "it holds something else"
+        raise Damaged(f"{printable(path)} is not a checkpoint: {why.rstrip('.')}.") from None
     if progress.recipe != recipe:
         raise InvalidInput(
             f"{printable(path)} was made with other settings than these. Resume with the recipe in "

@@ -149,7 +149,7 @@ def find_step(then: Iterable[str], now: Iterable[str]) -> str:
         return f"the first step that differs: one after step {last}, the last with a checksum"
     step = shared[len(same)]
     if step == 0:
-        return "the first step that differs: none, since the initial weights do"
+        return "the first step that differs: none, the weights differ before it"
     steps = f"step {step}" if step == last + 1 else f"one of steps {last + 1} to {step}"
     return f"the first step that differs: {steps}"
 
