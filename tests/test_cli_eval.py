@@ -154,7 +154,9 @@ def test_several_seeds_have_a_mean_and_a_deviation(
         text.replace('"bars-and-stripes:test"', '"bars-and-stripes:test", "seed" = 3')
     )
     result = zoo(*run, "--check")
-    assert f"{stated + 1:.4f} ± 1.0000 by 3 seeds" in zoo(*run[:-1]).stdout
+    table = zoo(*run[:-1]).stdout
+    assert f"{stated + 1:.4f} ± 1.0000 by 3 seeds" in table
+    assert ", by the first seed" in table
     assert result.exit_code == 0  # the first seed's figure is the registry's, the mean is not
     (row,) = json.loads(result.stdout)
     assert row["value"] == pytest.approx(stated + 1)

@@ -59,9 +59,10 @@ def test_an_unknown_name_gets_near_matches_and_what_is_accepted(tmp_path: Path) 
     assert "hf://user/name" in text
 
 
-def test_a_table_that_is_not_there_is_no_name_of_a_set(tmp_path: Path) -> None:
-    with pytest.raises(errors.UnknownName, match=r"there is no file nope\.csv, neither here nor "):
-        load_dataset("nope.csv", root=tmp_path)
+@pytest.mark.parametrize("name", ["nope.csv", "nope.png"])
+def test_a_file_that_is_not_there_is_no_name_of_a_set(name: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownName, match=f"there is no file {name}, neither here nor "):
+        load_dataset(name, root=tmp_path)
 
 
 def test_an_empty_spec_is_refused() -> None:

@@ -118,6 +118,8 @@ def test_features_are_those_of_the_rows_that_are_given(net: Path) -> None:
         again = cast("Any", found.model).features(rows.x).double()
         torch.testing.assert_close(found.features(rows), again)
     assert len(sets._FEATURES) <= 3
+    with pytest.raises(InvalidInput, match=r"the feature net .* takes rows of .* Set features to"):
+        found.features(Dataset("x", "", torch.rand(9, 1, SIDE, SIDE + 1), None))
 
 
 def test_a_binary_model_is_held_against_binary_rows() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,15 @@ def test_a_selected_glob_that_no_entry_fits_is_an_unknown_name(
     registry = Registry.load([write_registry(entry())])
     with pytest.raises(UnknownName, match=r"no entry fits 'zebra\*'\. `zoo list` shows the 1"):
         registry.select(["nade", "zebra*"])
+
+
+def test_a_glob_in_the_place_of_a_name_says_what_fits(entry: Make, write_registry: Write) -> None:
+    entries = (entry(name=f"nade.{letter}") for letter in "abcd")
+    registry = Registry.load([write_registry(*entries)])
+    for glob, fitting in (("nade.a*", "nade.a"), ("nade*", "nade.a, nade.b, nade.c, …")):
+        message = f"{glob!r} is a pattern, which fits {fitting}; expected one entry's name"
+        with pytest.raises(UnknownName, match=re.escape(message)):
+            registry.lookup(glob)
 
 
 def test_an_unknown_metric_gets_near_matches(entry: Make, write_registry: Write) -> None:

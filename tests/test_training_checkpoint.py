@@ -174,6 +174,13 @@ def test_a_broken_file_is_no_checkpoint(keep: int, path: Path) -> None:
         checkpoint.read(path, {}, {}, recipe="abc", data=DATA)
 
 
+def test_one_that_is_cut_off_is_said_in_words(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InvalidInput, match="is not a checkpoint") as caught:
+        checkpoint.read(path, {}, {}, recipe="abc", data=DATA)
+    assert "InvalidWeights" not in str(caught.value) and ".." not in str(caught.value)
+
+
 @pytest.mark.parametrize("at", [0.3, 0.6, 0.99])
 def test_a_changed_byte_is_found(at: float, path: Path) -> None:
     data = bytearray(path.read_bytes())

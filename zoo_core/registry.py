@@ -372,9 +372,9 @@ class Registry:
             raise UnknownName(self._explain_unknown(name))
 
     def _explain_unknown(self, name: str) -> str:
-        if _is_glob(name) and (several := self.match([name])):
-            fitting = f"which {several[0].name} and {len(several) - 1} others fit"
-            return f"{quoted(name)} is a pattern, {fitting}; expected the name of one entry."
+        if _is_glob(name) and (fitting := [entry.name for entry in self.match([name])]):
+            some = ", ".join([*fitting[:3], *["…"][: len(fitting) > 3]])
+            return f"{quoted(name)} is a pattern, which fits {some}; expected one entry's name."
         fits = "fits" if _is_glob(name) else "is named"
         if not self.entries:
             places = ", ".join(map(hidden, self.sources))
