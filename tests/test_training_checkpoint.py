@@ -1,6 +1,7 @@
 """Checkpoints hold networks and optimisers, and refuse what they are not of."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import timm.optim
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 import zoo_core
 from zoo_core.errors import InvalidInput
@@ -17,8 +19,11 @@ from zoo_core.training.checkpoint import Progress
 
 DATA = {"training": "12", "validation": "34"}
 
+Stepped = tuple[nn.Module, Optimizer]
+"""A network, and what steps it."""
 
-def stepped(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+
+def stepped(seed: int) -> Stepped:
     torch.manual_seed(seed)
     network = nn.Linear(3, 2)
     optimizer = torch.optim.Adam(network.parameters())
@@ -62,29 +67,14 @@ def test_an_optimiser_goes_on_to_the_same_weights(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **settings: function)
-    path = tmp_path / "last.safetensors"
 
-    def weights(stop: bool) -> Tensor:
-        network, optimizer = started()
-        for step in range(14):  # lookahead does something at steps 12, 18, …
-            if stop and step == 7:
-                held = {"model": network}, {"model": optimizer}
-                checkpoint.write(path, Progress(recipe="abc"), checkpoint.collect(*held))
-                network, optimizer = started()
-                held = {"model": network}, {"model": optimizer}
-                checkpoint.read(path, *held, recipe="abc", data=DATA)
-            torch.manual_seed(step)  # some optimisers draw
-            optimizer.zero_grad()
-            network(torch.rand(8, 5)).square().mean().backward()
-            optimizer.step()
-        return torch.cat([each.detach().flatten() for each in network.parameters()])
-
-    def started() -> tuple[nn.Module, torch.optim.Optimizer]:
-        torch.manual_seed(0)
+    def start() -> Stepped:
         network = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
         return network, timm.optim.create_optimizer_v2(network, opt=name, lr=1e-2)
 
-    assert torch.equal(weights(stop=True), weights(stop=False))
+    # lookahead does something at steps 12, 18, …
+    whole, resumed = (trained(start, (8, 5), 14, path) for path in (None, tmp_path / "last"))
+    assert torch.equal(whole, resumed)
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -92,29 +82,34 @@ def test_moments_of_channels_last_weights_go_on_to_the_same_weights(
     fused: bool, tmp_path: Path
 ) -> None:
     """Files are contiguous, and a fused optimiser goes through memory as it lies."""
-    path = tmp_path / "last.safetensors"
 
-    def started() -> tuple[nn.Module, torch.optim.Optimizer]:
-        torch.manual_seed(0)
+    def start() -> Stepped:
         network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
         return network, torch.optim.Adam(network.parameters(), lr=0.1, fused=fused)
 
-    def weights(stop: bool) -> Tensor:
-        network, optimizer = started()
-        for step in range(4):
-            if stop and step == 2:
-                held = {"model": network}, {"model": optimizer}
-                checkpoint.write(path, Progress(recipe="abc"), checkpoint.collect(*held))
-                network, optimizer = started()
-                held = {"model": network}, {"model": optimizer}
-                checkpoint.read(path, *held, recipe="abc", data=DATA)
-            torch.manual_seed(step)
-            optimizer.zero_grad()
-            network(torch.rand(8, 3, 5, 5)).square().mean().backward()
-            optimizer.step()
-        return network.get_parameter("weight").detach()
+    whole, resumed = (trained(start, (8, 3, 5, 5), 4, path) for path in (None, tmp_path / "last"))
+    assert torch.equal(whole, resumed)
 
-    assert torch.equal(weights(stop=True), weights(stop=False))
+
+def trained(
+    start: Callable[[], Stepped], shape: Sequence[int], steps: int, stop: Path | None
+) -> Tensor:
+    """Weights after some steps, between which the run stops at a checkpoint if one is named."""
+
+    torch.manual_seed(0)
+    network, optimizer = start()
+    for step in range(steps):
+        if stop and step == steps // 2:
+            tensors = checkpoint.collect({"model": network}, {"model": optimizer})
+            checkpoint.write(stop, Progress(recipe="abc"), tensors)
+            network, optimizer = start()
+            held = {"model": network}, {"model": optimizer}
+            checkpoint.read(stop, *held, recipe="abc", data=DATA)
+        torch.manual_seed(step)  # some optimisers draw
+        optimizer.zero_grad()
+        network(torch.rand(*shape)).square().mean().backward()
+        optimizer.step()
+    return torch.cat([each.detach().flatten() for each in network.parameters()])
 
 
 def test_one_from_before_it_held_all_of_a_state_is_read(path: Path) -> None:
