@@ -373,7 +373,7 @@ class Registry:
 
     def _explain_unknown(self, name: str) -> str:
         if _is_glob(name) and (fitting := [entry.name for entry in self.match([name])]):
-            some = ", ".join([*fitting[:3], *["…"][: len(fitting) > 3]])
+            some = ", ".join(fitting[:3]) + (", …" if len(fitting) > 3 else "")
             return f"{quoted(name)} is a pattern, which fits {some}; expected one entry's name."
         fits = "fits" if _is_glob(name) else "is named"
         if not self.entries:
